@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package directive
+
+import "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+// order is where the gateway's directives stand among Caddy's own: after
+// rewrite, uri and the prefix stripping of handle_path, because decisions are
+// about what the upstream receives, and before everything that answers.
+// An authentication handler comes before the enforcement that relies on it,
+// and CORS before both, because a preflight carries no credentials.
+var order = []string{
+	"gluu_cors",
+	"gluu_oauth_server",
+	"gluu_resource_metadata",
+	"gluu_jwks",
+	"gluu_openid_connect",
+	"gluu_oauth_auth",
+	"gluu_uma_auth",
+	"gluu_oauth_pep",
+	"gluu_uma_pep",
+	"gluu_opa_pep",
+}
+
+// init registers the whole order in one place: Caddy inserts each directive
+// relative to one of its own, so the order among ours is the order of the
+// calls, and calls spread over packages would follow the import graph.
+func init() {
+	for _, name := range order {
+		httpcaddyfile.RegisterDirectiveOrder(name, httpcaddyfile.Before, "forward_auth")
+	}
+}

@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package gateway puts OAuth 2.0, UMA 2.0 and OpenID Connect enforcement in
+// front of an API as a set of Caddy modules. It has no code of its own: it
+// imports every module, and is what xcaddy builds.
+package gateway
+
+import (
+	_ "github.com/caddy-gluu/gateway/directive"
+)
