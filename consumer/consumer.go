@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package consumer
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/google/uuid"
+)
+
+// Consumer is a party that uses an API: a partner, an application, a team.
+// It has the fields of the consumer object of Kong's admin API.
+//
+// A Consumer that a Directory or Store has returned is shared and must not be
+// changed.
+type Consumer struct {
+	// The consumer's id, a UUID. Default: derived from the username, so that
+	// it is the same on every gateway and after every restart.
+	ID string `json:"id,omitempty"`
+
+	// The unique name of the consumer. A consumer has a username or a
+	// custom_id, or both.
+	Username string `json:"username,omitempty"`
+
+	// The OAuth client id whose tokens stand for this consumer. Unique.
+	CustomID string `json:"custom_id,omitempty"`
+
+	// Free words to group consumers by.
+	Tags []string `json:"tags,omitempty"`
+
+	// When the consumer was created, in seconds since 1970. Set by the
+	// gateway for consumers created while it runs.
+	CreatedAt int64 `json:"created_at,omitempty"`
+}
+
+// maxText bounds every text field. The fields travel in request headers.
+const (
+	maxText = 512
+	maxTags = 64
+)
+
+// namespace is the UUID under which ids are derived (RFC 9562, section 5.5).
+var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/caddy-gluu/gateway/consumer"))
+
+// DeriveID returns the id of a consumer that was given none: the UUID of
+// version 5 of its username.
+func DeriveID(username string) string {
+	return uuid.NewSHA1(namespace, []byte(username)).String()
+}
+
+// Name returns what a person calls the consumer: the username, else the
+// custom_id.
+func (c *Consumer) Name() string {
+	if c.Username != "" {
+		return c.Username
+	}
+	return c.CustomID
+}
+
+// InvalidError says why a consumer cannot exist.
+type InvalidError struct {
+	Field  string // JSON name of the field
+	Reason string
+}
+
+func (e *InvalidError) Error() string {
+	return fmt.Sprintf("%s %s", e.Field, e.Reason)
+}
+
+// normalize fills in what may be left out, brings the id into its canonical
+// form and checks the rest.
+func (c *Consumer) normalize() error {
+	if c.Username == "" && c.CustomID == "" {
+		return &InvalidError{"username", "is required where there is no custom_id"}
+	}
+	if c.ID == "" {
+		c.ID = DeriveID(c.Name())
+	}
+	id, ok := canonicalID(c.ID)
+	if !ok {
+		return &InvalidError{"id", fmt.Sprintf("'%s' is no UUID; write 8-4-4-4-12 hexadecimal digits or leave it out", c.ID)}
+	}
+	c.ID = id
+	// A consumer can be asked for by id or username. A username that looks
+	// like an id could answer for another consumer.
+	if name, isID := canonicalID(c.Username); isID && name != c.ID {
+		return &InvalidError{"username", fmt.Sprintf("'%s' is a UUID, which could be taken for the id of another consumer", c.Username)}
+	}
+	if err := checkText("username", c.Username); err != nil {
+		return err
+	}
+	if err := checkText("custom_id", c.CustomID); err != nil {
+		return err
+	}
+	if len(c.Tags) > maxTags {
+		return &InvalidError{"tags", fmt.Sprintf("are %d; %d are allowed", len(c.Tags), maxTags)}
+	}
+	for _, tag := range c.Tags {
+		if tag == "" {
+			return &InvalidError{"tags", "contain an empty one"}
+		}
+		if err := checkText("tags", tag); err != nil {
+			return err
+		}
+	}
+	if c.CreatedAt < 0 {
+		return &InvalidError{"created_at", "is negative"}
+	}
+	return nil
+}
+
+// checkText refuses what could not be sent in a header.
+func checkText(field, s string) error {
+	if len(s) > maxText {
+		return &InvalidError{field, fmt.Sprintf("is %d bytes long; %d are allowed", len(s), maxText)}
+	}
+	if !utf8.ValidString(s) {
+		return &InvalidError{field, "is not valid UTF-8"}
+	}
+	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsControl(r) || r == '\u2028' || r == '\u2029' }) {
+		return &InvalidError{field, "contains a control character"}
+	}
+	if strings.TrimSpace(s) != s {
+		return &InvalidError{field, "begins or ends with white space"}
+	}
+	return nil
+}
+
+// canonicalID returns s in lower case if it is a UUID in the common form.
+func canonicalID(s string) (string, bool) {
+	if len(s) != 36 {
+		return "", false
+	}
+	id, err := uuid.Parse(s)
+	if err != nil {
+		return "", false
+	}
+	return id.String(), true
+}
+
+func (c *Consumer) equal(other *Consumer) bool {
+	return c.ID == other.ID && c.Username == other.Username && c.CustomID == other.CustomID &&
+		c.CreatedAt == other.CreatedAt && slices.Equal(c.Tags, other.Tags)
+}
+
+// ConflictError says that a field which must be unique is taken.
+type ConflictError struct {
+	Field      string // JSON name of the field
+	Value      string
+	Configured bool // by a consumer of the configuration
+}
+
+func (e *ConflictError) Error() string {
+	owner := "another consumer"
+	if e.Configured {
+		owner = "a consumer of the configuration"
+	}
+	return fmt.Sprintf("%s '%s' belongs to %s", e.Field, e.Value, owner)
+}
+
+var (
+	// ErrNotFound is returned for a consumer that does not exist.
+	ErrNotFound = errors.New("there is no such consumer")
+
+	// ErrConfigured is returned by a change to a consumer that stands in the
+	// configuration.
+	ErrConfigured = errors.New("the consumer stands in the configuration and can only be changed there")
+
+	// ErrNoStore is returned by a change when the directory has no store.
+	ErrNoStore = errors.New("there is no storage for consumers")
+)

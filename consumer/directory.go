@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package consumer
+
+import (
+	"cmp"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Directory looks consumers up. It is safe for concurrent use.
+type Directory struct {
+	// Consumers of the configuration, immutable.
+	byID       map[string]*Consumer
+	byUsername map[string]*Consumer
+	byCustomID map[string]*Consumer
+	configured []*Consumer // in the order of their ids, for listing
+
+	store *Store
+}
+
+// NewDirectory joins the consumers of the configuration with those of a
+// store, which may be nil. It refuses consumers that are not valid, and two
+// of the configuration with the same id, username or custom_id.
+func NewDirectory(static []Consumer, store *Store) (*Directory, error) {
+	d := &Directory{
+		byID:       make(map[string]*Consumer, len(static)),
+		byUsername: make(map[string]*Consumer, len(static)),
+		byCustomID: make(map[string]*Consumer, len(static)),
+		configured: make([]*Consumer, 0, len(static)),
+		store:      store,
+	}
+	all := slices.Clone(static) // one block of memory, and the configuration stays as it is
+	for i := range all {
+		c := &all[i]
+		if err := c.normalize(); err != nil {
+			return nil, fmt.Errorf("consumer %s: %w", describe(c, i), err)
+		}
+		for _, unique := range []struct {
+			in         map[string]*Consumer
+			field, key string
+		}{{d.byUsername, "username", c.Username}, {d.byCustomID, "custom_id", c.CustomID}, {d.byID, "id", c.ID}} {
+			if unique.key == "" {
+				continue
+			}
+			if other, taken := unique.in[unique.key]; taken {
+				return nil, fmt.Errorf("consumers %s and %s have the same %s '%s'; every consumer needs its own",
+					describe(other, -1), describe(c, i), unique.field, unique.key)
+			}
+			unique.in[unique.key] = c
+		}
+		d.configured = append(d.configured, c)
+	}
+	slices.SortFunc(d.configured, byID)
+	return d, nil
+}
+
+func byID(a, b *Consumer) int { return cmp.Compare(a.ID, b.ID) }
+
+func describe(c *Consumer, position int) string {
+	if name := c.Name(); name != "" {
+		return "'" + name + "'"
+	}
+	return fmt.Sprintf("number %d", position+1)
+}
+
+// ByClientID returns the consumer whose custom_id is the given OAuth client
+// id, or nil. As long as the consumer does not change, the pointer is the
+// same at every call.
+func (d *Directory) ByClientID(customID string) *Consumer {
+	if customID == "" {
+		return nil
+	}
+	if c, ok := d.byCustomID[customID]; ok {
+		return c
+	}
+	if d.store == nil {
+		return nil
+	}
+	return d.visible(d.store.live.byCustomID.get(customID))
+}
+
+// Find returns the consumer with the given id or username, or nil.
+func (d *Directory) Find(usernameOrID string) *Consumer {
+	if usernameOrID == "" {
+		return nil
+	}
+	id, isID := canonicalID(usernameOrID)
+	if isID {
+		if c, ok := d.byID[id]; ok {
+			return c
+		}
+	}
+	if c, ok := d.byUsername[usernameOrID]; ok {
+		return c
+	}
+	if d.store == nil {
+		return nil
+	}
+	if isID {
+		if c := d.visible(d.store.live.byID.get(id)); c != nil {
+			return c
+		}
+	}
+	return d.visible(d.store.live.byUsername.get(usernameOrID))
+}
+
+// visible hides a live consumer that shares a name, id or custom_id with one
+// of the configuration: two consumers must never answer to the same name, and
+// the configuration wins.
+func (d *Directory) visible(c *Consumer) *Consumer {
+	if c == nil || d.conflict(c) == nil {
+		return c
+	}
+	return nil
+}
+
+// conflict returns the field that a live consumer shares with one of the
+// configuration.
+func (d *Directory) conflict(c *Consumer) *ConflictError {
+	if len(d.configured) == 0 {
+		return nil
+	}
+	if _, taken := d.byUsername[c.Username]; taken {
+		return &ConflictError{"username", c.Username, true}
+	}
+	if _, taken := d.byCustomID[c.CustomID]; taken {
+		return &ConflictError{"custom_id", c.CustomID, true}
+	}
+	if _, taken := d.byID[c.ID]; taken {
+		return &ConflictError{"id", c.ID, true}
+	}
+	return nil
+}
+
+// Ready reports whether the live consumers are known. Until they are, a
+// lookup that finds nothing proves nothing.
+func (d *Directory) Ready() bool {
+	return d.store == nil || d.store.live.loaded.Load()
+}
+
+// IsConfigured reports whether a consumer stands in the configuration.
+func (d *Directory) IsConfigured(c *Consumer) bool {
+	return d.byID[c.ID] == c
+}
+
+// ErrOffset is returned for an offset that List did not hand out.
+var ErrOffset = errors.New("offset is not one that a listing handed out")
+
+// List returns up to size consumers from an offset on, and the offset of the
+// next page, "" after the last. The first page has the offset "". The
+// consumers of the configuration come first. The order has no meaning, but a
+// consumer that exists all the while is listed exactly once.
+func (d *Directory) List(size int, offset string) (page []*Consumer, next string, err error) {
+	size = max(size, 1)
+	section, after, err := parseOffset(offset)
+	if err != nil {
+		return nil, "", err
+	}
+	if section == configuredSection {
+		i, found := slices.BinarySearchFunc(d.configured, &Consumer{ID: after}, byID)
+		if found {
+			i++
+		}
+		page = append(page, d.configured[i:min(i+size, len(d.configured))]...)
+		if i+size < len(d.configured) {
+			return page, formatOffset(configuredSection, page[len(page)-1].ID), nil
+		}
+		after = ""
+	}
+	if d.store == nil {
+		return page, "", nil
+	}
+	// One more than asked for tells whether there is a next page.
+	live := d.store.list(after, size+1-len(page), d.visible)
+	if page = append(page, live...); len(page) <= size {
+		return page, "", nil
+	}
+	page = page[:size]
+	if last := page[size-1]; !d.IsConfigured(last) {
+		return page, formatOffset(liveSection, last.ID), nil
+	}
+	return page, formatOffset(liveSection, ""), nil
+}
+
+const (
+	configuredSection = "c"
+	liveSection       = "l"
+)
+
+func formatOffset(section, after string) string {
+	return base64.RawURLEncoding.EncodeToString([]byte(section + after))
+}
+
+func parseOffset(offset string) (section, after string, err error) {
+	if offset == "" {
+		return configuredSection, "", nil
+	}
+	b, err := base64.RawURLEncoding.DecodeString(offset)
+	if err != nil || len(b) == 0 {
+		return "", "", ErrOffset
+	}
+	section, after = string(b[:1]), string(b[1:])
+	if !strings.Contains(configuredSection+liveSection, section) {
+		return "", "", ErrOffset
+	}
+	if _, isID := canonicalID(after); after != "" && !isID {
+		return "", "", ErrOffset
+	}
+	return section, after, nil
+}

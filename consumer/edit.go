@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package consumer
+
+import (
+	"context"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// Create adds a live consumer and returns it. Without an id it gets a random
+// one. Errors: *InvalidError, *ConflictError, ErrNoStore, or what went wrong
+// with the storage.
+func (d *Directory) Create(ctx context.Context, c Consumer) (*Consumer, error) {
+	if d.store == nil {
+		return nil, ErrNoStore
+	}
+	created := &c
+	if err := d.prepare(created); err != nil {
+		return nil, err
+	}
+	err := d.store.change(ctx, func() (*Consumer, *Consumer, error) {
+		return nil, created, d.store.live.taken(created, nil)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return created, nil
+}
+
+// prepare completes and checks a consumer that is to be created.
+func (d *Directory) prepare(c *Consumer) error {
+	if c.ID == "" {
+		c.ID = uuid.NewString()
+	}
+	if c.CreatedAt == 0 {
+		c.CreatedAt = time.Now().Unix()
+	}
+	return d.check(c)
+}
+
+func (d *Directory) check(c *Consumer) error {
+	if err := c.normalize(); err != nil {
+		return err
+	}
+	if conflict := d.conflict(c); conflict != nil {
+		return conflict
+	}
+	return nil
+}
+
+// Update changes a live consumer through a function that is given a copy of
+// it, and returns the result. The id cannot be changed. Errors: ErrNotFound,
+// ErrConfigured, those of Create, or that of the function.
+func (d *Directory) Update(ctx context.Context, usernameOrID string, edit func(*Consumer) error) (*Consumer, error) {
+	var updated *Consumer
+	err := d.edit(ctx, usernameOrID, func(old *Consumer) (*Consumer, error) {
+		if old == nil {
+			return nil, ErrNotFound
+		}
+		c := *old
+		if err := edit(&c); err != nil {
+			return nil, err
+		}
+		if id, _ := canonicalID(c.ID); id != old.ID {
+			return nil, &InvalidError{"id", "cannot be changed; create another consumer instead"}
+		}
+		updated = &c
+		return updated, d.check(updated)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return updated, nil
+}
+
+// Put creates a live consumer under a username or id, or replaces it wholly.
+// It reports whether the consumer is new. Errors: those of Update.
+func (d *Directory) Put(ctx context.Context, usernameOrID string, c Consumer) (put *Consumer, created bool, err error) {
+	id, isID := canonicalID(usernameOrID)
+	err = d.edit(ctx, usernameOrID, func(old *Consumer) (*Consumer, error) {
+		put, created = &c, old == nil
+		if old != nil {
+			if c.ID == "" {
+				c.ID = old.ID
+			}
+			if given, _ := canonicalID(c.ID); given != old.ID {
+				return nil, &InvalidError{"id", "is not that of the consumer named in the address"}
+			}
+			if c.CreatedAt == 0 {
+				c.CreatedAt = old.CreatedAt
+			}
+		}
+		switch {
+		case isID && c.ID == "":
+			c.ID = id
+		case !isID && c.Username == "":
+			c.Username = usernameOrID
+		case !isID && c.Username != usernameOrID:
+			return nil, &InvalidError{"username", "is not that of the consumer named in the address"}
+		}
+		return put, d.prepare(put)
+	})
+	if err != nil {
+		return nil, false, err
+	}
+	return put, created, nil
+}
+
+// Delete removes a live consumer. Errors: ErrNotFound, ErrConfigured,
+// ErrNoStore, or what went wrong with the storage.
+func (d *Directory) Delete(ctx context.Context, usernameOrID string) error {
+	return d.edit(ctx, usernameOrID, func(old *Consumer) (*Consumer, error) {
+		if old == nil {
+			return nil, ErrNotFound
+		}
+		return nil, nil
+	})
+}
+
+// edit replaces the live consumer of a name by what decide returns for it. A
+// live consumer that one of the configuration hides can be reached too, by
+// the name that it does not share.
+func (d *Directory) edit(ctx context.Context, usernameOrID string, decide func(old *Consumer) (*Consumer, error)) error {
+	id, isID := canonicalID(usernameOrID)
+	if d.byUsername[usernameOrID] != nil || (isID && d.byID[id] != nil) {
+		return ErrConfigured
+	}
+	if d.store == nil {
+		return ErrNoStore
+	}
+	live := d.store.live
+	return d.store.change(ctx, func() (*Consumer, *Consumer, error) {
+		var old *Consumer
+		if isID {
+			old = live.byID.get(id)
+		}
+		if old == nil {
+			old = live.byUsername.get(usernameOrID)
+		}
+		replacement, err := decide(old)
+		if err != nil || replacement == nil {
+			return old, nil, err
+		}
+		return old, replacement, live.taken(replacement, old)
+	})
+}

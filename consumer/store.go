@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package consumer
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+)
+
+const (
+	// RefreshInterval is how soon a change made by another gateway that
+	// shares the storage is seen here. What it costs is one read of a small
+	// key; parts are read only when they have changed.
+	RefreshInterval = 2 * time.Second
+
+	openTimeout  = 5 * time.Second
+	writeTimeout = 30 * time.Second
+)
+
+// stores keeps what is in memory of each storage for as long as any
+// configuration uses it, so that a reload reads nothing again.
+var stores = caddy.NewUsagePool()
+
+// Store gives one configuration access to the live consumers of a storage.
+//
+// A change is durable in the storage before the call that made it returns,
+// and holds for every lookup that begins afterwards, in all configurations of
+// this process that use the storage. Gateways elsewhere see it within
+// RefreshInterval.
+type Store struct {
+	live    *live
+	poolKey any
+	storage certmagic.Storage
+	logger  *zap.Logger
+
+	cancel context.CancelFunc
+	polls  sync.WaitGroup
+}
+
+// Open gives access to the live consumers of a storage. It never fails: while
+// the storage cannot be read, Directory.Ready is false and reading goes on in
+// the background. Close must be called in the end.
+func Open(storage certmagic.Storage, logger *zap.Logger) *Store {
+	key := poolKey(storage)
+	shared, _ := stores.LoadOrStore(key, new(live))
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Store{live: shared.(*live), poolKey: key, storage: storage, logger: logger, cancel: cancel}
+
+	// Also when the consumers are in memory already: the head that this
+	// storage holds decides whether they are still the right ones.
+	first, done := context.WithTimeout(ctx, openTimeout)
+	defer done()
+	err := s.Refresh(first)
+	if err != nil {
+		logger.Error("reading the live consumers; they are unknown until it succeeds", zap.Error(err))
+	}
+	s.polls.Go(func() { s.poll(ctx, err != nil) })
+	return s
+}
+
+// poolKey names a storage in such a way that the same storage has the same
+// name in the next configuration, although Caddy makes a new value for it. A
+// false match would do no harm: Open compares what the storage holds.
+func poolKey(storage certmagic.Storage) any {
+	if named, ok := storage.(fmt.Stringer); ok {
+		return fmt.Sprintf("%T %s", storage, named)
+	}
+	settings, err := json.Marshal(storage)
+	if err != nil || string(settings) == "{}" {
+		return fmt.Sprintf("%T %p", storage, storage)
+	}
+	// Settings may hold a password, which has no business in a long-lived map.
+	return fmt.Sprintf("%T %x", storage, sha256.Sum256(settings))
+}
+
+// Close ends the access.
+func (s *Store) Close() error {
+	s.cancel()
+	s.polls.Wait()
+	err := s.live.releaseFor(s.storage)
+	if _, poolErr := stores.Delete(s.poolKey); poolErr != nil {
+		return poolErr
+	}
+	return err
+}
+
+// Refresh reads what other gateways have changed.
+func (s *Store) Refresh(ctx context.Context) error {
+	s.live.mu.Lock()
+	defer s.live.mu.Unlock()
+	if s.live.lease != nil {
+		return nil // as long as we hold the lock nobody else writes
+	}
+	return s.live.refresh(ctx, s.storage)
+}
+
+func (s *Store) poll(ctx context.Context, failing bool) {
+	ticker := time.NewTicker(RefreshInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		limited, cancel := context.WithTimeout(ctx, openTimeout)
+		err := s.Refresh(limited)
+		cancel()
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil && !failing:
+			s.logger.Error("reading the live consumers; the last ones known go on being used", zap.Error(err))
+		case err == nil && failing:
+			s.logger.Info("reading the live consumers succeeds again")
+		}
+		failing = err != nil
+	}
+}
+
+// change makes one change. decide runs when no other gateway can change
+// anything and everything is up to date: it returns the consumer to replace
+// (nil to create) and the new one (nil to delete).
+func (s *Store) change(ctx context.Context, decide func() (old, replacement *Consumer, err error)) error {
+	// Who asked may go away, but a change that has begun should not stop
+	// half-way for that.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
+	defer cancel()
+	s.live.mu.Lock()
+	defer s.live.mu.Unlock()
+	if err := s.live.acquire(ctx, s.storage); err != nil {
+		return fmt.Errorf("waiting for the storage: %w", err)
+	}
+	old, replacement, err := decide()
+	if err != nil {
+		return err
+	}
+	if old != nil && replacement != nil && old.equal(replacement) {
+		return nil
+	}
+	if err := s.live.commit(ctx, s.storage, old, replacement); err != nil {
+		return fmt.Errorf("writing to the storage: %w", err)
+	}
+	return nil
+}
+
+// list returns up to n consumers that follow an id in the order of the parts
+// and then of the ids.
+func (s *Store) list(after string, n int, visible func(*Consumer) *Consumer) []*Consumer {
+	return s.live.list(after, n, visible)
+}
