@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: Apache-2.0
+#
+# `make run` starts the quickstart, `make test` runs everything that can run
+# here. Both need Go, make and git; what more a test needs it fetches, or it
+# says in its last lines what it left out.
+
+CHECK := go -C tools run ./check
+# What a single package or benchmark needs can be given: make bench BENCH=Match PKG=./pathmatch
+BENCH ?= .
+PKG   ?= $(shell go list ./... | grep -v /e2e)
+COUNT ?= 1
+
+.PHONY: build run test lint unit fuzz policy e2e bench clean
+
+# bin/caddy: Caddy with this working tree and the plugins of xcaddy.json.
+build:
+	@go -C tools run ./build
+
+run: build
+	@examples/quickstart/run.sh
+
+test: build
+	@$(CHECK)
+
+lint:
+	@$(CHECK) format vet staticcheck
+
+unit fuzz:
+	@$(CHECK) $@
+
+policy e2e: build
+	@$(CHECK) $@
+
+# Figures for people and benchstat; no test depends on one.
+bench:
+	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)
+
+clean:
+	rm -rf bin .cache e2e/node_modules

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command build feeds the repository's xcaddy.json to xcaddy and yields the
+// standard binary: Caddy with this working tree and the plugins beside it.
+//
+//	go -C tools run ./build [-o bin/caddy] [-race] [-force] [-v]
+//
+// A build costs a minute even when nothing changed, because xcaddy resolves
+// all modules anew. So the inputs are remembered beside the binary, and a
+// build with the same inputs is left out.
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"log"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/caddyserver/xcaddy"
+
+	"github.com/caddy-gluu/gateway/tools/internal/repo"
+)
+
+func main() {
+	output := flag.String("o", "bin/caddy", "the binary, relative to the repository")
+	race := flag.Bool("race", false, "build with the race detector")
+	force := flag.Bool("force", false, "build even if nothing changed")
+	verbose := flag.Bool("v", false, "show what xcaddy does")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	if err := run(ctx, *output, *race, *force, *verbose); err != nil {
+		fmt.Fprintln(os.Stderr, "build:", err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, output string, race, force, verbose bool) error {
+	root, err := repo.Root()
+	if err != nil {
+		return err
+	}
+	builder, err := load(filepath.Join(root, "xcaddy.json"))
+	if err != nil {
+		return err
+	}
+	builder.RaceDetector = race
+	binary := filepath.Join(root, output)
+
+	inputs, err := fingerprint(ctx, root, race)
+	if err != nil {
+		return err
+	}
+	memory := filepath.Join(filepath.Dir(binary), "."+filepath.Base(binary)+".inputs")
+	if !force && upToDate(binary, memory, inputs) {
+		fmt.Printf("%s is up to date\n", output)
+		return nil
+	}
+
+	started := time.Now()
+	fmt.Printf("building %s with Caddy %s (the first time takes some minutes)\n", output, builder.CaddyVersion)
+	if err := build(ctx, builder, binary, verbose); err != nil {
+		return err
+	}
+	if err := checkVersions(root, binary); err != nil {
+		return err
+	}
+	if err := os.WriteFile(memory, []byte(inputs), 0o644); err != nil {
+		return err
+	}
+	fmt.Printf("built %s in %s\n", output, time.Since(started).Round(time.Second))
+	return nil
+}
+
+// load reads an xcaddy.Builder. Replacements that point into the repository
+// are made absolute, because xcaddy builds in a folder of its own.
+func load(file string) (xcaddy.Builder, error) {
+	var builder xcaddy.Builder
+	content, err := os.ReadFile(file)
+	if err != nil {
+		return builder, err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(content))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(&builder); err != nil {
+		return builder, fmt.Errorf("reading %s: %w", file, err)
+	}
+	for i, replacement := range builder.Replacements {
+		if target := replacement.New.String(); target == "." || strings.HasPrefix(target, "./") || strings.HasPrefix(target, "../") {
+			builder.Replacements[i] = xcaddy.NewReplace(replacement.Old.String(), filepath.Join(filepath.Dir(file), target))
+		}
+	}
+	return builder, nil
+}
+
+// build runs xcaddy and moves the binary into place only when it is whole:
+// a gateway that runs the old one goes on undisturbed.
+func build(ctx context.Context, builder xcaddy.Builder, binary string, verbose bool) error {
+	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
+		return err
+	}
+	var progress bytes.Buffer
+	log.SetOutput(io.Writer(&progress))
+	if verbose {
+		log.SetOutput(os.Stderr)
+	}
+	unfinished := binary + ".new"
+	if err := builder.Build(ctx, unfinished); err != nil {
+		os.Stderr.Write(progress.Bytes())
+		return fmt.Errorf("xcaddy: %w", err)
+	}
+	return os.Rename(unfinished, binary)
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+)
+
+// event is one line of `go test -json`; see `go doc test2json`.
+type event struct {
+	Action     string
+	Package    string
+	ImportPath string // of build-output
+	Test       string
+	Elapsed    float64
+	Output     string
+}
+
+// tally reads the events of one `go test -json` run. It shows one line a
+// package, keeps quiet about what passes and shows what failed in full.
+type tally struct {
+	result
+	output  map[string]*strings.Builder // by package and test
+	perTest bool                        // show top-level tests too
+}
+
+// goTest runs go test with the arguments and counts.
+func (c *checker) goTest(perTest bool, args ...string) result {
+	cmd := exec.CommandContext(c.ctx, "go", append([]string{"test", "-json"}, args...)...)
+	cmd.Dir = c.root
+	cmd.Stderr = os.Stderr
+	// An interrupt reaches the tests first, so that they end what they
+	// started.
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	t := &tally{output: map[string]*strings.Builder{}, perTest: perTest}
+	pipe, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.fail("go test: %v", err)
+		return t.result
+	}
+	t.read(pipe)
+	if err := cmd.Wait(); err != nil && len(t.failed) == 0 {
+		t.fail("go test: %v", err)
+	}
+	return t.result
+}
+
+func (t *tally) read(events io.Reader) {
+	lines := bufio.NewReader(events)
+	for {
+		line, err := lines.ReadString('\n')
+		if line != "" {
+			var e event
+			if json.Unmarshal([]byte(line), &e) != nil {
+				fmt.Print(line)
+			} else {
+				t.add(e)
+			}
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func (t *tally) add(e event) {
+	key := e.Package + " " + e.Test
+	switch e.Action {
+	case "output", "build-output":
+		if e.Action == "build-output" {
+			fmt.Print(e.Output)
+			return
+		}
+		if t.output[key] == nil {
+			t.output[key] = new(strings.Builder)
+		}
+		t.output[key].WriteString(e.Output)
+		return
+	case "pass":
+		t.passOrLine(e)
+	case "skip":
+		if e.Test != "" {
+			t.skipped = append(t.skipped, fmt.Sprintf("%s %s: %s", short(e.Package), e.Test, reason(t.text(key))))
+		}
+	case "fail":
+		if e.Test == "" {
+			fmt.Printf("FAIL %s %.1fs\n%s", short(e.Package), e.Elapsed, t.text(key))
+			t.fail("%s", short(e.Package))
+		} else {
+			fmt.Printf("FAIL %s %s\n%s", short(e.Package), e.Test, t.text(key))
+			t.fail("%s %s", short(e.Package), e.Test)
+		}
+	default:
+		return
+	}
+	delete(t.output, key)
+}
+
+func (t *tally) passOrLine(e event) {
+	switch {
+	case e.Test == "":
+		fmt.Printf("ok   %s %.1fs\n", short(e.Package), e.Elapsed)
+	default:
+		t.passed++
+		if t.perTest && !strings.Contains(e.Test, "/") {
+			fmt.Printf("ok   %s %.1fs\n", e.Test, e.Elapsed)
+		}
+	}
+}
+
+func (t *tally) text(key string) string {
+	if t.output[key] == nil {
+		return ""
+	}
+	return t.output[key].String()
+}
+
+// reason takes what a test said when it skipped itself out of its output:
+// what follows "file_test.go:12: ".
+func reason(output string) string {
+	var said []string
+	for line := range strings.Lines(output) {
+		line = strings.TrimSpace(line)
+		if line == "" || strings.HasPrefix(line, "=== ") || strings.HasPrefix(line, "--- ") {
+			continue
+		}
+		if _, after, found := strings.Cut(line, ".go:"); found {
+			if _, text, found := strings.Cut(after, ": "); found {
+				line = text
+			}
+		}
+		said = append(said, line)
+	}
+	if len(said) == 0 {
+		return "no reason given"
+	}
+	return strings.Join(said, " ")
+}
+
+// short leaves out the part of an import path that all packages share.
+func short(pkg string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(pkg, "github.com/caddy-gluu/gateway"), "/")
+}

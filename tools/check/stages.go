@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+)
+
+// command runs a program in a folder of the repository and returns what it
+// printed on both streams.
+func (c *checker) command(dir, name string, args ...string) (string, error) {
+	cmd := exec.CommandContext(c.ctx, name, args...)
+	cmd.Dir = filepath.Join(c.root, dir)
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err := cmd.Run()
+	return out.String(), err
+}
+
+// each runs one command in the gateway's module and in that of the tools.
+func (c *checker) each(name string, args ...string) result {
+	var r result
+	for _, dir := range []string{".", "tools"} {
+		out, err := c.command(dir, name, args...)
+		fmt.Print(out)
+		if err != nil {
+			r.fail("%s in %s: %v", filepath.Base(name), dir, err)
+		} else {
+			r.passed++
+		}
+	}
+	return r
+}
+
+// format checks what no compiler does: that sources are formatted and say
+// what licence they are under.
+func (c *checker) format() result {
+	var r result
+	listing, err := c.command(".", "git", "ls-files", "--cached", "--others", "--exclude-standard")
+	if err != nil {
+		r.fail("listing the files: %v", err)
+		return r
+	}
+	var sources []string
+	for _, name := range strings.Fields(listing) {
+		content, err := os.ReadFile(filepath.Join(c.root, name))
+		if err != nil {
+			continue // removed from the working tree, not yet from the index
+		}
+		isScript := bytes.HasPrefix(content, []byte("#!"))
+		isSource := strings.HasSuffix(name, ".go")
+		if !isScript && !isSource && !strings.HasSuffix(name, ".mjs") {
+			continue
+		}
+		head := content[:min(len(content), 200)]
+		if !bytes.Contains(head, []byte("SPDX-License-Identifier: Apache-2.0")) {
+			r.fail("%s does not begin with its licence header", name)
+		}
+		if isSource {
+			sources = append(sources, name)
+		}
+	}
+	unformatted, err := c.command(".", "gofmt", append([]string{"-l"}, sources...)...)
+	if err != nil {
+		r.fail("gofmt: %v %s", err, unformatted)
+	}
+	for _, name := range strings.Fields(unformatted) {
+		r.fail("%s is not formatted: gofmt -w %s", name, name)
+	}
+	r.passed = len(sources)
+	r.note = "files"
+	return r
+}
+
+func (c *checker) vet() result { return c.each("go", "vet", "./...") }
+
+// staticcheck is built from the version that tools/go.mod pins.
+func (c *checker) staticcheck() result {
+	binary := filepath.Join(c.root, ".cache", "staticcheck")
+	if out, err := c.command("tools", "go", "build", "-o", binary, "honnef.co/go/tools/cmd/staticcheck"); err != nil {
+		var r result
+		fmt.Print(out)
+		r.fail("building staticcheck: %v", err)
+		return r
+	}
+	return c.each(binary, "./...")
+}
+
+// unit runs every package but the end-to-end tests, under the race detector
+// where the machine has the C compiler that it needs.
+func (c *checker) unit() result {
+	packages, err := c.packages()
+	if err != nil {
+		var r result
+		r.fail("%v", err)
+		return r
+	}
+	args := []string{"-timeout", "10m"}
+	race := c.hasRace()
+	if race {
+		args = append(args, "-race")
+	}
+	r := c.goTest(false, append(args, packages...)...)
+	if race {
+		r.note = "with the race detector"
+	} else {
+		r.skipped = append(r.skipped, "the race detector: it needs cgo and a C compiler (gcc or clang)")
+	}
+	return r
+}
+
+// packages lists all of this module but the end-to-end tests.
+func (c *checker) packages() ([]string, error) {
+	out, err := c.command(".", "go", "list", "./...")
+	if err != nil {
+		return nil, fmt.Errorf("listing the packages: %w\n%s", err, out)
+	}
+	var packages []string
+	for _, name := range strings.Fields(out) {
+		if s := short(name); s != "e2e" && !strings.HasPrefix(s, "e2e/") {
+			packages = append(packages, name)
+		}
+	}
+	return packages, nil
+}
+
+func (c *checker) hasRace() bool {
+	out, err := c.command(".", "go", "env", "CGO_ENABLED", "CC")
+	if err != nil {
+		return false
+	}
+	fields := strings.Fields(out)
+	if len(fields) < 2 || fields[0] != "1" {
+		return false
+	}
+	_, err = exec.LookPath(fields[1])
+	return err == nil
+}
+
+var (
+	fuzzTarget = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
+	fuzzCount  = regexp.MustCompile(`execs: (\d+)`)
+)
+
+// fuzz runs each fuzz target for a moment: enough to see that it still runs
+// and that nothing near its corpus broke.
+func (c *checker) fuzz() result {
+	var r result
+	files, err := c.command(".", "git", "ls-files", "--cached", "--others", "--exclude-standard", "*_test.go")
+	if err != nil {
+		r.fail("listing the tests: %v", err)
+		return r
+	}
+	for _, file := range strings.Fields(files) {
+		content, err := os.ReadFile(filepath.Join(c.root, file))
+		if err != nil || strings.HasPrefix(file, "tools/") {
+			continue
+		}
+		for _, match := range fuzzTarget.FindAllSubmatch(content, -1) {
+			name, dir := string(match[1]), filepath.ToSlash(filepath.Dir(file))
+			out, err := c.command(".", "go", "test", "-run", "^$", "-fuzz", "^"+name+"$", "-fuzztime", c.fuzzTime.String(), "./"+dir)
+			if err != nil {
+				fmt.Printf("FAIL %s %s\n%s", dir, name, out)
+				r.fail("%s %s", dir, name)
+				continue
+			}
+			r.passed++
+			executions := "none"
+			if counts := fuzzCount.FindAllStringSubmatch(out, -1); len(counts) > 0 {
+				executions = counts[len(counts)-1][1]
+			}
+			fmt.Printf("ok   %s %s: %s executions\n", dir, name, executions)
+		}
+	}
+	r.note = c.fuzzTime.String() + " each"
+	return r
+}
+
+// policy asks the standard binary what the policies of the examples decide.
+func (c *checker) policy() result {
+	var r result
+	files, err := filepath.Glob(filepath.Join(c.root, "examples", "*", "*.test.yaml"))
+	if err != nil || len(files) == 0 {
+		r.fail("no policy tests (examples/*/*.test.yaml)")
+		return r
+	}
+	args := []string{"gluu", "test"}
+	for _, file := range files {
+		relative, err := filepath.Rel(c.root, file)
+		if err != nil {
+			r.fail("%v", err)
+			return r
+		}
+		args = append(args, relative)
+	}
+	binary := filepath.Join(c.root, "bin", "caddy")
+	out, runErr := c.command(".", binary, append(args, "--json")...)
+	for line := range strings.Lines(out) {
+		var one struct {
+			File, Request, Want, Got string
+			Index                    int
+			Pass                     bool
+		}
+		if json.Unmarshal([]byte(line), &one) != nil {
+			fmt.Print(line)
+			continue
+		}
+		if one.Pass {
+			r.passed++
+		} else {
+			r.fail("%s, case %d: %s is %s, not %s", one.File, one.Index, one.Request, one.Got, one.Want)
+		}
+	}
+	if runErr != nil && len(r.failed) == 0 {
+		r.fail("caddy gluu test: %v", runErr)
+	}
+	if runErr == nil && r.passed == 0 {
+		r.fail("caddy gluu test ran no case")
+	}
+	return r
+}
+
+// e2e starts the binaries and real servers. The tests say themselves what
+// they miss.
+func (c *checker) e2e() result {
+	return c.goTest(true, "-count=1", "-timeout", "30m", "./e2e/...")
+}
