@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package jose
+
+import (
+	"crypto"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Key is a public key for signatures, ready for use: everything about it that
+// can be checked once has been checked. It is a small value, to be copied. The
+// zero Key fits no algorithm.
+type Key struct {
+	id         string // "kid"
+	alg        string // "alg", canonical; "" if the key does not say
+	kty        string // "RSA", "EC" or "OKP"
+	crv        string // "P-256", "P-384", "P-521", "Ed25519"; "" for RSA
+	thumbprint string
+	public     crypto.PublicKey
+	material   []member // kty, and what RFC 7638 names for it
+}
+
+// ID is the key's "kid", "" if it has none.
+func (k Key) ID() string { return k.id }
+
+// Thumbprint is the SHA-256 thumbprint of RFC 7638 in base64url, as in the
+// "jkt" confirmation of RFC 9449.
+func (k Key) Thumbprint() string { return k.thumbprint }
+
+// Fits reports whether a signature under this algorithm can be checked with
+// this key: its type and curve are the algorithm's, and where the key names
+// an algorithm (RFC 7517 section 4.4) it is this one. No key fits "none" or an
+// HMAC.
+func (k Key) Fits(alg string) bool {
+	a, ok := algorithms[alg]
+	return ok && a.kty == k.kty && a.crv == k.crv && (k.alg == "" || k.alg == alg)
+}
+
+// WithID returns the key under this "kid".
+func (k Key) WithID(kid string) Key {
+	k.id = kid
+	return k
+}
+
+// WithAlgorithm returns the key bound to one algorithm. It is an error if the
+// key is not of that algorithm's type.
+func (k Key) WithAlgorithm(alg string) (Key, error) {
+	k.alg = ""
+	if !k.Fits(alg) {
+		return Key{}, fmt.Errorf("a key of type %s cannot be used with %s", k.describe(), alg)
+	}
+	k.alg = alg
+	return k, nil
+}
+
+func (k Key) describe() string {
+	if k.crv != "" {
+		return k.kty + " " + k.crv
+	}
+	return k.kty
+}
+
+// MarshalJSON returns the key as a JWK (RFC 7517), with "use" and what is
+// known of "kid" and "alg".
+func (k Key) MarshalJSON() ([]byte, error) {
+	if k.public == nil {
+		return nil, errors.New("no public key")
+	}
+	jwk := map[string]any{"use": "sig"}
+	for _, m := range k.material {
+		jwk[m.name] = json.RawMessage(m.value.raw)
+	}
+	if k.id != "" {
+		jwk["kid"] = k.id
+	}
+	if k.alg != "" {
+		jwk["alg"] = k.alg
+	}
+	return json.Marshal(jwk)
+}
+
+// ParseKey reads one public key for signatures as a JWK. A private or
+// symmetric key is refused: in the places that keys are read from, a key that
+// can sign has no business, and whoever put it there can no longer be told
+// from its owner.
+func ParseKey(jwk []byte) (Key, error) {
+	if len(jwk) > maxKeyJSON {
+		return Key{}, errors.New("key too large")
+	}
+	o, err := ParseObject(jwk)
+	if err != nil {
+		return Key{}, err
+	}
+	return keyOf(o)
+}
+
+// keyOf is ParseKey for a key that is an object already.
+func keyOf(o Object) (key Key, err error) {
+	// RFC 7518 sections 6.2.2, 6.3.2 and 6.4: what only private and symmetric
+	// keys have.
+	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
+		if o.Has(name) {
+			return Key{}, errors.New("a private or symmetric key")
+		}
+	}
+	// RFC 7517 sections 4.2 and 4.3.
+	use, err := o.Text("use")
+	if err != nil {
+		return Key{}, err
+	}
+	if use != "" && use != "sig" {
+		return Key{}, errors.New("a key that is not for signatures (use)")
+	}
+	if v, ok := o.Get("key_ops"); ok {
+		ops, err := v.Texts()
+		if err != nil {
+			return Key{}, fmt.Errorf("key_ops: %w", err)
+		}
+		if !slices.Contains(ops, "verify") {
+			return Key{}, errors.New("a key that is not for verification (key_ops)")
+		}
+	}
+	if key.kty, err = o.Text("kty"); err != nil {
+		return Key{}, err
+	}
+	if key.id, err = o.Text("kid"); err != nil {
+		return Key{}, err
+	}
+	alg, err := o.Text("alg")
+	if err != nil {
+		return Key{}, err
+	}
+	// The certificates that a key may come with (x5c, x5u) are not looked at:
+	// a key is trusted for where it was fetched.
+	names := map[string][]string{
+		"RSA": {"kty", "n", "e"},
+		"EC":  {"kty", "crv", "x", "y"},
+		"OKP": {"kty", "crv", "x"},
+	}[key.kty]
+	if names == nil {
+		return Key{}, fmt.Errorf("unknown key type %.20q", key.kty)
+	}
+	for _, name := range names {
+		v, ok := o.Get(name)
+		if !ok || !v.IsText() {
+			return Key{}, fmt.Errorf("key without %s", name)
+		}
+		key.material = append(key.material, member{name, v})
+	}
+	if key.kty != "RSA" {
+		if key.crv, err = o.Text("crv"); err != nil {
+			return Key{}, err
+		}
+	}
+	if key.public, key.thumbprint, err = decodePublic(key.material); err != nil {
+		return Key{}, err
+	}
+	if alg == "" {
+		return key, nil
+	}
+	if canonical, ok := Algorithm(alg); ok {
+		alg = canonical
+	}
+	return key.WithAlgorithm(alg)
+}
+
+const (
+	maxKeyJSON  = 64 << 10 // a key with a chain of certificates
+	maxSetJSON  = 1 << 20
+	maxSetKeys  = 500
+	maxReported = 20
+)
+
+// KeySet is what an authorization server publishes at its jwks_uri.
+type KeySet struct {
+	Keys []Key
+	// Ignored says why some of the keys are not in Keys, for a log; at most
+	// twenty.
+	Ignored []error
+}
+
+// ParseKeySet reads a JWK Set (RFC 7517 section 5). Keys that cannot be used
+// here are left out, as that section asks: encryption keys, symmetric and
+// private ones, unknown types and curves, RSA below 2048 bits. What is not a
+// set at all, and one beyond a megabyte or 500 keys, is an error. A set
+// without a usable key is none: it may be empty.
+func ParseKeySet(data []byte) (KeySet, error) {
+	if len(data) > maxSetJSON {
+		return KeySet{}, errors.New("key set larger than a megabyte")
+	}
+	o, err := ParseObject(data)
+	if err != nil {
+		return KeySet{}, err
+	}
+	list, ok := o.Get("keys")
+	if !ok || !list.IsList() {
+		return KeySet{}, errors.New("no JWK Set: it has no list of keys")
+	}
+	var elements []json.RawMessage
+	if err := json.Unmarshal([]byte(list.raw), &elements); err != nil {
+		return KeySet{}, errors.New("no JWK Set: keys is not a list")
+	}
+	if len(elements) > maxSetKeys {
+		return KeySet{}, errors.New("key set of more than 500 keys")
+	}
+	var set KeySet
+	for i, element := range elements {
+		key, err := ParseKey(element)
+		if err == nil {
+			set.Keys = append(set.Keys, key)
+		} else if len(set.Ignored) < maxReported {
+			set.Ignored = append(set.Ignored, fmt.Errorf("key %d: %w", i+1, err))
+		}
+	}
+	return set, nil
+}
+
+// PublicKeySet returns the JWK Set of these keys, to be published.
+func PublicKeySet(keys ...Key) ([]byte, error) {
+	if keys == nil {
+		keys = []Key{}
+	}
+	return json.Marshal(struct {
+		Keys []Key `json:"keys"`
+	}{keys})
+}
