@@ -1,0 +1,351 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// ProviderConfig describes an authorization server and this gateway's
+// standing with it.
+type ProviderConfig struct {
+	// The issuer identifier of the authorization server: an https URL without
+	// query and fragment, or http on a loopback address. Its metadata is read
+	// from `/.well-known/openid-configuration`, else from
+	// `/.well-known/oauth-authorization-server`, and must name the same issuer.
+	Issuer string `json:"issuer,omitempty"`
+
+	// Another name for `issuer`, as the systems before called it. Only one of
+	// the two can be given.
+	OPURL string `json:"op_url,omitempty"`
+
+	// The client id of this gateway at the authorization server. Required for
+	// introspection, unless `register` is given.
+	ClientID string `json:"client_id,omitempty"`
+
+	// The client secret. Placeholders that are known when the configuration
+	// loads are allowed: `{env.NAME}`, `{file./path}`.
+	ClientSecret string `json:"client_secret,omitempty"`
+
+	// How the gateway authenticates itself: `client_secret_basic`,
+	// `client_secret_post`, `client_secret_jwt`, `private_key_jwt`,
+	// `tls_client_auth` or `none`. Default: `client_secret_basic`.
+	ClientAuth string `json:"client_auth,omitempty"`
+
+	// A file with the private key for `private_key_jwt`, PEM or JWK.
+	ClientKey string `json:"client_key,omitempty"`
+
+	// The `kid` that the authorization server knows the client key by.
+	// Default: the key's own `kid` if it is a JWK, else none.
+	ClientKeyID string `json:"client_key_id,omitempty"`
+
+	// A PEM file with the certificate that the gateway shows to this server.
+	// It is used on every connection to it. Required for `tls_client_auth`.
+	ClientCertificate string `json:"client_certificate,omitempty"`
+
+	// The PEM file with the certificate's private key.
+	ClientCertificateKey string `json:"client_certificate_key,omitempty"`
+
+	// Register this gateway as a client (RFC 7591) instead of naming a
+	// `client_id`. The credentials are kept in Caddy's storage, where all
+	// instances that share it find them.
+	Register *Registration `json:"register,omitempty"`
+
+	// How tokens are verified. `jwt`: only as JWTs, by their signature;
+	// `introspection`: by asking the server for each new token; `auto`: what
+	// is a JWT of this issuer locally, everything else by introspection.
+	// Default: `auto`.
+	Verify string `json:"verify,omitempty"`
+
+	// The signature algorithms that a JWT may have. Never `none`, never an
+	// HMAC one. Default: RS256, RS384, RS512, PS256, PS384, PS512, ES256,
+	// ES384, ES512, EdDSA.
+	Algorithms []string `json:"algorithms,omitempty"`
+
+	// The audiences this gateway accepts: a token must name one of them.
+	// Without it a token that was issued for any other API of the same
+	// server is accepted too.
+	Audience []string `json:"audience,omitempty"`
+
+	// The introspection endpoint (RFC 7662), instead of the discovered one.
+	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
+
+	// Where the server's keys are (JWK Set), instead of the discovered place.
+	JWKSURI string `json:"jwks_uri,omitempty"`
+
+	// The token endpoint, instead of the discovered one.
+	TokenEndpoint string `json:"token_endpoint,omitempty"`
+
+	// The revocation endpoint (RFC 7009), instead of the discovered one.
+	RevocationEndpoint string `json:"revocation_endpoint,omitempty"`
+
+	// The client registration endpoint (RFC 7591), instead of the discovered
+	// one.
+	RegistrationEndpoint string `json:"registration_endpoint,omitempty"`
+
+	// Hosts, with port where it is not the default one, that the endpoints of
+	// this server may be on. By default a discovered endpoint must be on the
+	// issuer's own origin, so that nobody who can change the metadata can send
+	// the gateway's credentials elsewhere.
+	EndpointHosts []string `json:"endpoint_hosts,omitempty"`
+
+	// Ask for signed introspection responses (RFC 9701) and accept no other.
+	// Default: they are asked for where the server's metadata offers them, and
+	// an unsigned one is accepted too.
+	IntrospectionSigned *bool `json:"introspection_signed,omitempty"`
+
+	// The certificate authorities to trust for this server, instead of the
+	// system's.
+	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
+
+	// How long a request to this server may take, from the connection to the
+	// last byte of the answer. Default: 5s.
+	Timeout caddy.Duration `json:"timeout,omitempty"`
+
+	// How much longer than `max_age` of the cache, but never beyond its own
+	// expiry, a verified token may go on being used while the server does not
+	// answer. A token that is revoked in the meantime goes on working for this
+	// long. Default: 0, off.
+	StaleIfError caddy.Duration `json:"stale_if_error,omitempty"`
+}
+
+// Registration is how the gateway registers itself as a client.
+type Registration struct {
+	// The initial access token, where the server wants one.
+	InitialAccessToken string `json:"initial_access_token,omitempty"`
+
+	// The name that the server shows for this client. Default: Gluu Gateway.
+	ClientName string `json:"client_name,omitempty"`
+
+	// The scopes to register for.
+	Scopes []string `json:"scopes,omitempty"`
+}
+
+// Client authentication methods, in the words of the registry of RFC 7591.
+const (
+	clientSecretBasic = "client_secret_basic"
+	clientSecretPost  = "client_secret_post"
+	clientSecretJWT   = "client_secret_jwt"
+	privateKeyJWT     = "private_key_jwt"
+	tlsClientAuth     = "tls_client_auth"
+	clientAuthNone    = "none"
+)
+
+var clientAuthMethods = []string{
+	clientSecretBasic, clientSecretPost, clientSecretJWT, privateKeyJWT, tlsClientAuth, clientAuthNone,
+}
+
+// How tokens are verified.
+const (
+	verifyAuto          = "auto"
+	verifyJWT           = "jwt"
+	verifyIntrospection = "introspection"
+)
+
+var verifyModes = []string{verifyAuto, verifyJWT, verifyIntrospection}
+
+// signatureAlgorithms are all that a token can be signed with, and the
+// default. HMAC is not among them: whoever could verify such a token could
+// also make one.
+var signatureAlgorithms = []string{
+	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
+}
+
+const defaultTimeout = 5 * time.Second
+
+// setDefaults fills in what was left out.
+func (c *ProviderConfig) setDefaults() {
+	if c.Issuer == "" {
+		c.Issuer, c.OPURL = c.OPURL, ""
+	}
+	if c.ClientAuth == "" {
+		c.ClientAuth = clientSecretBasic
+	}
+	if c.Verify == "" {
+		c.Verify = verifyAuto
+	}
+	if len(c.Algorithms) == 0 {
+		c.Algorithms = signatureAlgorithms
+	}
+	if c.Timeout == 0 {
+		c.Timeout = caddy.Duration(defaultTimeout)
+	}
+}
+
+// Check refuses what cannot be right, whatever the placeholders in it will
+// stand for. It is what a Caddyfile parser calls at the end of a block, to
+// name the line; provisioning calls it again when everything is resolved.
+func (c ProviderConfig) Check() error {
+	if c.Issuer != "" && c.OPURL != "" {
+		return errors.New("issuer and op_url are two names of one setting: write only issuer")
+	}
+	c.setDefaults()
+	for _, check := range []func() error{
+		c.checkIssuer, c.checkVerify, c.checkClient, c.checkEndpoints,
+	} {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	if c.Timeout < 0 {
+		return fmt.Errorf("timeout cannot be negative, got %s", time.Duration(c.Timeout))
+	}
+	if c.StaleIfError < 0 {
+		return fmt.Errorf("stale_if_error cannot be negative, got %s", time.Duration(c.StaleIfError))
+	}
+	return nil
+}
+
+func (c *ProviderConfig) checkIssuer() error {
+	if c.Issuer == "" {
+		return errors.New("a provider needs an issuer: write 'issuer <url>', the address that the server's tokens name as 'iss'")
+	}
+	if hasPlaceholder(c.Issuer) {
+		return nil
+	}
+	u, err := checkURL("issuer", c.Issuer)
+	if err != nil {
+		return err
+	}
+	// RFC 8414, section 2.
+	if u.RawQuery != "" || u.ForceQuery {
+		return fmt.Errorf("issuer '%s' has a query, which an issuer identifier cannot have", c.Issuer)
+	}
+	return nil
+}
+
+func (c *ProviderConfig) checkVerify() error {
+	if !slices.Contains(verifyModes, c.Verify) {
+		return fmt.Errorf("verify is %s, not '%s'", either(verifyModes), c.Verify)
+	}
+	for _, alg := range c.Algorithms {
+		if !slices.Contains(signatureAlgorithms, alg) {
+			return fmt.Errorf("algorithm '%s' cannot be accepted: a token's signature is one of %s", alg, either(signatureAlgorithms))
+		}
+	}
+	if slices.Contains(c.Audience, "") {
+		return errors.New("an audience cannot be empty")
+	}
+	if c.Verify != verifyJWT && c.ClientID == "" && c.Register == nil {
+		return fmt.Errorf("introspection needs a client_id: write 'client_id <id>', or 'verify jwt' if all tokens are JWTs (verify is %s)", c.Verify)
+	}
+	return nil
+}
+
+// checkClient refuses client authentication that lacks something, and
+// anything that the chosen method would ignore: an operator who gave a key
+// and gets a password sent instead should know.
+func (c *ProviderConfig) checkClient() error {
+	if !slices.Contains(clientAuthMethods, c.ClientAuth) {
+		return fmt.Errorf("client_auth is %s, not '%s'", either(clientAuthMethods), c.ClientAuth)
+	}
+	if c.Register != nil && (c.ClientID != "" || c.ClientSecret != "") {
+		return errors.New("register obtains a client_id and client_secret: leave those two out, or leave out register")
+	}
+	if c.ClientSecret != "" && c.ClientID == "" {
+		return errors.New("a client_secret needs a client_id")
+	}
+	usesSecret := strings.HasPrefix(c.ClientAuth, "client_secret_")
+	if usesSecret && c.ClientID != "" && c.ClientSecret == "" {
+		return fmt.Errorf("client_auth %s needs a client_secret; for a client without one write 'client_auth none'", c.ClientAuth)
+	}
+	if !usesSecret && c.ClientSecret != "" {
+		return fmt.Errorf("client_auth %s does not use a client_secret: leave out one of the two", c.ClientAuth)
+	}
+	if c.ClientAuth == privateKeyJWT && c.ClientKey == "" {
+		return errors.New("client_auth private_key_jwt needs a client_key: write 'client_key <file>'")
+	}
+	if c.ClientAuth != privateKeyJWT && c.ClientKey != "" {
+		return fmt.Errorf("client_key is for private_key_jwt, but client_auth is %s", c.ClientAuth)
+	}
+	if c.ClientKeyID != "" && c.ClientKey == "" {
+		return errors.New("client_key_id needs a client_key")
+	}
+	if (c.ClientCertificate == "") != (c.ClientCertificateKey == "") {
+		return errors.New("a client certificate needs its key: write 'client_certificate <certificate file> <key file>'")
+	}
+	if c.ClientAuth == tlsClientAuth && c.ClientCertificate == "" {
+		return errors.New("client_auth tls_client_auth needs a client_certificate: write 'client_certificate <certificate file> <key file>'")
+	}
+	return nil
+}
+
+func (c *ProviderConfig) checkEndpoints() error {
+	for name, value := range c.endpoints() {
+		if value == "" || hasPlaceholder(value) {
+			continue
+		}
+		if _, err := checkURL(name, value); err != nil {
+			return err
+		}
+	}
+	for _, host := range c.EndpointHosts {
+		if hasPlaceholder(host) {
+			continue
+		}
+		if u, err := url.Parse("//" + host); err != nil || u.Host != host || u.Hostname() == "" {
+			return fmt.Errorf("endpoint_hosts names hosts, such as 'keys.example.com' or 'keys.example.com:8443', not '%s'", host)
+		}
+	}
+	return nil
+}
+
+// endpoints are the configured endpoints under the names that the metadata
+// has for them.
+func (c *ProviderConfig) endpoints() map[string]string {
+	return map[string]string{
+		"introspection_endpoint": c.IntrospectionEndpoint,
+		"jwks_uri":               c.JWKSURI,
+		"token_endpoint":         c.TokenEndpoint,
+		"revocation_endpoint":    c.RevocationEndpoint,
+		"registration_endpoint":  c.RegistrationEndpoint,
+	}
+}
+
+// checkURL parses an address of the authorization server: https, or http on
+// a loopback address, where nobody else listens on the wire.
+func checkURL(name, value string) (*url.URL, error) {
+	u, err := url.Parse(value)
+	if err != nil {
+		return nil, fmt.Errorf("%s '%s' is no URL: write 'https://...'", name, value)
+	}
+	switch {
+	case u.Host == "" || u.Opaque != "" || u.Hostname() == "":
+		return nil, fmt.Errorf("%s '%s' is no URL with a host: write 'https://...'", name, value)
+	case u.User != nil:
+		return nil, fmt.Errorf("%s has a user name or password in it: write them as client_id and client_secret", name)
+	case u.Fragment != "" || strings.Contains(value, "#"):
+		return nil, fmt.Errorf("%s '%s' has a fragment, which is never sent: leave it out", name, value)
+	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+		return u, nil
+	}
+	return nil, fmt.Errorf("%s '%s' is not protected on its way: write 'https://...' (http is for loopback addresses only)", name, value)
+}
+
+func isLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+func hasPlaceholder(s string) bool { return strings.Contains(s, "{") }
+
+// either writes "a, b or c".
+func either(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	last := len(words) - 1
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
