@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package headers
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"cel.dev/cel-go/cel"
+	"cel.dev/cel-go/checker"
+	"cel.dev/cel-go/common/types"
+	"cel.dev/cel-go/common/types/ref"
+	"cel.dev/cel-go/ext"
+)
+
+// Expressions are CEL: they have no loops but those over what is there, no
+// state, no input or output and nothing to call but functions over values.
+// That leaves cost, which the client influences when it influences claims: a
+// loop within a loop over two long lists, say. So cost is limited twice. At
+// load an expression that could run away over claims of sensible size is
+// refused; at run time every evaluation stops at a fixed number of steps,
+// whatever size the claims are, and sets no header then.
+
+const (
+	// runtimeLimit is where an evaluation stops. One step is about one
+	// operation of the interpreter: at 20 to 100 ns, 10 ms in all at worst.
+	runtimeLimit = 100_000
+
+	// staticLimit is what an expression may cost over claims of assumedSize. A
+	// loop over all elements of a list with a search in each passes, a loop
+	// within a loop within a loop does not.
+	staticLimit = 10_000_000
+
+	// assumedSize is the length of a text and the number of elements of a list
+	// or object in claims, for the estimate at load.
+	assumedSize = 256
+
+	maxExpressionLength = 4096 // code points
+	maxNesting          = 64
+	maxRegexpSize       = 1000 // instructions
+)
+
+// ExpressionError is why an expression was refused when the configuration was
+// loaded.
+type ExpressionError struct {
+	Expression   string
+	Line, Column int    // from 1; zero if the expression as a whole is meant
+	Reason       string // what is wrong
+	Mend         string // what to write instead, if there is a good guess
+}
+
+func (e *ExpressionError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "expression '%s'", e.Expression)
+	switch {
+	case e.Line > 1:
+		fmt.Fprintf(&b, ", line %d, column %d", e.Line, e.Column)
+	case e.Line == 1:
+		fmt.Fprintf(&b, ", column %d", e.Column)
+	}
+	b.WriteString(": " + e.Reason)
+	if e.Mend != "" {
+		b.WriteString(": " + e.Mend)
+	}
+	return b.String()
+}
+
+// environment compiles expressions over one set of variables.
+type environment struct {
+	cel  *cel.Env
+	vars []string
+}
+
+func newEnv(vars []string) (*environment, error) {
+	options := []cel.EnvOption{
+		cel.CustomTypeAdapter(claimAdapter{}),
+		cel.CrossTypeNumericComparisons(true),
+		cel.ParserExpressionSizeLimit(maxExpressionLength),
+		cel.ParserRecursionLimit(maxNesting),
+		cel.RegexProgramSizeLimit(maxRegexpSize),
+		cel.OptionalTypes(),
+		ext.Strings(),
+		ext.Encoders(),
+		cel.ASTValidators(
+			cel.ValidateRegexLiterals(),
+			cel.ValidateDurationLiterals(),
+			cel.ValidateTimestampLiterals(),
+		),
+	}
+	for _, name := range vars {
+		options = append(options, cel.Variable(name, cel.DynType))
+	}
+	env, err := cel.NewEnv(options...)
+	if err != nil {
+		return nil, fmt.Errorf("setting up expressions: %w", err)
+	}
+	return &environment{cel: env, vars: slices.Clone(vars)}, nil
+}
+
+// expression is a compiled expression, safe for concurrent use.
+type expression struct {
+	program cel.Program
+	vars    []string
+}
+
+func (env *environment) compile(source string) (*expression, error) {
+	refuse := func(line, column int, reason, mend string) error {
+		return &ExpressionError{Expression: source, Line: line, Column: column, Reason: reason, Mend: mend}
+	}
+	if strings.Count(source, "")-1 > maxExpressionLength {
+		return nil, &ExpressionError{Expression: source[:40] + "...", Reason: fmt.Sprintf("too long: at most %d characters", maxExpressionLength)}
+	}
+	checked, issues := env.cel.Compile(source)
+	if issues.Err() != nil {
+		first := issues.Errors()[0]
+		return nil, refuse(first.Location.Line(), first.Location.Column()+1, first.Message, env.mend(source, first.Message))
+	}
+	cost, err := env.cel.EstimateCost(checked, sizes{})
+	if err != nil {
+		return nil, refuse(0, 0, "its cost cannot be estimated: "+err.Error(), "")
+	}
+	if cost.Max > staticLimit {
+		return nil, refuse(0, 0, "it could take too long over long claims", "use fewer loops (map, filter, all, exists) within one another")
+	}
+	program, err := env.cel.Program(checked, cel.EvalOptions(cel.OptOptimize), cel.CostLimit(runtimeLimit))
+	if err != nil {
+		return nil, refuse(0, 0, err.Error(), "")
+	}
+	return &expression{program, env.vars}, nil
+}
+
+var undeclared = regexp.MustCompile(`undeclared reference to '([^']*)'`)
+
+// mend guesses what was meant. Nearly always it is a constant whose quotes
+// are missing, perhaps because a Caddyfile took them for its own.
+func (env *environment) mend(source, message string) string {
+	known := "the variables are " + strings.Join(env.vars, ", ")
+	unknown := undeclared.FindStringSubmatch(message)
+	if unknown == nil && (strings.ContainsAny(source, `"'`) || !strings.HasPrefix(message, "Syntax error")) {
+		return ""
+	}
+	if unknown != nil && strings.ContainsAny(source, `"'.([`) {
+		return known
+	}
+	quoted := `"` + strings.TrimSpace(source) + `"`
+	return known + "; if a constant is meant it needs quotes, " + quoted + ", which a Caddyfile wants between backticks, `" + quoted + "`"
+}
+
+// sizes says how large the claims may be that the cost is estimated for.
+type sizes struct{}
+
+func (sizes) EstimateSize(checker.AstNode) *checker.SizeEstimate {
+	return &checker.SizeEstimate{Min: 0, Max: assumedSize}
+}
+
+func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
+	return nil
+}
+
+var (
+	// errMissing is an expression that comes to nothing: a claim is not there.
+	errMissing = errors.New("the value is missing")
+
+	errTooCostly = errors.New("the expression takes too long over these claims")
+)
+
+// eval returns the value of the expression. Variables that are nil or not
+// given stand for an object without members, so that everything about them
+// is missing.
+func (e *expression) eval(vars map[string]any) (ref.Val, error) {
+	input := make(map[string]any, len(e.vars))
+	for _, name := range e.vars {
+		if value := vars[name]; value != nil {
+			input[name] = value
+		} else {
+			input[name] = absent
+		}
+	}
+	value, _, err := e.program.Eval(input)
+	if err != nil {
+		return nil, classify(err)
+	}
+	if optional, ok := value.(*types.Optional); ok {
+		if !optional.HasValue() {
+			return nil, errMissing
+		}
+		value = optional.GetValue()
+	}
+	if value == absent || value == types.NullValue {
+		return nil, errMissing
+	}
+	return value, nil
+}
+
+// absent is the value of a variable that is not there.
+var absent ref.Val = types.NewStringInterfaceMap(types.DefaultTypeAdapter, map[string]any{})
+
+// classify tells a claim that is not there from everything else. cel-go has
+// no exported errors for it.
+func classify(err error) error {
+	text := err.Error()
+	switch {
+	case strings.HasPrefix(text, "no such key"), strings.HasPrefix(text, "no such attribute"), strings.HasPrefix(text, "index out of bounds"):
+		return errMissing
+	case strings.Contains(text, "actual cost limit exceeded"):
+		return errTooCostly
+	}
+	// The text may quote the value of a claim, which does not belong into a
+	// log: only its kind is told.
+	kind, _, _ := strings.Cut(text, ":")
+	if len(kind) > 60 || !printableASCII(kind) {
+		kind = "evaluation failed"
+	}
+	return fmt.Errorf("the expression does not fit these claims (%s)", kind)
+}
+
+func printableASCII(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
+}

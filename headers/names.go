@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package headers
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// maxNameLength bounds a configured name; a real one has 20 to 40 bytes.
+const maxNameLength = 128
+
+// foreign are the headers, folded, that are not the gateway's to set: those
+// that frame a message or end at the next hop, that carry the client's
+// credentials, or that a proxy writes itself. Each of them would also be
+// removed from all requests, which no site survives.
+var foreign = map[string]struct{}{
+	"authorization": {}, "cookie": {}, "dpop": {}, "proxy-authorization": {}, "proxy-authenticate": {},
+	"host": {}, "content-length": {}, "content-type": {}, "content-encoding": {}, "date": {}, "expect": {}, "origin": {}, "range": {},
+	"connection": {}, "keep-alive": {}, "proxy-connection": {}, "te": {}, "trailer": {}, "transfer-encoding": {}, "upgrade": {},
+	"http2-settings": {}, "proxy": {},
+	"forwarded": {}, "via": {}, "early-data": {}, "x-forwarded-for": {}, "x-forwarded-host": {}, "x-forwarded-proto": {},
+}
+
+// foldedStandard is the standard set, folded.
+var foldedStandard = func() []string {
+	names := StandardNames()
+	for i, name := range names {
+		names[i] = Fold(name)
+	}
+	return names
+}()
+
+// notOurs reports whether a folded name is one that the gateway never sets.
+func notOurs(folded string) bool {
+	_, ok := foreign[folded]
+	return ok || strings.HasPrefix(folded, "sec-") || strings.HasPrefix(folded, "access-control-")
+}
+
+// CanonicalName returns a configured header name as it is sent, with `-` for
+// every `_`: many servers drop names with an underscore silently. An error
+// says why the name cannot be set and what to write instead.
+func CanonicalName(name string, iterate bool) (string, error) {
+	canonical := strings.ReplaceAll(name, "_", "-")
+	prefix, suffix, found := strings.Cut(canonical, Wildcard)
+	switch {
+	case name == "":
+		return "", fmt.Errorf("a header needs a name")
+	case len(name) > maxNameLength:
+		return "", fmt.Errorf("header name of %d bytes: at most %d are sensible", len(name), maxNameLength)
+	case iterate && !found:
+		return "", fmt.Errorf("header name '%s' has no %s: it is set once per key, so write where the key goes, such as '%s-%s'", name, Wildcard, name, Wildcard)
+	case !iterate && found:
+		return "", fmt.Errorf("header name '%s' has a %s, which only iteration fills in: write header_each (in JSON \"iterate\": true)", name, Wildcard)
+	case strings.Contains(suffix, Wildcard):
+		return "", fmt.Errorf("header name '%s' has more than one %s", name, Wildcard)
+	case !isToken(prefix + "x" + suffix):
+		return "", fmt.Errorf("'%s' is no header name: letters, digits and - are", name)
+	case iterate && !hasLetterOrDigit(prefix):
+		return "", fmt.Errorf("header name '%s' begins with the key, so that it could be any header: write something before it, such as 'X-Token-%s'", name, Wildcard)
+	case !iterate && notOurs(Fold(canonical)):
+		return "", fmt.Errorf("header '%s' is not the gateway's to set: choose a name of your own, such as 'X-Token-%s'", name, canonical)
+	}
+	return canonical, nil
+}
+
+func hasLetterOrDigit(s string) bool {
+	return strings.Trim(Fold(s), "-") != ""
+}
+
+// keyedName returns the name of the header that an iterated object sets for
+// one of its keys; false if the key cannot stand in a name or would make it
+// one that is not the gateway's to set, or one of the standard set: a claim
+// does not say who the consumer is.
+func keyedName(name, key string) (string, bool) {
+	key = strings.ReplaceAll(key, "_", "-")
+	if key == "" || len(key) > maxNameLength || !isToken(key) {
+		return "", false
+	}
+	name = strings.Replace(name, Wildcard, key, 1)
+	folded := Fold(name)
+	return name, !notOurs(folded) && !slices.Contains(foldedStandard, folded)
+}
+
+// isToken reports whether s is a token (RFC 9110, section 5.6.2), the only
+// thing that a header name can be.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; class(foldByte(c)) == otherClass && strings.IndexByte("!#$%&'*+-.^_`|~", c) < 0 {
+			return false
+		}
+	}
+	return s != ""
+}
