@@ -77,11 +77,12 @@ func (o Object) Has(name string) bool {
 	return ok
 }
 
-// Text returns the string member of this name, "" if there is no such member,
-// and an error if it is anything but a string.
+// Text returns the string member of this name, and an error if it is anything
+// but a string. A member that is null is as good as none, "": many servers
+// write all members that they know of.
 func (o Object) Text(name string) (string, error) {
 	v, ok := o.Get(name)
-	if !ok {
+	if !ok || v.IsNull() {
 		return "", nil
 	}
 	s, err := v.Text()
@@ -92,10 +93,10 @@ func (o Object) Text(name string) (string, error) {
 }
 
 // Time returns the NumericDate member of this name, and the zero time if there
-// is no such member.
+// is no such member or it is null.
 func (o Object) Time(name string) (time.Time, error) {
 	v, ok := o.Get(name)
-	if !ok {
+	if !ok || v.IsNull() {
 		return time.Time{}, nil
 	}
 	t, err := v.Time()
@@ -108,7 +109,10 @@ func (o Object) Time(name string) (time.Time, error) {
 // JSON returns the value as it was spelled.
 func (v Value) JSON() string { return v.raw }
 
-// IsText and IsList report what kind of value this is.
+// IsNull reports whether the value is null.
+func (v Value) IsNull() bool { return v.raw == "null" }
+
+// IsText reports whether the value is a JSON string.
 func (v Value) IsText() bool { return strings.HasPrefix(v.raw, `"`) }
 
 // IsList reports whether the value is a JSON array.

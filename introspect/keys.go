@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/jose"
+)
+
+// An authorization server's keys are fetched when a token names one that is
+// not known. Whoever can send a token can name a key, so the number of fetches
+// must not depend on the number of tokens:
+//
+//   - However many tokens ask, the server is asked at most once per cool-down,
+//     and by one request at a time, which those who came meanwhile wait for.
+//   - A token that asks during the cool-down is answered from what is known,
+//     and a fetch is due at the end of the cool-down. A flood of invented keys
+//     can therefore neither multiply fetches nor use them up: the key that the
+//     server really changed to is known one cool-down later at most.
+//   - The last good set stays until there is another good one. An error, junk
+//     and a set without a usable key are failures, which change nothing.
+//   - A key that is known is returned at once. Nothing that is fetched
+//     meanwhile makes its token wait.
+//
+// There is one goroutine while a fetch runs, one timer while one is due, and
+// none of either per token.
+
+const (
+	defaultCoolDown = 30 * time.Second
+
+	// keysMaxAge is when a set that is in use is fetched anew though no key is
+	// missing in it: a key that the server has withdrawn must go here too.
+	keysMaxAge = 5 * time.Minute
+
+	// firstRetry is the pause after a first fetch that failed. It doubles up to
+	// the cool-down: a server that starts together with the gateway should not
+	// be found half a minute later.
+	firstRetry = time.Second
+)
+
+// remoteKeySetConfig is what a key set needs of the world.
+type remoteKeySetConfig struct {
+	// fetch returns the body of the jwks_uri. It bounds its time and the size
+	// of the answer.
+	fetch func(ctx context.Context) ([]byte, error)
+	now   func() time.Time
+	// coolDown is the least time from the start of one fetch to that of the
+	// next. 0 is 30 seconds.
+	coolDown time.Duration
+	logger   *zap.Logger
+	// onFetch is told how each fetch went.
+	onFetch func(err error)
+}
+
+// remoteKeySet is the keySet of a server's jwks_uri.
+type remoteKeySet struct {
+	remoteKeySetConfig
+
+	current atomic.Pointer[fetchedKeys] // the last good set, nil before the first
+
+	mu       sync.Mutex
+	running  chan struct{} // closed when the fetch that runs has ended; nil if none runs
+	due      *time.Timer   // of the fetch at the end of the cool-down; nil if none is asked for
+	next     time.Time     // no fetch begins before
+	lastErr  error         // of the latest fetch; nil if it went well
+	failures int           // since the start, before the first good set
+	closed   bool
+
+	ctx    context.Context // of all fetches, ended by Close
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+}
+
+// fetchedKeys is one good set. It is never changed.
+type fetchedKeys struct {
+	keys []jose.Key
+	at   time.Time
+}
+
+var errNoKeys = errors.New("the key set has no key that could verify a signature")
+
+func newRemoteKeySet(cfg remoteKeySetConfig) *remoteKeySet {
+	if cfg.coolDown <= 0 {
+		cfg.coolDown = defaultCoolDown
+	}
+	if cfg.now == nil {
+		cfg.now = time.Now
+	}
+	if cfg.logger == nil {
+		cfg.logger = zap.NewNop()
+	}
+	if cfg.onFetch == nil {
+		cfg.onFetch = func(error) {}
+	}
+	s := &remoteKeySet{remoteKeySetConfig: cfg}
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	return s
+}
+
+// Key implements keySet. It waits for a fetch if the key is not known and one
+// may be made, and no longer than ctx allows.
+func (s *remoteKeySet) Key(ctx context.Context, kid, alg string) (jose.Key, error) {
+	known := s.current.Load()
+	key, err := known.find(kid, alg)
+	if err == nil {
+		if s.now().Sub(known.at) > maxAge(kid, s.coolDown) {
+			s.refresh()
+		}
+		return key, nil
+	}
+	if !errors.Is(err, errUnknownKey) {
+		return jose.Key{}, refuse(TokenInvalid, "%w", err)
+	}
+	if done := s.refresh(); done != nil {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return jose.Key{}, unavailable(0, "waiting for the keys of the authorization server: %w", context.Cause(ctx))
+		}
+		if key, err = s.current.Load().find(kid, alg); err == nil {
+			return key, nil
+		}
+	}
+	return jose.Key{}, s.refusal(err)
+}
+
+// maxAge is how old a set may get in use. A token without a key ID cannot tell
+// that its key has been replaced by another, so the set that it relies on is
+// looked at again as often as one with an unknown ID would have it.
+func maxAge(kid string, coolDown time.Duration) time.Duration {
+	if kid == "" {
+		return coolDown
+	}
+	return keysMaxAge
+}
+
+// refusal decides whose fault it is that there is no key. That a token's key
+// does not exist can be said only while the latest answer of the server says
+// so; while it does not answer, the key may be one that it has changed to.
+func (s *remoteKeySet) refusal(err error) *Error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return unavailable(0, "the keys of the authorization server are no longer kept")
+	case s.lastErr != nil || s.current.Load() == nil:
+		return unavailable(s.next.Sub(s.now()), "the keys of the authorization server cannot be had: %w", s.lastErr)
+	}
+	return refuse(TokenInvalid, "%w", err)
+}
+
+// refresh has the set fetched: now if the cool-down is over, otherwise when it
+// is. It does not wait. The channel is closed when the fetch that is running
+// has ended; it is nil if none is.
+func (s *remoteKeySet) refresh() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.running != nil || s.closed {
+		return s.running
+	}
+	if wait := s.next.Sub(s.now()); wait > 0 {
+		if s.due == nil {
+			s.due = time.AfterFunc(wait, s.refreshDue)
+		}
+		return nil
+	}
+	s.start()
+	return s.running
+}
+
+// refreshDue is run by the timer.
+func (s *remoteKeySet) refreshDue() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.due = nil
+	if s.running == nil && !s.closed {
+		s.start()
+	}
+}
+
+// start begins a fetch. The caller holds the lock and has seen that none runs.
+func (s *remoteKeySet) start() {
+	if s.due != nil {
+		s.due.Stop()
+		s.due = nil
+	}
+	begun := s.now()
+	s.next = begun.Add(s.coolDown)
+	s.running = make(chan struct{})
+	s.wg.Go(func() {
+		keys, err := s.load()
+		s.ended(begun, keys, err)
+	})
+}
+
+// load fetches and reads the set.
+func (s *remoteKeySet) load() ([]jose.Key, error) {
+	body, err := s.fetch(s.ctx)
+	if err != nil {
+		return nil, err
+	}
+	set, err := jose.ParseKeySet(body)
+	if err != nil {
+		return nil, err
+	}
+	if len(set.Ignored) > 0 {
+		s.logger.Debug("some keys of the authorization server are not used", zap.Errors("because", set.Ignored))
+	}
+	if len(set.Keys) == 0 {
+		return nil, errNoKeys
+	}
+	return set.Keys, nil
+}
+
+// ended records how a fetch went and lets those go who wait for it.
+func (s *remoteKeySet) ended(begun time.Time, keys []jose.Key, err error) {
+	if err == nil {
+		s.current.Store(&fetchedKeys{keys: keys, at: begun})
+	}
+	s.mu.Lock()
+	s.lastErr = err
+	if s.current.Load() == nil {
+		s.next = s.now().Add(min(firstRetry<<min(s.failures, 16), s.coolDown))
+		s.failures++
+	}
+	closed := s.closed
+	close(s.running)
+	s.running = nil
+	s.mu.Unlock()
+
+	if closed {
+		return
+	}
+	s.onFetch(err)
+	if err != nil {
+		s.logger.Warn("the keys of the authorization server cannot be fetched; known ones go on being used", zap.Error(err))
+	}
+}
+
+// KeyIDs returns the IDs of the known keys, for the admin endpoint; the
+// thumbprint stands for a key without one.
+func (s *remoteKeySet) KeyIDs() []string {
+	known := s.current.Load()
+	if known == nil {
+		return nil
+	}
+	ids := make([]string, len(known.keys))
+	for i, key := range known.keys {
+		if ids[i] = key.ID(); ids[i] == "" {
+			ids[i] = key.Thumbprint()
+		}
+	}
+	return ids
+}
+
+// Close ends what is running and returns when it has. Known keys go on being
+// found.
+func (s *remoteKeySet) Close() {
+	s.mu.Lock()
+	s.closed = true
+	if s.due != nil {
+		s.due.Stop()
+		s.due = nil
+	}
+	s.mu.Unlock()
+	s.cancel()
+	s.wg.Wait()
+}
+
+var (
+	errUnknownKey   = errors.New("the issuer has no such key")
+	errUnfitKey     = errors.New("the key of this ID is for another algorithm")
+	errAmbiguousKey = errors.New("more than one key of the issuer fits")
+)
+
+// find returns the one key that is meant. A server may publish a key more than
+// once, for two algorithms say; it is still one key.
+func (f *fetchedKeys) find(kid, alg string) (jose.Key, error) {
+	if f == nil {
+		return jose.Key{}, errUnknownKey
+	}
+	var found jose.Key
+	err := errUnknownKey
+	for _, key := range f.keys {
+		if kid != "" && key.ID() != kid {
+			continue
+		}
+		switch {
+		case !key.Fits(alg):
+			if kid != "" && err == errUnknownKey {
+				err = errUnfitKey
+			}
+		case err == nil && key.Thumbprint() != found.Thumbprint():
+			return jose.Key{}, errAmbiguousKey
+		default:
+			found, err = key, nil
+		}
+	}
+	return found, err
+}
