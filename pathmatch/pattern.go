@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pathmatch
+
+import (
+	"fmt"
+	"strings"
+	"unicode/utf8"
+)
+
+// MaxPatternLength is the greatest length of a pattern, in bytes. No canonical
+// path is longer.
+const MaxPatternLength = MaxPathLength
+
+// kind is the kind of an element of a pattern, in the order in which elements
+// are tried.
+type kind uint8
+
+const (
+	literalElement kind = iota
+	regexpElement       // {regexp}
+	anyElement          // ?
+	multiElement        // ??
+)
+
+// An element is what stands between two slashes of a pattern.
+type element struct {
+	kind kind
+	text string // a literal's text, or the source of a regular expression
+	re   Regexp // of a regexpElement
+}
+
+// matches reports whether the element of a path is one that e stands for. An
+// expression that runs out of time is taken for no match.
+func (e *element) matches(s string) bool {
+	switch e.kind {
+	case literalElement:
+		return e.text == s
+	case regexpElement:
+		return e.re.MatchWhole(s)
+	}
+	return true
+}
+
+// A Pattern describes paths. It begins with a slash, and its elements are
+//
+//	text      this text, compared with the percent-decoded path; case matters
+//	?         any one element, also an empty one
+//	??        any number of elements, also none; once in a pattern
+//	{regexp}  one element that the regular expression matches as a whole
+//
+// Percent signs, asterisks and whatever else is not listed stand for
+// themselves: to protect "/a%20b", write "/a b". An element is empty only if
+// it is the last one: "/users/" is a path of two elements.
+type Pattern struct {
+	text     string
+	elements []element
+	multi    int // index of the ?? in elements, -1 if there is none
+	captures int
+}
+
+// A Capture is what an element of a pattern has found in a path.
+type Capture struct {
+	Value   string
+	Present bool // false for a group of a regular expression that took no part
+}
+
+// A PatternError says what is wrong with a pattern, and what to write instead.
+type PatternError struct {
+	Pattern string
+	Offset  int // in bytes, into Pattern
+	Reason  string
+	Mend    string
+}
+
+func (e *PatternError) Error() string {
+	return fmt.Sprintf("path pattern %q, offset %d: %s; %s", e.Pattern, e.Offset, e.Reason, e.Mend)
+}
+
+// Parse parses a pattern. The error is a [*PatternError].
+func Parse(pattern string) (*Pattern, error) {
+	p := &Pattern{text: pattern, multi: -1}
+	refuse := func(offset int, reason, mend string) (*Pattern, error) {
+		return nil, &PatternError{Pattern: pattern, Offset: offset, Reason: reason, Mend: mend}
+	}
+	switch {
+	case len(pattern) > MaxPatternLength:
+		p := p.text[:64] // enough to find it
+		return nil, &PatternError{Pattern: p, Offset: MaxPatternLength, Reason: "the pattern is too long",
+			Mend: fmt.Sprintf("no path has more than %d bytes", MaxPathLength)}
+	case !strings.HasPrefix(pattern, "/"):
+		return refuse(0, "a pattern begins with a slash", "write /"+pattern)
+	case !utf8.ValidString(pattern):
+		return refuse(0, "invalid UTF-8", "write the pattern in UTF-8")
+	}
+	for rest := pattern; rest != ""; {
+		rest = rest[1:] // the slash
+		offset := len(pattern) - len(rest)
+		n, err := elementLength(rest)
+		if err != nil {
+			err.Pattern = pattern
+			err.Offset += offset
+			return nil, err
+		}
+		e, err := parseElement(rest[:n])
+		if err != nil {
+			err.Pattern = pattern
+			err.Offset += offset
+			return nil, err
+		}
+		rest = rest[n:]
+		if n == 0 && rest != "" {
+			return refuse(offset, "an empty element", "write one slash; a path never has two in a row")
+		}
+		switch e.kind {
+		case multiElement:
+			if p.multi >= 0 {
+				return refuse(offset, "a second ??", "a pattern has one ?? at most; write ? for each element that must be there")
+			}
+			p.multi = len(p.elements)
+		case anyElement:
+			p.captures++
+		case regexpElement:
+			p.captures += max(1, e.re.NumGroups())
+		}
+		p.elements = append(p.elements, e)
+	}
+	return p, nil
+}
+
+// elementLength returns the length of the element that s begins with. An
+// expression ends at the brace that closes its first one, not counting
+// escaped braces and those within a character class.
+func elementLength(s string) (int, *PatternError) {
+	if !strings.HasPrefix(s, "{") {
+		n := strings.IndexByte(s, '/')
+		if n < 0 {
+			n = len(s)
+		}
+		return n, nil
+	}
+	depth, class := 0, -1 // class: where the present character class begins
+	for i := 0; i < len(s); i++ {
+		switch c := s[i]; {
+		case c == '/':
+			return 0, &PatternError{Offset: i, Reason: "a slash within {}",
+				Mend: "an element never contains a slash: write an expression for each element, and leave the slash out of a negated class"}
+		case c == '\\' && i+1 < len(s) && s[i+1] != '/':
+			i++
+		case class >= 0:
+			// The first ] of a class is a member of it: []x], [^]x].
+			first := i == class+1 || i == class+2 && s[class+1] == '^'
+			if c == '[' && i+1 < len(s) && s[i+1] == ':' {
+				if end := strings.Index(s[i:], ":]"); end > 0 && !strings.Contains(s[i:i+end], "/") {
+					i += end + 1 // [:alpha:]
+				}
+			} else if c == ']' && !first {
+				class = -1
+			}
+		case c == '[':
+			class = i
+		case c == '{':
+			depth++
+		case c == '}':
+			if depth--; depth > 0 {
+				continue
+			}
+			if i+1 < len(s) && s[i+1] != '/' {
+				return 0, &PatternError{Offset: i + 1, Reason: "text after the closing brace",
+					Mend: `an expression is a whole element: put all of it into the braces, and write \{ and \} for braces that stand for themselves`}
+			}
+			return i + 1, nil
+		}
+	}
+	return 0, &PatternError{Reason: "a brace that is not closed",
+		Mend: `an expression ends with the brace that closes it; write \{ and \} for braces that stand for themselves`}
+}
+
+func parseElement(s string) (element, *PatternError) {
+	refuse := func(offset int, reason, mend string) (element, *PatternError) {
+		return element{}, &PatternError{Offset: offset, Reason: reason, Mend: mend}
+	}
+	switch {
+	case s == "?":
+		return element{kind: anyElement, text: s}, nil
+	case s == "??":
+		return element{kind: multiElement, text: s}, nil
+	case strings.HasPrefix(s, "{"):
+		source := s[1 : len(s)-1]
+		if source == "" {
+			return refuse(0, "an empty expression", "write ? for any element, {^$} for an empty one")
+		}
+		if shorthand, ok := expandedPlaceholder(source); ok {
+			return refuse(0, "Caddy's placeholder {"+source+"} is no regular expression", "write {(?:"+shorthand+")}")
+		}
+		re, err := CompileRegexp(source)
+		if err != nil {
+			return refuse(1, err.Error(), "see https://github.com/google/re2/wiki/Syntax")
+		}
+		return element{kind: regexpElement, text: source, re: re}, nil
+	case len(s) > 2 && strings.Trim(s, "?") == "":
+		return refuse(2, "more than two question marks", "write ? for one element, ?? for any number of elements")
+	}
+	if i := strings.IndexAny(s, "{}"); i >= 0 {
+		return refuse(i, "a brace within text", "an expression is a whole element, so {.*} must hold all of it: write {"+
+			strings.NewReplacer("{", "", "}", "").Replace(s)+"}, say")
+	}
+	return element{kind: literalElement, text: s}, nil
+}
+
+// String returns the pattern as it was written.
+func (p *Pattern) String() string { return p.text }
+
+// NumCaptures returns the number of captures of a path that matches: one for
+// each ?, and for each {regexp} one for each of its groups, or one for the
+// element if it has no groups. ?? captures nothing.
+func (p *Pattern) NumCaptures() int { return p.captures }
+
+// Matches reports whether the pattern describes the path, which must be
+// canonical. An expression that runs out of time is taken for no match.
+func (p *Pattern) Matches(path string) bool {
+	return p.align(path, (*element).matches)
+}
+
+// Captures appends to dst the captures of the path, from left to right. The
+// pattern must match the path.
+//
+// If an expression with groups runs out of time, fewer than NumCaptures
+// captures are appended: refuse the request then.
+func (p *Pattern) Captures(path string, dst []Capture) []Capture {
+	if p.captures == 0 {
+		return dst
+	}
+	p.align(path, func(e *element, s string) (ok bool) {
+		switch {
+		case e.kind == literalElement:
+		case e.kind == regexpElement && e.re.NumGroups() > 0:
+			dst, ok = e.re.Groups(s, dst)
+			return ok
+		default:
+			dst = append(dst, Capture{Value: s, Present: true})
+		}
+		return true
+	})
+	return dst
+}
+
+// align calls f with each element of the pattern, except for ??, and the
+// element of the path that it stands for, until f returns false. It returns
+// false if f did, or if the path has too few or too many elements.
+//
+// Since there is one ?? at most, the numbers of elements alone tell which
+// element of the path belongs to which one of the pattern.
+func (p *Pattern) align(path string, f func(e *element, s string) bool) bool {
+	if !strings.HasPrefix(path, "/") {
+		return false
+	}
+	surplus := strings.Count(path, "/") - len(p.elements)
+	if p.multi >= 0 {
+		surplus++ // so many elements does the ?? stand for
+	}
+	if surplus < 0 || surplus > 0 && p.multi < 0 {
+		return false
+	}
+	for i := range p.elements {
+		if i == p.multi {
+			path = skipElements(path, surplus)
+			continue
+		}
+		var s string
+		s, path = firstElement(path)
+		if !f(&p.elements[i], s) {
+			return false
+		}
+	}
+	return true
+}
+
+// firstElement returns the first element of path, which begins with a slash,
+// and what follows, which is empty or begins with a slash.
+func firstElement(path string) (element, rest string) {
+	path = path[1:]
+	if i := strings.IndexByte(path, '/'); i >= 0 {
+		return path[:i], path[i:]
+	}
+	return path, ""
+}
+
+// skipElements returns path without its first n elements.
+func skipElements(path string, n int) string {
+	for ; n > 0; n-- {
+		_, path = firstElement(path)
+	}
+	return path
+}
