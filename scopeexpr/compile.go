@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scopeexpr
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddy-gluu/gateway/pathmatch"
+)
+
+// Options say what a document is compiled for.
+type Options struct {
+	// UMA is set for rules whose scopes are those of UMA resources. Such rules
+	// may name a resource, and say neither ^ nor not: a permission ticket asks
+	// for scopes by name, and cannot ask for one to be absent.
+	UMA bool
+}
+
+// Compile checks what the parts of a document mean and makes the policy that
+// decides. All that can be found wrong is found here, with an *Error; a
+// decision cannot fail.
+func (d Document) Compile(opts Options) (*Policy, error) {
+	if len(d) == 0 {
+		return nil, &Error{Reason: "the document has no paths", Mend: `write [{"path": ..., "conditions": [...]}]`}
+	}
+	c := &compiler{
+		opts:        opts,
+		policy:      &Policy{},
+		paths:       make(map[string]int, len(d)),
+		entries:     make(map[string]*entry),
+		shapes:      make(map[string]*shape),
+		expressions: make(map[string]*compiled),
+	}
+	for i := range d {
+		if err := c.pathRule(&d[i], JSONPath{i}); err != nil {
+			return nil, d[i].src.place(err, append(JSONPath{d[i].index}, err.Path[1:]...))
+		}
+	}
+	return c.policy.finish(), nil
+}
+
+// A compiler holds what the rules of one document share.
+type compiler struct {
+	opts        Options
+	policy      *Policy
+	paths       map[string]int // path -> where in the document
+	entries     map[string]*entry
+	shapes      map[string]*shape
+	expressions map[string]*compiled // by shape and entries
+}
+
+// refuse builds an error without a place in the text.
+func refuse(path JSONPath, mend, format string, args ...any) *Error {
+	return &Error{Path: path, Reason: fmt.Sprintf(format, args...), Mend: mend}
+}
+
+func (c *compiler) pathRule(r *PathRule, path JSONPath) *Error {
+	if other, dup := c.paths[r.Path]; dup {
+		return refuse(path.child("path"), "put its conditions there", "the path %s stands at [%d] already", r.Path, other)
+	}
+	c.paths[r.Path] = path[0].(int)
+	pattern, err := pathmatch.Parse(r.Path)
+	if err != nil {
+		return patternError(path.child("path"), err)
+	}
+	if len(r.Conditions) == 0 {
+		return refuse(path.child("conditions"), `write [{"httpMethods": [...], "scope_expression": {...}}]`,
+			"the path %s has no conditions", r.Path)
+	}
+	methods := make(map[string]bool)
+	for i := range r.Conditions {
+		condition := &r.Conditions[i]
+		at := path.child("conditions", i)
+		if err := c.methods(condition, at.child("httpMethods"), methods); err != nil {
+			return err
+		}
+		if err := c.condition(pattern, condition, at); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func patternError(path JSONPath, err error) *Error {
+	e := &Error{Path: path, Reason: err.Error(), Err: err}
+	var pattern *pathmatch.PatternError
+	if errors.As(err, &pattern) {
+		e.Reason = fmt.Sprintf("the path %q, at character %d: %s", clip(pattern.Pattern), pattern.Offset+1, pattern.Reason)
+		e.Mend = pattern.Mend
+	}
+	return e
+}
+
+// methods checks the methods of one condition; seen are those of the path.
+func (c *compiler) methods(condition *Condition, path JSONPath, seen map[string]bool) *Error {
+	if len(condition.HTTPMethods) == 0 {
+		return refuse(path, `write ["GET"], say, or ["?"] for every method not named`, "the condition has no methods")
+	}
+	for i, m := range condition.HTTPMethods {
+		if err := checkMethod(m, path.child(i)); err != nil {
+			return err
+		}
+		if seen[m] {
+			return refuse(path.child(i), "name each method once within a path", "the method %s stands twice in this path", m)
+		}
+		seen[m] = true
+	}
+	return nil
+}
+
+// checkMethod refuses what no request can have as its method. Methods are
+// compared as they are (RFC 9110, section 9.1), and all that exist are in upper
+// case: "get" would be a rule that protects nothing.
+func checkMethod(m string, path JSONPath) *Error {
+	switch upper := strings.ToUpper(m); {
+	case m == "?":
+		return nil
+	case m == "*" || m == "":
+		return refuse(path, "write ? for every method not named", "%q is no method", m)
+	case strings.Trim(m, tokenCharacters) != "":
+		return refuse(path, "write one method an element, such as GET", "%q is no method", clip(m))
+	case m != upper:
+		return refuse(path, "write "+upper, "the method %q is in lower case, and methods are told apart by case", m)
+	}
+	return nil
+}
+
+// tokenCharacters are those of a method: RFC 9110, section 5.6.2.
+const tokenCharacters = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+func (c *compiler) condition(pattern *pathmatch.Pattern, condition *Condition, path JSONPath) *Error {
+	if err := c.extras(condition, path); err != nil {
+		return err
+	}
+	e, err := c.expression(condition.ScopeExpression, pattern, path.child("scope_expression"))
+	if err != nil {
+		return err
+	}
+	for i, method := range condition.HTTPMethods {
+		rule := &Rule{
+			policy: c.policy, pattern: pattern, method: method,
+			condition: condition, expression: e, index: len(c.policy.rules),
+		}
+		c.policy.rules = append(c.policy.rules, rule)
+		if err := c.policy.tree.Add(pattern, method, rule); err != nil {
+			return &Error{Path: path.child("httpMethods", i), Reason: err.Error(),
+				Mend: "keep one of the two rules", Err: err}
+		}
+	}
+	return nil
+}
+
+// extras checks the members of a condition beside methods and expression.
+func (c *compiler) extras(condition *Condition, path JSONPath) *Error {
+	const umaOnly = "leave it out; only the rules of gluu_uma_pep name resources"
+	switch {
+	case condition.ResourceID != "" && !c.opts.UMA:
+		return refuse(path.child("resource_id"), umaOnly, "resource_id belongs to UMA")
+	case condition.ResourceName != "" && !c.opts.UMA:
+		return refuse(path.child("resource_name"), umaOnly, "resource_name belongs to UMA")
+	case condition.ResourceID != "" && condition.ResourceName != "":
+		return refuse(path.child("resource_name"), "keep resource_id: it names the resource by itself",
+			"the condition has both a resource_id and a resource_name")
+	case condition.ACR != nil && len(condition.ACR) == 0:
+		return refuse(path.child("acr"), "name a class or leave acr out", "acr is empty, so that no token would do")
+	case condition.MaxAge < 0:
+		return refuse(path.child("max_age"), "write a number of seconds, 1 or more", "max_age is negative")
+	}
+	for i, class := range condition.ACR {
+		if class == "" || strings.ContainsAny(class, " \t\r\n\"\\") {
+			return refuse(path.child("acr", i), "write one class an element", "%q is no authentication context class", clip(class))
+		}
+	}
+	return nil
+}
+
+// compiled is an expression ready to decide. Rules whose expressions are the
+// same share one.
+type compiled struct {
+	shape   *shape
+	entries []*entry // what the shape's references stand for
+	bound   bool     // some entry is tied to captures
+	id      int      // number of its fact in Scopes, if it is not bound
+	static  []string // the scopes of a plain conjunction, else nil
+	joined  string   // static, as a challenge lists them
+}
+
+func (c *compiler) expression(e *Expression, pattern *pathmatch.Pattern, path JSONPath) (*compiled, *Error) {
+	if e == nil {
+		return nil, refuse(path[:len(path)-1], `write "scope_expression": {"rule": ..., "data": [...]}`,
+			"the condition lacks its scope expression")
+	}
+	if len(e.Data) > maxDataEntries {
+		return nil, refuse(path.child("data"), "let a pattern (^...) stand for many scopes",
+			"the data has %d entries, more than %d", len(e.Data), maxDataEntries)
+	}
+	rule, err := parseLogic(e.Rule, len(e.Data), path.child("rule"))
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]*entry, len(e.Data))
+	for i, text := range e.Data {
+		entries[i], err = c.entry(text)
+		if err == nil {
+			err = entries[i].checkCaptures(pattern.NumCaptures())
+		}
+		if err == nil && c.opts.UMA && entries[i].pattern != nil {
+			err = refuse(nil, "name the scopes one by one", "an UMA rule has the pattern %s", clip(text))
+		}
+		if err != nil {
+			err.Path = path.child("data", i)
+			return nil, err
+		}
+	}
+	if c.opts.UMA {
+		if err := checkUMA(rule, path.child("rule")); err != nil {
+			return nil, err
+		}
+	}
+	return c.intern(rule, entries, path)
+}
+
+// checkUMA refuses what could make a rule ask for a scope to be absent.
+func checkUMA(rule *node, path JSONPath) *Error {
+	var err *Error
+	rule.walk(func(n *node) {
+		switch n.op {
+		case "", "and", "or", "!!":
+		case "!":
+			err = refuse(path, "say what a caller needs; what somebody may not do belongs into the authorization server's policies",
+				"an UMA rule says not")
+		default:
+			err = refuse(path, "write it with and and or", "an UMA rule uses %s", n.op)
+		}
+	})
+	return err
+}
+
+func (c *compiler) entry(text string) (*entry, *Error) {
+	if e := c.entries[text]; e != nil {
+		return e, nil
+	}
+	e, err := newEntry(text)
+	if err != nil {
+		return nil, err
+	}
+	c.entries[text] = e
+	return e, nil
+}
+
+// intern finds or makes the compiled form of a rule over its entries. Entries
+// are numbered in the order in which the rule first refers to them, so that
+// rules that differ only in their data have one shape.
+func (c *compiler) intern(rule *node, data []*entry, path JSONPath) (*compiled, *Error) {
+	e := &compiled{}
+	numbers := make(map[*entry]int, len(data))
+	rule = rule.renumber(func(ref int) int {
+		entry := data[ref]
+		n, known := numbers[entry]
+		if !known {
+			n = len(numbers)
+			numbers[entry] = n
+			e.entries = append(e.entries, entry)
+			e.bound = e.bound || entry.isBound()
+		}
+		return n
+	})
+	var b strings.Builder
+	rule.key(&b)
+	shapeKey := b.String()
+	for _, entry := range e.entries {
+		fmt.Fprintf(&b, " %d:%s", len(entry.text), entry.text)
+	}
+	if known := c.expressions[b.String()]; known != nil {
+		return known, nil
+	}
+	e.shape = c.shapes[shapeKey]
+	if e.shape == nil {
+		shape, err := newShape(rule, len(e.entries))
+		if err != nil {
+			return nil, &Error{Path: path.child("rule"), Reason: err.Error(), Mend: mendRule, Err: err}
+		}
+		e.shape = shape
+		c.shapes[shapeKey] = shape
+	}
+	c.policy.number(e)
+	e.static = conjunction(rule, e.entries)
+	e.joined = strings.Join(e.static, " ")
+	c.expressions[b.String()] = e
+	return e, nil
+}
+
+// conjunction returns the scopes of a rule that asks for each of them and for
+// nothing else, nil if it is another rule.
+func conjunction(rule *node, entries []*entry) []string {
+	var scopes []string
+	plain := true
+	rule.walk(func(n *node) {
+		switch {
+		case n.op == "and":
+		case n.ref >= 0 && entries[n.ref].pattern == nil:
+		default:
+			plain = false
+		}
+	})
+	if !plain {
+		return nil
+	}
+	for _, e := range entries {
+		if e.text == "" || strings.ContainsRune(e.text, ' ') {
+			return nil // no scope that a client could ask for
+		}
+		scopes = append(scopes, e.text)
+	}
+	return scopes
+}

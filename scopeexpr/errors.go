@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scopeexpr
+
+import (
+	"bytes"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Error says why a document or an expression is refused.
+type Error struct {
+	// Path leads to what is wrong: [2].conditions[0].scope_expression.rule.and[1].
+	// It is empty where the text is no JSON, or a short expression.
+	Path JSONPath
+
+	// Line and Column say where that stands in the text, counting from 1 and
+	// columns in characters. Both are 0 where there is no text.
+	Line, Column int
+
+	// Reason is what is wrong, Mend what to write instead.
+	Reason, Mend string
+
+	// Err is the error of the part that refused, if it was another package's.
+	Err error
+}
+
+func (e *Error) Error() string {
+	var b strings.Builder
+	if e.Line > 0 {
+		fmt.Fprintf(&b, "line %d, column %d: ", e.Line, e.Column)
+	}
+	if len(e.Path) > 0 {
+		b.WriteString(e.Path.String())
+		b.WriteString(": ")
+	}
+	b.WriteString(e.Reason)
+	if e.Mend != "" {
+		b.WriteString("; ")
+		b.WriteString(e.Mend)
+	}
+	return b.String()
+}
+
+// Unwrap returns the error of the part that refused.
+func (e *Error) Unwrap() error { return e.Err }
+
+// JSONPath leads from the top of a document to one of its values. Its
+// elements are member names (string) and positions in a list (int).
+type JSONPath []any
+
+func (p JSONPath) String() string {
+	var b strings.Builder
+	for _, step := range p {
+		switch step := step.(type) {
+		case int:
+			fmt.Fprintf(&b, "[%d]", step)
+		case string:
+			if isWord(step) {
+				if b.Len() > 0 {
+					b.WriteByte('.')
+				}
+				b.WriteString(step)
+			} else {
+				fmt.Fprintf(&b, "[%s]", strconv.Quote(step))
+			}
+		}
+	}
+	return b.String()
+}
+
+func isWord(s string) bool {
+	for _, c := range s {
+		if c != '_' && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// child returns p with one more step. It copies, so that siblings do not
+// write over each other.
+func (p JSONPath) child(steps ...any) JSONPath {
+	return append(p[:len(p):len(p)], steps...)
+}
+
+// source is the text of a document, kept to turn offsets into lines.
+type source struct{ text []byte }
+
+// position returns line and column of an offset, both from 1.
+func (s *source) position(offset int) (line, column int) {
+	before := s.text[:min(max(offset, 0), len(s.text))]
+	line = 1 + bytes.Count(before, []byte{'\n'})
+	column = 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
+	return line, column
+}
+
+// place fills in where e stands in the text. A path that leads nowhere, as to
+// a member that is missing, stands at the innermost value that is there.
+func (s *source) place(e *Error, path JSONPath) *Error {
+	if s != nil {
+		e.Line, e.Column = s.position(locate(s.text, path))
+	}
+	return e
+}

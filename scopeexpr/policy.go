@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package scopeexpr
+
+import (
+	"slices"
+
+	"github.com/caddy-gluu/gateway/pathmatch"
+)
+
+// A Policy finds the rule for a request and decides it. It is made by
+// Document.Compile, is immutable, and may be used by any number of goroutines.
+type Policy struct {
+	tree    pathmatch.Tree[*Rule]
+	rules   []*Rule // in the order of the document
+	ordered []*Rule // in the order in which they are tried
+
+	facts    int // how many facts about a token the rules ask for
+	bindings int // how many entries are tied to captures
+
+	allScopes []string
+}
+
+// Rule is what one path pattern asks for, for one method.
+type Rule struct {
+	policy     *Policy
+	pattern    *pathmatch.Pattern
+	method     string
+	condition  *Condition
+	expression *compiled
+	index      int
+}
+
+// number gives an expression its places in a token's Scopes: a fact for
+// itself if it depends on nothing but the token, otherwise one for each entry
+// that does and a binding for each that does not.
+func (p *Policy) number(e *compiled) {
+	if !e.bound {
+		e.id = p.facts
+		p.facts++
+		return
+	}
+	for _, entry := range e.entries {
+		switch {
+		case entry.id >= 0:
+		case entry.isBound():
+			entry.id = p.bindings
+			p.bindings++
+		default:
+			entry.id = p.facts
+			p.facts++
+		}
+	}
+}
+
+// finish fills in what can be known once all rules are there.
+func (p *Policy) finish() *Policy {
+	p.tree.Walk(func(_ *pathmatch.Pattern, _ string, r *Rule) bool {
+		p.ordered = append(p.ordered, r)
+		return true
+	})
+	seen := make(map[string]bool)
+	for _, r := range p.rules {
+		for _, e := range r.expression.entries {
+			if e.pattern == nil && e.text != "" && !seen[e.text] {
+				seen[e.text] = true
+				p.allScopes = append(p.allScopes, e.text)
+			}
+		}
+	}
+	return p
+}
+
+// Find returns the rule for a request, nil if there is none. The path must be
+// canonical (pathmatch.Canonicalize). It does not allocate.
+func (p *Policy) Find(method, path string) *Rule {
+	r, _, _ := p.tree.Match(method, path)
+	return r
+}
+
+// Rules returns the rules in the order in which they are tried. The slice must
+// not be changed.
+func (p *Policy) Rules() []*Rule { return p.ordered }
+
+// NumRules returns how many rules there are, one for each path and method.
+func (p *Policy) NumRules() int { return len(p.rules) }
+
+// AllScopes returns the scopes that the rules name, patterns aside, in the
+// order of the document (scopes_supported of RFC 9728). The slice must not be
+// changed.
+func (p *Policy) AllScopes() []string { return p.allScopes }
+
+// Pattern returns the path pattern as the document has it.
+func (r *Rule) Pattern() string { return r.pattern.String() }
+
+// PathPattern returns the pattern itself.
+func (r *Rule) PathPattern() *pathmatch.Pattern { return r.pattern }
+
+// Method returns the method that the rule is for; "?" is any that its path
+// does not name.
+func (r *Rule) Method() string { return r.method }
+
+// Methods returns all methods of the condition that the rule comes from.
+func (r *Rule) Methods() []string { return slices.Clone(r.condition.HTTPMethods) }
+
+// Condition returns what the document says. Rules that come from one condition
+// return the same pointer. It must not be changed.
+func (r *Rule) Condition() *Condition { return r.condition }
+
+// Expression returns the scope expression of the document. It must not be
+// changed.
+func (r *Rule) Expression() *Expression { return r.condition.ScopeExpression }
+
+// Index returns where the rule stands among all rules in the order of the
+// document, from 0 to NumRules()-1.
+func (r *Rule) Index() int { return r.index }
+
+// StaticScopes returns the scopes that satisfy the rule if it asks for all of
+// a list of them and for nothing else, otherwise nil. The slice must not be
+// changed.
+func (r *Rule) StaticScopes() []string { return r.expression.static }
+
+// ChallengeScope is StaticScopes as the scope parameter of a challenge spells
+// it (RFC 6750, section 3), "" if there is no such list.
+func (r *Rule) ChallengeScope() string { return r.expression.joined }
+
+// Scopes returns the scopes that the rule's expression refers to, patterns
+// included, in the order in which it does: what an UMA resource is registered
+// with and what a permission ticket asks for.
+func (r *Rule) Scopes() []string {
+	scopes := make([]string, len(r.expression.entries))
+	for i, e := range r.expression.entries {
+		scopes[i] = e.text
+	}
+	return scopes
+}
