@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"net"
+	"os"
+	"os/signal"
+	"regexp"
+	"runtime"
+	"strings"
+	"syscall"
+	"text/tabwriter"
+	"time"
+)
+
+func main() {
+	if len(os.Args) > 3 && os.Args[1] == pinRole {
+		fail(runOnCore(os.Args[2:])) // returns only if it could not become the command
+	}
+	var cfg settings
+	flag.StringVar(&cfg.binary, "binary", "bin/caddy", "the Caddy binary to measure")
+	flag.IntVar(&cfg.rounds, "rounds", 5, "concurrent pairs for each scenario")
+	flag.DurationVar(&cfg.length, "length", 3*time.Second, "length of one measurement")
+	flag.IntVar(&cfg.connections, "connections", 8, "connections to each proxy")
+	flag.IntVar(&cfg.rate, "rate", 300, "requests a second to each proxy while latency is measured")
+	tokens := flag.Uint64("tokens", 1_000_000, "tokens of the scenario with many")
+	only := flag.String("scenarios", "", "run only the scenarios whose name matches this regular expression")
+	soakFor := flag.Duration("soak", 0, "run one scenario at the fixed rate for this long instead of the table")
+	profile := flag.Duration("profile", 0, "write a CPU profile of this length of each scenario's gateway into the current folder")
+	flag.Parse()
+
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	wanted, err := regexp.Compile(*only)
+	fail(err)
+	w, err := newWorld(cfg, *tokens)
+	fail(err)
+	defer w.close()
+	all, err := w.scenarios()
+	if err == nil {
+		all = matching(all, wanted)
+		switch {
+		case *soakFor > 0:
+			err = soak(ctx, w, all, cfg, *soakFor)
+		case *profile > 0:
+			err = profiles(ctx, w, all, cfg, *profile)
+		default:
+			err = table(ctx, w, all, cfg)
+		}
+	}
+	if err != nil {
+		w.close()
+		fail(err)
+	}
+}
+
+// newWorld starts what stands beside the pairs. The load generator, the
+// upstream and the authorization servers keep off the core of the pair.
+func newWorld(cfg settings, tokens uint64) (*world, error) {
+	dir, err := os.MkdirTemp("", "bench-")
+	if err != nil {
+		return nil, err
+	}
+	w := &world{dir: dir, tokens: max(tokens, 1)}
+	if err := leaveCore(cfg.core); err != nil {
+		return w, err
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return w, err
+	}
+	w.upstream = listener.Addr().String()
+	go func() { _ = upstream(listener) }()
+	if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+		return w, err
+	}
+	if w.issuer, err = newIssuer(listener); err != nil {
+		return w, err
+	}
+	w.embedded, err = startEmbedded(cfg.binary, dir, runtime.NumCPU()-1)
+	return w, err
+}
+
+func (w *world) close() {
+	if w.embedded != nil {
+		w.embedded.process.stop()
+	}
+	_ = os.RemoveAll(w.dir)
+}
+
+// table measures the scenarios one after another and prints a row as soon as
+// it is known.
+func table(ctx context.Context, w *world, all []scenario, cfg settings) error {
+	fmt.Printf("%s %s/%s, %d cores; %d pairs of %s, %d connections to each proxy, latency at %d requests/s each\n\n",
+		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cfg.rounds, cfg.length, cfg.connections, cfg.rate)
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.Debug)
+	fmt.Fprintln(out, "scenario\tCPU ratio\tlowest..highest\tCPU plain\tCPU gateway\treq/s plain\treq/s gateway\tp50 plain\tp50 gateway\tp99 plain\tp99 gateway\tallocs plain\tallocs gateway\t")
+	var failed []string
+	for _, s := range all {
+		fmt.Fprintf(os.Stderr, "measuring %s ...\n", s.name)
+		r, err := measure(ctx, w, s, cfg)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			failed = append(failed, err.Error())
+			continue
+		}
+		fmt.Fprintf(out, "%s\t%.3f\t%.3f..%.3f\t%.1fµs\t%.1fµs\t%.0f\t%.0f\t%.2fms\t%.2fms\t%.2fms\t%.2fms\t%.1f\t%.1f\t\n",
+			r.scenario, r.ratio, r.low, r.high, micros(r.plain.cpu), micros(r.gateway.cpu), r.plain.perSecond, r.gateway.perSecond,
+			millis(r.plain.p50), millis(r.gateway.p50), millis(r.plain.p99), millis(r.gateway.p99), r.plain.allocs, r.gateway.allocs)
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if len(failed) > 0 {
+		return fmt.Errorf("%d scenarios failed:\n%s", len(failed), strings.Join(failed, "\n"))
+	}
+	return nil
+}
+
+func matching(all []scenario, wanted *regexp.Regexp) []scenario {
+	var kept []scenario
+	for _, s := range all {
+		if wanted.MatchString(s.name) {
+			kept = append(kept, s)
+		}
+	}
+	return kept
+}
+
+func micros(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e3 }
+
+func millis(d time.Duration) float64 { return float64(d.Nanoseconds()) / 1e6 }
+
+func fail(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+)
+
+// A scenario is one row of the table: the gateway's part of the configuration
+// and the requests that both proxies of the pair receive.
+type scenario struct {
+	name     string
+	provider string // words of the provider block
+	cache    int    // tokens that the cache may hold
+	site     string // directives before reverse_proxy; empty for plain
+	request  func(n uint64) request
+	status   int
+	h2       bool
+	warm     uint64 // requests that fill the cache before anything is measured
+	plain    int    // status of the plain proxy, 200 if 0
+}
+
+// caddyfile is the configuration of the proxy under test.
+func (s scenario) caddyfile(upstream string) string {
+	protocols, app := "", ""
+	if s.h2 {
+		protocols = "\tservers {\n\t\tprotocols h1 h2c\n\t}\n"
+	}
+	if s.site != "" {
+		app = fmt.Sprintf("\tgluu {\n\t\tprovider {\n%s\t\t}\n\t\tconsumer app {\n\t\t\tcustom_id app\n\t\t}\n\t\tconsumer guest\n\t\tcache {\n\t\t\tsize %d\n\t\t\tmax_age 1h\n\t\t}\n\t}\n", s.provider, s.cache)
+	}
+	return fmt.Sprintf("{\n\tadmin {{admin}}\n\tlog {\n\t\tlevel WARN\n\t}\n%s%s}\nhttp://{{addr}} {\n%s\treverse_proxy %s\n}\n",
+		protocols, app, s.site, upstream)
+}
+
+// plainCaddyfile is the configuration that the other proxy of the pair runs.
+func (s scenario) plainCaddyfile(upstream string) string {
+	return scenario{h2: s.h2}.caddyfile(upstream)
+}
+
+// world is what the scenarios stand on: the servers that run beside the pair.
+type world struct {
+	dir      string
+	upstream string
+	issuer   *issuer // answers for tokens that the benchmark made up
+	embedded *embedded
+	tokens   uint64 // how many tokens the scenario with many holds
+}
+
+const twentyRules = `		path /todos {
+			GET scope todos:read
+			POST scope todos:write
+		}
+		path /todos/? {
+			GET scope todos:read
+			PUT PATCH DELETE scope todos:write
+		}
+		path /todos/?/comments {
+			GET scope todos:read
+		}
+		path /todos/?/comments/? {
+			GET scope todos:read
+			DELETE scope todos:write and profile
+		}
+		path /users/{\d+} {
+			GET scope profile
+			PUT scope profile and admin
+		}
+		path /users/{\d+}/{todos|photos} {
+			GET scope todos:read
+		}
+		path /files/?? {
+			GET scope files:read or admin
+		}
+		path /reports/??/{\d{4}}.pdf {
+			GET scope reports or admin
+		}
+		path /health {
+			GET scope profile
+		}
+		path /admin/?? {
+			? scope admin
+		}
+		path /search {
+			GET scope todos:read or profile
+		}
+		path /export/?/csv {
+			POST scope todos:read and profile
+		}
+		path /import {
+			POST scope todos:write
+		}
+		path /labels/? {
+			GET scope todos:read
+		}
+		path /labels {
+			GET scope todos:read
+		}
+`
+
+func auth(words string) string {
+	if words == "" {
+		return "\tgluu_oauth_auth\n"
+	}
+	return "\tgluu_oauth_auth {\n" + words + "\t}\n"
+}
+
+func pep(words string) string { return "\tgluu_oauth_pep {\n" + words + "\t}\n" }
+
+const (
+	bare   = "\t\tupstream_headers off\n"
+	tenCEL = `		header X-Bench-Subject introspect_data.sub
+		header X-Bench-Client introspect_data.client_id
+		header X-Bench-Issuer introspect_data.iss
+		header X-Bench-Scope introspect_data.scope
+		header X-Bench-Expiry introspect_data.exp
+		header X-Bench-Consumer consumer.id
+		header X-Bench-Name consumer.username
+		header X-Bench-Version ` + "`\"version 2.0\"`" + `
+		header X-Bench-Encoded introspect_data.sub base64
+		header X-Bench-Whole consumer.username urlencoded
+`
+)
+
+// scenarios lists the rows of the table. Tokens that stay the same come from
+// the embedded authorization server, tokens by the thousand from the
+// benchmark's own issuer.
+func (w *world) scenarios() ([]scenario, error) {
+	rules, err := w.writeRules(10_000)
+	if err != nil {
+		return nil, err
+	}
+	opaque := fixed("/todos/17", w.embedded.opaque)
+	local := w.embedded.provider
+	own := fmt.Sprintf("\t\t\tissuer %s\n\t\t\tclient_id %s\n\t\t\tclient_secret %s\n\t\t\taudience api\n", w.issuer.url, issuerClient, issuerSecret)
+	made := strings.Replace(own, "\t\t\taudience api\n", "", 1) // introspection answers of the issuer name no audience
+	standard := auth("") + pep(twentyRules)
+	fresh := new(atomic.Uint64)
+
+	return []scenario{
+		{name: "A/A (plain beside plain)", request: fixed("/todos/17", ""), status: 200},
+		{name: "cached opaque token, no headers", provider: local, site: auth(bare) + pep(twentyRules), request: opaque, status: 200},
+		{name: "cached opaque token, standard headers", provider: local, site: standard, request: opaque, status: 200},
+		{name: "cached JWT, no headers", provider: local, site: auth(bare) + pep(twentyRules), request: fixed("/todos/17", w.embedded.jwt), status: 200},
+		{name: "cached JWT, standard headers", provider: local, site: standard, request: fixed("/todos/17", w.embedded.jwt), status: 200},
+		{name: "10,000 rules", provider: local, site: auth("") + pep("\t\toauth_scope_expression_file "+rules+"\n"), request: fixed("/api/v1/resource-4711/item-17/detail", w.embedded.opaque), status: 200},
+		{name: "scope bound to a capture", provider: local, site: auth("") + pep("\t\tpath /todos/? {\n\t\t\tGET scope `^todo:(?<PC1>\\d+)$`\n\t\t}\n"), request: fixed("/todos/17", w.embedded.opaque), status: 200},
+		{name: "ten custom headers", provider: local, site: auth(tenCEL) + pep(twentyRules), request: opaque, status: 200},
+		{name: "phantom token", provider: local, site: auth("\t\tpass_credentials phantom_token\n") + pep(twentyRules), request: opaque, status: 200},
+		{name: "anonymous consumer, open path", provider: local, site: auth("\t\tanonymous guest\n") + pep("\t\tdeny_by_default false\n"+twentyRules), request: fixed("/open/17", ""), status: 200},
+		{name: "refused: no token", provider: local, site: standard, request: fixed("/todos/17", ""), status: 401},
+		{name: "refused: flood of unknown tokens", provider: made, site: standard, request: numbered("unknown-", fresh), status: 401},
+		{name: "cold opaque tokens (each new)", provider: made, site: standard, request: numbered("opaque-cold-", fresh), status: 200},
+		{name: "cold JWTs (each new)", provider: own, site: standard, request: w.coldJWTs(fresh), status: 200},
+		{name: fmt.Sprintf("%d distinct cached tokens", w.tokens), provider: made, site: standard, request: w.cycle(), status: 200, warm: w.tokens, cache: int(w.tokens + w.tokens/5)},
+		{name: "HTTP/2, cached opaque token", provider: local, site: standard, request: opaque, status: 200, h2: true},
+	}, nil
+}
+
+func fixed(path, token string) func(uint64) request {
+	r := request{path: path}
+	if token != "" {
+		r.authorization = "Bearer " + token
+	}
+	return func(uint64) request { return r }
+}
+
+// numbered makes a new token for every request; the counter is shared by the
+// scenarios so that no two of them ever use the same token.
+func numbered(prefix string, next *atomic.Uint64) func(uint64) request {
+	return func(uint64) request {
+		return request{path: "/todos/17", authorization: fmt.Sprintf("Bearer %s%d", prefix, next.Add(1))}
+	}
+}
+
+func (w *world) coldJWTs(next *atomic.Uint64) func(uint64) request {
+	return func(uint64) request {
+		token, err := w.issuer.sign(next.Add(1))
+		if err != nil {
+			panic(err) // signing with a fresh P-256 key does not fail
+		}
+		return request{path: "/todos/17", authorization: "Bearer " + token}
+	}
+}
+
+// cycle walks through the distinct tokens again and again, with a stride so
+// that neighbouring requests do not ask for neighbouring entries.
+func (w *world) cycle() func(uint64) request {
+	const stride = 7919 // a prime that divides no round number of tokens
+	return func(n uint64) request {
+		return request{path: "/todos/17", authorization: fmt.Sprintf("Bearer opaque-many-%d", n*stride%w.tokens)}
+	}
+}
+
+// writeRules writes a document of n rules as a large API has them: mostly
+// exact paths and wildcards, some expressions, a few open ends.
+func (w *world) writeRules(n int) (file string, err error) {
+	type condition struct {
+		Methods    []string       `json:"httpMethods"`
+		Expression map[string]any `json:"scope_expression"`
+	}
+	type rule struct {
+		Path       string      `json:"path"`
+		Conditions []condition `json:"conditions"`
+	}
+	document := make([]rule, 0, n)
+	for i := range n {
+		base := fmt.Sprintf("/api/v%d/resource-%d", i%3, i)
+		path := base
+		switch i % 10 {
+		case 0, 1, 2:
+			path = base + "/?"
+		case 3, 4:
+			path = base + `/{[a-z]+-\d+}/detail`
+		case 5:
+			path = base + "/??"
+		case 6, 7:
+			path = base + "/?/detail"
+		}
+		document = append(document, rule{path, []condition{{
+			[]string{"GET"},
+			map[string]any{"rule": map[string]any{"and": []any{map[string]any{"var": 0}, map[string]any{"var": 1}}}, "data": []string{"todos:read", "profile"}},
+		}}})
+	}
+	// The path that the scenario asks for stands among them.
+	document[4711].Path = `/api/v1/resource-4711/{[a-z]+-\d+}/detail`
+	text, err := json.Marshal(document)
+	if err != nil {
+		return "", err
+	}
+	file = filepath.Join(w.dir, "rules.json")
+	return file, os.WriteFile(file, text, 0o600)
+}

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// upstream is the API behind the proxies: a fixed answer, as cheap as
+// net/http makes it.
+func upstream(listener net.Listener) error {
+	body := []byte(`{"id":17,"title":"write the benchmark","done":false}`)
+	length := strconv.Itoa(len(body))
+	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Content-Length", length)
+		_, _ = w.Write(body)
+	}))
+}
+
+// issuer is an authorization server for what the embedded one would be too
+// slow to prepare: tokens by the hundred thousand. Every token that begins
+// with "opaque-" is active; every JWT that sign made is signed with its key.
+type issuer struct {
+	url           string
+	key           *ecdsa.PrivateKey
+	introspected  atomic.Uint64
+	keysRequested atomic.Uint64
+}
+
+const (
+	issuerClient = "bench"
+	issuerSecret = "not-a-secret-outside-this-benchmark"
+	issuerScope  = "todos:read todos:write profile"
+)
+
+func newIssuer(listener net.Listener) (*issuer, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, err
+	}
+	s := &issuer{url: "http://" + listener.Addr().String(), key: key}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /.well-known/openid-configuration", s.discovery)
+	mux.HandleFunc("GET /keys", s.keys)
+	mux.HandleFunc("POST /introspect", s.introspect)
+	go func() { _ = http.Serve(listener, mux) }()
+	return s, nil
+}
+
+func (s *issuer) discovery(w http.ResponseWriter, _ *http.Request) {
+	answerJSON(w, map[string]any{
+		"issuer":                 s.url,
+		"introspection_endpoint": s.url + "/introspect",
+		"jwks_uri":               s.url + "/keys",
+		"token_endpoint":         s.url + "/token",
+	})
+}
+
+func (s *issuer) keys(w http.ResponseWriter, _ *http.Request) {
+	s.keysRequested.Add(1)
+	point, err := s.key.PublicKey.Bytes() // 0x04, x, y (SEC 1, 2.3.3)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	answerJSON(w, map[string]any{"keys": []any{map[string]any{
+		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "bench",
+		"x": base64url(point[1:33]), "y": base64url(point[33:]),
+	}}})
+}
+
+func (s *issuer) introspect(w http.ResponseWriter, r *http.Request) {
+	s.introspected.Add(1)
+	token := r.FormValue("token")
+	if !strings.HasPrefix(token, "opaque-") {
+		answerJSON(w, map[string]any{"active": false})
+		return
+	}
+	answerJSON(w, map[string]any{
+		"active": true, "client_id": "app", "sub": token[len("opaque-"):], "scope": issuerScope,
+		"exp": time.Now().Add(2 * time.Hour).Unix(), "iss": s.url, "token_type": "Bearer",
+	})
+}
+
+// sign makes the n-th access token: a JWT of RFC 9068 for an hour.
+func (s *issuer) sign(n uint64) (string, error) {
+	now := time.Now().Unix()
+	claims, err := json.Marshal(map[string]any{
+		"iss": s.url, "sub": fmt.Sprintf("user-%d", n), "aud": "api", "client_id": "app", "scope": issuerScope,
+		"iat": now, "exp": now + 2*3600, "jti": fmt.Sprintf("token-%d", n),
+	})
+	if err != nil {
+		return "", err
+	}
+	input := base64url([]byte(`{"alg":"ES256","typ":"at+jwt","kid":"bench"}`)) + "." + base64url(claims)
+	digest := sha256.Sum256([]byte(input))
+	r, t, err := ecdsa.Sign(rand.Reader, s.key, digest[:])
+	if err != nil {
+		return "", err
+	}
+	signature := make([]byte, 64) // r and s at full width (RFC 7518, 3.4)
+	r.FillBytes(signature[:32])
+	t.FillBytes(signature[32:])
+	return input + "." + base64url(signature), nil
+}
+
+func base64url(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+
+func answerJSON(w http.ResponseWriter, value any) {
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(value)
+}
