@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// ErrMissing is what a test cannot run without and this machine has not.
+// Tests skip themselves then, with its text.
+var ErrMissing = errors.New("missing on this machine")
+
+// oldestNode is the major version of Node.js that the packages need.
+const oldestNode = 20
+
+// node returns the path of Node.js, with the packages of e2e/package.json
+// installed. NODE names another one than that in the PATH.
+var node = sync.OnceValues(func() (string, error) {
+	name := os.Getenv("NODE")
+	if name == "" {
+		name = "node"
+	}
+	path, err := exec.LookPath(name)
+	if err != nil {
+		return "", fmt.Errorf("%w: Node.js %d or later (%s)", ErrMissing, oldestNode, name)
+	}
+	version, err := exec.Command(path, "--version").Output()
+	if err != nil {
+		return "", fmt.Errorf("asking %s for its version: %w", path, err)
+	}
+	major, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimSpace(string(version)), "v"), ".")
+	if n, err := strconv.Atoi(major); err != nil || n < oldestNode {
+		return "", fmt.Errorf("%w: Node.js %d or later (%s is %s)", ErrMissing, oldestNode, path, strings.TrimSpace(string(version)))
+	}
+	return path, installPackages()
+})
+
+// installPackages brings e2e/node_modules to what package-lock.json says. A
+// copy of that file within tells that nothing is to be done.
+func installPackages() error {
+	dir := filepath.Join(Root(), "e2e")
+	lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))
+	if err != nil {
+		return err
+	}
+	installed := filepath.Join(dir, "node_modules", ".installed-lock.json")
+	if known, err := os.ReadFile(installed); err == nil && bytes.Equal(known, lock) {
+		return nil
+	}
+	npm, err := exec.LookPath("npm")
+	if err != nil {
+		return fmt.Errorf("%w: npm", ErrMissing)
+	}
+	cmd := exec.Command(npm, "ci", "--ignore-scripts")
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", cmd, err, out)
+	}
+	return os.WriteFile(installed, lock, 0o644)
+}

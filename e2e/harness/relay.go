@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"maps"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"net/url"
+	"sync"
+	"testing"
+)
+
+// A Relay stands between the gateway and an authorization server. It counts
+// the calls to each path and can be told to answer some itself, so that one
+// set of faults serves every server.
+type Relay struct {
+	Addr string // host:port
+
+	server *http.Server
+	target *url.URL
+
+	mu     sync.Mutex
+	counts map[string]int
+	faults map[string]http.HandlerFunc
+}
+
+// newRelay listens at once, so that its address is known before the server
+// behind it is there.
+func newRelay() (*Relay, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, err
+	}
+	r := &Relay{
+		Addr:   listener.Addr().String(),
+		counts: map[string]int{},
+		faults: map[string]http.HandlerFunc{},
+	}
+	r.server = &http.Server{Handler: r}
+	go r.server.Serve(listener)
+	return r, nil
+}
+
+// StartRelay starts a relay to a server at addr (host:port).
+func StartRelay(t testing.TB, addr string) *Relay {
+	t.Helper()
+	r, err := newRelay()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.close)
+	r.forwardTo(addr)
+	return r
+}
+
+func (r *Relay) forwardTo(addr string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.target = &url.URL{Scheme: "http", Host: addr}
+}
+
+func (r *Relay) close() { r.server.Close() }
+
+// ServeHTTP implements http.Handler.
+func (r *Relay) ServeHTTP(w http.ResponseWriter, request *http.Request) {
+	r.mu.Lock()
+	r.counts[request.URL.Path]++
+	fault, target := r.faults[request.URL.Path], r.target
+	if fault == nil {
+		fault = r.faults["*"]
+	}
+	r.mu.Unlock()
+	if fault != nil {
+		fault(w, request)
+		return
+	}
+	if target == nil {
+		http.Error(w, "nothing is behind this relay yet", http.StatusBadGateway)
+		return
+	}
+	// The Host header stays: the server behind names itself by it.
+	(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
+		p.SetURL(target)
+		p.Out.Host = p.In.Host
+	}}).ServeHTTP(w, request)
+}
+
+// Count returns how many calls of a path there were.
+func (r *Relay) Count(path string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.counts[path]
+}
+
+// Counts returns the number of calls of each path.
+func (r *Relay) Counts() map[string]int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return maps.Clone(r.counts)
+}
+
+// Fault makes the relay answer a path itself ("*": all that have no fault of
+// their own), nil makes it forward again.
+func (r *Relay) Fault(path string, answer http.HandlerFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if answer == nil {
+		delete(r.faults, path)
+		return
+	}
+	r.faults[path] = answer
+}
+
+// Away is a fault: the connection is closed without an answer.
+func Away(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+
+// Hang is a fault: no answer until the caller gives up.
+func Hang(_ http.ResponseWriter, request *http.Request) { <-request.Context().Done() }
+
+// Answer is a fault: this status, content type and body.
+func Answer(status int, contentType, body string) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", contentType)
+		w.WriteHeader(status)
+		w.Write([]byte(body))
+	}
+}
+
+// Endless is a fault: a body that never ends.
+func Endless(w http.ResponseWriter, request *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	chunk := []byte(`{"active": true, "padding": "` + string(make([]byte, 64<<10)))
+	for request.Context().Err() == nil {
+		if _, err := w.Write(chunk); err != nil {
+			return
+		}
+	}
+}

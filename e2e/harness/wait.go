@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"fmt"
+	"net"
+	"testing"
+	"time"
+)
+
+// Eventually calls check until it returns "", and fails the test with what
+// it returned last when that does not come within the time.
+func Eventually(t testing.TB, within time.Duration, check func() (problem string)) {
+	t.Helper()
+	if problem := eventually(within, check); problem != "" {
+		t.Fatalf("still after %s: %s", within, problem)
+	}
+}
+
+func eventually(within time.Duration, check func() string) string {
+	deadline := time.NewTimer(within)
+	defer deadline.Stop()
+	ticker := time.NewTicker(20 * time.Millisecond)
+	defer ticker.Stop()
+	for {
+		problem := check()
+		if problem == "" {
+			return ""
+		}
+		select {
+		case <-ticker.C:
+		case <-deadline.C:
+			return problem
+		}
+	}
+}
+
+// freeAddr returns a loopback address on which nothing listens. Another
+// process could take it before it is used; whoever uses it tries again then.
+func freeAddr() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", fmt.Errorf("looking for a free port: %w", err)
+	}
+	defer listener.Close()
+	return listener.Addr().String(), nil
+}

@@ -1,0 +1,218 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// An authorization server for the end-to-end tests: npm's oidc-provider, set
+// up by one JSON object in the environment variable OIDC_CONFIG:
+//
+//   issuer     its issuer identifier; it may listen elsewhere, behind a relay
+//   scopes     all scopes it knows
+//   clients    client metadata, in the words of RFC 7591
+//   introspectors  the client ids that may introspect and revoke any token;
+//              other clients see only their own
+//   tls        {key, cert}: PEM; asks for client certificates then
+//
+// When it listens it prints one line of JSON, {"port", "control"}. It ends
+// when its standard input does, so that it never outlives the test.
+//
+// Which token a client gets is said by the resource indicator (RFC 8707) of
+// its request: urn:e2e:<opaque|jwt>[:<seconds to live>[:<algorithm>]].
+// Without one it is opaque.
+//
+// The control port is for what no client could ask for:
+//   POST /token   {client_id, subject, scope, resource, ttl, claims, jkt}:
+//                 an access token of a person, as after a login
+//   POST /rotate  new signing keys; the old ones are gone
+
+import http from 'node:http';
+import https from 'node:https';
+import { X509Certificate } from 'node:crypto';
+import { exportJWK, generateKeyPair } from 'jose';
+import { Provider } from 'oidc-provider';
+
+const config = JSON.parse(process.env.OIDC_CONFIG);
+
+process.stdin.resume();
+process.stdin.on('end', () => process.exit(0));
+
+// The store that comes with oidc-provider forgets what exceeds a thousand
+// entries; the load tests have more tokens than that.
+const entries = new Map();
+class Store {
+  constructor(model) {
+    this.model = model;
+  }
+
+  key(id) {
+    return `${this.model}:${id}`;
+  }
+
+  async upsert(id, payload) {
+    entries.set(this.key(id), payload);
+  }
+
+  async find(id) {
+    return entries.get(this.key(id));
+  }
+
+  async findByUid(uid) {
+    return [...entries.values()].find((payload) => payload.uid === uid);
+  }
+
+  async findByUserCode(code) {
+    return [...entries.values()].find((payload) => payload.userCode === code);
+  }
+
+  async consume(id) {
+    entries.get(this.key(id)).consumed = Math.floor(Date.now() / 1000);
+  }
+
+  async destroy(id) {
+    entries.delete(this.key(id));
+  }
+
+  async revokeByGrantId(grantId) {
+    for (const [key, payload] of entries) {
+      if (payload.grantId === grantId) {
+        entries.delete(key);
+      }
+    }
+  }
+}
+
+// What POST /token was told to put into a token besides the usual claims.
+const claimsOf = new WeakMap();
+
+const signingAlgorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'];
+
+async function newKeys() {
+  return Promise.all(signingAlgorithms.map(async (alg) => {
+    const { privateKey } = await generateKeyPair(alg, { extractable: true });
+    const kid = `${alg}-${Math.random().toString(36).slice(2)}`;
+    return { ...await exportJWK(privateKey), alg, use: 'sig', kid };
+  }));
+}
+
+function resourceServer(resource) {
+  const [, format, ttl, alg] = /^urn:e2e:(opaque|jwt)(?::(\d+)(?::(\w+))?)?$/.exec(resource) ?? [];
+  if (!format) {
+    return undefined;
+  }
+  return {
+    scope: config.scopes.join(' '),
+    audience: resource.split(':').slice(0, 3).join(':'),
+    accessTokenFormat: format,
+    accessTokenTTL: Number(ttl ?? 3600),
+    ...(format === 'jwt' ? { jwt: { sign: { alg: alg ?? 'RS256' } } } : {}),
+  };
+}
+
+function mayInspect(ctx, client, token) {
+  return config.introspectors === undefined
+    || config.introspectors.includes(client.clientId)
+    || client.clientId === token.clientId;
+}
+
+async function newProvider() {
+  const provider = new Provider(config.issuer, {
+    adapter: Store,
+    clients: config.clients,
+    scopes: config.scopes,
+    jwks: { keys: await newKeys() },
+    cookies: { keys: ['e2e'] },
+    clientAuthMethods: [
+      'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none',
+      ...(config.tls ? ['self_signed_tls_client_auth'] : []),
+    ],
+    ttl: {
+      ClientCredentials: (ctx, token) => token.resourceServer?.accessTokenTTL ?? 3600,
+      AccessToken: (ctx, token) => token.resourceServer?.accessTokenTTL ?? 3600,
+    },
+    extraTokenClaims: (ctx, token) => claimsOf.get(token),
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: false },
+      introspection: { enabled: true, allowedPolicy: mayInspect },
+      revocation: { enabled: true, allowedPolicy: mayInspect },
+      jwtIntrospection: { enabled: true },
+      dPoP: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        defaultResource: () => undefined,
+        useGrantedResource: () => true,
+        getResourceServerInfo: (ctx, resource) => resourceServer(resource),
+      },
+      ...(config.tls ? {
+        mTLS: {
+          enabled: true,
+          certificateBoundAccessTokens: true,
+          selfSignedTlsClientAuth: true,
+          getCertificate(ctx) {
+            const { raw } = ctx.socket.getPeerCertificate();
+            return raw ? new X509Certificate(raw) : undefined;
+          },
+        },
+      } : {}),
+    },
+  });
+  // A relay in front of it names itself in the Host header.
+  provider.proxy = true;
+  provider.on('server_error', (ctx, error) => console.error(error));
+  return provider;
+}
+
+let provider = await newProvider();
+
+async function personalToken({
+  client_id: clientId, subject, scope, resource, ttl, claims, jkt,
+}) {
+  const client = await provider.Client.find(clientId);
+  const grant = new provider.Grant({ accountId: subject, clientId });
+  grant.addOIDCScope(scope ?? '');
+  const token = new provider.AccessToken({
+    client,
+    accountId: subject,
+    grantId: await grant.save(3600),
+    gty: 'authorization_code',
+    scope,
+    jkt,
+    ...(resource ? { resourceServer: new provider.ResourceServer(resource, resourceServer(resource)) } : {}),
+    ...(ttl ? { expiresIn: ttl } : {}),
+  });
+  claimsOf.set(token, claims);
+  return { access_token: await token.save(ttl) };
+}
+
+const controls = {
+  '/token': personalToken,
+  async '/rotate'() {
+    provider = await newProvider();
+    return {};
+  },
+};
+
+const control = http.createServer(async (request, response) => {
+  try {
+    let body = '';
+    for await (const chunk of request) {
+      body += chunk;
+    }
+    const answer = await controls[request.url](body ? JSON.parse(body) : {});
+    response.setHeader('Content-Type', 'application/json');
+    response.end(JSON.stringify(answer));
+  } catch (error) {
+    console.error(error);
+    response.statusCode = 500;
+    response.end(String(error));
+  }
+});
+
+const serve = (request, response) => provider.callback()(request, response);
+const server = config.tls
+  ? https.createServer({ ...config.tls, requestCert: true, rejectUnauthorized: false }, serve)
+  : http.createServer(serve);
+
+const listen = (s) => new Promise((resolve, reject) => {
+  s.on('error', reject);
+  s.listen(0, '127.0.0.1', () => resolve(s.address().port));
+});
+const [port, controlPort] = [await listen(server), await listen(control)];
+console.log(JSON.stringify({ port, control: controlPort }));
