@@ -6,5 +6,6 @@
 package gateway
 
 import (
+	_ "github.com/caddy-gluu/gateway/authserver"
 	_ "github.com/caddy-gluu/gateway/directive"
 )

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authserver
+
+import (
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+func init() {
+	caddy.RegisterModule(App{})
+}
+
+// appName is the app's id among Caddy's.
+const appName = "gluu_oauth_server"
+
+// App starts the authorization servers of a configuration. It has no settings
+// and need not be configured: handlers have no start of their own in Caddy,
+// apps have, and a configuration that is only validated must neither lock the
+// token storage of a running gateway nor make a key.
+type App struct {
+	ctx     caddy.Context
+	servers []*Server
+}
+
+// CaddyModule returns the Caddy module information.
+func (App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  appName,
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision keeps the context of the configuration.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.ctx = ctx
+	return nil
+}
+
+// startWith has a server started together with its configuration.
+func startWith(ctx caddy.Context, s *Server) error {
+	module, err := ctx.App(appName)
+	if err != nil {
+		return err
+	}
+	app := module.(*App)
+	app.servers = append(app.servers, s)
+	return nil
+}
+
+// Start starts the servers. What they hold is given back by their Cleanup,
+// also when this fails.
+func (a *App) Start() error {
+	for _, s := range a.servers {
+		if err := s.start(a.ctx); err != nil {
+			return fmt.Errorf("gluu_oauth_server of %s: %w", s.issuer.name, err)
+		}
+	}
+	return nil
+}
+
+// Stop does nothing: requests that are still being served need what the
+// servers hold until their configuration is cleaned up.
+func (a *App) Stop() error { return nil }
+
+// Interface guards
+var (
+	_ caddy.App         = (*App)(nil)
+	_ caddy.Provisioner = (*App)(nil)
+)

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authserver
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/directive"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("gluu_oauth_server", parseCaddyfile)
+}
+
+func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	s := new(Server)
+	return s, s.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile reads
+//
+//	gluu_oauth_server [<matcher>] {
+//		issuer       <url>
+//		scopes       <scope>...
+//		token_ttl    <duration>
+//		token_format opaque|jwt
+//		client <client_id> {
+//			secret       <hash>
+//			grants       client_credentials
+//			scopes       <scope>...
+//			token_format opaque|jwt
+//		}
+//		storage <module> { ... }
+//	}
+func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive
+	if d.NextArg() {
+		return d.Errf("gluu_oauth_server takes no argument '%s' after its matcher: write 'issuer <url>' in its block", d.Val())
+	}
+	seen := make(map[string]bool)
+	var later []func() error
+	for d.NextBlock(0) {
+		name := d.Val()
+		if name == "client" {
+			check, err := s.unmarshalClient(d)
+			if err != nil {
+				return err
+			}
+			later = append(later, check)
+			continue
+		}
+		if err := once(d, seen); err != nil {
+			return err
+		}
+		var err error
+		switch name {
+		case "issuer":
+			s.Issuer, err = issuerURL(d)
+		case "scopes":
+			s.Scopes, err = checked(d, checkScope)
+		case "token_ttl":
+			s.TokenTTL, err = directive.Duration(d)
+			if err == nil && s.TokenTTL == 0 {
+				err = d.Err("token_ttl is 0; a token has to last at least 1s")
+			}
+		case "token_format":
+			s.TokenFormat, err = format(d)
+		case "storage":
+			err = s.unmarshalStorage(d)
+		default:
+			err = d.Errf("unknown option '%s': gluu_oauth_server has issuer, scopes, token_ttl, token_format, client and storage", name)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if s.Issuer == "" {
+		_, err := parseIssuer("")
+		return d.WrapErr(err)
+	}
+	// The scopes of the server may stand below the clients.
+	for _, check := range later {
+		if err := check(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// unmarshalClient reads one client, and returns what can be checked only when
+// the whole server is read.
+func (s *Server) unmarshalClient(d *caddyfile.Dispenser) (check func() error, err error) {
+	id, err := directive.String(d)
+	if err != nil {
+		return nil, d.Err("client takes exactly one client_id: write 'client <client_id> { secret <hash> ... }'")
+	}
+	if err := checkClientID(id); err != nil {
+		return nil, d.WrapErr(err)
+	}
+	if s.Clients[id] != nil {
+		return nil, d.Errf("client '%s' is given twice", id)
+	}
+	c := new(Client)
+	scopesAt := d.Token()
+	seen := make(map[string]bool)
+	for d.NextBlock(1) {
+		name := d.Val()
+		if err := once(d, seen); err != nil {
+			return nil, err
+		}
+		switch name {
+		case "secret":
+			c.Secret, err = secret(d)
+		case "grants":
+			c.Grants, err = checked(d, checkGrant)
+		case "scopes":
+			scopesAt = d.Token()
+			c.Scopes, err = checked(d, checkScope)
+		case "token_format":
+			c.TokenFormat, err = format(d)
+		case "redirect_uris":
+			err = d.WrapErr(errRedirectURIs)
+		default:
+			err = d.Errf("unknown option '%s': a client has secret, grants, scopes and token_format", name)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if c.Secret == "" {
+		return nil, d.WrapErr(errNoSecret)
+	}
+	if s.Clients == nil {
+		s.Clients = make(map[string]*Client)
+	}
+	s.Clients[id] = c
+	return func() error {
+		if err := c.checkScopes(s.Scopes); err != nil {
+			return fmt.Errorf("client '%s': %w, at %s:%d", id, err, scopesAt.File, scopesAt.Line)
+		}
+		return nil
+	}, nil
+}
+
+func (s *Server) unmarshalStorage(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.Err("storage names a module: write 'storage embedded { path <file> }'")
+	}
+	name := d.Val()
+	module, err := caddyfile.UnmarshalModule(d, "gluu.oauth_server.storage."+name)
+	if err != nil {
+		return err
+	}
+	s.StorageRaw = caddyconfig.JSONModuleObject(module, "module", name, nil)
+	return nil
+}
+
+func issuerURL(d *caddyfile.Dispenser) (string, error) {
+	value, err := directive.String(d)
+	if err != nil || hasPlaceholder(value) {
+		return value, err
+	}
+	if _, err := parseIssuer(value); err != nil {
+		return "", d.WrapErr(err)
+	}
+	return value, nil
+}
+
+// secret reads a hash. No error shows what was written, which may be the
+// secret itself.
+func secret(d *caddyfile.Dispenser) (string, error) {
+	value, err := directive.String(d)
+	if err != nil {
+		return "", d.Err("secret takes exactly one value, the hash that caddy gluu hash-secret prints")
+	}
+	if hasPlaceholder(value) {
+		return value, nil
+	}
+	if _, err := parseSecretHash(value); err != nil {
+		return "", d.WrapErr(err)
+	}
+	return value, nil
+}
+
+func format(d *caddyfile.Dispenser) (string, error) {
+	value, err := directive.String(d)
+	if err != nil {
+		return "", err
+	}
+	if err := checkFormat(value); err != nil {
+		return "", d.WrapErr(err)
+	}
+	return value, nil
+}
+
+// checked reads one or more values, each of which has to pass.
+func checked(d *caddyfile.Dispenser, check func(string) error) ([]string, error) {
+	values, err := directive.Strings(d)
+	if err != nil {
+		return nil, err
+	}
+	for _, value := range values {
+		if err := check(value); err != nil {
+			return nil, d.WrapErr(err)
+		}
+	}
+	return values, nil
+}
+
+// positive reads a whole number of at least 1.
+func positive(d *caddyfile.Dispenser) (int, error) {
+	name := d.Val()
+	value, err := directive.String(d)
+	if err != nil {
+		return 0, err
+	}
+	number, err := strconv.Atoi(value)
+	if err != nil || number < 1 {
+		return 0, d.Errf("%s is a whole number of at least 1, not '%s'", name, value)
+	}
+	return number, nil
+}
+
+// once refuses an option that its block has had already: which of the two
+// would be in force?
+func once(d *caddyfile.Dispenser, seen map[string]bool) error {
+	name := d.Val()
+	if seen[name] {
+		return d.Errf("%s is given twice", name)
+	}
+	seen[name] = true
+	return nil
+}
+
+func hasPlaceholder(value string) bool { return strings.Contains(value, "{") }
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Server)(nil)

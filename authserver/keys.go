@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authserver
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-gluu/gateway/jose"
+)
+
+// signingAlgorithm is the one that every resource server has to know (RFC 9068
+// section 2.1), and the cheapest to verify, which happens far more often than
+// signing.
+const signingAlgorithm = "RS256"
+
+// keyTimeout bounds how long the start waits for Caddy's storage. The lock of
+// a process that was killed holding it lasts a few seconds.
+const keyTimeout = 30 * time.Second
+
+// signingKey returns the key with which an issuer signs its tokens. It lives in
+// Caddy's storage, so that gateways which share one sign with the same key,
+// and is made there when it is needed first. A key that cannot be read is an
+// error and never replaced: what was signed with it would no longer be valid.
+func signingKey(ctx context.Context, storage certmagic.Storage, i issuer) (_ jose.PrivateKey, err error) {
+	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
+	defer cancel()
+	name := keyName(i)
+	key, err := loadKey(ctx, storage, name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if err := storage.Lock(ctx, name); err != nil {
+		return jose.PrivateKey{}, fmt.Errorf("locking the storage to make a signing key: %w", err)
+	}
+	defer func() { err = errors.Join(err, storage.Unlock(context.WithoutCancel(ctx), name)) }()
+	// Another gateway may have made it meanwhile.
+	key, err = loadKey(ctx, storage, name)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return key, err
+	}
+	if key, err = jose.GenerateKey(signingAlgorithm); err != nil {
+		return jose.PrivateKey{}, err
+	}
+	pem, err := key.MarshalPEM()
+	if err != nil {
+		return jose.PrivateKey{}, err
+	}
+	if err := storage.Store(ctx, name, pem); err != nil {
+		return jose.PrivateKey{}, fmt.Errorf("storing the signing key: %w", err)
+	}
+	// What is used is what the next start will read.
+	return loadKey(ctx, storage, name)
+}
+
+func loadKey(ctx context.Context, storage certmagic.Storage, name string) (jose.PrivateKey, error) {
+	pem, err := storage.Load(ctx, name)
+	if err != nil {
+		return jose.PrivateKey{}, fmt.Errorf("reading the signing key: %w", err)
+	}
+	key, err := jose.ParsePrivateKey(pem)
+	if err != nil {
+		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is damaged (%w): put back a copy of it, or delete it to have a new one made, with which no JWT of before is valid", name, err)
+	}
+	if !key.Public().Fits(signingAlgorithm) {
+		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is no RSA key", name)
+	}
+	return key, nil
+}
+
+// keyName is where the key of an issuer lies. Each has its own: who can sign
+// for one cannot sign for another.
+func keyName(i issuer) string {
+	sum := sha256.Sum256([]byte(i.name))
+	return "gluu/oauth_server/" + hex.EncodeToString(sum[:16]) + "/signing_key.pem"
+}
