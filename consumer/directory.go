@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Directory looks consumers up. It is safe for concurrent use.
@@ -17,7 +18,7 @@ type Directory struct {
 	byID       map[string]*Consumer
 	byUsername map[string]*Consumer
 	byCustomID map[string]*Consumer
-	configured []*Consumer // in the order of their ids, for listing
+	configured func() []*Consumer // in the order of their ids, sorted when first listed
 
 	store *Store
 }
@@ -30,7 +31,6 @@ func NewDirectory(static []Consumer, store *Store) (*Directory, error) {
 		byID:       make(map[string]*Consumer, len(static)),
 		byUsername: make(map[string]*Consumer, len(static)),
 		byCustomID: make(map[string]*Consumer, len(static)),
-		configured: make([]*Consumer, 0, len(static)),
 		store:      store,
 	}
 	all := slices.Clone(static) // one block of memory, and the configuration stays as it is
@@ -52,9 +52,8 @@ func NewDirectory(static []Consumer, store *Store) (*Directory, error) {
 			}
 			unique.in[unique.key] = c
 		}
-		d.configured = append(d.configured, c)
 	}
-	slices.SortFunc(d.configured, byID)
+	d.configured = sync.OnceValue(func() []*Consumer { return sorted(d.byID) })
 	return d, nil
 }
 
@@ -121,7 +120,7 @@ func (d *Directory) visible(c *Consumer) *Consumer {
 // conflict returns the field that a live consumer shares with one of the
 // configuration.
 func (d *Directory) conflict(c *Consumer) *ConflictError {
-	if len(d.configured) == 0 {
+	if len(d.byID) == 0 {
 		return nil
 	}
 	if _, taken := d.byUsername[c.Username]; taken {
@@ -161,12 +160,13 @@ func (d *Directory) List(size int, offset string) (page []*Consumer, next string
 		return nil, "", err
 	}
 	if section == configuredSection {
-		i, found := slices.BinarySearchFunc(d.configured, &Consumer{ID: after}, byID)
+		configured := d.configured()
+		i, found := slices.BinarySearchFunc(configured, &Consumer{ID: after}, byID)
 		if found {
 			i++
 		}
-		page = append(page, d.configured[i:min(i+size, len(d.configured))]...)
-		if i+size < len(d.configured) {
+		page = append(page, configured[i:min(i+size, len(configured))]...)
+		if i+size < len(configured) {
 			return page, formatOffset(configuredSection, page[len(page)-1].ID), nil
 		}
 		after = ""

@@ -39,6 +39,9 @@ func (l *live) acquire(ctx context.Context, storage certmagic.Storage) error {
 			return ctx.Err()
 		}
 	}
+	if l.lease != nil && l.lease.storage != storage {
+		l.release() // taken by the configuration before, through a value of its own
+	}
 	if l.lease != nil {
 		l.lease.used = time.Now()
 		return nil

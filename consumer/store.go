@@ -4,8 +4,6 @@ package consumer
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -68,17 +66,14 @@ func Open(storage certmagic.Storage, logger *zap.Logger) *Store {
 
 // poolKey names a storage in such a way that the same storage has the same
 // name in the next configuration, although Caddy makes a new value for it. A
-// false match would do no harm: Open compares what the storage holds.
+// storage that has no name is only known by its value: then a reload reads
+// everything again. Two that wrongly share a name do no harm, since whatever
+// is read or written is compared with the head of the storage that it is for.
 func poolKey(storage certmagic.Storage) any {
 	if named, ok := storage.(fmt.Stringer); ok {
 		return fmt.Sprintf("%T %s", storage, named)
 	}
-	settings, err := json.Marshal(storage)
-	if err != nil || string(settings) == "{}" {
-		return fmt.Sprintf("%T %p", storage, storage)
-	}
-	// Settings may hold a password, which has no business in a long-lived map.
-	return fmt.Sprintf("%T %x", storage, sha256.Sum256(settings))
+	return fmt.Sprintf("%T %p", storage, storage)
 }
 
 // Close ends the access.
@@ -96,7 +91,7 @@ func (s *Store) Close() error {
 func (s *Store) Refresh(ctx context.Context) error {
 	s.live.mu.Lock()
 	defer s.live.mu.Unlock()
-	if s.live.lease != nil {
+	if s.live.lease != nil && s.live.lease.storage == s.storage {
 		return nil // as long as we hold the lock nobody else writes
 	}
 	return s.live.refresh(ctx, s.storage)
