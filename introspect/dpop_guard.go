@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"hash/maphash"
+	"sync"
+	"time"
+)
+
+// maxProofs is how many proofs are remembered: 17,000 a second, in about 40 MB.
+// Only clients with a valid token of their own can get there.
+const maxProofs = 1 << 20
+
+// proofGuard remembers the DPoP proofs of one authorization server's tokens, so
+// that none is used twice, and gives out nonces. It is part of the server, so
+// that a reload forgets nothing.
+//
+// The memory is a set for each second that proofs say they were made in. A
+// set goes as a whole when its second is too long ago for any proof of it to be
+// accepted. Until then nothing in it can be pushed out, which a cache with a
+// limited size would allow: a client could replay another's proof after
+// a flood of his own. When the memory is full, new proofs are refused.
+//
+// What is kept of a proof is a seeded hash of its key and jti. Two proofs with
+// one hash cost a client a repeated request, once in 10^13 proofs; nobody who
+// does not know the seed can do better.
+type proofGuard struct {
+	seed     maphash.Seed
+	nonceKey [32]byte
+
+	mu     sync.Mutex
+	used   map[int64]map[uint64]struct{} // by the second of iat
+	count  int
+	oldest int64 // no set is of an earlier second
+}
+
+func newProofGuard() *proofGuard {
+	g := &proofGuard{seed: maphash.MakeSeed(), used: make(map[int64]map[uint64]struct{})}
+	rand.Read(g.nonceKey[:])
+	return g
+}
+
+// What becomes of a proof.
+type proofUse int
+
+const (
+	proofFirst proofUse = iota
+	proofReplayed
+	proofsFull
+)
+
+// use remembers the proof. A jti is unique for its key (RFC 9449, section 4.2,
+// leaves it to the client), so that no client can use up those of another.
+func (g *proofGuard) use(jkt, jti string, issued, now time.Time) proofUse {
+	id := maphash.Comparable(g.seed, [2]string{jkt, jti})
+	second := issued.Unix()
+
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.forget(now.Add(-proofMaxAge).Unix())
+	if second < g.oldest {
+		return proofReplayed // for all that is known: it was in time, but what it was compared with is gone
+	}
+	// The same jti with another iat is another proof, but an honest client
+	// makes no such thing, and a thief cannot.
+	set := g.used[second]
+	if _, ok := set[id]; ok {
+		return proofReplayed
+	}
+	if g.count >= maxProofs {
+		return proofsFull
+	}
+	if set == nil {
+		set = make(map[uint64]struct{})
+		g.used[second] = set
+	}
+	set[id] = struct{}{}
+	g.count++
+	return proofFirst
+}
+
+// forget drops the proofs that say they were made before this second.
+func (g *proofGuard) forget(before int64) {
+	if before <= g.oldest {
+		return
+	}
+	for second, set := range g.used {
+		if second < before {
+			g.count -= len(set)
+			delete(g.used, second)
+		}
+	}
+	g.oldest = before
+}
+
+// Nonces (RFC 9449, section 9) are a time and its HMAC: nothing is kept for
+// them, and none can be made elsewhere. One is given out for half a minute and
+// good for three.
+const (
+	noncePeriod = 30 * time.Second
+	nonceMaxAge = 3 * time.Minute
+)
+
+func (g *proofGuard) nonce(now time.Time) string {
+	return g.nonceAt(now.Truncate(noncePeriod).Unix())
+}
+
+func (g *proofGuard) nonceAt(second int64) string {
+	made := binary.BigEndian.AppendUint64(nil, uint64(second))
+	mac := hmac.New(sha256.New, g.nonceKey[:])
+	mac.Write(made)
+	return base64.RawURLEncoding.EncodeToString(mac.Sum(made)[:8+16])
+}
+
+func (g *proofGuard) validNonce(nonce string, now time.Time) bool {
+	b, err := base64.RawURLEncoding.DecodeString(nonce)
+	if err != nil || len(b) != 8+16 {
+		return false
+	}
+	second := int64(binary.BigEndian.Uint64(b))
+	if !hmac.Equal([]byte(nonce), []byte(g.nonceAt(second))) {
+		return false
+	}
+	return now.Sub(time.Unix(second, 0)) <= nonceMaxAge
+}
