@@ -103,6 +103,11 @@ type ProviderConfig struct {
 	// an unsigned one is accepted too.
 	IntrospectionSigned *bool `json:"introspection_signed,omitempty"`
 
+	// Demand that DPoP proofs (RFC 9449) contain a nonce that this gateway gave
+	// out within the last minutes, so that a proof cannot be made in advance.
+	// Clients without one are challenged once. Default: false.
+	DPoPNonce bool `json:"dpop_nonce,omitempty"`
+
 	// The certificate authorities to trust for this server, instead of the
 	// system's.
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`

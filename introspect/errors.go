@@ -41,6 +41,13 @@ type Error struct {
 	// again.
 	RetryAfter time.Duration
 
+	// Scheme, Code and Nonce are what the challenge of a bound token has to
+	// say: the scheme that the client must use ("DPoP", or "" for Bearer), the
+	// error code in it (invalid_token, invalid_dpop_proof, use_dpop_nonce) and
+	// the nonce that the next proof must contain, for the DPoP-Nonce header
+	// (RFC 9449, sections 7.1 and 9). Only CheckBinding sets them.
+	Scheme, Code, Nonce string
+
 	// Err says more, for the log. It never contains the token.
 	Err error
 }
