@@ -54,8 +54,8 @@ func refuseProof(code, format string, args ...any) *Error {
 // of this thumbprint for this request and this token. It goes through the list
 // of RFC 9449, section 4.3, but compares the key first of all: a proof with
 // another one is not worth the price of checking its signature.
-func (p *Provider) checkProof(r *http.Request, jkt, token string) error {
-	now := p.server.now()
+func (s *server) checkProof(r *http.Request, jkt, token string) error {
+	now := s.now()
 
 	// Exactly one proof, well-formed, of the right type.
 	proofs := r.Header["Dpop"]
@@ -115,10 +115,10 @@ func (p *Provider) checkProof(r *http.Request, jkt, token string) error {
 	if issued.Before(now.Add(-proofMaxAge)) || issued.After(now.Add(clockLeeway)) {
 		return refuseProof(codeInvalidProof, "DPoP proof: iat is not now: %ds off", int64(issued.Sub(now).Seconds()))
 	}
-	if p.DPoPNonce {
-		if nonce, err := claims.Text("nonce"); err != nil || !p.server.proofs.validNonce(nonce, now) {
+	if s.config.DPoPNonce {
+		if nonce, err := claims.Text("nonce"); err != nil || !s.proofs.validNonce(nonce, now) {
 			e := refuseProof(codeUseNonce, "DPoP proof: no nonce, or an old one")
-			e.Nonce = p.server.proofs.nonce(now)
+			e.Nonce = s.proofs.nonce(now)
 			return e
 		}
 	}
@@ -129,7 +129,7 @@ func (p *Provider) checkProof(r *http.Request, jkt, token string) error {
 	if err != nil || jti == "" {
 		return refuseProof(codeInvalidProof, "DPoP proof: no jti")
 	}
-	switch p.server.proofs.use(jkt, jti, issued, now) {
+	switch s.proofs.use(jkt, jti, issued, now) {
 	case proofReplayed:
 		return refuseProof(codeInvalidProof, "DPoP proof: used before")
 	case proofsFull:

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/consumer"
+	"github.com/caddy-gluu/gateway/headers"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App is the Caddy app `gluu`: what the gateway's handlers on all sites
+// share. It holds the providers, which are authorization servers, the
+// consumers, which are the parties that their clients stand for, and the
+// cache of verified tokens.
+//
+// A configuration always loads, whatever its authorization servers do: what
+// is needed from them is fetched in the background, and requests that need it
+// earlier are answered 503.
+type App struct {
+	// The authorization servers, by name. A handler that names none uses the
+	// one called `default`.
+	Providers map[string]*Provider `json:"providers,omitempty"`
+
+	// The parties that OAuth clients stand for.
+	Consumers []consumer.Consumer `json:"consumers,omitempty"`
+
+	// How many tokens are remembered and for how long.
+	Cache *CacheConfig `json:"cache,omitempty"`
+
+	// A file with the private key, PEM or JWK, that the gateway signs phantom
+	// tokens and headers with. Default: keys are generated and kept in Caddy's
+	// storage.
+	SigningKey string `json:"signing_key,omitempty"`
+
+	// How refused clients are answered: `json`, with a JSON body, or `caddy`,
+	// by the error routes of the site (`handle_errors`). Default: `json`.
+	ErrorFormat string `json:"error_format,omitempty"`
+
+	logger     *zap.Logger
+	generation uint64
+	cache      *tokenCache
+	directory  *consumer.Directory
+	consumers  *consumer.Store
+	names      headerNames
+	signer     *headers.Signer
+	memory     *signingMemory
+
+	mu     sync.Mutex
+	inline map[digest]*Provider // providers that stand in handlers, by settings
+}
+
+const (
+	errorFormatJSON  = "json"
+	errorFormatCaddy = "caddy"
+
+	// DefaultProvider is the name of the provider that a handler uses which
+	// names none.
+	DefaultProvider = "default"
+)
+
+var generations atomic.Uint64
+
+// CaddyModule implements caddy.Module.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "gluu",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// FromContext returns the app of the configuration that is being loaded.
+func FromContext(ctx caddy.Context) (*App, error) {
+	app, err := ctx.App("gluu")
+	if err != nil {
+		return nil, err
+	}
+	return app.(*App), nil
+}
+
+// Provision implements caddy.Provisioner.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	a.generation = generations.Add(1)
+	a.inline = make(map[digest]*Provider)
+
+	if err := a.check(); err != nil {
+		return err
+	}
+	var err error
+	if a.cache, err = openCache(a.Cache); err != nil {
+		return err
+	}
+	if err := registerMetrics(ctx.GetMetricsRegistry(), a.cache); err != nil {
+		return fmt.Errorf("metrics: %w", err)
+	}
+	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
+		if a.Providers[name] == nil {
+			return fmt.Errorf("provider %s: there is nothing in it; a provider has an issuer at least", name)
+		}
+		if err := a.Providers[name].provision(ctx, a, name); err != nil {
+			return fmt.Errorf("provider %s: %w", name, err)
+		}
+	}
+	a.consumers = consumer.Open(ctx.Storage(), a.logger.Named("consumers"))
+	if a.directory, err = consumer.NewDirectory(a.Consumers, a.consumers); err != nil {
+		return err
+	}
+	return a.provisionSigner(ctx.Storage())
+}
+
+// check refuses what cannot be right. A Caddyfile has been checked when it
+// was parsed, with the line; JSON comes only here.
+func (a *App) check() error {
+	switch a.ErrorFormat {
+	case "", errorFormatJSON, errorFormatCaddy:
+	default:
+		return fmt.Errorf("error_format is json or caddy, not '%s'", a.ErrorFormat)
+	}
+	return a.Cache.Check()
+}
+
+// Start implements caddy.App.
+func (a *App) Start() error {
+	for _, p := range a.all() {
+		p.start()
+	}
+	a.signer.Start()
+	running.add(a)
+	return nil
+}
+
+// Stop implements caddy.App.
+func (a *App) Stop() error {
+	running.remove(a)
+	a.signer.Stop()
+	return nil
+}
+
+// Cleanup implements caddy.CleanerUpper.
+func (a *App) Cleanup() error {
+	var errs []error
+	for _, p := range a.all() {
+		errs = append(errs, p.release())
+	}
+	if a.consumers != nil {
+		errs = append(errs, a.consumers.Close())
+		a.consumers = nil
+	}
+	if a.memory != nil {
+		errs = append(errs, a.memory.release())
+		a.memory = nil
+	}
+	if a.cache != nil {
+		errs = append(errs, a.cache.release())
+		a.cache = nil
+	}
+	return errors.Join(errs...)
+}
+
+// all returns the providers of the app and of the handlers, by name.
+func (a *App) all() []*Provider {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	all := slices.Collect(maps.Values(a.inline))
+	for _, p := range a.Providers {
+		if p != nil {
+			all = append(all, p)
+		}
+	}
+	slices.SortFunc(all, func(x, y *Provider) int { return strings.Compare(x.name, y.name) })
+	return all
+}
+
+// Provider returns the provider of this name, the one called `default` for "".
+func (a *App) Provider(name string) (*Provider, error) {
+	if name == "" {
+		name = DefaultProvider
+	}
+	if p, ok := a.Providers[name]; ok {
+		return p, nil
+	}
+	if len(a.Providers) == 0 {
+		return nil, fmt.Errorf("there is no provider '%s': write 'gluu { provider { issuer <url> ... } }' into the global options", name)
+	}
+	return nil, fmt.Errorf("there is no provider '%s', only %s", name, strings.Join(slices.Sorted(maps.Keys(a.Providers)), ", "))
+}
+
+// AddProvider provisions a provider that stands in a handler. Handlers with
+// the same settings share one: what comes back is what the handler must use.
+func (a *App) AddProvider(ctx caddy.Context, p *Provider) (*Provider, error) {
+	if err := p.provision(ctx, a, ""); err != nil {
+		_ = p.release()
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if same, ok := a.inline[p.poolID]; ok {
+		return same, p.release()
+	}
+	a.inline[p.poolID] = p
+	return p, nil
+}
+
+// Directory returns the consumers.
+func (a *App) Directory() *consumer.Directory { return a.directory }
+
+// Generation returns the number of this configuration in this process; a
+// later one has a greater number.
+func (a *App) Generation() uint64 { return a.generation }
+
+// ErrorJSON reports whether refused clients are answered with a JSON body,
+// rather than by the site's error routes.
+func (a *App) ErrorJSON() bool { return a.ErrorFormat != errorFormatCaddy }
+
+// ReserveHeaders says, while a handler is provisioned, which request headers
+// it can set. Names may contain a wildcard, {*}. No site of this configuration
+// lets them in from clients.
+func (a *App) ReserveHeaders(names ...string) { a.names.reserve(names) }
+
+// Stripper removes the standard set and all reserved headers from requests.
+// It is complete when all handlers are provisioned.
+func (a *App) Stripper() *headers.Stripper { return a.names.stripper() }
+
+// headerNames collects the names of headers until they are needed.
+type headerNames struct {
+	mu       sync.Mutex
+	names    []string
+	compiled atomic.Pointer[headers.Stripper]
+}
+
+func (h *headerNames) reserve(names []string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.names = append(h.names, names...)
+	h.compiled.Store(nil)
+}
+
+// stripper is asked with every request. It cannot be made when the app
+// starts: Caddy starts apps in any order, and requests may come before.
+func (h *headerNames) stripper() *headers.Stripper {
+	if s := h.compiled.Load(); s != nil {
+		return s
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := headers.NewStripper(h.names)
+	h.compiled.Store(s)
+	return s
+}
+
+// Interface guards
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+)

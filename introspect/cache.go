@@ -1,0 +1,315 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+	"unsafe"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/maypok86/otter/v2"
+	"github.com/minio/highwayhash"
+)
+
+// The cache remembers what a token is, never what it may do. It has two
+// segments that do not compete for room: whoever floods the gateway with
+// made-up tokens pushes out what is known about other made-up tokens, and
+// nothing else.
+//
+// Both are bounded by count. Entries have two ends: their own, which is
+// compared with the clock at each lookup and decides, and the cache library's,
+// which only sees to it that memory is given back.
+
+// CacheConfig bounds how many tokens are remembered and for how long.
+type CacheConfig struct {
+	// How many verified tokens are kept at most, of all providers together. A
+	// tenth of it, but at least 1,000, can be kept besides of tokens that were
+	// found to be no good. Default: 100000.
+	Size int `json:"size,omitempty"`
+
+	// How long a verified token is used without asking its authorization
+	// server again, however late it expires. A token that is revoked there
+	// goes on working for this long. Default: 10m.
+	MaxAge caddy.Duration `json:"max_age,omitempty"`
+
+	// How long it is remembered that a token is no good. Default: 10s.
+	NegativeAge caddy.Duration `json:"negative_age,omitempty"`
+}
+
+const (
+	defaultCacheSize   = 100_000
+	defaultMaxAge      = 10 * time.Minute
+	defaultNegativeAge = 10 * time.Second
+	minNegativeSize    = 1000
+	maxCacheSize       = 100_000_000
+
+	// maxCachedClaims is the size of a token, in claims, beyond which it is
+	// used but not remembered: the cache is bounded by count, and this makes
+	// that a bound of memory.
+	maxCachedClaims = 64 << 10
+)
+
+// settled returns the settings with defaults.
+func (c *CacheConfig) settled() CacheConfig {
+	var settled CacheConfig
+	if c != nil {
+		settled = *c
+	}
+	if settled.Size == 0 {
+		settled.Size = defaultCacheSize
+	}
+	if settled.MaxAge == 0 {
+		settled.MaxAge = caddy.Duration(defaultMaxAge)
+	}
+	if settled.NegativeAge == 0 {
+		settled.NegativeAge = caddy.Duration(defaultNegativeAge)
+	}
+	return settled
+}
+
+// Check refuses impossible settings.
+func (c *CacheConfig) Check() error {
+	switch {
+	case c == nil:
+		return nil
+	case c.Size < 0:
+		return fmt.Errorf("cache: size cannot be negative, got %d", c.Size)
+	case c.Size > maxCacheSize:
+		return fmt.Errorf("cache: size can be %d at most, got %d", maxCacheSize, c.Size)
+	case c.MaxAge < 0:
+		return fmt.Errorf("cache: max_age cannot be negative, got %s", time.Duration(c.MaxAge))
+	case c.NegativeAge < 0:
+		return fmt.Errorf("cache: negative_age cannot be negative, got %s", time.Duration(c.NegativeAge))
+	}
+	return nil
+}
+
+// caches keeps the cache across reloads that do not change its settings.
+var caches = caddy.NewUsagePool()
+
+type tokenCache struct {
+	settings CacheConfig
+	positive *otter.Cache[cacheKey, verified]
+	negative *otter.Cache[cacheKey, refused]
+
+	// epoch counts evictions. What began to be verified in an older one is
+	// not kept: its answer may be from before the revocation that somebody
+	// wanted to take effect.
+	epochMu sync.RWMutex
+	epoch   uint64
+}
+
+// cacheKey stands for a token at a provider. The token cannot be found from
+// it.
+type cacheKey [highwayhash.Size128]byte
+
+// verified is an entry of the positive segment. Times are in nanoseconds
+// since 1970.
+type verified struct {
+	token    *Token
+	fresh    int64 // used without asking until then
+	stale    int64 // used until then if asking fails
+	lifetime time.Duration
+}
+
+// refused is an entry of the negative segment.
+type refused struct {
+	err      *Error
+	fresh    int64
+	lifetime time.Duration
+}
+
+// openCache returns the cache with these settings, which may be in use already.
+func openCache(config *CacheConfig) (*tokenCache, error) {
+	settings := config.settled()
+	shared, _, err := caches.LoadOrNew(settings, func() (caddy.Destructor, error) {
+		return newTokenCache(settings)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cache: %w", err)
+	}
+	return shared.(*tokenCache), nil
+}
+
+func newTokenCache(settings CacheConfig) (*tokenCache, error) {
+	c := &tokenCache{settings: settings}
+	var err1, err2 error
+	c.positive, err1 = otter.New(&otter.Options[cacheKey, verified]{
+		MaximumSize: settings.Size,
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[cacheKey, verified]) time.Duration {
+			return e.Value.lifetime
+		}),
+	})
+	c.negative, err2 = otter.New(&otter.Options[cacheKey, refused]{
+		MaximumSize: max(settings.Size/10, minNegativeSize),
+		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[cacheKey, refused]) time.Duration {
+			return e.Value.lifetime
+		}),
+	})
+	return c, errors.Join(err1, err2)
+}
+
+// release lets go of the cache, which ends if no other configuration has it.
+func (c *tokenCache) release() error {
+	_, err := caches.Delete(c.settings)
+	return err
+}
+
+// Destruct implements caddy.Destructor.
+func (c *tokenCache) Destruct() error {
+	c.positive.StopAllGoroutines()
+	c.negative.StopAllGoroutines()
+	c.positive.InvalidateAll()
+	c.negative.InvalidateAll()
+	return nil
+}
+
+// lookup returns what is known about a token: either the token or the refusal,
+// or nil twice. It allocates nothing.
+func (c *tokenCache) lookup(key cacheKey, now time.Time) (*Token, *Error) {
+	nano := now.UnixNano()
+	if e, ok := c.positive.GetIfPresent(key); ok && nano < e.fresh {
+		return e.token, nil
+	}
+	if e, ok := c.negative.GetIfPresent(key); ok && nano < e.fresh {
+		return nil, e.err
+	}
+	return nil, nil
+}
+
+// lookupStale returns a token that would have to be verified anew, if it may
+// be used because that is impossible; else nil.
+func (c *tokenCache) lookupStale(key cacheKey, now time.Time) *Token {
+	if e, ok := c.positive.GetIfPresent(key); ok && now.UnixNano() < e.stale {
+		return e.token
+	}
+	return nil
+}
+
+// currentEpoch is asked before a token is verified and handed in with the
+// outcome.
+func (c *tokenCache) currentEpoch() uint64 {
+	c.epochMu.RLock()
+	defer c.epochMu.RUnlock()
+	return c.epoch
+}
+
+// keep remembers a verified token until min(exp, max_age), and for the case
+// that it cannot be verified anew for staleFor longer.
+func (c *tokenCache) keep(key cacheKey, epoch uint64, token *Token, now time.Time, staleFor time.Duration) {
+	fresh := now.Add(time.Duration(c.settings.MaxAge))
+	stale := fresh.Add(staleFor)
+	if end := token.ExpiresAt; !end.IsZero() {
+		fresh, stale = earlier(fresh, end), earlier(stale, end)
+	}
+	if !now.Before(fresh) || len(token.ClaimsJSON) > maxCachedClaims {
+		return
+	}
+	c.epochMu.RLock()
+	defer c.epochMu.RUnlock()
+	if c.epoch != epoch {
+		return
+	}
+	c.positive.Set(key, verified{token, fresh.UnixNano(), stale.UnixNano(), stale.Sub(now)})
+	c.negative.Invalidate(key)
+}
+
+// refuse remembers that a token is no good.
+func (c *tokenCache) refuse(key cacheKey, epoch uint64, err *Error, now time.Time) {
+	c.epochMu.RLock()
+	defer c.epochMu.RUnlock()
+	if c.epoch != epoch {
+		return
+	}
+	age := time.Duration(c.settings.NegativeAge)
+	c.negative.Set(key, refused{err, now.Add(age).UnixNano(), age})
+	c.positive.Invalidate(key)
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// newEpoch makes everything that is being verified now a thing of the past.
+// When it returns, what was kept before is there to be found and evicted.
+func (c *tokenCache) newEpoch() {
+	c.epochMu.Lock()
+	c.epoch++
+	c.epochMu.Unlock()
+}
+
+// evict forgets one token.
+func (c *tokenCache) evict(keys ...cacheKey) (evicted int) {
+	c.newEpoch()
+	for _, key := range keys {
+		if _, was := c.positive.Invalidate(key); was {
+			evicted++
+		}
+		c.negative.Invalidate(key)
+	}
+	return evicted
+}
+
+// evictWhere forgets all verified tokens of which a condition holds. It looks
+// at each: evictions are rare, and an index would cost every token memory.
+func (c *tokenCache) evictWhere(condition func(*Token) bool) (evicted int) {
+	c.newEpoch()
+	for key, e := range c.positive.All() {
+		if condition(e.token) {
+			c.positive.Invalidate(key)
+			evicted++
+		}
+	}
+	return evicted
+}
+
+// evictAll forgets everything, refusals too.
+func (c *tokenCache) evictAll() (evicted int) {
+	c.newEpoch()
+	evicted = c.positive.EstimatedSize()
+	c.positive.InvalidateAll()
+	c.negative.InvalidateAll()
+	return evicted
+}
+
+// sizes returns how many entries there are, some of which may have expired a
+// moment ago.
+func (c *tokenCache) sizes() (positive, negative int) {
+	return c.positive.EstimatedSize(), c.negative.EstimatedSize()
+}
+
+// keyedHash turns tokens into cache keys. It is a secret of this process, and
+// another one for each provider and each of its settings: a token verified
+// under one can never be found under another, and nobody can choose tokens
+// that collide.
+type keyedHash [highwayhash.Size]byte
+
+// processSecret is new with each start.
+var processSecret = func() (secret [32]byte) {
+	rand.Read(secret[:]) // never fails, see its documentation
+	return secret
+}()
+
+func newKeyedHash(settings digest) (h keyedHash) {
+	mac := hmac.New(sha256.New, processSecret[:])
+	mac.Write(settings[:])
+	copy(h[:], mac.Sum(nil))
+	return h
+}
+
+// key returns the cache key of a token. HighwayHash is made for keys that an
+// attacker must not be able to foresee, and takes a fifth of the time of
+// SHA-256 where there are no instructions for that.
+func (h *keyedHash) key(raw string) cacheKey {
+	// The bytes of the string are only read.
+	return highwayhash.Sum128(unsafe.Slice(unsafe.StringData(raw), len(raw)), h[:])
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/jose"
+)
+
+// Discovery reads the server's metadata (OpenID Connect Discovery 1.0; RFC
+// 8414) in the background. Nothing waits for it: until it succeeds, what
+// needs an endpoint is told so.
+
+const (
+	discoveryRetry        = time.Second
+	longestDiscoveryRetry = 30 * time.Second
+
+	// rediscovery is how often metadata is read again. What it said before
+	// holds for as long as it cannot be read.
+	rediscovery = 6 * time.Hour
+)
+
+// metadata is what the server says about itself.
+type metadata struct {
+	endpoints map[string]string
+	refused   map[string]error // endpoints that are somewhere they must not be
+	signed    bool             // it offers signed introspection responses
+}
+
+type discovery struct {
+	once sync.Once
+
+	mu      sync.Mutex
+	found   *metadata
+	problem error     // of the last attempt
+	next    time.Time // when the next one is due
+	changed chan struct{}
+}
+
+// needsDiscovery reports whether verifying tokens takes an endpoint that is
+// not configured.
+func (s *server) needsDiscovery() bool {
+	c := &s.config
+	return c.Verify != verifyIntrospection && c.JWKSURI == "" ||
+		c.Verify != verifyJWT && c.IntrospectionEndpoint == "" ||
+		c.Register != nil && c.RegistrationEndpoint == ""
+}
+
+// endpoint returns the address of an endpoint: the configured one, else the
+// discovered one. The error is an *Error: the address may become known.
+func (s *server) endpoint(name string) (string, error) {
+	if address := s.config.endpoints()[name]; address != "" {
+		return address, nil
+	}
+	s.startDiscovery()
+	d := &s.discovery
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.found == nil {
+		return "", unavailable(d.next.Sub(s.now()), "the metadata of %s is not known yet: %w", s.config.Issuer, cmpErr(d.problem, errNotAskedYet))
+	}
+	if err := d.found.refused[name]; err != nil {
+		return "", unavailable(longestDiscoveryRetry, "%s: %w", name, err)
+	}
+	address, ok := d.found.endpoints[name]
+	if !ok {
+		return "", unavailable(longestDiscoveryRetry, "%w: write '%s <url>' if it has one", &noEndpointError{name}, name)
+	}
+	return address, nil
+}
+
+var errNotAskedYet = errors.New("the first attempt is under way")
+
+func cmpErr(err, otherwise error) error {
+	if err != nil {
+		return err
+	}
+	return otherwise
+}
+
+// noEndpointError says that the server's metadata is known and names no such
+// endpoint.
+type noEndpointError struct{ name string }
+
+func (e *noEndpointError) Error() string { return "the server's metadata has no " + e.name }
+
+// offersSignedIntrospection reports what the metadata says, false if it is
+// not known.
+func (s *server) offersSignedIntrospection() bool {
+	s.discovery.mu.Lock()
+	defer s.discovery.mu.Unlock()
+	return s.discovery.found != nil && s.discovery.found.signed
+}
+
+// startDiscovery begins to discover, once for all times that it is called.
+func (s *server) startDiscovery() {
+	s.discovery.once.Do(func() { s.run(s.discover) })
+}
+
+// discover runs until the server ends.
+func (s *server) discover(ctx context.Context) {
+	retry := discoveryRetry
+	for {
+		found, err := s.fetchMetadata(ctx)
+		wait := rediscovery
+		if err != nil {
+			wait, retry = retry, min(2*retry, longestDiscoveryRetry)
+			// Gateways that lost their server at the same moment should not
+			// all come back at the same moment. A whole second stays the
+			// least wait.
+			if wait > discoveryRetry {
+				wait -= rand.N(wait / 8)
+			}
+		} else {
+			retry = discoveryRetry
+		}
+		if ctx.Err() != nil {
+			return
+		}
+		s.discovered(found, err, wait)
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
+}
+
+// discovered keeps the outcome of an attempt.
+func (s *server) discovered(found *metadata, err error, wait time.Duration) {
+	d := &s.discovery
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	first := d.found == nil
+	d.problem, d.next = err, s.now().Add(wait)
+	if err != nil {
+		s.failed("discovery", err)
+		s.logger().Error("reading the server's metadata", zap.String("issuer", s.config.Issuer),
+			zap.Error(err), zap.Duration("retry_in", wait), zap.Bool("known_from_before", !first))
+		return
+	}
+	d.found = found
+	if d.changed != nil {
+		close(d.changed)
+		d.changed = nil
+	}
+	for name, problem := range found.refused {
+		s.logger().Error("discovered endpoint is not used", zap.String("endpoint", name), zap.Error(problem))
+	}
+	if first {
+		s.logger().Info("discovered", zap.String("issuer", s.config.Issuer), zap.Any("endpoints", found.endpoints))
+	}
+}
+
+// awaitMetadata waits for the first success of discovery.
+func (s *server) awaitMetadata(ctx context.Context) {
+	s.startDiscovery()
+	d := &s.discovery
+	d.mu.Lock()
+	if d.found != nil {
+		d.mu.Unlock()
+		return
+	}
+	if d.changed == nil {
+		d.changed = make(chan struct{})
+	}
+	changed := d.changed
+	d.mu.Unlock()
+	select {
+	case <-changed:
+	case <-ctx.Done():
+	}
+}
+
+// fetchMetadata asks for the metadata wherever it can be.
+func (s *server) fetchMetadata(ctx context.Context) (*metadata, error) {
+	var problems []error
+	for _, address := range wellKnown(s.config.Issuer) {
+		found, err := s.fetchMetadataFrom(ctx, address)
+		if err == nil {
+			return found, nil
+		}
+		problems = append(problems, fmt.Errorf("%s: %w", address, err))
+	}
+	return nil, errors.Join(problems...)
+}
+
+func (s *server) fetchMetadataFrom(ctx context.Context, address string) (*metadata, error) {
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.config.Timeout))
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	// Not under a breaker: discovery has its own back-off.
+	a, err := s.exchange(ctx, req, acceptJSON)
+	if err != nil {
+		return nil, err
+	}
+	return s.parseMetadata(a.body)
+}
+
+// wellKnown returns the addresses of an issuer's metadata: OpenID Connect
+// Discovery 1.0, section 4, appends to the issuer; RFC 8414, section 3, inserts
+// before its path, and section 5 says that some append there too.
+func wellKnown(issuer string) []string {
+	const openID, oauth = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
+	base := strings.TrimSuffix(issuer, "/")
+	addresses := []string{base + openID}
+	if u, err := url.Parse(base); err == nil && u.Path != "" {
+		path := u.EscapedPath()
+		addresses = append(addresses, strings.TrimSuffix(base, path)+oauth+path)
+	}
+	return append(addresses, base+oauth)
+}
+
+// parseMetadata reads the metadata and leaves out endpoints on other origins.
+func (s *server) parseMetadata(body []byte) (*metadata, error) {
+	document, err := jose.ParseObject(body)
+	if err != nil {
+		return nil, err
+	}
+	// RFC 8414, section 3.3: or the document is somebody else's.
+	issuer, err := document.Text("issuer")
+	if err != nil {
+		return nil, err
+	}
+	if issuer != s.config.Issuer {
+		return nil, fmt.Errorf("it is the metadata of issuer %.200q, not of %q; the two must be equal to the letter", issuer, s.config.Issuer)
+	}
+	found := &metadata{endpoints: map[string]string{}, refused: map[string]error{}}
+	for _, name := range discoverable {
+		address, err := s.endpointIn(document, name)
+		if err == nil && address != "" {
+			err = s.origins.check(address)
+		}
+		switch {
+		case err != nil:
+			found.refused[name] = err
+		case address != "":
+			found.endpoints[name] = address
+		}
+	}
+	if value, ok := document.Get("introspection_signing_alg_values_supported"); ok && value.IsList() {
+		algorithms, err := value.Texts()
+		found.signed = err == nil && len(algorithms) > 0
+	}
+	return found, nil
+}
+
+// discoverable are the endpoints that this gateway can have use for.
+var discoverable = []string{
+	"introspection_endpoint",
+	"jwks_uri",
+	"token_endpoint",
+	"revocation_endpoint",
+	"registration_endpoint",
+	"authorization_endpoint",
+	"userinfo_endpoint",
+	"end_session_endpoint",
+	"pushed_authorization_request_endpoint",
+}
+
+// endpointIn returns an endpoint of the metadata, "" if it has none. A server
+// may have others for clients that show a certificate (RFC 8705, section 5).
+func (s *server) endpointIn(document jose.Object, name string) (string, error) {
+	if s.config.ClientCertificate != "" {
+		if value, ok := document.Get("mtls_endpoint_aliases"); ok {
+			aliases, err := value.Object()
+			if err != nil {
+				return "", fmt.Errorf("mtls_endpoint_aliases: %w", err)
+			}
+			if aliases.Has(name) {
+				return aliases.Text(name)
+			}
+		}
+	}
+	return document.Text(name)
+}

@@ -1,0 +1,225 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddy-gluu/gateway/jose"
+)
+
+// Introspection (RFC 7662): the authorization server is asked about a token.
+// Its answer either says what the token is, or that it is none; everything
+// else is no answer.
+
+const signedResponse = "application/token-introspection+jwt"
+
+// introspect asks the server about a token.
+func (s *server) introspect(ctx context.Context, raw string) (*Token, error) {
+	req, err := s.introspectionRequest(raw)
+	if err != nil {
+		return nil, err
+	}
+	begun := s.now()
+	var claims jose.Object
+	a, err := s.do(ctx, "introspection_endpoint", req, func(a *answer) error {
+		if a.mediaType == signedResponse && a.status == http.StatusOK {
+			return nil
+		}
+		if s.mustBeSigned() && a.status == http.StatusOK {
+			return errors.New("the answer is not signed, but introspection_signed demands it")
+		}
+		var err error
+		claims, err = parseIntrospection(a)
+		if a.status == http.StatusUnauthorized {
+			s.credentialsRejected()
+		}
+		return err
+	})
+	if err == nil && a.mediaType == signedResponse {
+		claims, err = s.openSigned(ctx, a)
+	}
+	if err != nil {
+		s.metrics.introspected(outcomeError, s.now().Sub(begun))
+		return nil, err
+	}
+	token, err := s.judge(claims)
+	s.metrics.introspected(outcomeOf(err), s.now().Sub(begun))
+	return token, err
+}
+
+func (s *server) introspectionRequest(raw string) (*http.Request, error) {
+	address, err := s.endpoint("introspection_endpoint")
+	if err != nil {
+		return nil, err
+	}
+	form := url.Values{"token": {raw}}
+	req, err := http.NewRequest(http.MethodPost, address, nil)
+	if err != nil {
+		return nil, unavailable(defaultRetryAfter, "introspection request: %w", err)
+	}
+	if err := s.authenticate(req, form); err != nil {
+		return nil, err
+	}
+	setForm(req, form)
+	req.Header.Set("Accept", s.introspectionTypes())
+	return req, nil
+}
+
+// setForm makes the form the body of the request.
+func setForm(req *http.Request, form url.Values) {
+	body := form.Encode()
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+	req.Body, _ = req.GetBody()
+	req.ContentLength = int64(len(body))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+}
+
+// introspectionTypes is what the gateway accepts for an answer.
+func (s *server) introspectionTypes() string {
+	switch {
+	case s.mustBeSigned():
+		return signedResponse
+	case s.config.IntrospectionSigned == nil && s.offersSignedIntrospection():
+		return signedResponse + ", application/json;q=0.5"
+	}
+	return "application/json"
+}
+
+func (s *server) mustBeSigned() bool {
+	return s.config.IntrospectionSigned != nil && *s.config.IntrospectionSigned
+}
+
+// parseIntrospection wants 200 and a JSON object in which `active` is true or
+// false. A server that says anything else, "true" in quotes included, is not
+// understood.
+func parseIntrospection(a *answer) (jose.Object, error) {
+	if err := acceptJSON(a); err != nil {
+		return jose.Object{}, err
+	}
+	claims, err := jose.ParseObject(a.body)
+	if err != nil {
+		return jose.Object{}, err
+	}
+	_, err = isActive(claims)
+	return claims, err
+}
+
+func isActive(claims jose.Object) (bool, error) {
+	active, _ := claims.Get("active")
+	switch active.JSON() {
+	case "true":
+		return true, nil
+	case "false":
+		return false, nil
+	}
+	return false, errors.New("active is neither true nor false")
+}
+
+// openSigned returns the claims of a signed response (RFC 9701). That it
+// cannot be verified says nothing about the token.
+func (s *server) openSigned(ctx context.Context, a *answer) (jose.Object, error) {
+	keys, err := s.keySet()
+	if err != nil {
+		return jose.Object{}, err
+	}
+	verifier := jwtVerifier{
+		issuer:     s.config.Issuer,
+		algorithms: s.config.Algorithms,
+		audience:   []string{s.clientID()},
+		keys:       keys,
+		now:        s.now,
+	}
+	body, err := verifier.verifyIntrospectionResponse(ctx, a.body)
+	if err != nil {
+		return jose.Object{}, s.away("introspection_endpoint", err)
+	}
+	claims, err := jose.ParseObject(body)
+	if err == nil {
+		_, err = isActive(claims)
+	}
+	if err != nil {
+		return jose.Object{}, s.away("introspection_endpoint", err)
+	}
+	return claims, nil
+}
+
+// judge decides what the answer makes of the token. The server has said that
+// it is active; what it says besides must not contradict that, because not
+// every server looks at everything, and a clock may be wrong.
+func (s *server) judge(claims jose.Object) (*Token, error) {
+	if active, err := isActive(claims); err != nil || !active {
+		return nil, refuse(TokenInactive, "the authorization server does not know it, or not any more")
+	}
+	token, err := tokenOf(claims)
+	if err != nil {
+		return nil, s.away("introspection_endpoint", err)
+	}
+	now := s.now()
+	if token.Expired(now) {
+		return nil, refuse(TokenExpired, "expired at %s", token.ExpiresAt.UTC().Format(time.RFC3339))
+	}
+	for _, check := range []func() error{
+		func() error { return checkNotBefore(claims, now) },
+		func() error { return checkIssuer(claims, s.config.Issuer) },
+		func() error { return checkAudience(claims, s.config.Audience) },
+		func() error { return checkIntrospectedKind(claims) },
+	} {
+		if err := check(); err != nil {
+			return nil, refuse(TokenInvalid, "%w", err)
+		}
+	}
+	token.Issuer = s.config.Issuer
+	return token, nil
+}
+
+// checkIssuer compares `iss` where the answer has one.
+func checkIssuer(claims jose.Object, issuer string) error {
+	if !claims.Has("iss") {
+		return nil
+	}
+	if got, err := claims.Text("iss"); err != nil || got != issuer {
+		return errors.New("iss is another issuer")
+	}
+	return nil
+}
+
+// checkIntrospectedKind refuses what is active but no access token: a server
+// may be willing to introspect refresh tokens and ID tokens too, and says so
+// in one of several ways.
+func checkIntrospectedKind(claims jose.Object) error {
+	for name, isAccess := range kindMembers {
+		value, ok := claims.Get(name)
+		if !ok {
+			continue
+		}
+		kind, err := value.Text()
+		if err != nil || !isAccess(strings.ToLower(kind)) {
+			return fmt.Errorf("%s says that it is no access token", name)
+		}
+	}
+	return nil
+}
+
+// kindMembers are the members that tell kinds apart, and how: Keycloak has
+// `typ`, Ory Hydra `token_use`, others `token_type` (RFC 7662, section 2.2),
+// which usually is the scheme that the token is used with.
+var kindMembers = map[string]func(kind string) bool{
+	"typ":        func(kind string) bool { return !slices.Contains([]string{"id", "refresh", "offline", "logout"}, kind) },
+	"token_use":  func(kind string) bool { return kind == "access" || kind == "access_token" },
+	"token_type": func(kind string) bool { return kind != "refresh_token" && kind != "id_token" },
+}
+
+// away is an answer of the server that cannot be used.
+func (s *server) away(endpoint string, err error) *Error {
+	s.failed(endpoint, err)
+	return unavailable(defaultRetryAfter, "%s: %w", endpoint, err)
+}

@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"errors"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/sony/gobreaker/v2"
+)
+
+// Caddy makes a new metrics registry with each configuration. The collectors
+// here are those of the process and are put into each registry anew, so that
+// counters go on counting across reloads, like the caches and keys that they
+// describe.
+//
+// The only label that a configuration can choose is the provider's name.
+// Nothing that a request brings becomes a label.
+
+const (
+	outcomeActive   = "active"
+	outcomeInactive = "inactive"
+	outcomeError    = "error"
+)
+
+var (
+	introspections = prometheus.NewHistogramVec(prometheus.HistogramOpts{
+		Name:    "gluu_introspection_duration_seconds",
+		Help:    "How long introspections took, by outcome: active, inactive or error.",
+		Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
+	}, []string{"provider", "outcome"})
+
+	cacheLookups = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gluu_token_cache_lookups_total",
+		Help: "Lookups of tokens, by result: hit, negative_hit (remembered as no good), stale (used because the server was away) or miss.",
+	}, []string{"provider", "result"})
+
+	keyFetches = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gluu_key_fetches_total",
+		Help: "Fetches of an authorization server's keys, by result: ok or error.",
+	}, []string{"provider", "result"})
+
+	breakerState = prometheus.NewGaugeVec(prometheus.GaugeOpts{
+		Name: "gluu_breaker_state",
+		Help: "State of the circuit breaker of an endpoint: 0 closed, 1 half-open, 2 open.",
+	}, []string{"provider", "endpoint"})
+)
+
+// registerMetrics makes the metrics visible in a configuration's registry.
+func registerMetrics(registry *prometheus.Registry, cache *tokenCache) error {
+	collectors := []prometheus.Collector{
+		introspections, cacheLookups, keyFetches, breakerState, &cacheCollector{cache},
+	}
+	for _, collector := range collectors {
+		err := registry.Register(collector)
+		if errors.As(err, new(prometheus.AlreadyRegisteredError)) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// serverMetrics are the metrics of one provider, looked up once: the token
+// cache is asked with every request.
+type serverMetrics struct {
+	provider                          string
+	hits, negativeHits, stale, misses prometheus.Counter
+}
+
+func metricsOf(provider string) *serverMetrics {
+	return &serverMetrics{
+		provider:     provider,
+		hits:         cacheLookups.WithLabelValues(provider, "hit"),
+		negativeHits: cacheLookups.WithLabelValues(provider, "negative_hit"),
+		stale:        cacheLookups.WithLabelValues(provider, "stale"),
+		misses:       cacheLookups.WithLabelValues(provider, "miss"),
+	}
+}
+
+func (m *serverMetrics) introspected(outcome string, took time.Duration) {
+	introspections.WithLabelValues(m.provider, outcome).Observe(took.Seconds())
+}
+
+// outcomeOf is the outcome of an introspection that was answered.
+func outcomeOf(err error) string {
+	switch {
+	case err == nil:
+		return outcomeActive
+	case asError(err).Reason == ProviderUnavailable:
+		return outcomeError
+	}
+	return outcomeInactive
+}
+
+func (m *serverMetrics) keysFetched(err error) {
+	result := "ok"
+	if err != nil {
+		result = "error"
+	}
+	keyFetches.WithLabelValues(m.provider, result).Inc()
+}
+
+func (m *serverMetrics) breakerState(endpoint string, state gobreaker.State) {
+	breakerState.WithLabelValues(m.provider, endpoint).Set(float64(state))
+}
+
+// cacheCollector reports the size of the cache when it is asked.
+type cacheCollector struct{ cache *tokenCache }
+
+var cacheEntries = prometheus.NewDesc("gluu_token_cache_entries",
+	"Tokens that are remembered, by segment: positive or negative.", []string{"segment"}, nil)
+
+func (c *cacheCollector) Describe(out chan<- *prometheus.Desc) { out <- cacheEntries }
+
+func (c *cacheCollector) Collect(out chan<- prometheus.Metric) {
+	positive, negative := c.cache.sizes()
+	out <- prometheus.MustNewConstMetric(cacheEntries, prometheus.GaugeValue, float64(positive), "positive")
+	out <- prometheus.MustNewConstMetric(cacheEntries, prometheus.GaugeValue, float64(negative), "negative")
+}

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// origins are the places that requests to one authorization server may go
+// to: the issuer's own origin, those of the endpoints that were configured,
+// and the hosts named in endpoint_hosts. Metadata that names another place is
+// not believed, or whoever can change one document could have the gateway
+// send its credentials, and every token, anywhere.
+type origins struct {
+	allowed map[string]bool // scheme://host:port
+	hosts   map[string]bool // host:port, for https or loopback
+}
+
+func originsOf(config *ProviderConfig) origins {
+	o := origins{allowed: map[string]bool{}, hosts: map[string]bool{}}
+	places := slices.Collect(maps.Values(config.endpoints()))
+	for _, place := range append(places, config.Issuer) {
+		if u, err := url.Parse(place); err == nil && u.Host != "" {
+			o.allowed[originOf(u)] = true
+		}
+	}
+	for _, host := range config.EndpointHosts {
+		o.hosts[strings.ToLower(host)] = true
+	}
+	return o
+}
+
+func (o *origins) check(address string) error {
+	u, err := checkURL("endpoint", address)
+	if err != nil {
+		return err
+	}
+	return o.checkURL(u)
+}
+
+func (o *origins) checkURL(u *url.URL) error {
+	if o.allowed[originOf(u)] {
+		return nil
+	}
+	if o.hosts[hostPort(u)] || o.hosts[strings.ToLower(u.Host)] {
+		// The name alone is no leave to go there unprotected.
+		_, err := checkURL("endpoint", u.String())
+		return err
+	}
+	return fmt.Errorf("'%s' is not on the issuer's origin: if that is right, write 'endpoint_hosts %s'", u.Redacted(), u.Host)
+}
+
+// originOf is the origin of RFC 6454, with the port always written out.
+func originOf(u *url.URL) string { return strings.ToLower(u.Scheme) + "://" + hostPort(u) }
+
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" && u.Scheme == "https" {
+		port = "443"
+	} else if port == "" {
+		port = "80"
+	}
+	return strings.ToLower(u.Hostname()) + ":" + port
+}

@@ -1,0 +1,374 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/jose"
+)
+
+// Dynamic client registration (RFC 7591): the gateway makes itself known to
+// the authorization server and keeps what it gets in Caddy's storage. All
+// gateways that share the storage are one client; a lock there sees to it that
+// only one of them registers.
+
+const (
+	// renewBefore is how long before its end a client secret is replaced.
+	renewBefore = time.Hour
+
+	// registrationPause is the least time between two registrations, if the
+	// server does not know its own clients.
+	registrationPause = time.Minute
+)
+
+type registration struct {
+	once     sync.Once
+	rejected chan struct{} // the server does not accept the credentials
+
+	mu      sync.Mutex
+	current *registeredClient
+	problem error
+}
+
+// registeredClient is the server's answer, as far as it matters, and the form
+// in which it is stored.
+type registeredClient struct {
+	credentials
+	SecretExpiresAt int64 `json:"client_secret_expires_at,omitempty"` // 0: never
+	RegisteredAt    int64 `json:"registered_at,omitempty"`
+}
+
+func (c *registeredClient) usable(now time.Time) bool {
+	return c.SecretExpiresAt == 0 || now.Unix() < c.SecretExpiresAt
+}
+
+// dueAt returns when the client should be registered anew, zero for never.
+func (c *registeredClient) dueAt() time.Time {
+	if c.SecretExpiresAt == 0 {
+		return time.Time{}
+	}
+	end := time.Unix(c.SecretExpiresAt, 0)
+	lifetime := end.Sub(time.Unix(c.RegisteredAt, 0))
+	return end.Add(-min(renewBefore, lifetime/4))
+}
+
+func (r *registration) credentials(now time.Time) (credentials, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.current == nil || !r.current.usable(now) {
+		return credentials{}, unavailable(defaultRetryAfter, "the gateway is not registered as a client yet: %w", cmpErr(r.problem, errNotAskedYet))
+	}
+	return r.current.credentials, nil
+}
+
+// startRegistration begins to register, once for all times that it is called.
+func (s *server) startRegistration() {
+	s.registration.once.Do(func() { s.run(s.register) })
+}
+
+// credentialsRejected says that the server answered a request with 401: it
+// may have forgotten its client.
+func (s *server) credentialsRejected() {
+	select {
+	case s.registration.rejected <- struct{}{}:
+	default: // not registered dynamically, or it is known already
+	}
+}
+
+// register runs until the server ends.
+func (s *server) register(ctx context.Context) {
+	retry := discoveryRetry
+	var forget *registeredClient
+	for {
+		client, err := s.obtainClient(ctx, forget)
+		if ctx.Err() != nil {
+			return
+		}
+		s.registered(client, err)
+		if err != nil {
+			if !pause(ctx, retry) {
+				return
+			}
+			retry = min(2*retry, longestDiscoveryRetry)
+			continue
+		}
+		retry, forget = discoveryRetry, nil
+		if rejected := s.awaitRenewal(ctx, client); rejected {
+			forget = client
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
+
+func (s *server) registered(client *registeredClient, err error) {
+	r := &s.registration
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.problem = err
+	if err != nil {
+		s.failed("registration_endpoint", err)
+		s.logger().Error("registering the gateway as a client", zap.Error(err))
+		return
+	}
+	if r.current == nil || r.current.ID != client.ID {
+		s.logger().Info("the gateway is a registered client", zap.String("client_id", client.ID))
+	}
+	r.current = client
+}
+
+// awaitRenewal waits until the client should be registered anew, and reports
+// whether that is because the server does not accept it.
+func (s *server) awaitRenewal(ctx context.Context, client *registeredClient) (rejected bool) {
+	if !pause(ctx, registrationPause) {
+		return false
+	}
+	var due <-chan time.Time
+	if at := client.dueAt(); !at.IsZero() {
+		timer := time.NewTimer(at.Sub(s.now()))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-ctx.Done():
+	case <-due:
+	case <-s.registration.rejected:
+		return true
+	}
+	return false
+}
+
+func pause(ctx context.Context, d time.Duration) (ok bool) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
+}
+
+// obtainClient returns the stored client, or registers one and stores it. A
+// client to forget is not taken from the storage again.
+func (s *server) obtainClient(ctx context.Context, forget *registeredClient) (*registeredClient, error) {
+	key := s.registrationKey()
+	if err := s.storage.Lock(ctx, key); err != nil {
+		return nil, fmt.Errorf("locking the storage: %w", err)
+	}
+	defer func() {
+		// Also when the context has ended: others wait for the lock.
+		if err := s.storage.Unlock(context.WithoutCancel(ctx), key); err != nil {
+			s.logger().Error("unlocking the storage", zap.Error(err))
+		}
+	}()
+	stored, err := s.loadClient(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if stored != nil && !s.obsolete(stored, forget) {
+		return stored, nil
+	}
+	address, err := s.registrationEndpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
+	client, err := s.registerAt(ctx, address)
+	if err != nil {
+		return nil, err
+	}
+	text, err := json.Marshal(client)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.storage.Store(ctx, key, text); err != nil {
+		return nil, fmt.Errorf("storing the credentials: %w", err)
+	}
+	return client, nil
+}
+
+// obsolete reports whether a stored client should be replaced. One that
+// another gateway has registered since is not.
+func (s *server) obsolete(stored, forget *registeredClient) bool {
+	if forget != nil && stored.ID == forget.ID && stored.Secret == forget.Secret {
+		return true
+	}
+	due := stored.dueAt()
+	return !due.IsZero() && !s.now().Before(due)
+}
+
+// registrationKey is where the client is stored. Whatever goes into the
+// registration goes into its name.
+func (s *server) registrationKey() string {
+	r := s.config.Register
+	parts := []string{s.config.Issuer, s.config.ClientAuth, r.ClientName, strings.Join(r.Scopes, " ")}
+	if s.config.ClientAuth == privateKeyJWT {
+		parts = append(parts, s.attached.Load().key.Public().Thumbprint())
+	}
+	text, _ := json.Marshal(parts) // a list of strings always has a JSON form
+	sum := sha256.Sum256(text)
+	return "gluu/clients/" + hex.EncodeToString(sum[:16]) + ".json"
+}
+
+func (s *server) loadClient(ctx context.Context, key string) (*registeredClient, error) {
+	text, err := s.storage.Load(ctx, key)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading the stored credentials: %w", err)
+	}
+	var client registeredClient
+	if err := json.Unmarshal(text, &client); err != nil || client.ID == "" {
+		return nil, fmt.Errorf("the stored credentials (%s) cannot be read; delete them to register anew", key)
+	}
+	return &client, nil
+}
+
+func (s *server) registrationEndpoint(ctx context.Context) (string, error) {
+	if s.config.RegistrationEndpoint == "" {
+		s.awaitMetadata(ctx)
+	}
+	return s.endpoint("registration_endpoint")
+}
+
+// registerAt registers the gateway.
+func (s *server) registerAt(ctx context.Context, address string) (*registeredClient, error) {
+	body, err := s.clientMetadata()
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	if token := s.config.Register.InitialAccessToken; token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
+	var client *registeredClient
+	_, err = s.do(ctx, "registration_endpoint", req, func(a *answer) error {
+		if a.status != http.StatusCreated && a.status != http.StatusOK {
+			return fmt.Errorf("status %d%s", a.status, errorCode(a.body))
+		}
+		var err error
+		client, err = s.parseRegistration(a.body)
+		return err
+	})
+	return client, err
+}
+
+// clientMetadata is what the gateway says about itself (RFC 7591, section 2).
+// It acts for itself only: no user is ever sent to it.
+func (s *server) clientMetadata() ([]byte, error) {
+	r := s.config.Register
+	name := r.ClientName
+	if name == "" {
+		name = "Gluu Gateway"
+	}
+	m := map[string]any{
+		"client_name":                name,
+		"token_endpoint_auth_method": s.config.ClientAuth,
+		"grant_types":                []string{"client_credentials"},
+		"response_types":             []string{},
+		"redirect_uris":              []string{},
+	}
+	if len(r.Scopes) > 0 {
+		m["scope"] = strings.Join(r.Scopes, " ")
+	}
+	switch s.config.ClientAuth {
+	case privateKeyJWT:
+		key := s.attached.Load().key
+		public := key.Public()
+		if kid := keyID(s.config.ClientKeyID, key); kid != "" {
+			public = public.WithID(kid)
+		}
+		keys, err := jose.PublicKeySet(public)
+		if err != nil {
+			return nil, err
+		}
+		m["jwks"] = json.RawMessage(keys)
+	case tlsClientAuth:
+		subject, err := subjectOf(s.config.ClientCertificate, s.config.ClientCertificateKey)
+		if err != nil {
+			return nil, err
+		}
+		m["tls_client_auth_subject_dn"] = subject
+	}
+	return json.Marshal(m)
+}
+
+func subjectOf(certificateFile, keyFile string) (string, error) {
+	pair, err := tls.LoadX509KeyPair(certificateFile, keyFile)
+	if err != nil {
+		return "", err
+	}
+	certificate, err := x509.ParseCertificate(pair.Certificate[0])
+	if err != nil {
+		return "", err
+	}
+	return certificate.Subject.String(), nil
+}
+
+func (s *server) parseRegistration(body []byte) (*registeredClient, error) {
+	document, err := jose.ParseObject(body)
+	if err != nil {
+		return nil, err
+	}
+	client := &registeredClient{RegisteredAt: s.now().Unix()}
+	if client.ID, err = document.Text("client_id"); err != nil {
+		return nil, err
+	}
+	if client.ID == "" {
+		return nil, errors.New("the answer has no client_id")
+	}
+	if client.Secret, err = document.Text("client_secret"); err != nil {
+		return nil, err
+	}
+	if client.Secret == "" && strings.HasPrefix(s.config.ClientAuth, "client_secret_") {
+		return nil, fmt.Errorf("the answer has no client_secret, which %s needs", s.config.ClientAuth)
+	}
+	expires, err := document.Time("client_secret_expires_at")
+	if err != nil {
+		return nil, err
+	}
+	if !expires.IsZero() {
+		client.SecretExpiresAt = expires.Unix()
+	}
+	if !client.usable(s.now()) {
+		return nil, errors.New("the client_secret has expired already")
+	}
+	return client, nil
+}
+
+// errorCode returns the `error` of an OAuth error answer, for the log.
+// Anything that is no plain word is left out.
+func errorCode(body []byte) string {
+	document, err := jose.ParseObject(body)
+	if err != nil {
+		return ""
+	}
+	code, err := document.Text("error")
+	if err != nil || code == "" || len(code) > 60 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return ""
+	}
+	return " (" + code + ")"
+}

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+
+	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/headers"
+)
+
+// The gateway's own signing keys live in Caddy's storage. What was read from
+// there is kept in memory across reloads, so that a storage which is away
+// for a moment stops nothing.
+
+// signingMemories holds the keys of each storage that a configuration uses.
+var signingMemories = caddy.NewUsagePool()
+
+type signingMemory struct {
+	headers.Memory
+	storage string
+}
+
+// Destruct implements caddy.Destructor.
+func (m *signingMemory) Destruct() error { return nil }
+
+func (m *signingMemory) release() error {
+	_, err := signingMemories.Delete(m.storage)
+	return err
+}
+
+func (a *App) provisionSigner(storage certmagic.Storage) error {
+	keyFile, err := directive.Secret(a.SigningKey)
+	if err != nil {
+		return fmt.Errorf("signing_key: %w", err)
+	}
+	name := nameOf(storage)
+	memory, _, err := signingMemories.LoadOrNew(name, func() (caddy.Destructor, error) {
+		return &signingMemory{storage: name}, nil
+	})
+	if err != nil {
+		return err
+	}
+	a.memory = memory.(*signingMemory)
+	a.signer, err = headers.NewSigner(headers.SignerConfig{
+		Storage: storage,
+		KeyFile: keyFile,
+		Memory:  &a.memory.Memory,
+		Logger:  a.logger.Named("signing"),
+	})
+	return err
+}
+
+// Signer returns the gateway's own key, for phantom tokens and headers.
+func (a *App) Signer() *headers.Signer { return a.signer }
+
+// nameOf names a storage by its settings: Caddy makes a new value for the
+// same storage with each configuration.
+func nameOf(storage certmagic.Storage) string {
+	if named, ok := storage.(fmt.Stringer); ok {
+		return fmt.Sprintf("%T %s", storage, named)
+	}
+	settings, err := json.Marshal(storage)
+	if err != nil || string(settings) == "{}" {
+		return fmt.Sprintf("%T %p", storage, storage)
+	}
+	return fmt.Sprintf("%T %s", storage, settings)
+}
