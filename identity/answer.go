@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// DefaultRealm is the realm of challenges where none is configured.
+const DefaultRealm = "api"
+
+// Answerer answers refused clients and keeps the records of it.
+type Answerer struct {
+	// JSON says that the answer is written here; otherwise the error goes to
+	// the routes of Caddy's `handle_errors`.
+	JSON bool
+
+	// Realm is named in challenges. A handler without one of its own leaves it
+	// empty: then it is that of the request's identity.
+	Realm string
+
+	Logger  *zap.Logger
+	Metrics *Metrics
+}
+
+// Refuse answers a request with a refusal, and writes one line to the log. In
+// the format of Caddy the answer is the returned error; the challenge stands
+// in the header already and survives.
+func (a *Answerer) Refuse(w http.ResponseWriter, r *http.Request, refusal Refusal) error {
+	return a.refuse(w, r, Of(r), refusal)
+}
+
+// refuse is Refuse on behalf of an identity that the request does not carry.
+func (a *Answerer) refuse(w http.ResponseWriter, r *http.Request, id *Identity, refusal Refusal) error {
+	if refusal.Rule == "" && id != nil {
+		refusal.Rule = id.Rule
+	}
+	a.Record(r, id, refusal, "request refused")
+
+	h := w.Header()
+	// A refusal is about one caller at one time.
+	h.Set("Cache-Control", "no-store")
+	if refusal.Challenge != nil {
+		h["Www-Authenticate"] = []string{string(refusal.Challenge.append(nil, a.realm(id), resourceMetadata(r)))}
+	}
+	for _, field := range refusal.Fields {
+		h.Set(field.Name, field.Value)
+	}
+	if refusal.RetryAfter > 0 {
+		seconds := int64((refusal.RetryAfter + time.Second - 1) / time.Second)
+		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
+	}
+	if !a.JSON {
+		return a.hand(r, refusal)
+	}
+	body, err := json.Marshal(map[string]string{"error": refusal.Error, "error_description": refusal.Description})
+	if err != nil {
+		return caddyhttp.Error(http.StatusInternalServerError, err)
+	}
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(refusal.Status)
+	_, _ = w.Write(body) // the client may have gone; nothing to do about that
+	return nil
+}
+
+// hand returns a refusal as an error for `handle_errors`, which finds it in
+// placeholders.
+func (a *Answerer) hand(r *http.Request, refusal Refusal) error {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("gluu.error", refusal.Error)
+		repl.Set("gluu.error.description", refusal.Description)
+		repl.Set("gluu.error.reason", refusal.Reason)
+		repl.Set("gluu.rule", refusal.Rule)
+	}
+	return caddyhttp.Error(refusal.Status, errors.New(refusal.Error+": "+refusal.Description))
+}
+
+// Record counts and logs a refusal without answering it: what Refuse does
+// first, and all that a handler does which only tries its rules out.
+func (a *Answerer) Record(r *http.Request, id *Identity, refusal Refusal, message string) {
+	a.Metrics.Refused(refusal.Reason, refusal.Rule)
+	level := zapcore.InfoLevel
+	switch refusal.Reason {
+	case ReasonProviderUnavailable, ReasonNotAuthenticated, ReasonNotReady, ReasonInternal:
+		level = zapcore.ErrorLevel // somebody has to do something
+	}
+	entry := a.Logger.Check(level, message)
+	if entry == nil {
+		return
+	}
+	fields := append(fieldsOf(r, id, refusal.Rule),
+		zap.String("reason", refusal.Reason),
+		zap.Int("status", refusal.Status))
+	if refusal.Cause != nil {
+		fields = append(fields, zap.Error(refusal.Cause))
+	}
+	entry.Write(fields...)
+}
+
+// Granted logs that a request may pass. The identity cannot be nil.
+func (a *Answerer) Granted(r *http.Request, id *Identity) {
+	if entry := a.Logger.Check(zapcore.InfoLevel, "request granted"); entry != nil {
+		entry.Write(fieldsOf(r, id, id.Rule)...)
+	}
+}
+
+// fieldsOf says in a log line which request it is about and whose. The query
+// is left out, since clients put tokens there.
+func fieldsOf(r *http.Request, id *Identity, rule string) []zap.Field {
+	fields := make([]zap.Field, 0, 10)
+	fields = append(fields,
+		zap.String("method", r.Method),
+		zap.String("host", r.Host),
+		zap.String("path", shortened(r.URL.EscapedPath())),
+		zap.String("client_ip", clientIP(r)),
+		zap.String("rule", rule),
+		zap.String("client_id", id.ClientID()))
+	if id == nil {
+		return append(fields, zap.String("consumer", ""), zap.String("provider", ""))
+	}
+	name := ""
+	if id.Consumer != nil {
+		name = id.Consumer.Name()
+	}
+	return append(fields, zap.String("consumer", name), zap.String("provider", id.Provider))
+}
+
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}
+
+// shortened keeps a log line readable whatever the client sends.
+func shortened(path string) string {
+	const most = 256
+	if len(path) > most {
+		return path[:most] + "..."
+	}
+	return path
+}
+
+func (a *Answerer) realm(id *Identity) string {
+	switch {
+	case a.Realm != "":
+		return a.Realm
+	case id != nil && id.Realm != "":
+		return id.Realm
+	}
+	return DefaultRealm
+}
+
+// resourceMetadataVar is the request variable with the address of the
+// metadata that describes the protected resource (RFC 9728).
+const resourceMetadataVar = "gluu.resource_metadata"
+
+// SetResourceMetadata tells the handlers that follow where the metadata of the
+// protected resource is, so that their challenges point to it (RFC 9728,
+// section 5.1). The address must not come from the request.
+func SetResourceMetadata(r *http.Request, url *string) {
+	caddyhttp.SetVar(r.Context(), resourceMetadataVar, url)
+}
+
+// resourceMetadata returns what SetResourceMetadata was given. It is a
+// pointer so that no allocation is made per request, and so that a `vars`
+// directive, which can set only strings, cannot take its place.
+func resourceMetadata(r *http.Request) string {
+	if url, ok := caddyhttp.GetVar(r.Context(), resourceMetadataVar).(*string); ok && url != nil {
+		return *url
+	}
+	return ""
+}

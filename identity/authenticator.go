@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/consumer"
+	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+// Authenticator is what all authentication handlers that read a token from the
+// Authorization header have in common: everything but their names.
+type Authenticator struct {
+	Config
+
+	app       *introspect.App
+	provider  *introspect.Provider
+	consumers *consumer.Directory
+	answerer  Answerer
+	logger    *zap.Logger
+	slot      introspect.SlotKey
+	upstream  upstream
+
+	// What the anonymous consumer comes to, as long as it does not change.
+	anonymous atomic.Pointer[rendering]
+}
+
+// Provision sets up an authentication handler of a kind.
+func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
+	if err := a.check(); err != nil {
+		return err
+	}
+	app, err := introspect.FromContext(ctx)
+	if err != nil {
+		return err
+	}
+	a.app, a.logger, a.consumers = app, ctx.Logger(), app.Directory()
+	if a.provider, err = a.findProvider(ctx); err != nil {
+		return err
+	}
+	if err := a.checkAnonymous(); err != nil {
+		return err
+	}
+	metrics, err := NewMetrics(ctx, kind)
+	if err != nil {
+		return err
+	}
+	a.slot = introspect.SlotKey{Generation: app.Generation(), Handler: introspect.NextHandlerID()}
+	a.answerer = Answerer{JSON: app.ErrorJSON(), Realm: a.realm(), Logger: a.logger, Metrics: metrics}
+	return a.provisionUpstream(kind, metrics)
+}
+
+func (a *Authenticator) findProvider(ctx caddy.Context) (*introspect.Provider, error) {
+	if a.hasOwnProvider() {
+		return a.app.AddProvider(ctx, &introspect.Provider{ProviderConfig: a.ProviderConfig})
+	}
+	return a.app.Provider(a.Config.Provider)
+}
+
+// checkAnonymous refuses the name of a consumer that does not exist. While the
+// live consumers cannot be read nobody can tell.
+func (a *Authenticator) checkAnonymous() error {
+	if a.Anonymous == "" || a.consumers.Find(a.Anonymous) != nil {
+		return nil
+	}
+	if a.consumers.Ready() {
+		return fmt.Errorf("anonymous: there is no consumer '%s': define it in the app ('consumer %s') or name another one by username or id", a.Anonymous, a.Anonymous)
+	}
+	a.logger.Warn("the live consumers cannot be read yet, so that the anonymous consumer is not known either", zap.String("anonymous", a.Anonymous))
+	return nil
+}
+
+func (a *Authenticator) provisionUpstream(kind Kind, metrics *Metrics) error {
+	set, err := headers.CompileSet(a.CustomHeaders, expressionVars...)
+	if err != nil {
+		return err
+	}
+	a.app.ReserveHeaders(set.Names()...)
+	a.upstream = upstream{
+		standard: enabled(a.UpstreamHeaders), expiration: "X-OAuth-Expiration",
+		custom: set, named: namesOf(set),
+		phantom: a.PassCredentials == phantomToken, signer: a.app.Signer(),
+		metrics: metrics, logger: a.logger,
+	}
+	if kind == UMA {
+		a.upstream.expiration = "X-RPT-Expiration"
+	}
+	if !a.upstream.phantom && !set.NeedsSigning() {
+		return nil
+	}
+	if a.upstream.algorithm, err = a.upstream.signer.Require(a.PhantomTokenAlg); err != nil {
+		return fmt.Errorf("phantom_token_alg: %w", err)
+	}
+	if a.upstream.algorithm == headers.AlgorithmNone {
+		a.logger.Warn("phantom tokens are not signed: an upstream that accepts them believes everybody who can reach it")
+	}
+	return nil
+}
+
+func (a *Authenticator) realm() string {
+	if a.Realm != "" {
+		return a.Realm
+	}
+	return DefaultRealm
+}
+
+// ServeHTTP finds out who is calling and passes the request on, or answers it.
+func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	// First of all, so that on no outcome a header arrives that a client made
+	// up.
+	a.app.Stripper().StripRequest(r)
+
+	credential, err := ReadCredential(r.Header)
+	if err != nil {
+		return a.refuse(w, r, nil, Malformed(err))
+	}
+	if credential.Token == "" {
+		return a.withoutToken(w, r, next, nil, NoToken())
+	}
+	token, err := a.provider.Verify(r.Context(), credential.Token)
+	if err == nil {
+		err = a.provider.CheckBinding(r, token, string(credential.Scheme), credential.Token)
+	}
+	if err != nil {
+		return a.withoutToken(w, r, next, nil, InvalidToken(classified(err)))
+	}
+	c := a.consumers.ByClientID(token.ClientID)
+	if c == nil && enabled(a.ConsumerMapping) {
+		if !a.consumers.Ready() {
+			return a.refuse(w, r, token, NotReady(errors.New("the live consumers cannot be read yet")))
+		}
+		return a.withoutToken(w, r, next, token, UnknownConsumer())
+	}
+	rendered, err := a.rendering(token, c)
+	if err != nil {
+		return a.refuse(w, r, token, unrendered(err))
+	}
+	a.treatCredential(r.Header, token)
+	rendered.apply(r.Header)
+	rendered.authenticated.Inc()
+	Attach(r, &Identity{Token: token, Consumer: c, Provider: a.provider.Name(), Realm: a.realm()})
+	return next.ServeHTTP(w, r)
+}
+
+// withoutToken goes on as the anonymous consumer, or answers with the refusal
+// where there is none.
+func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, token *introspect.Token, refusal Refusal) error {
+	if a.Anonymous == "" || refusal.Status == http.StatusServiceUnavailable {
+		return a.refuse(w, r, token, refusal)
+	}
+	c := a.consumers.Find(a.Anonymous)
+	if c == nil {
+		// It was a live one and has been deleted.
+		return a.refuse(w, r, token, refusal)
+	}
+	rendered := a.anonymous.Load()
+	if !rendered.isFor(c) {
+		var err error
+		if rendered, err = a.upstream.render(a.provider.Name(), nil, c); err != nil {
+			return a.refuse(w, r, nil, unrendered(err))
+		}
+		a.anonymous.Store(rendered)
+	}
+	if entry := a.logger.Check(zap.DebugLevel, "request goes on as the anonymous consumer"); entry != nil {
+		entry.Write(zap.String("reason", refusal.Reason), zap.String("consumer", c.Name()), zap.String("provider", a.provider.Name()))
+	}
+	removeCredential(r.Header)
+	rendered.apply(r.Header)
+	Attach(r, &Identity{Consumer: c, Anonymous: true, Provider: a.provider.Name(), Realm: a.realm()})
+	return next.ServeHTTP(w, r)
+}
+
+// rendering returns the headers for a token, from its slot as a rule.
+func (a *Authenticator) rendering(token *introspect.Token, c *consumer.Consumer) (*rendering, error) {
+	if kept, ok := token.Slot(a.slot).(*rendering); ok && kept.isFor(c) {
+		return kept, nil
+	}
+	rendered, err := a.upstream.render(a.provider.Name(), token, c)
+	if err != nil {
+		return nil, err
+	}
+	token.SetSlot(a.slot, rendered)
+	return rendered, nil
+}
+
+// treatCredential does with the credential of a verified caller what is
+// configured. A phantom token is set with the other headers.
+func (a *Authenticator) treatCredential(h http.Header, token *introspect.Token) {
+	if a.PassCredentials == hideCredentials || (a.PassCredentials == phantomToken && !token.JWT) {
+		removeCredential(h)
+	}
+}
+
+// removeCredential removes the token, and the proof that goes with it.
+func removeCredential(h http.Header) {
+	delete(h, "Authorization")
+	delete(h, "Dpop")
+}
+
+// refuse answers a request that nobody is authenticated for. The record says
+// what is known all the same.
+func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, token *introspect.Token, refusal Refusal) error {
+	return a.answerer.refuse(w, r, &Identity{Token: token, Provider: a.provider.Name(), Realm: a.realm()}, refusal)
+}
+
+// classified returns the error of a provider, which always is an
+// *introspect.Error. Anything else says nothing about a token, so nobody must
+// be refused for it, and nobody be let in.
+func classified(err error) *introspect.Error {
+	if e, ok := errors.AsType[*introspect.Error](err); ok {
+		return e
+	}
+	return &introspect.Error{Reason: introspect.ProviderUnavailable, Err: err}
+}
+
+// unrendered refuses a request whose upstream cannot be told who is calling.
+func unrendered(err error) Refusal {
+	switch {
+	case errors.Is(err, headers.ErrNotReady):
+		return NotReady(err)
+	case errors.Is(err, headers.ErrExpired):
+		return InvalidToken(&introspect.Error{Reason: introspect.TokenExpired, Err: err})
+	}
+	return Internal(err)
+}

@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+// Config is the configuration that authentication handlers share.
+type Config struct {
+	// The name of a provider of the app `gluu` that verifies the tokens.
+	// Default: `default`, unless the handler describes a provider of its own
+	// with the fields below.
+	Provider string `json:"provider,omitempty"`
+
+	// A provider for this handler alone, in the same words as in the app.
+	introspect.ProviderConfig
+
+	// The username or id of the consumer that a caller without a valid token
+	// is. Such a request goes on with the header `X-Anonymous-Consumer: true`
+	// and without its credential. To a handler that enforces rules it is a
+	// request without a token. Default: none, such callers get 401.
+	Anonymous string `json:"anonymous,omitempty"`
+
+	// What becomes of the credential of a verified caller: `pass` leaves the
+	// Authorization header as it is, `hide` removes it, `phantom_token` puts a
+	// JWT with the token's claims in its place, signed by the gateway; a token
+	// that is a JWT itself is left as it is. Default: `pass`.
+	PassCredentials string `json:"pass_credentials,omitempty"`
+
+	// Whether a token whose client is no consumer's `custom_id` is refused.
+	// Default: true.
+	ConsumerMapping *bool `json:"consumer_mapping,omitempty"`
+
+	// Whether the standard headers are sent to the upstream: X-Consumer-ID,
+	// X-Consumer-Custom-ID, X-Consumer-Username, X-OAuth-Client-ID,
+	// X-OAuth-Expiration, X-Authenticated-Scope, X-Authenticated-Userid. What a
+	// client sends under these names is removed in any case. Default: true.
+	UpstreamHeaders *bool `json:"upstream_headers,omitempty"`
+
+	// Headers of your own for the upstream, from the token's claims
+	// (`introspect_data`) and the consumer (`consumer`).
+	CustomHeaders []headers.HeaderConfig `json:"custom_headers,omitempty"`
+
+	// The signature algorithm of phantom tokens and of headers of the format
+	// `jwt`: `ES256`, `RS256`, `EdDSA` or `none`. With `none` they are not
+	// signed, and an upstream that accepts them believes everybody who can
+	// reach it. Default: `ES256`, or what the signing key of the app is for.
+	PhantomTokenAlg string `json:"phantom_token_alg,omitempty"`
+
+	// The protection space that challenges name. Default: `api`.
+	Realm string `json:"realm,omitempty"`
+}
+
+// What becomes of a credential.
+const (
+	passCredentials = "pass"
+	hideCredentials = "hide"
+	phantomToken    = "phantom_token"
+)
+
+// expressionVars are the variables of custom headers.
+var expressionVars = []string{"introspect_data", "consumer"}
+
+// check refuses what cannot be right whatever else is configured. It is called
+// by the Caddyfile parser, to name the line, and when a handler is
+// provisioned.
+func (c *Config) check() error {
+	if c.Provider != "" && c.hasOwnProvider() {
+		return fmt.Errorf("provider '%s' is named and another one described: leave out the name, or everything about the other (issuer, client_id, ...)", c.Provider)
+	}
+	if c.hasOwnProvider() {
+		if err := c.ProviderConfig.Check(); err != nil {
+			return err
+		}
+	}
+	switch c.PassCredentials {
+	case "", passCredentials, hideCredentials, phantomToken:
+	default:
+		return fmt.Errorf("pass_credentials is pass, hide or phantom_token, not '%s'", c.PassCredentials)
+	}
+	set, err := headers.CompileSet(c.CustomHeaders, expressionVars...)
+	if err != nil {
+		return err
+	}
+	if c.PhantomTokenAlg != "" && c.PassCredentials != phantomToken && !set.NeedsSigning() {
+		return errors.New("phantom_token_alg has no effect: nothing is signed without 'pass_credentials phantom_token' or a header with the format jwt")
+	}
+	switch {
+	case strings.ContainsFunc(c.Realm, func(r rune) bool { return r < ' ' || r > '~' }):
+		return fmt.Errorf("realm %q contains characters that a challenge cannot: use printable ASCII", c.Realm)
+	case strings.Contains(c.Realm, "{"):
+		return fmt.Errorf("realm '%s' is a fixed text, in which placeholders are not replaced: write the text itself", c.Realm)
+	}
+	return nil
+}
+
+// hasOwnProvider reports whether the handler describes a provider itself.
+func (c *Config) hasOwnProvider() bool {
+	return !reflect.ValueOf(c.ProviderConfig).IsZero()
+}
+
+func enabled(option *bool) bool { return option == nil || *option }

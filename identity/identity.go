@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/consumer"
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+// Identity is who a request is from, as an authentication handler has found
+// out.
+type Identity struct {
+	// Token is the verified token; nil for an anonymous caller. Who decides
+	// what a caller may do must look at nothing else.
+	Token *introspect.Token
+
+	// Consumer is the consumer that the token's client stands for, or the
+	// anonymous one; nil if there is none.
+	Consumer *consumer.Consumer
+
+	// Anonymous says that there was no valid token and that the configuration
+	// lets such callers pass as Consumer.
+	Anonymous bool
+
+	// Provider is the name of the provider that the handler asked.
+	Provider string
+
+	// Realm is the protection space that the handler names in challenges.
+	Realm string
+
+	// Rule is the path pattern of the rule that decided about the request, ""
+	// as long as none has.
+	Rule string
+
+	claims *claims // parsed when a placeholder asks for one
+}
+
+// ClientID returns the client id of the verified token, "" if there is none.
+func (id *Identity) ClientID() string {
+	if id == nil || id.Token == nil {
+		return ""
+	}
+	return id.Token.ClientID
+}
+
+// UserID is what `{http.auth.user.id}` stands for: the consumer's username,
+// else the subject, else the client id.
+func (id *Identity) UserID() string {
+	switch {
+	case id.Consumer != nil && id.Consumer.Username != "":
+		return id.Consumer.Username
+	case id.Token == nil:
+		return ""
+	case id.Token.Subject != "":
+		return id.Token.Subject
+	}
+	return id.Token.ClientID
+}
+
+// identityVar is the request variable that holds the *Identity. A `vars`
+// directive that sets a variable of this name makes the request one without
+// identity, as its value has another type.
+const identityVar = "gluu.identity"
+
+// Of returns the identity of a request, nil if no authentication handler ran.
+func Of(r *http.Request) *Identity {
+	id, _ := caddyhttp.GetVar(r.Context(), identityVar).(*Identity)
+	return id
+}
+
+// Attach gives a request its identity, for the handlers that follow and for
+// placeholders. A request whose identity is attached a second time, by another
+// authentication handler, has only the second one.
+func Attach(r *http.Request, id *Identity) {
+	if attached := Of(r); attached != nil {
+		// The replacer goes on asking the first one, so that one changes.
+		*attached = *id
+		return
+	}
+	ctx := r.Context()
+	caddyhttp.SetVar(ctx, identityVar, id)
+	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Map(id.placeholder)
+	}
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+// placeholder resolves the gateway's placeholders. Nothing is computed before
+// one is asked for. One that is known and has no value is empty.
+func (id *Identity) placeholder(key string) (any, bool) {
+	if key == "http.auth.user.id" {
+		return id.UserID(), true
+	}
+	name, ours := strings.CutPrefix(key, "gluu.")
+	if !ours {
+		return nil, false
+	}
+	switch name {
+	case "anonymous":
+		return id.Anonymous, true
+	case "rule":
+		return id.Rule, true
+	case "client_id":
+		return id.ClientID(), true
+	case "subject", "scope":
+		switch {
+		case id.Token == nil:
+			return "", true
+		case name == "subject":
+			return id.Token.Subject, true
+		}
+		return strings.Join(id.Token.Scopes, " "), true
+	}
+	if field, ok := strings.CutPrefix(name, "consumer."); ok {
+		return id.consumerField(field)
+	}
+	if claim, ok := strings.CutPrefix(name, "token."); ok {
+		return id.claim(claim), true
+	}
+	return nil, false
+}
+
+func (id *Identity) consumerField(field string) (any, bool) {
+	c := id.Consumer
+	if c == nil {
+		switch field {
+		case "id", "username", "custom_id":
+			return "", true
+		}
+		return nil, false
+	}
+	switch field {
+	case "id":
+		return c.ID, true
+	case "username":
+		return c.Username, true
+	case "custom_id":
+		return c.CustomID, true
+	}
+	return nil, false
+}
+
+// claims are a token's claims, parsed.
+type claims struct {
+	token  *introspect.Token
+	values map[string]any
+}
+
+// claim returns a claim as text. Dots lead into objects; a claim whose own
+// name has dots, as namespaced ones do, is found too.
+func (id *Identity) claim(path string) string {
+	if id.Token == nil {
+		return ""
+	}
+	if id.claims == nil || id.claims.token != id.Token {
+		values, err := id.Token.Claims()
+		if err != nil {
+			return ""
+		}
+		id.claims = &claims{id.Token, values}
+	}
+	value, _ := member(id.claims.values, path)
+	return text(value)
+}
+
+// member finds the value at a path of names joined by dots. Of several
+// readings the one with the longest first name counts.
+func member(object map[string]any, path string) (any, bool) {
+	for end := len(path); end > 0; end = strings.LastIndexByte(path[:end], '.') {
+		value, ok := object[path[:end]]
+		if !ok {
+			continue
+		}
+		if end == len(path) {
+			return value, true
+		}
+		if inner, isObject := value.(map[string]any); isObject {
+			if value, ok := member(inner, path[end+1:]); ok {
+				return value, true
+			}
+		}
+	}
+	return nil, false
+}
+
+// text writes scalars as they are and everything else as JSON.
+func text(value any) string {
+	switch value := value.(type) {
+	case nil:
+		return ""
+	case string:
+		return value
+	case json.Number:
+		return value.String()
+	case bool:
+		if value {
+			return "true"
+		}
+		return "false"
+	}
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(value); err != nil {
+		return ""
+	}
+	return strings.TrimSuffix(b.String(), "\n")
+}

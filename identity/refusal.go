@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+// Reason codes of the log field `reason` and the metrics' label of that name.
+// They never change their meaning.
+const (
+	ReasonNoToken             = "no_token"
+	ReasonMalformedRequest    = "malformed_request"
+	ReasonTokenInvalid        = string(introspect.TokenInvalid)
+	ReasonTokenInactive       = string(introspect.TokenInactive)
+	ReasonTokenExpired        = string(introspect.TokenExpired)
+	ReasonTokenBound          = string(introspect.TokenBound)
+	ReasonUnknownConsumer     = "unknown_consumer"
+	ReasonScopeMissing        = "scope_missing"
+	ReasonStepUp              = "step_up_required"
+	ReasonNoRule              = "no_rule"
+	ReasonAmbiguousPath       = "ambiguous_path"
+	ReasonPathTooLong         = "path_too_long"
+	ReasonProviderUnavailable = string(introspect.ProviderUnavailable)
+	ReasonNotAuthenticated    = "not_authenticated"
+	ReasonNotReady            = "not_ready"
+	ReasonInternal            = "internal_error"
+)
+
+// Refusal is why and how a request is refused.
+type Refusal struct {
+	// Status is the HTTP status code.
+	Status int
+
+	// Error is the code in the answer's body, and in the challenge unless that
+	// has none.
+	Error string
+
+	// Description helps the client's developer. It tells nothing about other
+	// clients.
+	Description string
+
+	// Reason is the stable code of the records.
+	Reason string
+
+	// Challenge goes into WWW-Authenticate; nil for none.
+	Challenge *Challenge
+
+	// Fields are further header fields of the answer.
+	Fields []Param
+
+	// RetryAfter goes into Retry-After, in whole seconds, unless zero.
+	RetryAfter time.Duration
+
+	// Rule is the path pattern of the rule that decided, for the records. Left
+	// empty it is that of the request's identity.
+	Rule string
+
+	// Cause says more in the log. It never contains a token.
+	Cause error
+}
+
+// Challenge is what WWW-Authenticate says (RFC 9110, section 11.6.1). The
+// realm and resource_metadata are added when it is written.
+type Challenge struct {
+	Scheme Scheme
+	Params []Param
+}
+
+// Param is a parameter of a challenge, whose value is quoted when it is
+// written, or a header field.
+type Param struct{ Name, Value string }
+
+// append writes the challenge. All parameters are quoted strings.
+func (c *Challenge) append(b []byte, realm, resourceMetadata string) []byte {
+	b = append(b, c.Scheme...)
+	b = appendParam(append(b, ' '), "realm", realm)
+	for _, p := range c.Params {
+		b = appendParam(append(b, ", "...), p.Name, p.Value)
+	}
+	if resourceMetadata != "" {
+		b = appendParam(append(b, ", "...), "resource_metadata", resourceMetadata)
+	}
+	return b
+}
+
+// appendParam writes name="value" as RFC 9110, section 5.6.4, wants it. What
+// no quoted string can hold becomes a question mark.
+func appendParam(b []byte, name, value string) []byte {
+	b = append(append(b, name...), '=', '"')
+	for i := range len(value) {
+		switch c := value[i]; {
+		case c == '"' || c == '\\':
+			b = append(b, '\\', c)
+		case c < ' ' || c > '~':
+			b = append(b, '?')
+		default:
+			b = append(b, c)
+		}
+	}
+	return append(b, '"')
+}
+
+// NoToken refuses a request without a token. There is no error code, as
+// nothing was wrong with what was sent (RFC 6750, section 3.1).
+func NoToken() Refusal {
+	return Refusal{
+		Status: http.StatusUnauthorized, Error: "unauthorized", Reason: ReasonNoToken,
+		Description: "An access token is required. Send it in the header 'Authorization: Bearer <token>'.",
+		Challenge:   &Challenge{Scheme: Bearer},
+	}
+}
+
+// Malformed refuses a request whose credential cannot be read. The text of
+// the error goes to the client.
+func Malformed(err error) Refusal {
+	return Refusal{
+		Status: http.StatusBadRequest, Error: "invalid_request", Reason: ReasonMalformedRequest,
+		Description: sentence(err.Error()),
+		Challenge:   bearerError("invalid_request"),
+		Cause:       err,
+	}
+}
+
+// InvalidToken refuses a token that was not verified. It makes an answer of
+// 503 out of an authorization server that could not be asked, which says
+// nothing about the token.
+func InvalidToken(err *introspect.Error) Refusal {
+	if err.Reason == introspect.ProviderUnavailable {
+		return Unavailable(err.RetryAfter, err.Err)
+	}
+	r := Refusal{
+		Status: http.StatusUnauthorized, Error: "invalid_token", Reason: string(err.Reason),
+		Description: "The access token is not valid here.",
+		Cause:       err.Err,
+	}
+	if err.Code != "" {
+		r.Error = err.Code
+	}
+	switch err.Reason {
+	case introspect.TokenInactive:
+		r.Description = "The access token is not active: it has expired, was revoked or was never issued."
+	case introspect.TokenExpired:
+		r.Description = "The access token has expired."
+	case introspect.TokenBound:
+		r.Description = "The access token is bound to a key, and the request does not prove possession of it."
+	}
+	if err.Nonce != "" {
+		r.Fields = []Param{{"DPoP-Nonce", err.Nonce}} // RFC 9449, section 8
+	}
+	r.Challenge = bearerError(r.Error)
+	if err.Scheme == string(DPoP) {
+		r.Challenge.Scheme = DPoP // RFC 9449, section 7.1
+	}
+	return r
+}
+
+// UnknownConsumer refuses a valid token whose client is nobody's.
+func UnknownConsumer() Refusal {
+	return Refusal{
+		Status: http.StatusUnauthorized, Error: "invalid_token", Reason: ReasonUnknownConsumer,
+		Description: "The client that this access token was issued to is not known here.",
+		Challenge:   bearerError("invalid_token"),
+	}
+}
+
+// Unavailable refuses a request because the authorization server cannot be
+// asked.
+func Unavailable(retryAfter time.Duration, cause error) Refusal {
+	return Refusal{
+		Status: http.StatusServiceUnavailable, Error: "temporarily_unavailable", Reason: ReasonProviderUnavailable,
+		Description: "The authorization server cannot be reached at the moment. Try again later.",
+		RetryAfter:  max(retryAfter, time.Second),
+		Cause:       cause,
+	}
+}
+
+// InsufficientScope refuses a verified token that lacks scopes. The scopes are
+// those that would do, joined by spaces; "" if no single set can be named.
+func InsufficientScope(scopes string) Refusal {
+	r := Refusal{
+		Status: http.StatusForbidden, Error: "insufficient_scope", Reason: ReasonScopeMissing,
+		Description: "The access token does not have the scopes that this request needs.",
+		Challenge:   bearerError("insufficient_scope"),
+	}
+	if scopes != "" && isScopeList(scopes) {
+		r.Description = fmt.Sprintf("The access token does not have the scopes that this request needs: '%s'.", scopes)
+		r.Challenge.Params = append(r.Challenge.Params, Param{"scope", scopes})
+	}
+	return r
+}
+
+// isScopeList reports whether s can be the value of a scope parameter
+// (RFC 6750, section 3).
+func isScopeList(s string) bool {
+	return !strings.ContainsFunc(s, func(c rune) bool { return c < ' ' || c > '~' || c == '"' || c == '\\' })
+}
+
+// StepUp refuses a verified token because the authentication behind it is too
+// weak or too old (RFC 9470, section 3). A negative maxAge means that age does
+// not matter.
+func StepUp(acrValues []string, maxAge int) Refusal {
+	r := Refusal{
+		Status: http.StatusUnauthorized, Error: "insufficient_user_authentication", Reason: ReasonStepUp,
+		Description: "A different authentication of the user is required.",
+		Challenge:   bearerError("insufficient_user_authentication"),
+	}
+	if maxAge >= 0 {
+		r.Description = "A more recent authentication of the user is required."
+	}
+	if len(acrValues) > 0 {
+		r.Challenge.Params = append(r.Challenge.Params, Param{"acr_values", strings.Join(acrValues, " ")})
+		r.Description = "A stronger authentication of the user is required."
+	}
+	if maxAge >= 0 {
+		r.Challenge.Params = append(r.Challenge.Params, Param{"max_age", strconv.Itoa(maxAge)})
+	}
+	return r
+}
+
+// NoRule refuses what no rule names. No token would change that, so there is
+// no challenge.
+func NoRule() Refusal {
+	return Refusal{
+		Status: http.StatusForbidden, Error: "access_denied", Reason: ReasonNoRule,
+		Description: "No rule allows this method on this path.",
+	}
+}
+
+// NotAuthenticated refuses what no authentication handler has looked at: the
+// configuration lacks one before the handler that decides.
+func NotAuthenticated() Refusal {
+	return Refusal{
+		Status: http.StatusForbidden, Error: "access_denied", Reason: ReasonNotAuthenticated,
+		Description: "Access is denied.",
+	}
+}
+
+// AmbiguousPath refuses a path that can be read in two ways. The text of the
+// error goes to the client.
+func AmbiguousPath(err error) Refusal {
+	return Refusal{
+		Status: http.StatusBadRequest, Error: "invalid_request", Reason: ReasonAmbiguousPath,
+		Description: sentence(err.Error()),
+		Cause:       err,
+	}
+}
+
+// PathTooLong refuses a path that is too long to decide about.
+func PathTooLong(err error) Refusal {
+	return Refusal{
+		Status: http.StatusRequestURITooLong, Error: "invalid_request", Reason: ReasonPathTooLong,
+		Description: "The path is too long.",
+		Cause:       err,
+	}
+}
+
+// NotReady refuses a request for want of something that the gateway itself
+// does not have yet, such as its signing key.
+func NotReady(cause error) Refusal {
+	return Refusal{
+		Status: http.StatusServiceUnavailable, Error: "temporarily_unavailable", Reason: ReasonNotReady,
+		Description: "The gateway is not ready yet. Try again later.",
+		RetryAfter:  time.Second,
+		Cause:       cause,
+	}
+}
+
+// Internal refuses a request that the gateway itself cannot serve as it
+// should, such as for want of a signature.
+func Internal(cause error) Refusal {
+	return Refusal{
+		Status: http.StatusInternalServerError, Error: "server_error", Reason: ReasonInternal,
+		Description: "The gateway cannot serve this request.",
+		Cause:       cause,
+	}
+}
+
+func bearerError(code string) *Challenge {
+	return &Challenge{Scheme: Bearer, Params: []Param{{"error", code}}}
+}
+
+// sentence writes an error as one.
+func sentence(s string) string {
+	if s == "" {
+		return ""
+	}
+	return strings.ToUpper(s[:1]) + strings.TrimSuffix(s[1:], ".") + "."
+}
