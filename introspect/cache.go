@@ -313,3 +313,23 @@ func (h *keyedHash) key(raw string) cacheKey {
 	// The bytes of the string are only read.
 	return highwayhash.Sum128(unsafe.Slice(unsafe.StringData(raw), len(raw)), h[:])
 }
+
+// cacheFigures are the state of the cache, for the operator.
+type cacheFigures struct {
+	Positive segmentFigures `json:"positive"`
+	Negative segmentFigures `json:"negative"`
+}
+
+type segmentFigures struct {
+	Entries int    `json:"entries"`
+	Size    uint64 `json:"size"`
+	Age     string `json:"age"`
+}
+
+func (c *tokenCache) figures() cacheFigures {
+	positive, negative := c.sizes()
+	return cacheFigures{
+		Positive: segmentFigures{positive, c.positive.GetMaximum(), time.Duration(c.settings.MaxAge).String()},
+		Negative: segmentFigures{negative, c.negative.GetMaximum(), time.Duration(c.settings.NegativeAge).String()},
+	}
+}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/url"
@@ -288,4 +289,20 @@ func (s *server) endpointIn(document jose.Object, name string) (string, error) {
 		}
 	}
 	return document.Text(name)
+}
+
+// knownEndpoints returns the endpoints that requests can go to at present.
+func (s *server) knownEndpoints() map[string]string {
+	known := map[string]string{}
+	s.discovery.mu.Lock()
+	if s.discovery.found != nil {
+		maps.Copy(known, s.discovery.found.endpoints)
+	}
+	s.discovery.mu.Unlock()
+	for name, address := range s.config.endpoints() {
+		if address != "" {
+			known[name] = address
+		}
+	}
+	return known
 }
