@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"cel.dev/cel-go/cel"
-	"cel.dev/cel-go/checker"
 	"cel.dev/cel-go/common/types"
 	"cel.dev/cel-go/common/types/ref"
 	"cel.dev/cel-go/ext"
@@ -22,26 +21,7 @@ import (
 // loop within a loop over two long lists, say. So cost is limited twice. At
 // load an expression that could run away over claims of sensible size is
 // refused; at run time every evaluation stops at a fixed number of steps,
-// whatever size the claims are, and sets no header then.
-
-const (
-	// runtimeLimit is where an evaluation stops. One step is about one
-	// operation of the interpreter: at 20 to 100 ns, 10 ms in all at worst.
-	runtimeLimit = 100_000
-
-	// staticLimit is what an expression may cost over claims of assumedSize. A
-	// loop over all elements of a list with a search in each passes, a loop
-	// within a loop within a loop does not.
-	staticLimit = 10_000_000
-
-	// assumedSize is the length of a text and the number of elements of a list
-	// or object in claims, for the estimate at load.
-	assumedSize = 256
-
-	maxExpressionLength = 4096 // code points
-	maxNesting          = 64
-	maxRegexpSize       = 1000 // instructions
-)
+// whatever size the claims are, and sets no header then. See bounds.go.
 
 // ExpressionError is why an expression was refused when the configuration was
 // loaded.
@@ -88,6 +68,7 @@ func newEnv(vars []string) (*environment, error) {
 			cel.ValidateRegexLiterals(),
 			cel.ValidateDurationLiterals(),
 			cel.ValidateTimestampLiterals(),
+			fixedArguments{},
 		),
 	}
 	for _, name := range vars {
@@ -116,7 +97,8 @@ func (env *environment) compile(source string) (*expression, error) {
 	checked, issues := env.cel.Compile(source)
 	if issues.Err() != nil {
 		first := issues.Errors()[0]
-		return nil, refuse(first.Location.Line(), first.Location.Column()+1, first.Message, env.mend(source, first.Message))
+		reason := strings.TrimSuffix(first.Message, " (in container '')")
+		return nil, refuse(first.Location.Line(), first.Location.Column()+1, reason, env.mend(source, reason))
 	}
 	cost, err := env.cel.EstimateCost(checked, sizes{})
 	if err != nil {
@@ -137,27 +119,20 @@ var undeclared = regexp.MustCompile(`undeclared reference to '([^']*)'`)
 // mend guesses what was meant. Nearly always it is a constant whose quotes
 // are missing, perhaps because a Caddyfile took them for its own.
 func (env *environment) mend(source, message string) string {
-	known := "the variables are " + strings.Join(env.vars, ", ")
 	unknown := undeclared.FindStringSubmatch(message)
-	if unknown == nil && (strings.ContainsAny(source, `"'`) || !strings.HasPrefix(message, "Syntax error")) {
+	if unknown == nil && !strings.HasPrefix(message, "Syntax error") {
 		return ""
 	}
-	if unknown != nil && strings.ContainsAny(source, `"'.([`) {
+	if unknown != nil && strings.Contains(source, unknown[1]+"(") {
+		return "the functions are those of CEL and of its extensions for strings, encoders and optional values"
+	}
+	known := "the variables are " + strings.Join(env.vars, ", ")
+	isVar := func(name string) bool { return strings.Contains(source, name) }
+	if strings.ContainsAny(source, `"'`) || slices.ContainsFunc(env.vars, isVar) {
 		return known
 	}
 	quoted := `"` + strings.TrimSpace(source) + `"`
 	return known + "; if a constant is meant it needs quotes, " + quoted + ", which a Caddyfile wants between backticks, `" + quoted + "`"
-}
-
-// sizes says how large the claims may be that the cost is estimated for.
-type sizes struct{}
-
-func (sizes) EstimateSize(checker.AstNode) *checker.SizeEstimate {
-	return &checker.SizeEstimate{Min: 0, Max: assumedSize}
-}
-
-func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNode) *checker.CallEstimate {
-	return nil
 }
 
 var (

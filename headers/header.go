@@ -48,7 +48,8 @@ type HeaderConfig struct {
 	Iterate bool `json:"iterate,omitempty"`
 }
 
-// Line is one header of a request.
+// Line is one header of a request. The name is a key of http.Header as it
+// stands.
 type Line struct{ Name, Value string }
 
 // Header is a compiled custom header. It is safe for concurrent use.
@@ -75,7 +76,7 @@ func CompileSet(configs []HeaderConfig, vars ...string) (*Set, error) {
 	set := new(Set)
 	seen := make(map[string]string)
 	for _, cfg := range configs {
-		h, err := compileHeader(cfg, env, vars)
+		h, err := compileHeader(cfg, env)
 		if err != nil {
 			return nil, err
 		}
@@ -107,7 +108,7 @@ func CompileHeader(cfg HeaderConfig, vars ...string) (*Header, error) {
 	if err != nil {
 		return nil, err
 	}
-	return compileHeader(cfg, env, vars)
+	return compileHeader(cfg, env)
 }
 
 // Names returns the names of all headers that the set can produce, for
@@ -164,7 +165,7 @@ func (cfg HeaderConfig) check() (name string, err error) {
 
 const maxSeparator = 16
 
-func compileHeader(cfg HeaderConfig, env *environment, vars []string) (*Header, error) {
+func compileHeader(cfg HeaderConfig, env *environment) (*Header, error) {
 	name, err := cfg.check()
 	if err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ package headers
 
 import (
 	"fmt"
+	"net/textproto"
 	"slices"
 	"strings"
 )
@@ -38,9 +39,10 @@ func notOurs(folded string) bool {
 	return ok || strings.HasPrefix(folded, "sec-") || strings.HasPrefix(folded, "access-control-")
 }
 
-// CanonicalName returns a configured header name as it is sent, with `-` for
-// every `_`: many servers drop names with an underscore silently. An error
-// says why the name cannot be set and what to write instead.
+// CanonicalName returns a configured header name as it is sent: in the
+// spelling that http.Header wants for its keys, and with `-` for every `_`,
+// because many servers drop names with an underscore silently. An error says
+// why the name cannot be set and what to write instead.
 func CanonicalName(name string, iterate bool) (string, error) {
 	canonical := strings.ReplaceAll(name, "_", "-")
 	prefix, suffix, found := strings.Cut(canonical, Wildcard)
@@ -62,7 +64,10 @@ func CanonicalName(name string, iterate bool) (string, error) {
 	case !iterate && notOurs(Fold(canonical)):
 		return "", fmt.Errorf("header '%s' is not the gateway's to set: choose a name of your own, such as 'X-Token-%s'", name, canonical)
 	}
-	return canonical, nil
+	if iterate {
+		return canonical, nil // made canonical with the key
+	}
+	return textproto.CanonicalMIMEHeaderKey(canonical), nil
 }
 
 func hasLetterOrDigit(s string) bool {
@@ -78,7 +83,7 @@ func keyedName(name, key string) (string, bool) {
 	if key == "" || len(key) > maxNameLength || !isToken(key) {
 		return "", false
 	}
-	name = strings.Replace(name, Wildcard, key, 1)
+	name = textproto.CanonicalMIMEHeaderKey(strings.Replace(name, Wildcard, key, 1))
 	folded := Fold(name)
 	return name, !notOurs(folded) && !slices.Contains(foldedStandard, folded)
 }

@@ -148,8 +148,13 @@ func NewSigner(config SignerConfig) (*Signer, error) {
 		}
 		s.file = &key
 	}
-	if ring := s.memory.ring.Load(); ring != nil {
+	switch ring := s.memory.ring.Load(); {
+	case ring != nil:
 		s.publish(ring)
+	case s.file != nil:
+		// Signing need not wait for the storage, in which there may only be
+		// keys of the past.
+		s.snapshot.Store(s.snapshotOf(&keyRing{[]ringKey{*s.file}}))
 	}
 	return s, nil
 }

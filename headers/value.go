@@ -80,7 +80,7 @@ func nativeMap(m traits.Mapper, depth int) (any, error) {
 }
 
 func nativeList(l traits.Lister, depth int) (any, error) {
-	var list []any
+	list := []any{} // an empty list is [], not null
 	for it := l.Iterator(); it.HasNext() == types.True; {
 		element, err := native(it.Next(), depth+1)
 		if err != nil {
