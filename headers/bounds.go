@@ -41,8 +41,8 @@ func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNod
 	return nil
 }
 
-// fixedArguments refuses calls whose cost is the product of two texts, unless
-// one of them is a constant. CEL charges for a call when it is done, and a
+// fixedArguments refuses calls whose cost is the product of two texts, or the
+// compilation of a regular expression, unless one of them is a constant. CEL charges for a call when it is done, and a
 // replacement of every character of 64 KiB by another 64 KiB takes 4 GiB until
 // then.
 type fixedArguments struct{}
@@ -61,6 +61,8 @@ func (fixedArguments) Validate(_ *cel.Env, _ cel.ValidatorConfig, a *ast.AST, is
 			fixed = args[0]
 		case name == "replace" && len(args) > 1:
 			fixed = args[1]
+		case name == "matches" && len(args) > 0: // text.matches(re) or matches(text, re)
+			fixed = args[len(args)-1]
 		default:
 			continue
 		}

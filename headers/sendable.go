@@ -6,5 +6,5 @@ package headers
 // gateway sets: it is not too long and has no control characters. Values that
 // do not come from a [Set] are held to the same rule with it.
 func Sendable(value string) bool {
-	return len(value) <= maxValue && sendable(value)
+	return len(value) <= maxValue && Sendable(value)
 }

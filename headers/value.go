@@ -187,11 +187,11 @@ func (h *Header) join(value any) (string, error) {
 	return strings.Join(elements, h.sep), nil
 }
 
-// sendable reports whether a text can be the value of a header and mean the
+// Sendable reports whether a text can be the value of a header and mean the
 // same to everybody: valid UTF-8 without control characters (C0, DEL, C1) and
 // without the line breaks of Unicode, which some upstreams log or parse as
 // such.
-func sendable(value string) bool {
+func Sendable(value string) bool {
 	if !utf8.ValidString(value) {
 		return false
 	}
