@@ -5,6 +5,7 @@ package scopeexpr
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddy-gluu/gateway/pathmatch"
@@ -34,8 +35,9 @@ func (d Document) Compile(opts Options) (*Policy, error) {
 		expressions: make(map[string]*compiled),
 	}
 	for i := range d {
-		if err := c.pathRule(&d[i], JSONPath{i}); err != nil {
-			return nil, d[i].src.place(err, append(JSONPath{d[i].index}, err.Path[1:]...))
+		err := c.at(i, func() *Error { return c.pathRule(&d[i]) })
+		if err != nil {
+			return nil, d[i].src.place(err, slices.Concat(JSONPath{d[i].index}, err.Path[1:]))
 		}
 	}
 	return c.policy.finish(), nil
@@ -43,6 +45,7 @@ func (d Document) Compile(opts Options) (*Policy, error) {
 
 // A compiler holds what the rules of one document share.
 type compiler struct {
+	trail
 	opts        Options
 	policy      *Policy
 	paths       map[string]int // path -> where in the document
@@ -51,41 +54,41 @@ type compiler struct {
 	expressions map[string]*compiled // by shape and entries
 }
 
-// refuse builds an error without a place in the text.
-func refuse(path JSONPath, mend, format string, args ...any) *Error {
-	return &Error{Path: path, Reason: fmt.Sprintf(format, args...), Mend: mend}
-}
-
-func (c *compiler) pathRule(r *PathRule, path JSONPath) *Error {
+func (c *compiler) pathRule(r *PathRule) *Error {
 	if other, dup := c.paths[r.Path]; dup {
-		return refuse(path.child("path"), "put its conditions there", "the path %s stands at [%d] already", r.Path, other)
+		return c.refuse(JSONPath{"path"}, "put its conditions there", "the path %s stands at [%d] already", r.Path, other)
 	}
-	c.paths[r.Path] = path[0].(int)
+	c.paths[r.Path] = len(c.paths)
 	pattern, err := pathmatch.Parse(r.Path)
 	if err != nil {
-		return patternError(path.child("path"), err)
+		return c.refusePattern(err)
 	}
 	if len(r.Conditions) == 0 {
-		return refuse(path.child("conditions"), `write [{"httpMethods": [...], "scope_expression": {...}}]`,
+		return c.refuse(JSONPath{"conditions"}, `write [{"httpMethods": [...], "scope_expression": {...}}]`,
 			"the path %s has no conditions", r.Path)
 	}
 	methods := make(map[string]bool)
-	for i := range r.Conditions {
-		condition := &r.Conditions[i]
-		at := path.child("conditions", i)
-		if err := c.methods(condition, at.child("httpMethods"), methods); err != nil {
-			return err
+	return c.at("conditions", func() *Error {
+		for i := range r.Conditions {
+			condition := &r.Conditions[i]
+			err := c.at(i, func() *Error {
+				if err := c.methods(condition, methods); err != nil {
+					return err
+				}
+				return c.condition(pattern, condition)
+			})
+			if err != nil {
+				return err
+			}
 		}
-		if err := c.condition(pattern, condition, at); err != nil {
-			return err
-		}
-	}
-	return nil
+		return nil
+	})
 }
 
-func patternError(path JSONPath, err error) *Error {
-	e := &Error{Path: path, Reason: err.Error(), Err: err}
+func (c *compiler) refusePattern(err error) *Error {
 	var pattern *pathmatch.PatternError
+	e := c.refuse(JSONPath{"path"}, "", "%v", err)
+	e.Err = err
 	if errors.As(err, &pattern) {
 		e.Reason = fmt.Sprintf("the path %q, at character %d: %s", clip(pattern.Pattern), pattern.Offset+1, pattern.Reason)
 		e.Mend = pattern.Mend
@@ -94,16 +97,16 @@ func patternError(path JSONPath, err error) *Error {
 }
 
 // methods checks the methods of one condition; seen are those of the path.
-func (c *compiler) methods(condition *Condition, path JSONPath, seen map[string]bool) *Error {
+func (c *compiler) methods(condition *Condition, seen map[string]bool) *Error {
 	if len(condition.HTTPMethods) == 0 {
-		return refuse(path, `write ["GET"], say, or ["?"] for every method not named`, "the condition has no methods")
+		return c.refuse(JSONPath{"httpMethods"}, `write ["GET"], say, or ["?"] for every method not named`, "the condition has no methods")
 	}
 	for i, m := range condition.HTTPMethods {
-		if err := checkMethod(m, path.child(i)); err != nil {
-			return err
+		if reason, mend := checkMethod(m); reason != "" {
+			return c.refuse(JSONPath{"httpMethods", i}, mend, "%s", reason)
 		}
 		if seen[m] {
-			return refuse(path.child(i), "name each method once within a path", "the method %s stands twice in this path", m)
+			return c.refuse(JSONPath{"httpMethods", i}, "name each method once within a path", "the method %s stands twice in this path", m)
 		}
 		seen[m] = true
 	}
@@ -113,28 +116,35 @@ func (c *compiler) methods(condition *Condition, path JSONPath, seen map[string]
 // checkMethod refuses what no request can have as its method. Methods are
 // compared as they are (RFC 9110, section 9.1), and all that exist are in upper
 // case: "get" would be a rule that protects nothing.
-func checkMethod(m string, path JSONPath) *Error {
+func checkMethod(m string) (reason, mend string) {
 	switch upper := strings.ToUpper(m); {
-	case m == "?":
-		return nil
+	case m == pathmatch.Any:
+		return "", ""
 	case m == "*" || m == "":
-		return refuse(path, "write ? for every method not named", "%q is no method", m)
+		return fmt.Sprintf("%q is no method", m), "write ? for every method not named"
 	case strings.Trim(m, tokenCharacters) != "":
-		return refuse(path, "write one method an element, such as GET", "%q is no method", clip(m))
+		return fmt.Sprintf("%q is no method", clip(m)), "write one method an element, such as GET"
 	case m != upper:
-		return refuse(path, "write "+upper, "the method %q is in lower case, and methods are told apart by case", m)
+		return fmt.Sprintf("the method %q is in lower case, and methods are told apart by case", clip(m)), "write " + clip(upper)
 	}
-	return nil
+	return "", ""
 }
 
 // tokenCharacters are those of a method: RFC 9110, section 5.6.2.
 const tokenCharacters = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-func (c *compiler) condition(pattern *pathmatch.Pattern, condition *Condition, path JSONPath) *Error {
-	if err := c.extras(condition, path); err != nil {
+func (c *compiler) condition(pattern *pathmatch.Pattern, condition *Condition) *Error {
+	if err := c.extras(condition); err != nil {
 		return err
 	}
-	e, err := c.expression(condition.ScopeExpression, pattern, path.child("scope_expression"))
+	if condition.ScopeExpression == nil {
+		return c.refuse(nil, `write "scope_expression": {"rule": ..., "data": [...]}`, "the condition lacks its scope expression")
+	}
+	var e *compiled
+	err := c.at("scope_expression", func() (err *Error) {
+		e, err = c.expression(condition.ScopeExpression, pattern)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -145,32 +155,33 @@ func (c *compiler) condition(pattern *pathmatch.Pattern, condition *Condition, p
 		}
 		c.policy.rules = append(c.policy.rules, rule)
 		if err := c.policy.tree.Add(pattern, method, rule); err != nil {
-			return &Error{Path: path.child("httpMethods", i), Reason: err.Error(),
-				Mend: "keep one of the two rules", Err: err}
+			e := c.refuse(JSONPath{"httpMethods", i}, "keep one of the two rules", "%v", err)
+			e.Err = err
+			return e
 		}
 	}
 	return nil
 }
 
 // extras checks the members of a condition beside methods and expression.
-func (c *compiler) extras(condition *Condition, path JSONPath) *Error {
+func (c *compiler) extras(condition *Condition) *Error {
 	const umaOnly = "leave it out; only the rules of gluu_uma_pep name resources"
 	switch {
 	case condition.ResourceID != "" && !c.opts.UMA:
-		return refuse(path.child("resource_id"), umaOnly, "resource_id belongs to UMA")
+		return c.refuse(JSONPath{"resource_id"}, umaOnly, "resource_id belongs to UMA")
 	case condition.ResourceName != "" && !c.opts.UMA:
-		return refuse(path.child("resource_name"), umaOnly, "resource_name belongs to UMA")
+		return c.refuse(JSONPath{"resource_name"}, umaOnly, "resource_name belongs to UMA")
 	case condition.ResourceID != "" && condition.ResourceName != "":
-		return refuse(path.child("resource_name"), "keep resource_id: it names the resource by itself",
+		return c.refuse(JSONPath{"resource_name"}, "keep resource_id: it names the resource by itself",
 			"the condition has both a resource_id and a resource_name")
 	case condition.ACR != nil && len(condition.ACR) == 0:
-		return refuse(path.child("acr"), "name a class or leave acr out", "acr is empty, so that no token would do")
+		return c.refuse(JSONPath{"acr"}, "name a class or leave acr out", "acr is empty, so that no token would do")
 	case condition.MaxAge < 0:
-		return refuse(path.child("max_age"), "write a number of seconds, 1 or more", "max_age is negative")
+		return c.refuse(JSONPath{"max_age"}, "write a number of seconds, 1 or more", "max_age is negative")
 	}
 	for i, class := range condition.ACR {
 		if class == "" || strings.ContainsAny(class, " \t\r\n\"\\") {
-			return refuse(path.child("acr", i), "write one class an element", "%q is no authentication context class", clip(class))
+			return c.refuse(JSONPath{"acr", i}, "write one class an element", "%q is no authentication context class", clip(class))
 		}
 	}
 	return nil
@@ -187,73 +198,66 @@ type compiled struct {
 	joined  string   // static, as a challenge lists them
 }
 
-func (c *compiler) expression(e *Expression, pattern *pathmatch.Pattern, path JSONPath) (*compiled, *Error) {
-	if e == nil {
-		return nil, refuse(path[:len(path)-1], `write "scope_expression": {"rule": ..., "data": [...]}`,
-			"the condition lacks its scope expression")
-	}
+func (c *compiler) expression(e *Expression, pattern *pathmatch.Pattern) (*compiled, *Error) {
 	if len(e.Data) > maxDataEntries {
-		return nil, refuse(path.child("data"), "let a pattern (^...) stand for many scopes",
+		return nil, c.refuse(JSONPath{"data"}, "let a pattern (^...) stand for many scopes",
 			"the data has %d entries, more than %d", len(e.Data), maxDataEntries)
 	}
-	rule, err := parseLogic(e.Rule, len(e.Data), path.child("rule"))
+	rule, err := parseLogic(e.Rule, len(e.Data))
+	if err == nil && c.opts.UMA {
+		err = checkUMA(rule)
+	}
 	if err != nil {
+		err.Path = slices.Concat(c.steps, JSONPath{"rule"}, err.Path)
 		return nil, err
 	}
 	entries := make([]*entry, len(e.Data))
 	for i, text := range e.Data {
-		entries[i], err = c.entry(text)
-		if err == nil {
-			err = entries[i].checkCaptures(pattern.NumCaptures())
-		}
-		if err == nil && c.opts.UMA && entries[i].pattern != nil {
-			err = refuse(nil, "name the scopes one by one", "an UMA rule has the pattern %s", clip(text))
-		}
-		if err != nil {
-			err.Path = path.child("data", i)
+		if entries[i], err = c.entry(text, pattern); err != nil {
+			err.Path = slices.Concat(c.steps, JSONPath{"data", i})
 			return nil, err
 		}
 	}
-	if c.opts.UMA {
-		if err := checkUMA(rule, path.child("rule")); err != nil {
-			return nil, err
-		}
-	}
-	return c.intern(rule, entries, path)
+	return c.intern(rule, entries)
 }
 
 // checkUMA refuses what could make a rule ask for a scope to be absent.
-func checkUMA(rule *node, path JSONPath) *Error {
+func checkUMA(rule *node) *Error {
 	var err *Error
 	rule.walk(func(n *node) {
 		switch n.op {
 		case "", "and", "or", "!!":
 		case "!":
-			err = refuse(path, "say what a caller needs; what somebody may not do belongs into the authorization server's policies",
-				"an UMA rule says not")
+			err = &Error{Reason: "an UMA rule says not",
+				Mend: "say what a caller needs; what somebody may not do belongs into the authorization server's policies"}
 		default:
-			err = refuse(path, "write it with and and or", "an UMA rule uses %s", n.op)
+			err = &Error{Reason: "an UMA rule uses " + n.op, Mend: "write it with and and or"}
 		}
 	})
 	return err
 }
 
-func (c *compiler) entry(text string) (*entry, *Error) {
-	if e := c.entries[text]; e != nil {
-		return e, nil
+// entry finds or makes the entry for a line of data, and checks whether it
+// suits the path.
+func (c *compiler) entry(text string, pattern *pathmatch.Pattern) (*entry, *Error) {
+	e := c.entries[text]
+	if e == nil {
+		var err *Error
+		if e, err = newEntry(text); err != nil {
+			return nil, err
+		}
+		c.entries[text] = e
 	}
-	e, err := newEntry(text)
-	if err != nil {
-		return nil, err
+	if c.opts.UMA && e.pattern != nil {
+		return nil, &Error{Reason: "an UMA rule has the pattern " + clip(text), Mend: "name the scopes one by one"}
 	}
-	c.entries[text] = e
-	return e, nil
+	return e, e.checkCaptures(pattern.NumCaptures())
 }
 
 // intern finds or makes the compiled form of a rule over its entries. Entries
 // are numbered in the order in which the rule first refers to them, so that
 // rules that differ only in their data have one shape.
-func (c *compiler) intern(rule *node, data []*entry, path JSONPath) (*compiled, *Error) {
+func (c *compiler) intern(rule *node, data []*entry) (*compiled, *Error) {
 	e := &compiled{}
 	numbers := make(map[*entry]int, len(data))
 	rule = rule.renumber(func(ref int) int {
@@ -280,7 +284,9 @@ func (c *compiler) intern(rule *node, data []*entry, path JSONPath) (*compiled, 
 	if e.shape == nil {
 		shape, err := newShape(rule, len(e.entries))
 		if err != nil {
-			return nil, &Error{Path: path.child("rule"), Reason: err.Error(), Mend: mendRule, Err: err}
+			e := c.refuse(JSONPath{"rule"}, mendRule, "%v", err)
+			e.Err = err
+			return nil, e
 		}
 		e.shape = shape
 		c.shapes[shapeKey] = shape

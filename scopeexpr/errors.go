@@ -5,6 +5,7 @@ package scopeexpr
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -80,10 +81,22 @@ func isWord(s string) bool {
 	return s != ""
 }
 
-// child returns p with one more step. It copies, so that siblings do not
-// write over each other.
-func (p JSONPath) child(steps ...any) JSONPath {
-	return append(p[:len(p):len(p)], steps...)
+// A trail is the path to what is being looked at. Errors copy it; nothing else
+// does, since most documents have none.
+type trail struct{ steps JSONPath }
+
+// at looks at something one step further down.
+func (t *trail) at(step any, look func() *Error) *Error {
+	t.steps = append(t.steps, step)
+	err := look()
+	t.steps = t.steps[:len(t.steps)-1]
+	return err
+}
+
+// refuse builds an error about what is being looked at, or about something
+// further down. It has no place in the text yet.
+func (t *trail) refuse(below JSONPath, mend, format string, args ...any) *Error {
+	return &Error{Path: slices.Concat(t.steps, below), Reason: fmt.Sprintf(format, args...), Mend: mend}
 }
 
 // source is the text of a document, kept to turn offsets into lines.

@@ -50,7 +50,7 @@ func (r *Rule) Explain(path string, scopes []string) *Explanation {
 		return x
 	}
 	document := r.condition.ScopeExpression
-	rule, _ := parseLogic(document.Rule, len(document.Data), nil) // Compile has read it
+	rule, _ := parseLogic(document.Rule, len(document.Data)) // Compile has read it
 	used := make(map[int]bool)
 	rule.walk(func(n *node) { used[n.ref] = true })
 	values := make([]any, len(document.Data))

@@ -43,118 +43,118 @@ const (
 	mendVar      = `write {"var": 0} for the first entry of the data`
 )
 
-// parseLogic reads a rule over data of n entries. path leads to the rule.
-func parseLogic(rule json.RawMessage, n int, path JSONPath) (*node, *Error) {
+// parseLogic reads a rule over data of n entries. The paths of its errors begin
+// at the rule.
+func parseLogic(rule json.RawMessage, n int) (*node, *Error) {
 	if !json.Valid(rule) {
-		return nil, &Error{Path: path, Reason: "the rule is no valid JSON", Mend: mendRule}
+		return nil, &Error{Reason: "the rule is no valid JSON", Mend: mendRule}
 	}
 	p := &logicParser{walker: walker{text: rule}, entries: n}
 	if p.kind() != '{' {
-		return nil, &Error{Path: path, Reason: "the rule is " + kindNames[p.kind()] + " where an object belongs", Mend: mendRule}
+		return nil, p.refuse(nil, mendRule, "the rule is %s where an object belongs", kindNames[p.kind()])
 	}
-	return p.value(path, 1)
+	return p.value(1)
 }
 
 type logicParser struct {
 	walker
+	trail
 	entries int // of the data
 	nodes   int // read so far
 }
 
 // value reads a value that stands where the rule needs one.
-func (p *logicParser) value(path JSONPath, depth int) (*node, *Error) {
+func (p *logicParser) value(depth int) (*node, *Error) {
 	if p.nodes++; p.nodes > maxRuleNodes {
-		return nil, &Error{Path: path, Reason: fmt.Sprintf("the rule has more than %d parts", maxRuleNodes),
-			Mend: "let a pattern (^...) stand for many scopes, or split the path"}
+		return nil, p.refuse(nil, "let a pattern (^...) stand for many scopes, or split the path",
+			"the rule has more than %d parts", maxRuleNodes)
 	}
 	if depth > maxRuleDepth {
-		return nil, &Error{Path: path, Reason: fmt.Sprintf("the rule is nested more than %d deep", maxRuleDepth),
-			Mend: "and and or take any number of operands: put them side by side"}
+		return nil, p.refuse(nil, "and and or take any number of operands: put them side by side",
+			"the rule is nested more than %d deep", maxRuleDepth)
 	}
 	switch p.kind() {
 	case '{':
-		return p.operation(path, depth)
+		return p.operation(depth)
 	case '[':
-		return nil, &Error{Path: path, Reason: "a list stands where a value belongs", Mend: "take the brackets away or name an operator"}
+		return nil, p.refuse(nil, "take the brackets away or name an operator", "a list stands where a value belongs")
 	case '"':
 		return &node{ref: -1, constant: p.str()}, nil
 	}
 	var v any
 	if err := json.Unmarshal(p.raw(), &v); err != nil {
-		return nil, &Error{Path: path, Reason: "the number is out of range", Mend: "write a smaller one"}
+		return nil, p.refuse(nil, "write a smaller one", "the number is out of range")
 	}
 	return &node{ref: -1, constant: v}, nil
 }
 
 // operation reads an object: one operator and its operands.
-func (p *logicParser) operation(path JSONPath, depth int) (*node, *Error) {
+func (p *logicParser) operation(depth int) (*node, *Error) {
 	var n *node
-	err := p.object(func(op string, _ int) (err *Error) {
+	err := p.object(func(op string, _ int) *Error {
 		if n != nil {
-			return &Error{Path: path, Reason: "the object has several operators",
-				Mend: `write one operator an object: {"and": [{"or": [...]}, ...]}`}
+			return p.refuse(nil, `write one operator an object: {"and": [{"or": [...]}, ...]}`, "the object has several operators")
 		}
-		if op == "var" {
-			n, err = p.reference(path.child(op))
-			return err
-		}
-		n = &node{op: op, ref: -1}
-		return p.operands(n, path.child(op), depth)
+		return p.at(op, func() (err *Error) {
+			if op == "var" {
+				n, err = p.reference()
+				return err
+			}
+			n = &node{op: op, ref: -1}
+			return p.operands(n, depth)
+		})
 	})
 	if err == nil && n == nil {
-		err = &Error{Path: path, Reason: "the object has no operator", Mend: mendRule}
+		err = p.refuse(nil, mendRule, "the object has no operator")
 	}
 	return n, err
 }
 
 // operands reads what an operator is applied to: a list or, as JSON Logic
 // allows, a single operand without one.
-func (p *logicParser) operands(n *node, path JSONPath, depth int) *Error {
+func (p *logicParser) operands(n *node, depth int) *Error {
 	arity, known := operators[n.op]
 	if !known {
-		return &Error{Path: path, Reason: fmt.Sprintf("there is no operator %q", n.op), Mend: mendOperator}
+		return p.refuse(nil, mendOperator, "there is no operator %q", n.op)
 	}
-	operand := func(path JSONPath) *Error {
-		o, err := p.value(path, depth+1)
+	operand := func() *Error {
+		o, err := p.value(depth + 1)
 		if err != nil {
 			return err
 		}
 		if o.isConstant() && (n.op == "!" || n.op == "!!") {
-			return &Error{Path: path, Reason: fmt.Sprintf("%s is applied to a constant", n.op), Mend: mendVar}
+			return p.refuse(nil, mendVar, "%s is applied to a constant", n.op)
 		}
 		n.operands = append(n.operands, o)
 		return nil
 	}
 	var err *Error
 	if p.kind() == '[' {
-		err = p.array(func(i int) *Error { return operand(path.child(i)) })
+		err = p.array(func(i int) *Error { return p.at(i, operand) })
 	} else {
-		err = operand(path)
+		err = operand()
 	}
 	if err != nil {
 		return err
 	}
 	if got := len(n.operands); got < arity.min || got > arity.max {
-		return arityError(n.op, got, path)
+		return p.refuse(nil, mendArity(n.op), "%q has %d operands", n.op, got)
 	}
 	return nil
 }
 
-func arityError(op string, got int, path JSONPath) *Error {
-	e := &Error{Path: path, Reason: fmt.Sprintf("%q has %d operands", op, got)}
+func mendArity(op string) string {
 	switch op {
 	case "and", "or":
-		e.Mend = "write one or more"
+		return "write one or more"
 	case "!", "!!":
-		e.Mend = `write exactly one; "none of these" is {"!": {"or": [...]}}`
-	default:
-		e.Mend = "write exactly two"
+		return `write exactly one; "none of these" is {"!": {"or": [...]}}`
 	}
-	return e
+	return "write exactly two"
 }
 
 // reference reads what a var names: 0, "0" or [0].
-func (p *logicParser) reference(path JSONPath) (*node, *Error) {
+func (p *logicParser) reference() (*node, *Error) {
 	raw := strings.TrimSpace(string(p.raw()))
 	text := raw
 	if inner, ok := strings.CutPrefix(text, "["); ok {
@@ -165,15 +165,14 @@ func (p *logicParser) reference(path JSONPath) (*node, *Error) {
 	}
 	i, err := strconv.Atoi(text)
 	if err != nil || strconv.Itoa(i) != text {
-		return nil, &Error{Path: path, Reason: fmt.Sprintf("var %s is no entry of the data", clip(raw)), Mend: mendVar}
+		return nil, p.refuse(nil, mendVar, "var %s is no entry of the data", clip(raw))
 	}
 	if i < 0 || i >= p.entries {
-		e := &Error{Path: path, Reason: fmt.Sprintf("var %d is no entry of the data, which has %d", i, p.entries),
-			Mend: fmt.Sprintf("write a number from 0 to %d or add the scope to the data", p.entries-1)}
-		if p.entries == 0 {
-			e.Mend = "add the scope to the data"
+		mend := "add the scope to the data"
+		if p.entries > 0 {
+			mend = fmt.Sprintf("write a number from 0 to %d or add the scope to the data", p.entries-1)
 		}
-		return nil, e
+		return nil, p.refuse(nil, mend, "var %d is no entry of the data, which has %d", i, p.entries)
 	}
 	return &node{ref: i}, nil
 }

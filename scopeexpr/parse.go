@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -26,9 +28,8 @@ func ParseDocument(b []byte) (Document, error) {
 			err.Reason = "in the string that holds the document: " + err.Reason
 			return nil, err
 		}
-		w = &walker{text: b}
 	}
-	p := &documentParser{walker: w, src: &source{text: b}}
+	p := &documentParser{walker: walker{text: b}, src: &source{text: b}}
 	doc, err := p.document()
 	if err != nil {
 		return nil, err
@@ -83,125 +84,125 @@ func validPrefix(b []byte) int {
 }
 
 type documentParser struct {
-	*walker
+	walker
+	trail
 	src *source
 }
 
 // refuse builds the error for what stands at an offset.
-func (p *documentParser) refuse(at int, path JSONPath, mend, format string, args ...any) *Error {
-	e := &Error{Path: path, Reason: fmt.Sprintf(format, args...), Mend: mend}
-	e.Line, e.Column = p.src.position(at)
+func (p *documentParser) refuse(offset int, mend, format string, args ...any) *Error {
+	e := p.trail.refuse(nil, mend, format, args...)
+	e.Line, e.Column = p.src.position(offset)
 	return e
 }
 
 func (p *documentParser) document() (Document, *Error) {
-	if err := p.want('[', nil, "the document", "a list", `write [{"path": ..., "conditions": [...]}]`); err != nil {
+	if err := p.want('[', "the document", "a list", `write [{"path": ..., "conditions": [...]}]`); err != nil {
 		return nil, err
 	}
 	doc := Document{}
-	err := p.array(func(i int) *Error {
-		rule, err := p.pathRule(JSONPath{i})
-		rule.src, rule.index = p.src, i
-		doc = append(doc, rule)
-		return err
+	err := p.elements(func() *Error {
+		doc = append(doc, PathRule{src: p.src, index: len(doc)})
+		return p.pathRule(&doc[len(doc)-1])
 	})
 	return doc, err
 }
 
-func (p *documentParser) pathRule(path JSONPath) (r PathRule, err *Error) {
-	err = p.members(path, "a rule", []member{
-		{name: "path", required: true, read: func(path JSONPath) *Error { return p.text(path, &r.Path) }},
-		{name: "conditions", required: true, read: func(path JSONPath) *Error {
-			return p.list(path, "conditions", func(path JSONPath) *Error {
-				c, err := p.condition(path)
-				r.Conditions = append(r.Conditions, c)
-				return err
-			})
-		}},
+func (p *documentParser) pathRule(r *PathRule) *Error {
+	return p.members("a rule", ruleMembers, func(name string) *Error {
+		if name == "path" {
+			return p.text(&r.Path)
+		}
+		return p.list(func() *Error {
+			r.Conditions = append(r.Conditions, Condition{})
+			return p.condition(&r.Conditions[len(r.Conditions)-1])
+		})
 	})
-	return r, err
 }
 
-func (p *documentParser) condition(path JSONPath) (c Condition, err *Error) {
-	err = p.members(path, "a condition", []member{
-		{name: "httpMethods", required: true, read: func(path JSONPath) *Error { return p.texts(path, &c.HTTPMethods) }},
-		{name: "scope_expression", required: true, read: func(path JSONPath) (err *Error) {
-			c.ScopeExpression, err = p.expression(path)
-			return err
-		}},
-		{name: "acr", read: func(path JSONPath) *Error { return p.texts(path, &c.ACR) }},
-		{name: "max_age", read: func(path JSONPath) *Error { return p.seconds(path, &c.MaxAge) }},
-		{name: "resource_id", read: func(path JSONPath) *Error { return p.nonEmpty(path, &c.ResourceID) }},
-		{name: "resource_name", read: func(path JSONPath) *Error { return p.nonEmpty(path, &c.ResourceName) }},
+func (p *documentParser) condition(c *Condition) *Error {
+	return p.members("a condition", conditionMembers, func(name string) *Error {
+		switch name {
+		case "httpMethods":
+			return p.texts(&c.HTTPMethods)
+		case "scope_expression":
+			c.ScopeExpression = &Expression{}
+			return p.expression(c.ScopeExpression)
+		case "acr":
+			return p.texts(&c.ACR)
+		case "max_age":
+			return p.seconds(&c.MaxAge)
+		case "resource_id":
+			return p.nonEmpty(&c.ResourceID)
+		default: // resource_name
+			return p.nonEmpty(&c.ResourceName)
+		}
 	})
-	return c, err
 }
 
-func (p *documentParser) expression(path JSONPath) (*Expression, *Error) {
-	e := &Expression{}
-	err := p.members(path, "a scope expression", []member{
-		{name: "rule", required: true, read: func(JSONPath) *Error { e.Rule = p.raw(); return nil }},
-		{name: "data", required: true, read: func(path JSONPath) *Error { return p.texts(path, &e.Data) }},
+func (p *documentParser) expression(e *Expression) *Error {
+	return p.members("a scope expression", expressionMembers, func(name string) *Error {
+		if name == "rule" {
+			e.Rule = p.raw()
+			return nil
+		}
+		return p.texts(&e.Data)
 	})
-	return e, err
 }
 
-// member is one member that an object may have.
-type member struct {
-	name     string
-	required bool
-	read     func(JSONPath) *Error
+// memberNames are the members that an object may have: first those that it
+// must have.
+type memberNames struct {
+	names    []string
+	required int
 }
 
-// members reads an object that has these members and no others.
-func (p *documentParser) members(path JSONPath, what string, known []member) *Error {
-	if err := p.want('{', path, what, "an object", "write "+example(known)); err != nil {
+var (
+	ruleMembers       = memberNames{[]string{"path", "conditions"}, 2}
+	conditionMembers  = memberNames{[]string{"httpMethods", "scope_expression", "acr", "max_age", "resource_id", "resource_name"}, 2}
+	expressionMembers = memberNames{[]string{"rule", "data"}, 2}
+)
+
+// mend spells an object with the members that it must have.
+func (m memberNames) mend() string {
+	return `write {"` + strings.Join(m.names[:m.required], `": ..., "`) + `": ...}`
+}
+
+// members reads an object that has these members, each once, and no others.
+func (p *documentParser) members(what string, known memberNames, read func(name string) *Error) *Error {
+	if err := p.want('{', what, "an object", known.mend()); err != nil {
 		return err
 	}
 	start := p.pos
 	var seen uint
-	err := p.object(func(name string, at int) *Error {
-		for i, m := range known {
-			if m.name != name {
-				continue
+	err := p.object(func(name string, nameAt int) *Error {
+		return p.at(name, func() *Error {
+			i := slices.Index(known.names, name)
+			if i < 0 {
+				return p.refuse(nameAt, known.mend(), "%s has no member %q", what, name)
 			}
 			if seen&(1<<i) != 0 {
-				return p.refuse(at, path.child(name), "keep one of them", "%s has two members %q", what, name)
+				return p.refuse(nameAt, "keep one of them", "%s has two members %q", what, name)
 			}
 			seen |= 1 << i
-			return m.read(path.child(name))
-		}
-		return p.refuse(at, path.child(name), "write "+example(known), "%s has no member %q", what, name)
+			return read(name)
+		})
 	})
 	if err != nil {
 		return err
 	}
-	for i, m := range known {
-		if m.required && seen&(1<<i) == 0 {
-			return p.refuse(start, path, "write "+example(known), "%s lacks its member %q", what, m.name)
+	for i, name := range known.names[:known.required] {
+		if seen&(1<<i) == 0 {
+			return p.refuse(start, known.mend(), "%s lacks its member %q", what, name)
 		}
 	}
 	return nil
 }
 
-// example spells an object with the members that it must have.
-func example(known []member) string {
-	b := []byte{'{'}
-	for _, m := range known {
-		if m.required {
-			if len(b) > 1 {
-				b = append(b, ", "...)
-			}
-			b = append(strconv.AppendQuote(b, m.name), ": ..."...)
-		}
-	}
-	return string(append(b, '}'))
-}
-
 // want refuses a value that does not begin as it must.
-func (p *documentParser) want(kind byte, path JSONPath, what, shape, mend string) *Error {
+func (p *documentParser) want(kind byte, what, shape, mend string) *Error {
 	if got := p.kind(); got != kind {
-		return p.refuse(p.pos, path, mend, "%s is %s where %s belongs", what, kindNames[got], shape)
+		return p.refuse(p.pos, mend, "%s is %s where %s belongs", what, kindNames[got], shape)
 	}
 	return nil
 }
@@ -210,51 +211,55 @@ var kindNames = map[byte]string{
 	'{': "an object", '[': "a list", '"': "a string", '0': "a number", 't': "true", 'f': "false", 'n': "null",
 }
 
-func (p *documentParser) list(path JSONPath, what string, element func(JSONPath) *Error) *Error {
-	if err := p.want('[', path, what, "a list", `write "`+what+`": [...]`); err != nil {
-		return err
-	}
-	return p.array(func(i int) *Error { return element(path.child(i)) })
+// elements reads a list, whose elements have their index for a step.
+func (p *documentParser) elements(element func() *Error) *Error {
+	return p.array(func(i int) *Error { return p.at(i, element) })
 }
 
-func (p *documentParser) texts(path JSONPath, to *[]string) *Error {
-	name, _ := path[len(path)-1].(string)
-	*to = []string{}
-	return p.list(path, name, func(path JSONPath) *Error {
-		var s string
-		err := p.text(path, &s)
-		*to = append(*to, s)
+// list reads a member that is a list.
+func (p *documentParser) list(element func() *Error) *Error {
+	name, _ := p.steps[len(p.steps)-1].(string)
+	if err := p.want('[', name, "a list", `write "`+name+`": [...]`); err != nil {
 		return err
+	}
+	return p.elements(element)
+}
+
+func (p *documentParser) texts(to *[]string) *Error {
+	*to = []string{}
+	return p.list(func() *Error {
+		*to = append(*to, "")
+		return p.text(&(*to)[len(*to)-1])
 	})
 }
 
-func (p *documentParser) text(path JSONPath, to *string) *Error {
-	if err := p.want('"', path, "this", "a string", "put it in quotes"); err != nil {
+func (p *documentParser) text(to *string) *Error {
+	if err := p.want('"', "this", "a string", "put it in quotes"); err != nil {
 		return err
 	}
 	*to = p.str()
 	return nil
 }
 
-func (p *documentParser) nonEmpty(path JSONPath, to *string) *Error {
-	at := p.pos
-	if err := p.text(path, to); err != nil {
+func (p *documentParser) nonEmpty(to *string) *Error {
+	start := p.pos
+	if err := p.text(to); err != nil {
 		return err
 	}
 	if *to == "" {
-		return p.refuse(at, path, "leave the member out or give it a value", "this is empty")
+		return p.refuse(start, "leave the member out or give it a value", "this is empty")
 	}
 	return nil
 }
 
-func (p *documentParser) seconds(path JSONPath, to *int64) *Error {
-	at := p.pos
-	if err := p.want('0', path, "this", "a number", "write a number of seconds"); err != nil {
+func (p *documentParser) seconds(to *int64) *Error {
+	start := p.pos
+	if err := p.want('0', "this", "a number", "write a number of seconds"); err != nil {
 		return err
 	}
 	n, err := strconv.ParseInt(string(p.raw()), 10, 32)
 	if err != nil || n < 1 {
-		return p.refuse(at, path, "write a whole number of seconds, 1 or more", "this is no such time")
+		return p.refuse(start, "write a whole number of seconds, 1 or more", "this is no such time")
 	}
 	*to = n
 	return nil

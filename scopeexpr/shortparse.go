@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // The short syntax is what a person writes in a line of configuration:
@@ -81,9 +82,17 @@ type shortParser struct {
 	nodes   int
 }
 
+// maxShortDepth keeps the rule within maxRuleDepth: a parenthesis may hold an
+// "or" of "and"s, which is two levels of the rule.
+const maxShortDepth = maxRuleDepth/2 - 2
+
 const mendShort = "write scopes joined by and, or, not and parentheses"
 
 func (p *shortParser) whole() (*node, *Error) {
+	if !utf8.ValidString(p.text) {
+		p.token.at = validPrefix([]byte(p.text))
+		return nil, &Error{Reason: "the text is not valid UTF-8", Mend: "save the file as UTF-8"}
+	}
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
@@ -133,8 +142,8 @@ func (p *shortParser) chain(joint tokenKind, depth int) (*node, *Error) {
 }
 
 func (p *shortParser) negation(depth int) (*node, *Error) {
-	if depth > maxRuleDepth/2 { // a parenthesis may hold two levels of a rule
-		return nil, &Error{Reason: fmt.Sprintf("the expression is nested more than %d deep", maxRuleDepth/2),
+	if depth > maxShortDepth {
+		return nil, &Error{Reason: fmt.Sprintf("the expression is nested more than %d deep", maxShortDepth),
 			Mend: "and and or take any number of scopes: put them side by side"}
 	}
 	switch t := p.token; t.kind {

@@ -4,6 +4,7 @@ package scopeexpr
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -12,8 +13,9 @@ import (
 // An expression that uses comparisons, if or constants has no short form, nor
 // has one whose scope cannot be quoted: the error says what is in the way.
 func (e *Expression) Short() (string, error) {
-	rule, err := parseLogic(e.Rule, len(e.Data), JSONPath{"rule"})
+	rule, err := parseLogic(e.Rule, len(e.Data))
 	if err != nil {
+		err.Path = slices.Concat(JSONPath{"rule"}, err.Path)
 		return "", err
 	}
 	var b strings.Builder
