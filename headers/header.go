@@ -155,7 +155,7 @@ func (cfg HeaderConfig) check() (name string, err error) {
 		return fail("a separator (here '%s') belongs to the format list", cfg.Sep)
 	case len(cfg.Sep) > maxSeparator:
 		return fail("a separator of %d bytes: at most %d are sensible", len(cfg.Sep), maxSeparator)
-	case !Sendable(cfg.Sep):
+	case !printable(cfg.Sep):
 		return fail("the separator contains a control character, which no header can")
 	case strings.TrimSpace(cfg.Value) == "":
 		return fail("an expression is missing, such as introspect_data.client_id, or a constant in quotes")

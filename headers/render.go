@@ -121,7 +121,7 @@ func (h *Header) line(name string, value any, sign SignFunc) (Line, error) {
 		return Line{}, err
 	case len(written) > maxValue:
 		return Line{}, errTooLong
-	case !Sendable(written):
+	case !printable(written):
 		return Line{}, errControl
 	}
 	return Line{name, written}, nil

@@ -187,11 +187,17 @@ func (h *Header) join(value any) (string, error) {
 	return strings.Join(elements, h.sep), nil
 }
 
-// Sendable reports whether a text can be the value of a header and mean the
-// same to everybody: valid UTF-8 without control characters (C0, DEL, C1) and
-// without the line breaks of Unicode, which some upstreams log or parse as
-// such.
+// Sendable reports whether a text can be the value of a header that the gateway
+// sets: of at most 8 KiB, and without control characters. Values that do not
+// come from a [Set] are held to the same rule with it.
 func Sendable(value string) bool {
+	return len(value) <= maxValue && printable(value)
+}
+
+// printable reports whether a text means the same to everybody: valid UTF-8
+// without control characters (C0, DEL, C1) and without the line breaks of
+// Unicode, which some upstreams log or parse as such.
+func printable(value string) bool {
 	if !utf8.ValidString(value) {
 		return false
 	}
