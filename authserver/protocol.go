@@ -88,6 +88,9 @@ func (p *protocol) authenticate(ctx context.Context, call *call) error {
 	reason := reasonUnknownClient
 	for _, sent := range call.credentials {
 		client, known := p.clients[sent.id]
+		if known {
+			reason = reasonWrongSecret
+		}
 		if len(sent.secret) > maxSecretLength {
 			continue
 		}
@@ -95,7 +98,6 @@ func (p *protocol) authenticate(ctx context.Context, call *call) error {
 		var err error
 		switch {
 		case known:
-			reason = reasonWrongSecret
 			right, err = p.verifier.verify(ctx, client.secret, sent.secret)
 		case len(p.decoys) > 0:
 			err = p.verifier.pretend(ctx, p.decoys[p.verifier.choose(sent.id, len(p.decoys))], sent.secret)

@@ -11,8 +11,7 @@ import (
 	"go.uber.org/zap"
 )
 
-// sweepUntilClosed deletes expired tokens every minute, and at once when a
-// client has come to its limit: it may hold expired ones.
+// sweepUntilClosed deletes expired tokens every minute.
 func (f *tokenFile) sweepUntilClosed() {
 	ticker := time.NewTicker(sweepInterval)
 	defer ticker.Stop()
@@ -21,7 +20,6 @@ func (f *tokenFile) sweepUntilClosed() {
 		case <-f.closing:
 			return
 		case <-ticker.C:
-		case <-f.sweepNow:
 		}
 		if err := f.sweep(); err != nil {
 			f.logger.Error("deleting expired tokens", zap.String("file", f.path), zap.Error(err))
@@ -30,7 +28,7 @@ func (f *tokenFile) sweepUntilClosed() {
 }
 
 // sweep deletes the tokens that have expired, a batch at a time so that
-// requests get their turn in between.
+// requests get their turn in between. Where there are none it writes nothing.
 func (f *tokenFile) sweep() (err error) {
 	// A damaged page makes bbolt panic; that must not end the process.
 	defer func() {
@@ -44,9 +42,17 @@ func (f *tokenFile) sweep() (err error) {
 			return nil
 		default:
 		}
+		found := false
+		err := f.db.View(func(tx *bbolt.Tx) error {
+			found = len(expiredBefore(tx, f.now().Unix(), 1)) > 0
+			return nil
+		})
+		if err != nil || !found {
+			return err
+		}
 		swept := make(map[string]int)
 		deleted := 0
-		err := f.db.Update(func(tx *bbolt.Tx) error {
+		err = f.db.Update(func(tx *bbolt.Tx) error {
 			expired := expiredBefore(tx, f.now().Unix(), sweepBatch)
 			deleted = len(expired)
 			for key, owner := range expired {

@@ -58,9 +58,8 @@ type tokenFile struct {
 	mu   sync.Mutex
 	held map[string]int // owner -> tokens, expired ones included until they are swept
 
-	sweepNow chan struct{}
-	closing  chan struct{}
-	sweeper  sync.WaitGroup
+	closing chan struct{}
+	sweeper sync.WaitGroup
 }
 
 // tokenRecord is a token as it stands in the file.
@@ -97,9 +96,8 @@ func openTokenFile(path string, logger *zap.Logger) (file *tokenFile, err error)
 	db.MaxBatchDelay = batchDelay
 	file = &tokenFile{
 		path: path, db: db, logger: logger, now: time.Now,
-		held:     make(map[string]int),
-		sweepNow: make(chan struct{}, 1),
-		closing:  make(chan struct{}),
+		held:    make(map[string]int),
+		closing: make(chan struct{}),
 	}
 	if err := db.Update(file.prepare); err != nil {
 		return nil, errors.Join(fmt.Errorf("opening the token storage %s: %w", path, err), db.Close())
@@ -147,11 +145,13 @@ func (f *tokenFile) Destruct() error {
 func (f *tokenFile) put(token *Token, limit int) error {
 	owner := ownerOf(token.Issuer, token.ClientID)
 	if !f.reserve(owner, limit) {
-		select {
-		case f.sweepNow <- struct{}{}:
-		default:
+		// Some of what it holds may have expired meanwhile.
+		if err := f.sweep(); err != nil {
+			return err
 		}
-		return ErrTooManyTokens
+		if !f.reserve(owner, limit) {
+			return ErrTooManyTokens
+		}
 	}
 	value, err := json.Marshal(tokenRecord{
 		Issuer: token.Issuer, ClientID: token.ClientID, Subject: token.Subject, Scopes: token.Scopes,

@@ -50,14 +50,14 @@ func (p *protocol) mintOpaque(ctx context.Context, token *Token) (string, error)
 
 // claims are those of a JWT access token (RFC 9068 section 2.2).
 type claims struct {
-	Issuer    string `json:"iss"`
-	Subject   string `json:"sub"`
-	Audience  string `json:"aud"`
-	ClientID  string `json:"client_id"`
-	Scope     string `json:"scope,omitempty"`
-	IssuedAt  int64  `json:"iat"`
-	ExpiresAt int64  `json:"exp"`
-	ID        string `json:"jti"`
+	Issuer    string   `json:"iss"`
+	Subject   string   `json:"sub"`
+	Audience  []string `json:"aud"`
+	ClientID  string   `json:"client_id"`
+	Scope     string   `json:"scope,omitempty"`
+	IssuedAt  int64    `json:"iat"`
+	ExpiresAt int64    `json:"exp"`
+	ID        string   `json:"jti"`
 }
 
 // mintJWT returns the token as a signed JWT. Its audience is the issuer: the
@@ -65,7 +65,7 @@ type claims struct {
 // gateway.
 func (p *protocol) mintJWT(token *Token) (string, error) {
 	payload, err := json.Marshal(claims{
-		Issuer: token.Issuer, Subject: token.Subject, Audience: token.Issuer, ClientID: token.ClientID,
+		Issuer: token.Issuer, Subject: token.Subject, Audience: []string{token.Issuer}, ClientID: token.ClientID,
 		Scope:    strings.Join(token.Scopes, " "),
 		IssuedAt: token.IssuedAt.Unix(), ExpiresAt: token.ExpiresAt.Unix(),
 		ID: randomText(jtiBytes),

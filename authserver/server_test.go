@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authserver
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
+	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/crypto/argon2"
+)
+
+const testIssuer = "https://as.example.com"
+
+// cheapHash is a hash that takes no time, for tests that are not about that.
+func cheapHash(secret string) string {
+	salt := []byte("salt of " + secret)
+	encode := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=19$m=8,t=1,p=1$%s$%s", encode(salt), encode(argon2.IDKey([]byte(secret), salt, 1, 8, 1, 16)))
+}
+
+// testConfig is a server with clients for everything that is tested: the
+// secret of each is its name with "-secret" after it.
+func testConfig() *Server {
+	return &Server{
+		Issuer: testIssuer,
+		Scopes: []string{"todos:read", "todos:write", "admin"},
+		Clients: map[string]*Client{
+			"app":     {Secret: cheapHash("app-secret"), Grants: []string{"client_credentials"}, Scopes: []string{"todos:read", "todos:write"}},
+			"jwt-app": {Secret: cheapHash("jwt-app-secret"), Grants: []string{"client_credentials"}, Scopes: []string{"todos:read"}, TokenFormat: "jwt"},
+			"plain":   {Secret: cheapHash("plain-secret"), Grants: []string{"client_credentials"}},
+			"gateway": {Secret: cheapHash("gateway-secret")},
+		},
+	}
+}
+
+// running is a server that has been started, and its files.
+type running struct {
+	*Server
+	t    *testing.T
+	stop func()
+	next int // requests passed on to the next handler
+
+	registry *prometheus.Registry
+}
+
+// start provisions and starts a server as Caddy does, with its storage and
+// Caddy's below dir.
+func start(t *testing.T, config *Server, dir string) *running {
+	t.Helper()
+	r, err := tryStart(t, config, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func tryStart(t *testing.T, config *Server, dir string) (*running, error) {
+	t.Helper()
+	if config.StorageRaw == nil {
+		config.StorageRaw, _ = json.Marshal(map[string]any{"module": "embedded", "path": filepath.Join(dir, "tokens.db")})
+	}
+	text, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	root, _ := json.Marshal(map[string]any{"module": "file_system", "root": filepath.Join(dir, "caddy")})
+	base, err := caddy.ProvisionContext(&caddy.Config{StorageRaw: root})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := caddy.NewContext(base)
+	t.Cleanup(cancel)
+	module, err := ctx.LoadModuleByID("http.handlers.gluu_oauth_server", text)
+	if err != nil {
+		return nil, err
+	}
+	app, err := ctx.App(appName)
+	if err != nil {
+		return nil, err
+	}
+	if err := app.(*App).Start(); err != nil {
+		return nil, err
+	}
+	return &running{Server: module.(*Server), t: t, stop: cancel, registry: ctx.GetMetricsRegistry()}, nil
+}
+
+// answer is a response, read.
+type answer struct {
+	*httptest.ResponseRecorder
+	text string
+	body map[string]any
+}
+
+func (r *running) do(request *http.Request) answer {
+	r.t.Helper()
+	recorder := httptest.NewRecorder()
+	err := r.ServeHTTP(recorder, request, nextFunc(func(http.ResponseWriter, *http.Request) error {
+		r.next++
+		return nil
+	}))
+	if err != nil {
+		r.t.Fatalf("%s %s: %v", request.Method, request.URL, err)
+	}
+	a := answer{ResponseRecorder: recorder, text: recorder.Body.String()}
+	if strings.HasPrefix(recorder.Header().Get("Content-Type"), "application/json") && recorder.Body.Len() > 0 {
+		if err := json.Unmarshal(recorder.Body.Bytes(), &a.body); err != nil {
+			r.t.Fatalf("%s %s: %v in %q", request.Method, request.URL, err, a.text)
+		}
+	}
+	return a
+}
+
+type nextFunc func(http.ResponseWriter, *http.Request) error
+
+func (f nextFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) error { return f(w, r) }
+
+// post sends a form with client_secret_basic as a client whose secret is its
+// name with "-secret"; without authentication if there is no client.
+func (r *running) post(e endpoint, client string, form url.Values) answer {
+	r.t.Helper()
+	request := postForm(e, form.Encode())
+	if client != "" {
+		request.SetBasicAuth(url.QueryEscape(client), url.QueryEscape(client+"-secret"))
+	}
+	return r.do(request)
+}
+
+func postForm(e endpoint, body string) *http.Request {
+	request := httptest.NewRequest(http.MethodPost, string(e), strings.NewReader(body))
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return request
+}
+
+// token gets a token for a client.
+func (r *running) token(client string, scopes ...string) string {
+	r.t.Helper()
+	form := url.Values{"grant_type": {"client_credentials"}}
+	if scopes != nil {
+		form.Set("scope", strings.Join(scopes, " "))
+	}
+	a := r.post(tokenEndpoint, client, form)
+	text, _ := a.body["access_token"].(string)
+	if a.Code != http.StatusOK || text == "" {
+		r.t.Fatalf("token for %s: %d %s", client, a.Code, a.text)
+	}
+	return text
+}
+
+// introspect asks about a token as the client "gateway".
+func (r *running) introspect(token string) answer {
+	r.t.Helper()
+	a := r.post(introspectEndpoint, "gateway", url.Values{"token": {token}})
+	if a.Code != http.StatusOK {
+		r.t.Fatalf("introspection: %d %s", a.Code, a.text)
+	}
+	return a
+}
+
+func (r *running) active(token string) bool {
+	r.t.Helper()
+	active, ok := r.introspect(token).body["active"].(bool)
+	if !ok {
+		r.t.Fatal("introspection says neither active nor inactive")
+	}
+	return active
+}
+
+func (r *running) revoke(client, token string) answer {
+	r.t.Helper()
+	return r.post(revokeEndpoint, client, url.Values{"token": {token}})
+}
+
+// refusals is how many requests were refused at an endpoint for a reason.
+func (r *running) refusals(e endpoint, reason string) float64 {
+	return r.counter("gluu_oauth_server_requests_refused_total", e.label(), reason)
+}
+
+// counter adds up what a metric says for label values that contain all of
+// those given.
+func (r *running) counter(name string, values ...string) (sum float64) {
+	r.t.Helper()
+	families, err := r.registry.Gather()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for _, family := range families {
+		if family.GetName() != name {
+			continue
+		}
+		for _, metric := range family.GetMetric() {
+			var labels []string
+			for _, label := range metric.GetLabel() {
+				labels = append(labels, label.GetValue())
+			}
+			if !slices.ContainsFunc(values, func(value string) bool { return !slices.Contains(labels, value) }) {
+				sum += metric.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
+// failingStorage is a storage whose database has gone away.
+type failingStorage struct{}
+
+var errGone = errors.New("the database has gone away")
+
+func (failingStorage) PutToken(context.Context, *Token) error         { return errGone }
+func (failingStorage) Token(context.Context, TokenID) (*Token, error) { return nil, errGone }
+func (failingStorage) DeleteToken(context.Context, TokenID) error     { return errGone }
+func (failingStorage) Close() error                                   { return nil }
