@@ -79,6 +79,18 @@ func (e *PatternError) Error() string {
 
 // Parse parses a pattern. The error is a [*PatternError].
 func Parse(pattern string) (*Pattern, error) {
+	return new(Parser).Parse(pattern)
+}
+
+// A Parser parses many patterns. It compiles a regular expression that occurs
+// in several of them only once. The zero Parser is ready for use, but not by
+// several goroutines at once.
+type Parser struct {
+	regexps map[string]Regexp
+}
+
+// Parse parses a pattern. The error is a [*PatternError].
+func (ps *Parser) Parse(pattern string) (*Pattern, error) {
 	p := &Pattern{text: pattern, multi: -1}
 	refuse := func(offset int, reason, mend string) (*Pattern, error) {
 		return nil, &PatternError{Pattern: pattern, Offset: offset, Reason: reason, Mend: mend}
@@ -102,7 +114,7 @@ func Parse(pattern string) (*Pattern, error) {
 			err.Offset += offset
 			return nil, err
 		}
-		e, err := parseElement(rest[:n])
+		e, err := ps.parseElement(rest[:n])
 		if err != nil {
 			err.Pattern = pattern
 			err.Offset += offset
@@ -176,7 +188,7 @@ func elementLength(s string) (int, *PatternError) {
 		Mend: `an expression ends with the brace that closes it; write \{ and \} for braces that stand for themselves`}
 }
 
-func parseElement(s string) (element, *PatternError) {
+func (ps *Parser) parseElement(s string) (element, *PatternError) {
 	refuse := func(offset int, reason, mend string) (element, *PatternError) {
 		return element{}, &PatternError{Offset: offset, Reason: reason, Mend: mend}
 	}
@@ -193,7 +205,7 @@ func parseElement(s string) (element, *PatternError) {
 		if shorthand, ok := expandedPlaceholder(source); ok {
 			return refuse(0, "Caddy's placeholder {"+source+"} is no regular expression", "write {(?:"+shorthand+")}")
 		}
-		re, err := CompileRegexp(source)
+		re, err := ps.compile(source)
 		if err != nil {
 			return refuse(1, err.Error(), "see https://github.com/google/re2/wiki/Syntax")
 		}
@@ -206,6 +218,21 @@ func parseElement(s string) (element, *PatternError) {
 			strings.NewReplacer("{", "", "}", "").Replace(s)+"}, say")
 	}
 	return element{kind: literalElement, text: s}, nil
+}
+
+func (ps *Parser) compile(source string) (Regexp, error) {
+	if re, ok := ps.regexps[source]; ok {
+		return re, nil
+	}
+	re, err := CompileRegexp(source)
+	if err != nil {
+		return nil, err
+	}
+	if ps.regexps == nil {
+		ps.regexps = make(map[string]Regexp)
+	}
+	ps.regexps[source] = re
+	return re, nil
 }
 
 // String returns the pattern as it was written.

@@ -54,9 +54,9 @@ func CompileRegexp(source string) (Regexp, error) {
 	if len(source) > MaxRegexpLength {
 		return nil, fmt.Errorf("the regular expression is longer than %d bytes", MaxRegexpLength)
 	}
-	parsed, err := syntax.Parse(source, syntax.Perl)
+	_, err := syntax.Parse(source, syntax.Perl)
 	if err == nil {
-		return compileRE2(source, parsed)
+		return compileRE2(source)
 	}
 	var syntaxError *syntax.Error
 	if errors.As(err, &syntaxError) && mayBePerl(syntaxError) {
@@ -82,17 +82,29 @@ func mayBePerl(err *syntax.Error) bool {
 type linear struct {
 	source string
 	re     *regexp.Regexp
+	fast   *automaton // nil if the expression has none
 	names  []string
 }
 
-func compileRE2(source string, _ *syntax.Regexp) (Regexp, error) {
+func compileRE2(source string) (Regexp, error) {
 	// The source is valid by itself, so it cannot close the group.
-	re, err := regexp.Compile(`\A(?:` + source + `)\z`)
+	whole := `\A(?:` + source + `)\z`
+	re, err := regexp.Compile(whole)
 	if err != nil {
 		// Only an open \Q reaches beyond the end of an expression.
 		return nil, fmt.Errorf(`%w (close \Q with \E)`, err)
 	}
-	return &linear{source: source, re: re, names: re.SubexpNames()[1:]}, nil
+	l := &linear{source: source, re: re, names: re.SubexpNames()[1:]}
+	parsed, err := syntax.Parse(whole, syntax.Perl)
+	if err != nil {
+		return nil, err
+	}
+	prog, err := syntax.Compile(parsed.Simplify())
+	if err != nil {
+		return nil, err
+	}
+	l.fast = newAutomaton(prog)
+	return l, nil
 }
 
 func (l *linear) String() string               { return l.source }
@@ -100,7 +112,12 @@ func (l *linear) NumGroups() int               { return len(l.names) }
 func (l *linear) GroupNames() []string         { return l.names }
 func (l *linear) Match(s string) (bool, error) { return l.MatchWhole(s), nil }
 
-func (l *linear) MatchWhole(s string) bool { return l.re.MatchString(s) }
+func (l *linear) MatchWhole(s string) bool {
+	if l.fast != nil {
+		return l.fast.matches(s)
+	}
+	return l.re.MatchString(s)
+}
 
 func (l *linear) Find(s string, dst []Capture) ([]Capture, bool, error) {
 	dst, ok := l.Groups(s, dst)

@@ -4,7 +4,7 @@ package pathmatch
 
 import (
 	"fmt"
-	"iter"
+	"math/bits"
 	"slices"
 	"strings"
 )
@@ -31,22 +31,14 @@ const Any = "?"
 // A Tree holds rules: values for patterns and methods. The zero Tree is empty.
 // Once Match has been used, nothing may be added.
 type Tree[V any] struct {
-	root   node
-	values []V
+	root    node
+	values  []V
+	methods methods
+	shared  sharing
 }
 
 // A node is a place in the patterns, namely between two elements.
 type node struct {
-	// end is where patterns end that lead to this node.
-	end *ending
-
-	literals []*node          // children by text, in order of appearance
-	byText   map[string]*node // the same, if they are many
-	regexps  []*node          // children by regular expression, in order of appearance
-	any      *node            // child for ?
-	multi    *node            // child for ??
-	tails    []int            // how many elements the patterns below multi need, descending
-
 	// What the patterns below this node need, to turn around early: bit n of
 	// exactly is set if one of them ends n elements further down, and the last
 	// bit if one ends there or deeper. Patterns with a ?? below this node have
@@ -54,20 +46,35 @@ type node struct {
 	exactly uint64
 	atLeast int
 
-	text string // of a literal
-	re   Regexp
-	via  *Pattern // the first pattern that came through this node
+	ending *ending // the rules of the pattern that leads here
+
+	// The children, in the order in which they are tried.
+	literals []literalEdge // in order of appearance
+	regexps  []regexpEdge  // {regexp}, in order of appearance
+	any      *node         // ?
+	multi    *multiEdge    // ??
+
+	many *many // nil if there are few literals and regexps
 }
 
-// An ending is a pattern and what it leads to.
+// many holds what finds the right ones of many children.
+type many struct {
+	literals literalTable // nil if they are few
+	regexps  *regexpIndex // likewise
+}
+
+type multiEdge struct {
+	to    *node
+	tails []int // how many elements follow the ?? in patterns, descending
+}
+
+// An ending is one rule of a pattern. Those for other methods follow, the one
+// for any method last.
 type ending struct {
 	pattern *Pattern
-	methods []methodValue // Any is last
-}
-
-type methodValue struct {
-	method string
-	value  int // index into the tree's values
+	method  methodID
+	value   int // index into the tree's values
+	next    *ending
 }
 
 // A ConflictError says that a tree has a rule for this pattern and method.
@@ -86,43 +93,24 @@ func (e *ConflictError) Error() string {
 // Add adds a rule for requests with this method, or with any method for which
 // the path has no rule if method is [Any]. The error is a [*ConflictError].
 func (t *Tree[V]) Add(p *Pattern, method string, v V) error {
-	n := t.root.descend(p)
-	if n.end == nil {
-		n.end = &ending{pattern: p}
-	}
-	if !n.end.add(method, len(t.values)) {
-		return &ConflictError{Pattern: p.text, Method: method}
-	}
-	t.values = append(t.values, v)
-	return nil
-}
-
-func (e *ending) add(method string, value int) bool {
-	at := len(e.methods)
-	for i, m := range e.methods {
-		if m.method == method {
-			return false
-		}
-		if m.method == Any {
-			at = i
-		}
-	}
-	e.methods = slices.Insert(e.methods, at, methodValue{method, value})
-	return true
-}
-
-// descend returns the node at which the pattern ends, making those that are
-// missing.
-func (n *node) descend(p *Pattern) *node {
+	n := &t.root
 	for i := range p.elements {
 		n.expect(p, i)
-		n = n.child(&p.elements[i])
-		if n.via == nil {
-			n.via = p
-		}
+		n = n.child(p, i, &t.shared)
 	}
 	n.expect(p, len(p.elements))
-	return n
+
+	id := t.methods.add(method)
+	at := &n.ending
+	for *at != nil && (*at).method != id && (*at).method != anyMethod {
+		at = &(*at).next
+	}
+	if *at != nil && (*at).method == id {
+		return &ConflictError{Pattern: p.text, Method: method}
+	}
+	*at = &ending{pattern: p, method: id, value: len(t.values), next: *at}
+	t.values = append(t.values, v)
+	return nil
 }
 
 // expect notes that the pattern comes through n with element i next.
@@ -130,73 +118,50 @@ func (n *node) expect(p *Pattern, i int) {
 	rest := len(p.elements) - i
 	if i > p.multi { // there is no ??, or it is behind us
 		n.exactly |= 1 << min(rest, 63)
-		return
-	}
-	if n.atLeast == 0 || rest < n.atLeast {
+	} else if n.atLeast == 0 || rest < n.atLeast {
 		n.atLeast = rest
-	}
-	if i == p.multi {
-		tail := rest - 1
-		at, found := slices.BinarySearchFunc(n.tails, tail, func(a, b int) int { return b - a })
-		if !found {
-			n.tails = slices.Insert(n.tails, at, tail)
-		}
 	}
 }
 
-// manyLiterals is the number of children from which on a map is faster.
-const manyLiterals = 8
-
-func (n *node) child(e *element) *node {
+// child returns the child of n for element i of the pattern, which it makes if
+// it is missing.
+func (n *node) child(p *Pattern, i int, shared *sharing) *node {
+	e := &p.elements[i]
 	switch e.kind {
 	case literalElement:
-		if c := n.literal(e.text); c != nil {
-			return c
-		}
-		c := &node{text: e.text}
-		n.literals = append(n.literals, c)
-		if len(n.literals) > manyLiterals {
-			if n.byText == nil {
-				n.byText = make(map[string]*node)
-				for _, c := range n.literals {
-					n.byText[c.text] = c
-				}
-			}
-			n.byText[e.text] = c
+		c := n.literal(e.text)
+		if c == nil {
+			c = shared.node()
+			n.addLiteral(shared.text(e.text), c)
 		}
 		return c
 	case regexpElement:
-		for _, c := range n.regexps {
-			if c.re.String() == e.text {
-				return c
-			}
+		re := shared.regexp(e.re)
+		c := n.regexp(re)
+		if c == nil {
+			c = shared.node()
+			n.addRegexp(regexpEdge{re: re, to: c, via: p})
 		}
-		c := &node{re: e.re}
-		n.regexps = append(n.regexps, c)
 		return c
 	case anyElement:
 		if n.any == nil {
-			n.any = &node{}
+			n.any = shared.node()
 		}
 		return n.any
 	default:
 		if n.multi == nil {
-			n.multi = &node{}
+			n.multi = &multiEdge{to: shared.node()}
 		}
-		return n.multi
+		n.multi.add(len(p.elements) - 1 - i)
+		return n.multi.to
 	}
 }
 
-func (n *node) literal(text string) *node {
-	if n.byText != nil {
-		return n.byText[text]
+func (m *multiEdge) add(tail int) {
+	at, found := slices.BinarySearchFunc(m.tails, tail, func(a, b int) int { return b - a })
+	if !found {
+		m.tails = slices.Insert(m.tails, at, tail)
 	}
-	for _, c := range n.literals {
-		if c.text == text {
-			return c
-		}
-	}
-	return nil
 }
 
 // Match returns the rule for a request: its value and its pattern. The path
@@ -213,7 +178,8 @@ func (t *Tree[V]) Match(method, path string) (v V, p *Pattern, ok bool) {
 	if !strings.HasPrefix(path, "/") {
 		return v, nil, false
 	}
-	s := search{method: method}
+	s := search{longest: t.shared.longest}
+	s.method, s.otherwise = t.methods.find(method)
 	value := s.match(&t.root, path, strings.Count(path, "/"))
 	if s.undecided != nil {
 		return v, s.undecided, false
@@ -226,7 +192,9 @@ func (t *Tree[V]) Match(method, path string) (v V, p *Pattern, ok bool) {
 
 // A search is the state of one call of Match.
 type search struct {
-	method    string
+	method    methodID
+	otherwise methodID // GET for HEAD
+	longest   int      // literal of the tree: no need to hash anything longer
 	pattern   *Pattern // that was found
 	undecided *Pattern // whose expression ran out of time
 }
@@ -234,116 +202,145 @@ type search struct {
 // match returns the value of the best pattern below n for the path, which has
 // so many elements, or -1.
 func (s *search) match(n *node, path string, elements int) int {
-	if n.exactly&(1<<min(elements, 63)) == 0 && (n.atLeast == 0 || elements+1 < n.atLeast) {
+	if n.exactly>>min(uint(elements), 63)&1 == 0 && (n.atLeast == 0 || elements+1 < n.atLeast) {
 		return -1
 	}
 	if elements == 0 {
-		if n.end != nil {
-			if value := n.end.find(s.method); value >= 0 {
-				s.pattern = n.end.pattern
-				return value
-			}
+		if e := n.ending.find(s.method, s.otherwise); e != nil {
+			s.pattern = e.pattern
+			return e.value
 		}
 	} else {
 		element, rest := firstElement(path)
-		if c := n.literal(element); c != nil {
-			if value := s.match(c, rest, elements-1); value >= 0 || s.undecided != nil {
+		if len(element) <= s.longest {
+			if c := n.literal(element); c != nil {
+				if value := s.match(c, rest, elements-1); value >= 0 {
+					return value
+				}
+			}
+		}
+		if n.regexps != nil && s.undecided == nil {
+			if value := s.matchRegexps(n, element, rest, elements-1); value >= 0 {
 				return value
 			}
 		}
-		for _, c := range n.regexps {
-			ok, err := c.re.Match(element)
-			if err != nil {
-				s.undecided = c.via
-				return -1
-			}
-			if !ok {
-				continue
-			}
-			if value := s.match(c, rest, elements-1); value >= 0 || s.undecided != nil {
-				return value
-			}
-		}
-		if n.any != nil {
-			if value := s.match(n.any, rest, elements-1); value >= 0 || s.undecided != nil {
+		if n.any != nil && s.undecided == nil {
+			if value := s.match(n.any, rest, elements-1); value >= 0 {
 				return value
 			}
 		}
 	}
-	for _, tail := range n.tails {
+	if n.multi != nil && s.undecided == nil {
+		return s.matchMulti(n.multi, path, elements)
+	}
+	return -1
+}
+
+// matchRegexps matches one element with the expressions of a node, and rest
+// with what is below those that match.
+func (s *search) matchRegexps(n *node, element, rest string, elements int) int {
+	if n.many == nil || n.many.regexps == nil {
+		for i := range n.regexps {
+			if value := s.matchRegexp(&n.regexps[i], element, rest, elements); value >= 0 || s.undecided != nil {
+				return value
+			}
+		}
+		return -1
+	}
+	var properties elementProperties
+	properties.read(element)
+	for i := range n.many.regexps.blocks {
+		set := n.many.regexps.blocks[i].candidates(&properties)
+		for ; set != 0; set &= set - 1 {
+			edge := &n.regexps[64*i+bits.TrailingZeros64(set)]
+			if value := s.matchRegexp(edge, element, rest, elements); value >= 0 || s.undecided != nil {
+				return value
+			}
+		}
+	}
+	return -1
+}
+
+func (s *search) matchRegexp(edge *regexpEdge, element, rest string, elements int) int {
+	ok, err := edge.re.Match(element)
+	if err != nil {
+		s.undecided = edge.via
+	}
+	if !ok {
+		return -1
+	}
+	return s.match(edge.to, rest, elements)
+}
+
+// matchMulti lets ?? stand for as few elements as possible, so that as many as
+// possible are left for what follows it.
+func (s *search) matchMulti(multi *multiEdge, path string, elements int) int {
+	for _, tail := range multi.tails {
 		if tail > elements {
 			continue
 		}
 		path = skipElements(path, elements-tail)
 		elements = tail
-		if value := s.match(n.multi, path, elements); value >= 0 || s.undecided != nil {
+		if value := s.match(multi.to, path, elements); value >= 0 || s.undecided != nil {
 			return value
 		}
 	}
 	return -1
 }
 
-func (e *ending) find(method string) int {
-	get := -1
-	for _, m := range e.methods {
-		switch m.method {
-		case method:
-			return m.value
-		case "GET":
-			if method == "HEAD" {
-				get = m.value
-			}
-		case Any:
-			if get < 0 {
-				get = m.value
-			}
+// find returns the rule for the method, else for the other one, else for any.
+func (e *ending) find(method, otherwise methodID) *ending {
+	var found *ending
+	for ; e != nil; e = e.next {
+		switch {
+		case e.method == method:
+			return e
+		case e.method == otherwise, e.method == anyMethod && found == nil:
+			found = e
 		}
 	}
-	return get
+	return found
 }
 
 // Walk calls yield for each rule, in the order in which the rules are tried,
 // until it returns false.
 func (t *Tree[V]) Walk(yield func(p *Pattern, method string, v V) bool) {
-	for e := range t.root.endings() {
-		for _, m := range e.methods {
-			if !yield(e.pattern, m.method, t.values[m.value]) {
-				return
-			}
-		}
-	}
+	t.root.walk(-1, func(e *ending) bool {
+		return yield(e.pattern, t.methods.names[e.method], t.values[e.value])
+	})
 }
 
-// endings returns the endings at and below n in the order in which they are
-// tried.
-func (n *node) endings() iter.Seq[*ending] {
-	return func(yield func(*ending) bool) {
-		n.walk(-1, yield)
-	}
-}
-
-// walk is restricted to endings so many elements below n, unless depth is -1.
+// walk calls yield for the endings at and below n in the order in which they
+// are tried, until it returns false. Only those so many elements below n count,
+// unless depth is -1.
 func (n *node) walk(depth int, yield func(*ending) bool) bool {
-	if n.end != nil && depth <= 0 && !yield(n.end) {
-		return false
+	for e := n.ending; e != nil && depth <= 0; e = e.next {
+		if !yield(e) {
+			return false
+		}
 	}
 	if depth == 0 {
 		return true
 	}
 	next := max(depth-1, -1)
-	for _, children := range [][]*node{n.literals, n.regexps} {
-		for _, c := range children {
-			if !c.walk(next, yield) {
-				return false
-			}
+	for _, e := range n.literals {
+		if !e.to.walk(next, yield) {
+			return false
+		}
+	}
+	for _, e := range n.regexps {
+		if !e.to.walk(next, yield) {
+			return false
 		}
 	}
 	if n.any != nil && !n.any.walk(next, yield) {
 		return false
 	}
-	for _, tail := range n.tails {
-		if !n.multi.walk(tail, yield) {
-			return false
+	if n.multi != nil {
+		for _, tail := range n.multi.tails {
+			if !n.multi.to.walk(tail, yield) {
+				return false
+			}
 		}
 	}
 	return true

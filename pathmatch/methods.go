@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pathmatch
+
+// A methodID is the number of a method in a tree, so that rules compare
+// numbers. Methods are case-sensitive, as RFC 9110 section 9.1 has it: "get"
+// is a method that nobody has heard of.
+type methodID uint
+
+const (
+	anyMethod methodID = 0
+	noMethod           = ^methodID(0) // one without rules
+)
+
+// methods are the methods of a tree.
+type methods struct {
+	names []string // by number; Any is the first
+}
+
+// add returns the number of the method.
+func (m *methods) add(method string) methodID {
+	if m.names == nil {
+		m.names = []string{Any}
+	}
+	for i, name := range m.names {
+		if name == method {
+			return methodID(i)
+		}
+	}
+	m.names = append(m.names, method)
+	return methodID(len(m.names) - 1)
+}
+
+// find returns the number of a request's method, and of the one whose rules
+// hold if there is none for it: HEAD is GET without the content (RFC 9110
+// section 9.3.2), so whatever protects one protects the other.
+func (m *methods) find(method string) (id, otherwise methodID) {
+	id, otherwise = noMethod, noMethod
+	for i, name := range m.names {
+		switch {
+		case i == int(anyMethod): // a request whose method is "?" has no special rights
+		case name == method:
+			id = methodID(i)
+		case name == "GET" && method == "HEAD":
+			otherwise = methodID(i)
+		}
+	}
+	return id, otherwise
+}

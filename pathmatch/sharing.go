@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package pathmatch
+
+// sharing keeps one copy of what occurs at many nodes. Besides memory it saves
+// time, since what all nodes use stays in the processor's cache.
+type sharing struct {
+	texts   map[string]string
+	longest int // length of the longest text
+	regexps map[string]Regexp
+	nodes   []node // to be given out: what is made together lies together
+	given   int
+}
+
+func (s *sharing) node() *node {
+	if len(s.nodes) == 0 {
+		s.nodes = make([]node, min(8+s.given, 512))
+	}
+	n := &s.nodes[0]
+	s.nodes = s.nodes[1:]
+	s.given++
+	return n
+}
+
+func (s *sharing) text(text string) string {
+	if s.texts == nil {
+		s.texts = make(map[string]string)
+	}
+	if shared, ok := s.texts[text]; ok {
+		return shared
+	}
+	s.texts[text] = text
+	s.longest = max(s.longest, len(text))
+	return text
+}
+
+func (s *sharing) regexp(re Regexp) Regexp {
+	if s.regexps == nil {
+		s.regexps = make(map[string]Regexp)
+	}
+	if shared, ok := s.regexps[re.String()]; ok {
+		return shared
+	}
+	s.regexps[re.String()] = re
+	return re
+}
