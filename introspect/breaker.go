@@ -80,7 +80,7 @@ func (b *breakers) states() map[string]string {
 }
 
 func newBreaker(s *server, endpoint string) *breaker {
-	b := &breaker{now: s.now}
+	b := &breaker{now: func() time.Time { return s.now() }}
 	s.metrics.breakerState(endpoint, gobreaker.StateClosed)
 	b.circuit = gobreaker.NewCircuitBreaker[*answer](gobreaker.Settings{
 		Name:        endpoint,

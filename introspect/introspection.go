@@ -44,14 +44,19 @@ func (s *server) introspect(ctx context.Context, raw string) (*Token, error) {
 		}
 		return err
 	})
-	if err == nil && a.mediaType == signedResponse {
-		claims, err = s.openSigned(ctx, a)
+	var body []byte
+	switch {
+	case err != nil:
+	case a.mediaType == signedResponse:
+		claims, body, err = s.openSigned(ctx, a)
+	default:
+		body = a.body
 	}
 	if err != nil {
 		s.metrics.introspected(outcomeError, s.now().Sub(begun))
 		return nil, err
 	}
-	token, err := s.judge(claims)
+	token, err := s.judge(claims, body)
 	s.metrics.introspected(outcomeOf(err), s.now().Sub(begun))
 	return token, err
 }
@@ -126,10 +131,10 @@ func isActive(claims jose.Object) (bool, error) {
 
 // openSigned returns the claims of a signed response (RFC 9701). That it
 // cannot be verified says nothing about the token.
-func (s *server) openSigned(ctx context.Context, a *answer) (jose.Object, error) {
+func (s *server) openSigned(ctx context.Context, a *answer) (claims jose.Object, body []byte, err error) {
 	keys, err := s.keySet()
 	if err != nil {
-		return jose.Object{}, err
+		return jose.Object{}, nil, err
 	}
 	verifier := jwtVerifier{
 		issuer:     s.config.Issuer,
@@ -138,24 +143,23 @@ func (s *server) openSigned(ctx context.Context, a *answer) (jose.Object, error)
 		keys:       keys,
 		now:        s.now,
 	}
-	body, err := verifier.verifyIntrospectionResponse(ctx, a.body)
-	if err != nil {
-		return jose.Object{}, s.away("introspection_endpoint", err)
+	body, err = verifier.verifyIntrospectionResponse(ctx, a.body)
+	if err == nil {
+		claims, err = jose.ParseObject(body)
 	}
-	claims, err := jose.ParseObject(body)
 	if err == nil {
 		_, err = isActive(claims)
 	}
 	if err != nil {
-		return jose.Object{}, s.away("introspection_endpoint", err)
+		return jose.Object{}, nil, s.away("introspection_endpoint", err)
 	}
-	return claims, nil
+	return claims, body, nil
 }
 
 // judge decides what the answer makes of the token. The server has said that
 // it is active; what it says besides must not contradict that, because not
 // every server looks at everything, and a clock may be wrong.
-func (s *server) judge(claims jose.Object) (*Token, error) {
+func (s *server) judge(claims jose.Object, body []byte) (*Token, error) {
 	if active, err := isActive(claims); err != nil || !active {
 		return nil, refuse(TokenInactive, "the authorization server does not know it, or not any more")
 	}
@@ -178,6 +182,7 @@ func (s *server) judge(claims jose.Object) (*Token, error) {
 		}
 	}
 	token.Issuer = s.config.Issuer
+	token.ClaimsJSON = body
 	return token, nil
 }
 

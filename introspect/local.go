@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 )
 
 // verifyAnew verifies a token that is in no cache, in the way that the
@@ -68,7 +69,7 @@ func (s *server) keySet() (keySet, error) {
 func (s *server) newKeys() *remoteKeySet {
 	return newRemoteKeySet(remoteKeySetConfig{
 		fetch:   s.fetchKeys,
-		now:     s.now,
+		now:     func() time.Time { return s.now() },
 		logger:  s.currentLogger(),
 		onFetch: s.metrics.keysFetched,
 	})

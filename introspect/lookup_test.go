@@ -1,0 +1,451 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// A thousand requests come at once with a token that nobody has seen.
+func TestOneIntrospectionForManyRequests(t *testing.T) {
+	for name, answer := range map[string]string{"active": active(""), "inactive": `{"active":false}`} {
+		t.Run(name, func(t *testing.T) {
+			const requests = 1000
+			server := newFakeServer(t)
+			release := make(chan struct{})
+			server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+				<-release
+				respond(answer)(w, r)
+			})
+			p := providerFor(t, server.introspecting(), CacheConfig{})
+			var outcomes sync.Map
+			var waiting sync.WaitGroup
+			var begun atomic.Int64
+			for i := range requests {
+				waiting.Go(func() {
+					begun.Add(1)
+					token, err := p.Verify(t.Context(), "new-token")
+					outcomes.Store(i, fmt.Sprint(token != nil, err))
+				})
+			}
+			for begun.Load() < requests {
+				runtime.Gosched()
+			}
+			close(release)
+			waiting.Wait()
+			if n := server.count("/introspect"); n != 1 {
+				t.Errorf("%d introspections, want 1", n)
+			}
+			first, _ := outcomes.Load(0)
+			outcomes.Range(func(i, outcome any) bool {
+				if outcome != first {
+					t.Errorf("request %v got %v, request 0 got %v", i, outcome, first)
+				}
+				return true
+			})
+		})
+	}
+}
+
+// The request that began the introspection goes away. The others must neither
+// fail with it nor begin again.
+func TestCancelledLeaderFailsNobody(t *testing.T) {
+	server := newFakeServer(t)
+	arrived, release := make(chan struct{}), make(chan struct{})
+	server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-release
+		respond(active(""))(w, r)
+	})
+	p := providerFor(t, server.introspecting(), CacheConfig{})
+
+	leaderCtx, cancel := context.WithCancel(t.Context())
+	leader := make(chan error)
+	go func() {
+		_, err := p.Verify(leaderCtx, "token")
+		leader <- err
+	}()
+	<-arrived
+	follower := make(chan error)
+	go func() {
+		_, err := p.Verify(t.Context(), "token")
+		follower <- err
+	}()
+	cancel()
+	err := <-leader
+	if reasonOf(t, err) != ProviderUnavailable || !errors.Is(err, context.Canceled) {
+		t.Errorf("the leader got %v, want %s because it was cancelled", err, ProviderUnavailable)
+	}
+	close(release)
+	if err := <-follower; err != nil {
+		t.Errorf("the follower got %v", err)
+	}
+	if _, err := p.Verify(t.Context(), "token"); err != nil {
+		t.Errorf("a later request got %v", err)
+	}
+	if n := server.count("/introspect"); n != 1 {
+		t.Errorf("%d introspections, want 1", n)
+	}
+}
+
+// All requests for a token have gone away, but its verification is of use for
+// the next one.
+func TestAbandonedVerificationIsRemembered(t *testing.T) {
+	server := newFakeServer(t)
+	arrived, release := make(chan struct{}), make(chan struct{})
+	server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+		close(arrived)
+		<-release
+		respond(active(""))(w, r)
+	})
+	p := providerFor(t, server.introspecting(), CacheConfig{})
+	ctx, cancel := context.WithCancel(t.Context())
+	go func() {
+		<-arrived
+		cancel()
+	}()
+	if _, err := p.Verify(ctx, "token"); err == nil {
+		t.Fatal("got a token that nobody had verified yet")
+	}
+	close(release)
+	if _, err := p.Verify(t.Context(), "token"); err != nil {
+		t.Fatal(err)
+	}
+	if n := server.count("/introspect"); n != 1 {
+		t.Errorf("%d introspections, want 1", n)
+	}
+}
+
+// What went wrong with the server says nothing about the token, and must be
+// forgotten at once.
+func TestSec_S52_FailuresAreNeverRemembered(t *testing.T) {
+	for name, failure := range map[string]http.HandlerFunc{
+		"500":       respondWith(500, "application/json", `{"active":false}`),
+		"429":       respondWith(429, "application/json", `{"active":false}`),
+		"401":       respondWith(401, "application/json", `{"active":false}`),
+		"malformed": respond(`{"active":`),
+		"redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) },
+		"hung up":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+	} {
+		server := newFakeServer(t)
+		server.on("/introspect", failure)
+		p := providerFor(t, server.introspecting(), CacheConfig{})
+		for range 2 {
+			if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
+				t.Errorf("%s: got %v, want %s", name, err, ProviderUnavailable)
+			}
+		}
+		if positive, negative := p.cache.sizes(); positive+negative != 0 {
+			t.Errorf("%s: %d and %d entries are remembered", name, positive, negative)
+		}
+		server.on("/introspect", respond(active("")))
+		if _, err := p.Verify(t.Context(), "token"); err != nil {
+			t.Errorf("%s: got %v once the server was well again", name, err)
+		}
+	}
+}
+
+func TestSec_S52_BadTokenAsksOncePerNegativeAge(t *testing.T) {
+	server := newFakeServer(t)
+	clock := newTestClock()
+	p := clock.on(providerFor(t, server.introspecting(), CacheConfig{}))
+	for range 1000 {
+		if _, err := p.Verify(t.Context(), "bad"); reasonOf(t, err) != TokenInactive {
+			t.Fatalf("got %v", err)
+		}
+	}
+	if n := server.count("/introspect"); n != 1 {
+		t.Fatalf("%d introspections, want 1", n)
+	}
+	// It becomes active: known when the negative age is over.
+	server.on("/introspect", respond(active("")))
+	clock.advance(defaultNegativeAge - 1)
+	if _, err := p.Verify(t.Context(), "bad"); reasonOf(t, err) != TokenInactive {
+		t.Errorf("got %v before the end of the negative age", err)
+	}
+	clock.advance(1)
+	if _, err := p.Verify(t.Context(), "bad"); err != nil {
+		t.Errorf("got %v after the end of the negative age", err)
+	}
+}
+
+func TestTokenIsAskedForAgain(t *testing.T) {
+	tests := []struct {
+		name     string
+		lifetime time.Duration // 0: the answer has no exp
+		maxAge   time.Duration
+		until    time.Duration // from when on the server is asked again
+	}{
+		{"at its expiry", time.Minute, 10 * time.Minute, time.Minute},
+		{"at the maximal age", time.Hour, 10 * time.Minute, 10 * time.Minute},
+		{"at the maximal age without expiry", 0, 10 * time.Minute, 10 * time.Minute},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			clock := newTestClock()
+			server := newFakeServer(t)
+			extra := ""
+			if test.lifetime != 0 {
+				extra = fmt.Sprintf(`"exp":%d`, clock.now().Add(test.lifetime).Unix())
+			}
+			server.on("/introspect", respond(active(extra)))
+			p := clock.on(providerFor(t, server.introspecting(), CacheConfig{MaxAge: caddy.Duration(test.maxAge)}))
+			for range 3 {
+				if _, err := p.Verify(t.Context(), "token"); err != nil {
+					t.Fatal(err)
+				}
+			}
+			clock.advance(test.until - 1)
+			if _, err := p.Verify(t.Context(), "token"); err != nil {
+				t.Fatal(err)
+			}
+			if n := server.count("/introspect"); n != 1 {
+				t.Fatalf("%d introspections before the end, want 1", n)
+			}
+			clock.advance(1)
+			_, _ = p.Verify(t.Context(), "token")
+			if n := server.count("/introspect"); n != 2 {
+				t.Errorf("%d introspections after the end, want 2", n)
+			}
+		})
+	}
+}
+
+// A revoked token is inactive when it is asked for again, and not before.
+func TestRevocationHoldsAfterMaxAge(t *testing.T) {
+	clock := newTestClock()
+	server := newFakeServer(t)
+	server.on("/introspect", respond(active("")))
+	p := clock.on(providerFor(t, server.introspecting(), CacheConfig{}))
+	if _, err := p.Verify(t.Context(), "token"); err != nil {
+		t.Fatal(err)
+	}
+	server.on("/introspect", respond(`{"active":false}`))
+	clock.advance(defaultMaxAge)
+	for range 2 {
+		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != TokenInactive {
+			t.Errorf("got %v, want %s", err, TokenInactive)
+		}
+	}
+}
+
+// Random tokens cost their own segment; what is known of good ones stays.
+func TestSec_S52_FloodOfRandomTokens(t *testing.T) {
+	const size, flood = 2000, 30_000
+	server := newFakeServer(t)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.PostForm.Get("token"), "good-") {
+			respond(active(""))(w, r)
+			return
+		}
+		respond(`{"active":false}`)(w, r)
+	})
+	p := connectTo(providerFor(t, server.introspecting(), CacheConfig{Size: size}), handler)
+	for i := range size / 2 {
+		if _, err := p.Verify(t.Context(), fmt.Sprint("good-", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range flood {
+		if _, err := p.Verify(t.Context(), fmt.Sprint("random-", i)); reasonOf(t, err) != TokenInactive {
+			t.Fatalf("got %v", err)
+		}
+	}
+	p.cache.positive.CleanUp()
+	p.cache.negative.CleanUp()
+	positive, negative := p.cache.sizes()
+	if positive != size/2 {
+		t.Errorf("%d good tokens are left of %d", positive, size/2)
+	}
+	if negative > minNegativeSize {
+		t.Errorf("%d bad tokens are remembered, of %d allowed", negative, minNegativeSize)
+	}
+}
+
+func TestSec_S51_RefusalByOneProviderIsNotThatOfAnother(t *testing.T) {
+	refusing, granting := newFakeServer(t), newFakeServer(t)
+	granting.on("/introspect", respond(active("")))
+	a := providerFor(t, refusing.introspecting(), CacheConfig{})
+	b := providerFor(t, granting.introspecting(), CacheConfig{})
+	b.cache = a.cache
+	for range 2 {
+		if _, err := a.Verify(t.Context(), "token"); reasonOf(t, err) != TokenInactive {
+			t.Errorf("the server that does not know the token: got %v", err)
+		}
+		if _, err := b.Verify(t.Context(), "token"); err != nil {
+			t.Errorf("the server that knows it: got %v", err)
+		}
+	}
+}
+
+// The same server, asked in other ways, may have other answers.
+func TestSettingsSeparateTokens(t *testing.T) {
+	server := newFakeServer(t)
+	server.on("/introspect", respond(active(`"aud":"api"`)))
+	base := server.introspecting()
+	seen := map[digest]string{}
+	changes := map[string]func(*ProviderConfig){
+		"nothing":       func(*ProviderConfig) {},
+		"issuer":        func(c *ProviderConfig) { c.Issuer = "https://other.example" },
+		"client_id":     func(c *ProviderConfig) { c.ClientID = "other" },
+		"client_secret": func(c *ProviderConfig) { c.ClientSecret = "other" },
+		"audience":      func(c *ProviderConfig) { c.Audience = []string{"api"} },
+		"audiences":     func(c *ProviderConfig) { c.Audience = []string{"a", "pi"} },
+		"algorithms":    func(c *ProviderConfig) { c.Algorithms = []string{"ES256"} },
+		"verify":        func(c *ProviderConfig) { c.Verify = verifyAuto },
+		"endpoint":      func(c *ProviderConfig) { c.IntrospectionEndpoint = "https://other.example" },
+		"signed":        func(c *ProviderConfig) { c.IntrospectionSigned = new(bool) },
+	}
+	for name, change := range changes {
+		config := base
+		change(&config)
+		digest := digestOf("test", config)
+		if same, ok := seen[digest]; ok {
+			t.Errorf("%s and %s cannot be told apart", name, same)
+		}
+		seen[digest] = name
+		a, b := newKeyedHash(digestOf("test", base)), newKeyedHash(digest)
+		if (a.key("token") == b.key("token")) != (name == "nothing") {
+			t.Errorf("%s: keys equal: %t", name, name != "nothing")
+		}
+	}
+}
+
+// While the server is away, a token that it vouched for before goes on working
+// for as long as the operator allows, and never beyond its own end.
+func TestStaleIfError(t *testing.T) {
+	tests := []struct {
+		name     string
+		stale    time.Duration
+		lifetime time.Duration
+		after    time.Duration
+		want     Reason
+	}{
+		{"off", 0, time.Hour, 10 * time.Minute, ProviderUnavailable},
+		{"within", 5 * time.Minute, time.Hour, 15*time.Minute - 1, ""},
+		{"over", 5 * time.Minute, time.Hour, 15 * time.Minute, ProviderUnavailable},
+		{"token expires first, within", 5 * time.Minute, 12 * time.Minute, 12*time.Minute - 1, ""},
+		{"token expires first, over", 5 * time.Minute, 12 * time.Minute, 12 * time.Minute, ProviderUnavailable},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			clock := newTestClock()
+			server := newFakeServer(t)
+			server.on("/introspect", respond(active(fmt.Sprintf(`"exp":%d`, clock.now().Add(test.lifetime).Unix()))))
+			config := server.introspecting()
+			config.StaleIfError = caddy.Duration(test.stale)
+			p := clock.on(providerFor(t, config, CacheConfig{}))
+			if _, err := p.Verify(t.Context(), "token"); err != nil {
+				t.Fatal(err)
+			}
+			server.on("/introspect", respondWith(503, "text/plain", "down"))
+			clock.advance(test.after)
+			if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != test.want {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+	t.Run("not once the server refuses the token", func(t *testing.T) {
+		clock := newTestClock()
+		server := newFakeServer(t)
+		server.on("/introspect", respond(active("")))
+		config := server.introspecting()
+		config.StaleIfError = seconds(3600)
+		p := clock.on(providerFor(t, config, CacheConfig{}))
+		_, _ = p.Verify(t.Context(), "token")
+		clock.advance(defaultMaxAge)
+		server.on("/introspect", respond(`{"active":false}`))
+		_, _ = p.Verify(t.Context(), "token")
+		clock.advance(defaultNegativeAge)
+		server.on("/introspect", respondWith(503, "text/plain", "down"))
+		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
+			t.Errorf("got %v: a token that was refused has come back to life", err)
+		}
+	})
+}
+
+// A server that never answers, or drips, costs a request the timeout.
+func TestSec_S71_SlowServerHitsTheDeadline(t *testing.T) {
+	for name, body := range map[string]func(r *http.Request) *dripping{
+		"never answers": nil,
+		"drips":         func(r *http.Request) *dripping { return &dripping{r.Context()} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				config := ProviderConfig{
+					Issuer: "https://as.example", ClientID: "g", ClientAuth: clientAuthNone, Verify: verifyIntrospection,
+					IntrospectionEndpoint: "https://as.example/introspect", Timeout: seconds(3),
+				}
+				p := providerFor(t, config, CacheConfig{})
+				p.loaded.http.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+					if body == nil {
+						<-r.Context().Done()
+						return nil, r.Context().Err()
+					}
+					return &http.Response{
+						StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, Body: body(r), Request: r,
+					}, nil
+				})
+				begun := time.Now()
+				_, err := p.Verify(t.Context(), "token")
+				if reasonOf(t, err) != ProviderUnavailable || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %v, want %s because of the deadline", err, ProviderUnavailable)
+				}
+				if took := time.Since(begun); took != 3*time.Second {
+					t.Errorf("it took %v, want 3s", took)
+				}
+			})
+		})
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// dripping is a body of which a byte comes each second, without end.
+type dripping struct{ ctx context.Context }
+
+func (d *dripping) Read(b []byte) (int, error) {
+	select {
+	case <-d.ctx.Done():
+		return 0, d.ctx.Err()
+	case <-time.After(time.Second):
+		b[0] = ' '
+		return 1, nil
+	}
+}
+
+func (d *dripping) Close() error { return nil }
+
+func TestPanicIsNoVerdict(t *testing.T) {
+	server := newFakeServer(t)
+	p := providerFor(t, server.introspecting(), CacheConfig{})
+	p.loaded.http.Transport = roundTrip(func(*http.Request) (*http.Response, error) { panic("a bug") })
+	if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
+		t.Errorf("got %v, want %s", err, ProviderUnavailable)
+	}
+}
+
+// What is remembered of a refusal must not grow with what was refused.
+func TestRefusalsAreSmall(t *testing.T) {
+	long := strings.Repeat("x", 10_000)
+	if got := len(refuse(TokenInvalid, "%s", long).memorable().Error()); got > 300 {
+		t.Errorf("a remembered refusal has %d bytes", got)
+	}
+	if got := (&Error{Reason: TokenInactive}).memorable().Error(); !strings.HasPrefix(got, "token_inactive") {
+		t.Errorf("got %q", got)
+	}
+}
