@@ -7,5 +7,6 @@ package gateway
 
 import (
 	_ "github.com/caddy-gluu/gateway/authserver"
+	_ "github.com/caddy-gluu/gateway/caddyoauth"
 	_ "github.com/caddy-gluu/gateway/directive"
 )

@@ -85,7 +85,7 @@ func (id *Identity) claim(path string) string {
 		id.claims = &claims{id.Token, values}
 	}
 	value, _ := member(id.claims.values, path)
-	return text(value)
+	return written(value)
 }
 
 // member finds the value at a path of names joined by dots. Of several
@@ -108,8 +108,8 @@ func member(object map[string]any, path string) (any, bool) {
 	return nil, false
 }
 
-// text writes scalars as they are and everything else as JSON.
-func text(value any) string {
+// written writes scalars as they are and everything else as JSON.
+func written(value any) string {
 	switch value := value.(type) {
 	case nil:
 		return ""

@@ -203,23 +203,22 @@ func isScopeList(s string) bool {
 }
 
 // StepUp refuses a verified token because the authentication behind it is too
-// weak or too old (RFC 9470, section 3). A negative maxAge means that age does
-// not matter.
-func StepUp(acrValues []string, maxAge int) Refusal {
+// weak or too old (RFC 9470, section 3): what is asked for is one of the
+// authentication contexts, and one that is at most maxAge seconds ago. A
+// maxAge of 0 asks for nothing.
+func StepUp(acrValues []string, maxAge int64) Refusal {
+	const code = "insufficient_user_authentication"
 	r := Refusal{
-		Status: http.StatusUnauthorized, Error: "insufficient_user_authentication", Reason: ReasonStepUp,
-		Description: "A different authentication of the user is required.",
-		Challenge:   bearerError("insufficient_user_authentication"),
-	}
-	if maxAge >= 0 {
-		r.Description = "A more recent authentication of the user is required."
+		Status: http.StatusUnauthorized, Error: code, Reason: ReasonStepUp,
+		Description: "A stronger authentication of the user is required.",
+		Challenge:   bearerError(code),
 	}
 	if len(acrValues) > 0 {
 		r.Challenge.Params = append(r.Challenge.Params, Param{"acr_values", strings.Join(acrValues, " ")})
-		r.Description = "A stronger authentication of the user is required."
 	}
-	if maxAge >= 0 {
-		r.Challenge.Params = append(r.Challenge.Params, Param{"max_age", strconv.Itoa(maxAge)})
+	if maxAge > 0 {
+		r.Description = "A more recent or stronger authentication of the user is required."
+		r.Challenge.Params = append(r.Challenge.Params, Param{"max_age", strconv.FormatInt(maxAge, 10)})
 	}
 	return r
 }

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyoauth
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/enforce"
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("gluu_oauth_auth", parseAuth)
+	httpcaddyfile.RegisterHandlerDirective("gluu_oauth_pep", parsePEP)
+}
+
+// parseAuth sets up gluu_oauth_auth. Syntax:
+//
+//	gluu_oauth_auth [<matcher>] [<provider>] {
+//		issuer|op_url|client_id|client_secret|... <value>   # a provider of its own, as in the app
+//		anonymous <consumer>
+//		pass_credentials pass|hide|phantom_token
+//		consumer_mapping true|false
+//		upstream_headers on|off
+//		header <name> <expression> [string|base64|urlencoded|list|jwt] [<separator>]
+//		header_each <name with {*}> <expression> [string|base64|urlencoded]
+//		phantom_token_alg ES256|RS256|EdDSA|none
+//		realm <text>
+//	}
+func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	a := new(OAuthAuth)
+	return a, a.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// parsePEP sets up gluu_oauth_pep.
+func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	p := new(OAuthPEP)
+	return p, p.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile sets up the handler. Syntax:
+//
+//	gluu_oauth_pep [<matcher>] {
+//		path <pattern> {
+//			<method>... scope <expression> [{
+//				acr <value>...
+//				max_age <duration>
+//			}]
+//		}
+//		oauth_scope_expression <json>
+//		oauth_scope_expression_file <path>
+//		deny_by_default true|false
+//		ambiguous_paths reject|allow
+//		dry_run [true|false]
+//		log_grants [true|false]
+//	}
+//
+// All rules add up to one document.
+func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the directive's name
+	end := caddyfile.NewDispenser([]caddyfile.Token{d.Token()})
+	end.Next() // what is about the whole is found on the first line
+	if d.NextArg() {
+		return d.Errf("gluu_oauth_pep takes a block of rules and no value, got '%s'", d.Val())
+	}
+	rules := enforce.Rules{Options: scopeexpr.Options{}}
+	for d.NextBlock(0) {
+		known, err := p.UnmarshalOption(d)
+		if known || err != nil {
+			if err != nil {
+				return err
+			}
+			continue
+		}
+		switch name := d.Val(); name {
+		case "path":
+			err = rules.UnmarshalPath(d)
+		case option:
+			err = rules.UnmarshalDocument(d)
+		case option + "_file":
+			if p.ScopeExpressionFile != "" {
+				return d.Errf("%s stands here twice: join the files", name)
+			}
+			if p.ScopeExpressionFile, err = directive.String(d); err == nil {
+				if _, err = enforce.Compile(option, nil, p.ScopeExpressionFile, rules.Options); err != nil {
+					err = d.WrapErr(err)
+				}
+			}
+		default:
+			err = d.Errf("there is no '%s' in gluu_oauth_pep: it has path, %s, %[2]s_file, deny_by_default, ambiguous_paths, dry_run, log_grants", name, option)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var err error
+	p.ScopeExpression, err = rules.Finish(end, option, p.ScopeExpressionFile)
+	return err
+}
+
+// Interface guards
+var (
+	_ caddyfile.Unmarshaler = (*OAuthAuth)(nil)
+	_ caddyfile.Unmarshaler = (*OAuthPEP)(nil)
+)

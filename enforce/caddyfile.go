@@ -1,0 +1,276 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enforce
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// UnmarshalOption reads the current subdirective if it is one that enforcing
+// handlers share, and reports whether it is. Syntax:
+//
+//	deny_by_default true|false
+//	ambiguous_paths reject|allow
+//	dry_run [true|false]
+//	log_grants [true|false]
+func (c *Config) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
+	switch d.Val() {
+	case "deny_by_default":
+		deny, err := directive.Bool(d)
+		c.DenyByDefault = &deny
+		return true, err
+	case "ambiguous_paths":
+		if c.AmbiguousPaths, err = directive.String(d); err == nil {
+			if err = c.check(); err != nil {
+				err = d.WrapErr(err)
+			}
+		}
+		return true, err
+	case "dry_run":
+		c.DryRun, err = flag(d)
+		return true, err
+	case "log_grants":
+		c.LogGrants, err = flag(d)
+		return true, err
+	}
+	return false, nil
+}
+
+// flag reads a subdirective that is on by being there.
+func flag(d *caddyfile.Dispenser) (bool, error) {
+	if d.CountRemainingArgs() == 0 {
+		return true, nil
+	}
+	return directive.Bool(d)
+}
+
+// Rules collects the rules of a Caddyfile block, and remembers where each of
+// them stands, so that an error names the line.
+type Rules struct {
+	// Options are those that the rules are compiled with.
+	Options scopeexpr.Options
+
+	document scopeexpr.Document
+	places   []place // of document's elements
+}
+
+// place is where a path and its conditions stand.
+type place struct {
+	path       caddyfile.Token
+	conditions []caddyfile.Token // none for an element of a JSON document
+}
+
+// UnmarshalPath reads a block of rules. Syntax:
+//
+//	path <pattern> {
+//		<method>... scope <expression> [{
+//			acr <value>...
+//			max_age <duration>
+//		}]
+//	}
+//
+// A method is `?` for any that the path does not name otherwise. For UMA a
+// condition's own block has `resource_id <id>` and `resource_name <name>` too.
+func (r *Rules) UnmarshalPath(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgsAsTokens()
+	if len(args) != 1 {
+		return d.Errf("path takes one pattern and a block of rules: write 'path /users/?/todos { GET scope <expression> }'")
+	}
+	rule := scopeexpr.PathRule{Path: args[0].Text}
+	at := place{path: args[0]}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		at.conditions = append(at.conditions, d.Token())
+		condition, err := r.unmarshalCondition(d)
+		if err != nil {
+			return err
+		}
+		rule.Conditions = append(rule.Conditions, condition)
+	}
+	r.document, r.places = append(r.document, rule), append(r.places, at)
+	return nil
+}
+
+func (r *Rules) unmarshalCondition(d *caddyfile.Dispenser) (condition scopeexpr.Condition, err error) {
+	line := append([]caddyfile.Token{d.Token()}, d.RemainingArgsAsTokens()...)
+	keyword := slices.IndexFunc(line, func(t caddyfile.Token) bool { return t.Text == "scope" && !t.Quoted() })
+	if keyword < 0 || keyword == len(line)-1 {
+		return condition, d.Errf("a rule names methods and what they ask for: write '%s scope <expression>'", line[0].Text)
+	}
+	if keyword == 0 {
+		return condition, d.Errf("a rule begins with its methods: write 'GET scope ...', or '? scope ...' for any method")
+	}
+	for _, method := range line[:keyword] {
+		condition.HTTPMethods = append(condition.HTTPMethods, method.Text)
+	}
+	text, err := expressionText(line[keyword+1:])
+	if err == nil {
+		condition.ScopeExpression, err = scopeexpr.ParseShort(text)
+	}
+	if err != nil {
+		return condition, wrapAt(line[0], fmt.Errorf("scope %s: %s", text, described(err)))
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := r.unmarshalConditionOption(d, &condition); err != nil {
+			return condition, err
+		}
+	}
+	return condition, nil
+}
+
+func (r *Rules) unmarshalConditionOption(d *caddyfile.Dispenser, condition *scopeexpr.Condition) (err error) {
+	switch name := d.Val(); {
+	case name == "acr":
+		condition.ACR, err = directive.Strings(d)
+	case name == "max_age":
+		age, durationErr := directive.Duration(d)
+		if err = durationErr; err == nil {
+			if age := time.Duration(age); age < time.Second || age%time.Second != 0 {
+				return d.Errf("max_age is a number of whole seconds, one at least, such as 300s or 5m")
+			}
+			condition.MaxAge = int64(time.Duration(age) / time.Second)
+		}
+	case name == "resource_id" && r.Options.UMA:
+		condition.ResourceID, err = directive.String(d)
+	case name == "resource_name" && r.Options.UMA:
+		condition.ResourceName, err = directive.String(d)
+	case r.Options.UMA:
+		return d.Errf("a rule has no option '%s', only acr, max_age, resource_id and resource_name", name)
+	default:
+		return d.Errf("a rule has no option '%s', only acr and max_age", name)
+	}
+	return err
+}
+
+// expressionText puts an expression together from the arguments that Caddy
+// has made of it. Caddy takes quotes away, which in the short syntax keep a
+// scope together that contains a parenthesis, so they are put back. Quotes
+// around an argument with a space cannot be around a scope, which has none:
+// they are around the expression.
+func expressionText(args []caddyfile.Token) (string, error) {
+	words := make([]string, len(args))
+	for i, arg := range args {
+		words[i] = arg.Text
+		if arg.Quoted() && !strings.ContainsAny(arg.Text, " \t\r\n") {
+			quoted, err := scopeexpr.QuoteScope(arg.Text)
+			if err != nil {
+				return arg.Text, err
+			}
+			words[i] = quoted
+		}
+	}
+	return strings.Join(words, " "), nil
+}
+
+// UnmarshalDocument reads a subdirective with a document in JSON as its only
+// argument, in backticks or as a heredoc.
+func (r *Rules) UnmarshalDocument(d *caddyfile.Dispenser) error {
+	name := d.Val()
+	args := d.RemainingArgsAsTokens()
+	if len(args) != 1 {
+		return d.Errf("%s takes one argument, a JSON document: write it between backticks or as a heredoc", name)
+	}
+	document, err := scopeexpr.ParseDocument([]byte(args[0].Text))
+	if err == nil {
+		_, err = document.Compile(r.Options)
+	}
+	if err != nil {
+		return wrapAt(lineWithin(args[0], err), fmt.Errorf("%s: %w", name, err))
+	}
+	r.document = append(r.document, document...)
+	for range document {
+		r.places = append(r.places, place{path: args[0]})
+	}
+	return nil
+}
+
+// lineWithin returns the token with the line where an error in its text is.
+func lineWithin(token caddyfile.Token, err error) caddyfile.Token {
+	e, ok := errors.AsType[*scopeexpr.Error](err)
+	if !ok || e.Line == 0 {
+		return token
+	}
+	token = token.Clone()
+	token.Line += e.Line - 1
+	if token.NumLineBreaks() > strings.Count(token.Text, "\n") {
+		token.Line++ // a heredoc begins on the line after its marker
+	}
+	return token
+}
+
+// Finish checks the rules as a whole, together with those of a file ("" for
+// none), and returns the document of all that stand in the Caddyfile, nil if
+// there are none. It is called at the end of the block; option is the name
+// that the document has in JSON.
+func (r *Rules) Finish(d *caddyfile.Dispenser, option, file string) (json.RawMessage, error) {
+	if len(r.document) == 0 && file == "" {
+		return nil, d.Errf("there are no rules: write 'path <pattern> { <method> scope <expression> }', %s or %s_file", option, option)
+	}
+	if len(r.document) > 0 {
+		if _, err := r.document.Compile(r.Options); err != nil {
+			return nil, r.explain(d, err)
+		}
+	}
+	var document json.RawMessage
+	if len(r.document) > 0 {
+		var err error
+		if document, err = json.Marshal(r.document); err != nil {
+			return nil, d.WrapErr(err)
+		}
+	}
+	if file != "" {
+		if _, err := Compile(option, document, file, r.Options); err != nil {
+			return nil, d.WrapErr(err)
+		}
+	}
+	return document, nil
+}
+
+// explain says what is wrong with the rules, and on which line.
+func (r *Rules) explain(d *caddyfile.Dispenser, err error) error {
+	e, ok := errors.AsType[*scopeexpr.Error](err)
+	if !ok || len(e.Path) == 0 {
+		return d.WrapErr(err)
+	}
+	i, ok := e.Path[0].(int)
+	if !ok || i >= len(r.places) {
+		return d.WrapErr(err)
+	}
+	token := r.places[i].path
+	if len(e.Path) > 2 && e.Path[1] == "conditions" {
+		if j, ok := e.Path[2].(int); ok && j < len(r.places[i].conditions) {
+			token = r.places[i].conditions[j]
+		}
+	}
+	return wrapAt(token, errors.New("path "+r.document[i].Path+": "+described(err)))
+}
+
+// described says what is wrong and how to mend it, without the place in a JSON
+// document that nobody has written.
+func described(err error) string {
+	e, ok := errors.AsType[*scopeexpr.Error](err)
+	switch {
+	case !ok:
+		return err.Error()
+	case e.Mend == "":
+		return e.Reason
+	}
+	return e.Reason + ": " + e.Mend
+}
+
+// wrapAt adds the file and line of a token to an error, as Dispenser.WrapErr
+// does for the current one.
+func wrapAt(token caddyfile.Token, err error) error {
+	d := caddyfile.NewDispenser([]caddyfile.Token{token})
+	d.Next()
+	return d.WrapErr(err)
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enforce
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+
+	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// Compile makes the policy of the rules that stand in the configuration, as a
+// document or a string that holds one, and of those in a file. Either may be
+// missing, but not both. option is the name of the configuration's field, for
+// the errors.
+func Compile(option string, inline json.RawMessage, file string, opts scopeexpr.Options) (*scopeexpr.Policy, error) {
+	var document scopeexpr.Document
+	if len(inline) > 0 && !bytes.Equal(inline, []byte("null")) {
+		parsed, err := scopeexpr.ParseDocument(inline)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", option, err)
+		}
+		document = parsed
+	}
+	if file != "" {
+		fromFile, err := readDocument(file, opts)
+		if err != nil {
+			return nil, fmt.Errorf("%s_file: %w", option, err)
+		}
+		document = slices.Concat(document, fromFile)
+	}
+	if len(document) == 0 {
+		return nil, fmt.Errorf("there are no rules: write 'path <pattern> { <method> scope <expression> }', %s or %s_file", option, option)
+	}
+	policy, err := document.Compile(opts)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", option, err)
+	}
+	return policy, nil
+}
+
+// maxDocument bounds the size of a file with rules.
+const maxDocument = 64 << 20
+
+// readDocument reads a file with a document. The document is compiled by
+// itself too, so that an error says where in the file it is.
+func readDocument(file string, opts scopeexpr.Options) (scopeexpr.Document, error) {
+	name, err := directive.Secret(file)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > maxDocument {
+		return nil, fmt.Errorf("%s is no file of at most %d MiB", name, maxDocument>>20)
+	}
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	document, err := scopeexpr.ParseDocument(content)
+	if err == nil {
+		_, err = document.Compile(opts)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return document, nil
+}

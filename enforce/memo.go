@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enforce
+
+import (
+	"encoding/json"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/caddy-gluu/gateway/consumer"
+	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// Memo is what a handler keeps about a token from one request to the next. It
+// says nothing about requests: that one was granted is remembered nowhere.
+type Memo struct {
+	// Scopes are the token's scopes in the form that the policy decides on.
+	Scopes *scopeexpr.Scopes
+
+	consumer *consumer.Consumer
+	granted  identity.Count
+	event    func() authenticationEvent
+}
+
+func (e *Enforcer) memo(id *identity.Identity) *Memo {
+	token := id.Token
+	kept, ok := token.Slot(e.slot).(*Memo)
+	if ok && kept.consumer == id.Consumer {
+		return kept
+	}
+	memo := &Memo{consumer: id.Consumer, granted: e.answerer.Metrics.Granted(id.Consumer)}
+	if ok {
+		memo.Scopes, memo.event = kept.Scopes, kept.event
+	} else {
+		memo.Scopes = scopeexpr.NewScopes(e.policy, token.Scopes)
+		memo.event = sync.OnceValue(func() authenticationEvent { return eventOf(token) })
+	}
+	token.SetSlot(e.slot, memo)
+	return memo
+}
+
+// authenticationEvent is how and when the user behind a token authenticated
+// (RFC 9470, section 6).
+type authenticationEvent struct {
+	acr string
+	at  int64 // in seconds since 1970, 0 if the token does not say
+}
+
+func eventOf(token *introspect.Token) (event authenticationEvent) {
+	claims, err := token.Claims()
+	if err != nil {
+		return event
+	}
+	event.acr, _ = claims["acr"].(string)
+	if number, ok := claims["auth_time"].(json.Number); ok {
+		if seconds, err := number.Float64(); err == nil && seconds > 0 && seconds < 1<<40 {
+			event.at = int64(seconds)
+		}
+	}
+	return event
+}
+
+func asksForAuthentication(rule *scopeexpr.Rule) bool {
+	condition := rule.Condition()
+	return len(condition.ACR) > 0 || condition.MaxAge > 0
+}
+
+// authentication refuses a token behind which there is not the authentication
+// that a rule asks for. The challenge names all that the rule asks for, not
+// only what is missing: otherwise the next one would lack the other.
+func (m *Memo) authentication(rule *scopeexpr.Rule, now time.Time) *identity.Refusal {
+	if !asksForAuthentication(rule) {
+		return nil
+	}
+	condition, event := rule.Condition(), m.event()
+	strong := len(condition.ACR) == 0 || slices.Contains(condition.ACR, event.acr)
+	recent := condition.MaxAge == 0 ||
+		(event.at != 0 && now.Unix()-event.at <= condition.MaxAge)
+	if strong && recent {
+		return nil
+	}
+	refusal := identity.StepUp(condition.ACR, condition.MaxAge)
+	return &refusal
+}

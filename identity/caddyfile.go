@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+// UnmarshalCaddyfile sets up an authentication handler. Syntax:
+//
+//	<directive> [<matcher>] [<provider>] {
+//		issuer|op_url|client_id|client_secret|... <value>   # a provider of its own, as in the app
+//		anonymous <consumer>
+//		pass_credentials pass|hide|phantom_token
+//		consumer_mapping true|false
+//		upstream_headers on|off
+//		header <name> <expression> [string|base64|urlencoded|list|jwt] [<separator>]
+//		header_each <name with {*}> <expression> [string|base64|urlencoded]
+//		phantom_token_alg ES256|RS256|EdDSA|none
+//		realm <text>
+//	}
+func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the directive's name
+	directiveName, start := d.Val(), d.Token()
+	if d.NextArg() {
+		c.Provider = d.Val()
+	}
+	if d.NextArg() {
+		return d.Errf("%s takes one provider, got '%s' besides", directiveName, d.Val())
+	}
+	seen := make(map[string]bool)
+	for d.NextBlock(0) {
+		name := d.Val()
+		if seen[name] && name != "header" && name != "header_each" {
+			return d.Errf("%s stands here twice: keep one of them", name)
+		}
+		seen[name] = true
+		known, err := c.unmarshalOption(d)
+		if err == nil && !known {
+			known, err = c.ProviderConfig.UnmarshalCaddyfileSubdirective(d)
+		}
+		if err != nil {
+			return err
+		}
+		if !known {
+			return d.Errf("there is no '%s' in %s: it has %s", name, directiveName,
+				strings.Join(append(options, introspect.ProviderWords()...), ", "))
+		}
+	}
+	if err := c.check(); err != nil {
+		at := caddyfile.NewDispenser([]caddyfile.Token{start})
+		at.Next()
+		return at.WrapErr(err)
+	}
+	return nil
+}
+
+// options are the subdirectives that are not those of a provider.
+var options = []string{
+	"anonymous", "pass_credentials", "consumer_mapping", "upstream_headers",
+	"header", "header_each", "phantom_token_alg", "realm",
+}
+
+func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
+	switch name := d.Val(); name {
+	case "anonymous":
+		err = text(d, &c.Anonymous)
+	case "pass_credentials":
+		err = text(d, &c.PassCredentials)
+	case "phantom_token_alg":
+		err = text(d, &c.PhantomTokenAlg)
+	case "realm":
+		err = text(d, &c.Realm)
+	case "consumer_mapping":
+		c.ConsumerMapping, err = option(d)
+	case "upstream_headers":
+		c.UpstreamHeaders, err = option(d)
+	case "header", "header_each":
+		return true, c.unmarshalHeader(d, name == "header_each")
+	default:
+		return false, nil
+	}
+	if err != nil {
+		return true, err
+	}
+	// The value alone, to name its line; what depends on other options is
+	// checked in the end.
+	alone := Config{PassCredentials: c.PassCredentials, Realm: c.Realm}
+	if err := alone.check(); err != nil {
+		return true, d.WrapErr(err)
+	}
+	return true, nil
+}
+
+// text reads a value that cannot be empty.
+func text(d *caddyfile.Dispenser, field *string) error {
+	name := d.Val()
+	value, err := directive.String(d)
+	if err != nil {
+		return err
+	}
+	if value == "" {
+		return d.Errf("%s is empty: write a value, or leave it out", name)
+	}
+	*field = value
+	return nil
+}
+
+func option(d *caddyfile.Dispenser) (*bool, error) {
+	value, err := directive.Bool(d)
+	return &value, err
+}
+
+func (c *Config) unmarshalHeader(d *caddyfile.Dispenser, iterate bool) error {
+	directiveName := d.Val()
+	args := d.RemainingArgs()
+	most := 4
+	if iterate {
+		most = 3
+	}
+	if len(args) < 2 || len(args) > most {
+		return d.Errf("%s takes a name, an expression and perhaps a format, got %d values: put an expression with spaces or quotes between backticks", directiveName, len(args))
+	}
+	h := headers.HeaderConfig{HeaderName: args[0], Value: args[1], Iterate: iterate}
+	if len(args) > 2 {
+		h.Format = headers.Format(args[2])
+	}
+	if len(args) > 3 {
+		h.Sep = args[3]
+	}
+	// All of them together, since two may have one name.
+	all := append(c.CustomHeaders[:len(c.CustomHeaders):len(c.CustomHeaders)], h)
+	if _, err := headers.CompileSet(all, expressionVars...); err != nil {
+		return d.WrapErr(err)
+	}
+	c.CustomHeaders = all
+	return nil
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*Config)(nil)
