@@ -28,7 +28,7 @@ func (d Document) Compile(opts Options) (*Policy, error) {
 	}
 	c := &compiler{
 		opts:        opts,
-		policy:      &Policy{},
+		policy:      &Policy{uma: opts.UMA},
 		paths:       make(map[string]int, len(d)),
 		entries:     make(map[string]*entry),
 		shapes:      make(map[string]*shape),

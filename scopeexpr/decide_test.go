@@ -488,3 +488,63 @@ func TestExplain(t *testing.T) {
 		t.Errorf("got %+v", x)
 	}
 }
+
+func TestRulesThatDecideAlike(t *testing.T) {
+	d := documentOf(t, "GET,POST /a a or b", "GET /b a or b", "GET /c b or a", "GET /d a or c",
+		"GET /e/? ^(?<PC1>a)", "GET /f/? ^(?<PC1>a)", "GET /g a or b")
+	d[6].Conditions[0].MaxAge = 60
+	p, err := d.Compile(Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{"/a": true, "/b": true, "/c": false, "/d": false, "/g": false} {
+		if got := p.Find("POST", "/a").DecidesLike(p.Find("GET", path)); got != want {
+			t.Errorf("/a and %s: got %v, want %v", path, got, want)
+		}
+	}
+	if p.Find("GET", "/e/a").DecidesLike(p.Find("GET", "/f/a")) {
+		t.Error("rules with captures are alike")
+	}
+
+	d = documentOf(t, "GET,POST /a a", "GET /b a", "GET /c a", "GET /d a")
+	d[2].Conditions[0].ResourceID, d[3].Conditions[0].ResourceID = "x", "x"
+	if p, err = d.Compile(Options{UMA: true}); err != nil {
+		t.Fatal(err)
+	}
+	for paths, want := range map[string]bool{"/a /a": true, "/a /b": false, "/c /d": true, "/a /c": false} {
+		a, b, _ := strings.Cut(paths, " ")
+		if got := p.Find("GET", a).DecidesLike(p.Find("GET", b)); got != want {
+			t.Errorf("UMA rules %s: got %v, want %v", paths, got, want)
+		}
+	}
+}
+
+func TestOutcomes(t *testing.T) {
+	for expression, want := range map[string][2]bool{
+		"a":                  {true, true},
+		"a and not a":        {false, true},
+		"a or not a":         {true, false},
+		"a and ^b and not a": {false, true},
+		"a or b and not c":   {true, true},
+	} {
+		grants, refuses := compile(t, "GET /a "+expression).Find("GET", "/a").Outcomes()
+		if got := [2]bool{grants, refuses}; got != want {
+			t.Errorf("%s: grants and refuses %v, want %v", expression, got, want)
+		}
+	}
+}
+
+func TestResourceNames(t *testing.T) {
+	d := documentOf(t, "GET,POST /a/? a", "GET /b a", "GET /c a")
+	d[1].Conditions[0].ResourceName = "photos"
+	d[2].Conditions[0].ResourceID = "4711"
+	p, err := d.Compile(Options{UMA: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{"/a/1": "api: GET,POST /a/?", "/b": "photos", "/c": ""} {
+		if r := p.Find("GET", path); r.ResourceName("api: ") != want || !r.UMA() {
+			t.Errorf("%s: got %q, want %q", path, r.ResourceName("api: "), want)
+		}
+	}
+}

@@ -21,6 +21,7 @@ func FuzzParseDocument(f *testing.F) {
 		}
 	}
 	f.Add([]byte(`"[]"`))
+	f.Add([]byte(`[{"path": "", "conditions": []}]`))
 	f.Add([]byte(`[{"path": "/\u00e4/{(a|b)}/??", "conditions": [{"httpMethods": ["?"], "scope_expression": {"rule": {"?:": [{"var": ["0"]}, true, null]}, "data": ["^\ud800"]}, "acr": ["a"], "max_age": 1}]}]`))
 	f.Add([]byte(`[{"path": "/a", "conditions": [{"httpMethods": ["GET"], "resource_id": "x", "scope_expression": {"rule": {"and": {"var": 0}}, "data": ["a"]}}]} , {}]`))
 	f.Fuzz(func(t *testing.T, text []byte) {

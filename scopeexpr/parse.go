@@ -113,6 +113,7 @@ func (p *documentParser) pathRule(r *PathRule) *Error {
 		if name == "path" {
 			return p.text(&r.Path)
 		}
+		r.Conditions = []Condition{}
 		return p.list(func() *Error {
 			r.Conditions = append(r.Conditions, Condition{})
 			return p.condition(&r.Conditions[len(r.Conditions)-1])

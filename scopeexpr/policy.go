@@ -4,6 +4,7 @@ package scopeexpr
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/caddy-gluu/gateway/pathmatch"
 )
@@ -11,6 +12,7 @@ import (
 // A Policy finds the rule for a request and decides it. It is made by
 // Document.Compile, is immutable, and may be used by any number of goroutines.
 type Policy struct {
+	uma     bool
 	tree    pathmatch.Tree[*Rule]
 	rules   []*Rule // in the order of the document
 	ordered []*Rule // in the order in which they are tried
@@ -133,4 +135,53 @@ func (r *Rule) Scopes() []string {
 		scopes[i] = e.text
 	}
 	return scopes
+}
+
+// DecidesLike says whether two rules grant and refuse the same requests,
+// whatever paths they are about: for the same scopes, and with the same
+// demands beside them. Rules that are tied to captures are like no other, and
+// UMA rules only like those of the same resource.
+func (r *Rule) DecidesLike(other *Rule) bool {
+	a, b := r.condition, other.condition
+	return r.expression == other.expression && !r.expression.bound &&
+		slices.Equal(a.ACR, b.ACR) && a.MaxAge == b.MaxAge &&
+		(!r.policy.uma || a == b || a.ResourceID == b.ResourceID && a.ResourceName == b.ResourceName && a.ResourceID+a.ResourceName != "")
+}
+
+// Outcomes says whether there are scopes that the rule would grant, and scopes
+// that it would refuse. A rule with too many entries to try counts as one that
+// does both.
+func (r *Rule) Outcomes() (grants, refuses bool) {
+	const most = 12
+	s := r.expression.shape
+	if s.refs > most {
+		return true, true
+	}
+	for bits := range uint64(1) << s.refs {
+		result, _ := s.evaluate(&combination{bits})
+		grants = grants || result
+		refuses = refuses || !result
+		if grants && refuses {
+			break
+		}
+	}
+	return grants, refuses
+}
+
+// UMA says whether the rule is one of an UMA policy.
+func (r *Rule) UMA() bool { return r.policy.uma }
+
+// ResourceName returns the name by which the UMA authorization server knows
+// what the rule protects: that of the document, otherwise the methods of the
+// condition and the path behind an optional prefix: "GET,POST /todos/?". It is
+// "" for a rule whose resource is known by its id.
+func (r *Rule) ResourceName(prefix string) string {
+	switch c := r.condition; {
+	case c.ResourceID != "":
+		return ""
+	case c.ResourceName != "":
+		return c.ResourceName
+	default:
+		return prefix + strings.Join(c.HTTPMethods, ",") + " " + r.Pattern()
+	}
 }
