@@ -1,0 +1,480 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/caddy-gluu/gateway/jose"
+)
+
+// keyServer is a jwks_uri: what it answers, how long it takes, and how often it
+// was asked. The tests run in bubbles of synctest, whose clock jumps when
+// everybody waits.
+type keyServer struct {
+	mu    sync.Mutex
+	body  []byte
+	err   error
+	delay time.Duration
+	asked []time.Time
+}
+
+func (s *keyServer) publish(keys ...jose.Key) {
+	body, err := jose.PublicKeySet(keys...)
+	if err != nil {
+		panic(err)
+	}
+	s.answer(string(body), nil)
+}
+
+func (s *keyServer) answer(body string, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.body, s.err = []byte(body), err
+}
+
+func (s *keyServer) fetch(ctx context.Context) ([]byte, error) {
+	s.mu.Lock()
+	s.asked = append(s.asked, time.Now())
+	delay := s.delay
+	s.mu.Unlock()
+	select {
+	case <-time.After(delay):
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.body, s.err
+}
+
+func (s *keyServer) fetches() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.asked)
+}
+
+func newKeyTest(t *testing.T) (*keyServer, *remoteKeySet) {
+	server := &keyServer{delay: 100 * time.Millisecond}
+	keys := newRemoteKeySet(remoteKeySetConfig{fetch: server.fetch})
+	t.Cleanup(keys.Close)
+	return server, keys
+}
+
+func issuerKey(alg string) jose.Key { return issuerKeys()[alg].Public() }
+
+func wantKey(t *testing.T, keys *remoteKeySet, kid, alg string, want Reason) {
+	t.Helper()
+	_, err := keys.Key(t.Context(), kid, alg)
+	wantReason(t, "key "+kid, err, want)
+}
+
+// inBubble runs a test on a fake clock, and fails if it leaves a goroutine.
+func inBubble(t *testing.T, test func(t *testing.T)) {
+	t.Helper()
+	issuerKeys() // made outside, for its mutex is everybody's
+	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
+	synctest.Test(t, test)
+}
+
+func TestKeysAreFetchedOnceByAllWhoNeedThem(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server, keys := newKeyTest(t)
+		server.publish(issuerKey("ES256"), issuerKey("RS256"))
+		if keys.KeyIDs() != nil || server.fetches() != 0 {
+			t.Error("keys were fetched before anybody needed them")
+		}
+		var wg sync.WaitGroup
+		for range 1000 {
+			wg.Go(func() { wantKey(t, keys, "ES256", "ES256", "") })
+		}
+		wg.Wait()
+		if server.fetches() != 1 {
+			t.Errorf("%d fetches, want 1", server.fetches())
+		}
+		if got := keys.KeyIDs(); !slices.Equal(got, []string{"ES256", "RS256"}) {
+			t.Errorf("key IDs are %q", got)
+		}
+		// A known key costs no fetch, and one of the wrong type neither.
+		wantKey(t, keys, "RS256", "PS256", "")
+		wantKey(t, keys, "RS256", "ES256", TokenInvalid)
+		if server.fetches() != 1 {
+			t.Errorf("%d fetches, want 1", server.fetches())
+		}
+	})
+}
+
+// S-32: tokens with invented key IDs cost one fetch per cool-down however many
+// they are, no goroutine, and no valid token its key.
+func TestSec_S32_FloodOfInventedKeys(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server, keys := newKeyTest(t)
+		server.publish(issuerKey("ES256"))
+		wantKey(t, keys, "ES256", "ES256", "") // the first fetch begins the cool-down
+		goroutines := runtime.NumGoroutine()
+		for i := range 10_000 {
+			wantKey(t, keys, fmt.Sprint("invented-", i), "ES256", TokenInvalid)
+			if i%1000 == 0 {
+				wantKey(t, keys, "ES256", "ES256", "")
+			}
+		}
+		if got := runtime.NumGoroutine(); got > goroutines+1 {
+			t.Errorf("%d goroutines, %d before", got, goroutines)
+		}
+		if server.fetches() != 1 {
+			t.Errorf("%d fetches within the first cool-down, want 1", server.fetches())
+		}
+
+		// Ten minutes of it, from many sides at once.
+		begun := time.Now()
+		for time.Since(begun) < 10*time.Minute {
+			var wg sync.WaitGroup
+			for i := range 50 {
+				wg.Go(func() { wantKey(t, keys, fmt.Sprint("invented-", i), "ES256", TokenInvalid) })
+			}
+			wantKey(t, keys, "ES256", "ES256", "")
+			wg.Wait()
+			time.Sleep(time.Second)
+		}
+		for i := 1; i < len(server.asked); i++ {
+			if pause := server.asked[i].Sub(server.asked[i-1]); pause < defaultCoolDown {
+				t.Errorf("fetches %d and %d are %v apart", i-1, i, pause)
+			}
+		}
+		if got := server.fetches(); got < 15 || got > 21 {
+			t.Errorf("%d fetches in ten minutes of flood, want about 20", got)
+		}
+	})
+}
+
+// S-32: before the first good set it is the same, and nobody is told that his
+// token is invalid.
+func TestSec_S32_FloodBeforeTheFirstSet(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server, keys := newKeyTest(t)
+		server.answer("", errors.New("connection refused"))
+		for i := range 10_000 {
+			wantKey(t, keys, fmt.Sprint("invented-", i), "ES256", ProviderUnavailable)
+		}
+		if server.fetches() != 1 {
+			t.Errorf("%d fetches, want 1", server.fetches())
+		}
+		// The pause doubles up to the cool-down, whatever comes in.
+		for range 600 {
+			wantKey(t, keys, "ES256", "ES256", ProviderUnavailable)
+			time.Sleep(time.Second)
+		}
+		if got := server.fetches(); got < 20 || got > 26 {
+			t.Errorf("%d fetches in ten minutes without a server", got)
+		}
+		// And the server is found when it comes, within a cool-down at most.
+		server.publish(issuerKey("ES256"))
+		time.Sleep(defaultCoolDown + time.Second)
+		wantKey(t, keys, "ES256", "ES256", "")
+	})
+}
+
+func TestServerThatStartsWithTheGatewayIsFoundSoon(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server, keys := newKeyTest(t)
+		server.answer("", errors.New("connection refused"))
+		_, err := keys.Key(t.Context(), "ES256", "ES256")
+		wantReason(t, "first", err, ProviderUnavailable)
+		if e := new(Error); !errors.As(err, &e) || e.RetryAfter != time.Second {
+			t.Errorf("got %v, want it to say when to retry", err)
+		}
+		server.publish(issuerKey("ES256"))
+		wantKey(t, keys, "ES256", "ES256", ProviderUnavailable)
+		time.Sleep(1100 * time.Millisecond)
+		wantKey(t, keys, "ES256", "ES256", "")
+	})
+}
+
+// S-33: a real change of keys in the middle of a flood is known within one
+// cool-down.
+func TestSec_S33_RotationDuringFlood(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server, keys := newKeyTest(t)
+		server.publish(issuerKey("RS256"))
+		wantKey(t, keys, "RS256", "RS256", "")
+		stop := make(chan struct{})
+		var flood sync.WaitGroup
+		for worker := range 10 {
+			flood.Go(func() {
+				for i := 0; ; i++ {
+					select {
+					case <-stop:
+						return
+					case <-time.After(10 * time.Millisecond):
+						wantKey(t, keys, fmt.Sprint("invented-", worker, "-", i), "ES256", TokenInvalid)
+					}
+				}
+			})
+		}
+		for range 5 { // at different moments of the cool-down
+			time.Sleep(defaultCoolDown + 7*time.Second)
+			server.publish(issuerKey("RS256"))
+			time.Sleep(defaultCoolDown + time.Second)
+			wantKey(t, keys, "ES256", "ES256", TokenInvalid)
+
+			server.publish(issuerKey("RS256"), issuerKey("ES256"))
+			rotated := time.Now()
+			for {
+				if _, err := keys.Key(t.Context(), "ES256", "ES256"); err == nil {
+					break
+				}
+				time.Sleep(50 * time.Millisecond)
+				if time.Since(rotated) > 2*defaultCoolDown {
+					break
+				}
+			}
+			if took := time.Since(rotated); took > defaultCoolDown+time.Second {
+				t.Errorf("the new key was known after %v, want at most the cool-down of %v", took, defaultCoolDown)
+			}
+			wantKey(t, keys, "RS256", "RS256", "")
+		}
+		close(stop)
+		flood.Wait()
+	})
+}
+
+// S-33: a fetch that the cool-down denies is made up for, though no other token
+// asks again.
+func TestSec_S33_DeniedFetchIsMadeUpFor(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server, keys := newKeyTest(t)
+		server.publish(issuerKey("RS256"))
+		wantKey(t, keys, "RS256", "RS256", "")
+		server.publish(issuerKey("RS256"), issuerKey("ES256"))
+		wantKey(t, keys, "ES256", "ES256", TokenInvalid)
+		time.Sleep(defaultCoolDown)
+		synctest.Wait()
+		time.Sleep(time.Second)
+		if got := keys.KeyIDs(); !slices.Equal(got, []string{"RS256", "ES256"}) || server.fetches() != 2 {
+			t.Errorf("known are %q after %d fetches", got, server.fetches())
+		}
+		// Nothing is due when nobody has asked.
+		time.Sleep(time.Hour)
+		if server.fetches() != 2 {
+			t.Errorf("%d fetches for nobody", server.fetches()-2)
+		}
+	})
+}
+
+// S-33: the last good set survives every failure, and no failure shortens the
+// cool-down.
+func TestSec_S33_LastGoodSetSurvives(t *testing.T) {
+	private := `{"keys":[{"kty":"EC","crv":"P-256","kid":"ES256","x":"AA","y":"AA","d":"AA"}]}`
+	for name, c := range map[string]struct {
+		body string
+		err  error
+	}{
+		"connection refused": {"", errors.New("connection refused")},
+		"status 500":         {"", errors.New("status 500")},
+		"nothing":            {"", nil},
+		"HTML":               {"<html>", nil},
+		"an empty set":       {`{"keys":[]}`, nil},
+		"keys null":          {`{"keys":null}`, nil},
+		"no keys":            {`{}`, nil},
+		"unusable keys":      {`{"keys":[{"kty":"oct","k":"AAAA"},{"kty":"RSA","n":"AQAB","e":"AQAB"}]}`, nil},
+		"private keys":       {private, nil},
+		"keys twice":         {`{"keys":[],"keys":[]}`, nil},
+		"cut off":            {`{"keys":[{`, nil},
+		"too many keys":      {`{"keys":[` + repeatKeys(501) + `]}`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				server, keys := newKeyTest(t)
+				server.publish(issuerKey("ES256"))
+				wantKey(t, keys, "ES256", "ES256", "")
+				server.answer(c.body, c.err)
+				for range 300 {
+					time.Sleep(time.Second)
+					wantKey(t, keys, "ES256", "ES256", "")
+					// Whether this key exists cannot be said while the server
+					// gives no answer.
+					_, err := keys.Key(t.Context(), "invented", "ES256")
+					if err == nil {
+						t.Fatal("an invented key was found")
+					}
+				}
+				wantKey(t, keys, "invented", "ES256", ProviderUnavailable)
+				for i := 1; i < len(server.asked); i++ {
+					if pause := server.asked[i].Sub(server.asked[i-1]); pause < defaultCoolDown {
+						t.Errorf("fetches %d and %d are %v apart", i-1, i, pause)
+					}
+				}
+				if server.fetches() < 8 {
+					t.Errorf("only %d fetches in five minutes: it has given up", server.fetches())
+				}
+				server.publish(issuerKey("ES256"), issuerKey("EdDSA"))
+				time.Sleep(defaultCoolDown + time.Second)
+				wantKey(t, keys, "EdDSA", "EdDSA", "")
+				wantKey(t, keys, "invented", "ES256", TokenInvalid)
+			})
+		})
+	}
+}
+
+func repeatKeys(n int) string {
+	jwk, err := issuerKey("ES256").MarshalJSON()
+	if err != nil {
+		panic(err)
+	}
+	list := string(jwk)
+	for range n - 1 {
+		list += "," + string(jwk)
+	}
+	return list
+}
+
+// A key that the server has withdrawn goes, though every token knows its key.
+func TestWithdrawnKeysGo(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server, keys := newKeyTest(t)
+		server.publish(issuerKey("ES256"), issuerKey("RS256"))
+		wantKey(t, keys, "RS256", "RS256", "")
+		server.publish(issuerKey("ES256"))
+		withdrawn := time.Now()
+		for {
+			time.Sleep(time.Second)
+			wantKey(t, keys, "ES256", "ES256", "")
+			if _, err := keys.Key(t.Context(), "RS256", "RS256"); err != nil {
+				wantReason(t, "withdrawn", err, TokenInvalid)
+				break
+			}
+			if time.Since(withdrawn) > time.Hour {
+				t.Fatal("a withdrawn key is still used after an hour")
+			}
+		}
+		if took := time.Since(withdrawn); took > keysMaxAge+2*time.Second {
+			t.Errorf("took %v, want at most %v", took, keysMaxAge)
+		}
+	})
+}
+
+// Looking after keys that are known makes no token wait, even for a server that
+// hangs.
+func TestKnownKeysNeverWait(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server, keys := newKeyTest(t)
+		server.publish(issuerKey("ES256"))
+		wantKey(t, keys, "ES256", "ES256", "")
+		server.mu.Lock()
+		server.delay = time.Hour
+		server.mu.Unlock()
+		time.Sleep(keysMaxAge + time.Second)
+		for range 100 {
+			begun := time.Now()
+			wantKey(t, keys, "ES256", "ES256", "")
+			if took := time.Since(begun); took > 0 {
+				t.Fatalf("waited for %v", took)
+			}
+			time.Sleep(time.Second)
+		}
+		if server.fetches() != 2 {
+			t.Errorf("%d fetches, want the first and one that hangs", server.fetches())
+		}
+	})
+}
+
+// A server without key IDs gives a token no way to say that its key is new.
+func TestReplacedKeyWithoutID(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server, keys := newKeyTest(t)
+		old, replacement := issuerKey("ES256").WithID(""), issuerKey("RS256").WithID("")
+		server.publish(old)
+		wantKey(t, keys, "", "ES256", "")
+		server.publish(replacement)
+		for range 33 {
+			time.Sleep(time.Second)
+			keys.Key(t.Context(), "", "ES256")
+		}
+		wantKey(t, keys, "", "RS256", "")
+		wantKey(t, keys, "", "ES256", TokenInvalid)
+		if got := keys.KeyIDs(); !slices.Equal(got, []string{replacement.Thumbprint()}) {
+			t.Errorf("key IDs are %q", got)
+		}
+	})
+}
+
+func TestWaitingEndsWithTheRequest(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server, keys := newKeyTest(t)
+		server.publish(issuerKey("ES256"))
+		server.delay = time.Hour
+		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+		defer cancel()
+		begun := time.Now()
+		_, err := keys.Key(ctx, "ES256", "ES256")
+		wantReason(t, "impatient", err, ProviderUnavailable)
+		if took := time.Since(begun); took != 3*time.Second || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("waited for %v: %v", took, err)
+		}
+		// The fetch has not ended with him.
+		wantKey(t, keys, "ES256", "ES256", "")
+		if server.fetches() != 1 {
+			t.Errorf("%d fetches, want 1", server.fetches())
+		}
+	})
+}
+
+func TestCloseEndsEverything(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server, keys := newKeyTest(t)
+		server.publish(issuerKey("ES256"))
+		wantKey(t, keys, "ES256", "ES256", "")
+		wantKey(t, keys, "invented", "ES256", TokenInvalid) // makes a fetch due
+		keys.Close()
+		time.Sleep(time.Hour)
+		wantKey(t, keys, "ES256", "ES256", "")
+		wantKey(t, keys, "invented", "ES256", ProviderUnavailable)
+		if server.fetches() != 1 {
+			t.Errorf("%d fetches after the end", server.fetches()-1)
+		}
+		keys.Close()
+
+		// While a fetch hangs and somebody waits for it.
+		server, keys = newKeyTest(t)
+		server.delay = time.Hour
+		go wantKey(t, keys, "ES256", "ES256", ProviderUnavailable)
+		synctest.Wait()
+		begun := time.Now()
+		keys.Close()
+		synctest.Wait()
+		if took := time.Since(begun); took > 0 || server.fetches() != 1 {
+			t.Errorf("Close took %v with %d fetches", took, server.fetches())
+		}
+	})
+}
+
+func TestFetchesAreReported(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server := &keyServer{}
+		var reported []error
+		keys := newRemoteKeySet(remoteKeySetConfig{
+			fetch: server.fetch, now: time.Now, coolDown: time.Second,
+			onFetch: func(err error) { reported = append(reported, err) },
+		})
+		defer keys.Close()
+		server.publish(issuerKey("ES256"))
+		wantKey(t, keys, "ES256", "ES256", "")
+		server.answer(`{"keys":[]}`, nil)
+		time.Sleep(time.Second)
+		wantKey(t, keys, "x", "ES256", ProviderUnavailable)
+		synctest.Wait()
+		if len(reported) != 2 || reported[0] != nil || !errors.Is(reported[1], errNoKeys) {
+			t.Errorf("reported %v", reported)
+		}
+	})
+}

@@ -1,0 +1,696 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/sha512"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/json"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"hash"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/jose"
+)
+
+const testIssuer = "https://op.example.com/realms/main"
+
+// testNow is the time at which all these tokens are looked at.
+var testNow = time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
+
+// issuerKeys are the issuer's private keys, by algorithm and at the same time
+// key ID. They are made once, since RSA keys take long.
+var issuerKeys = sync.OnceValue(func() map[string]jose.PrivateKey {
+	keys := map[string]jose.PrivateKey{}
+	for _, alg := range []string{"RS256", "ES256", "ES384", "ES512", "EdDSA"} {
+		key, err := jose.GenerateKey(alg)
+		if err != nil {
+			panic(err)
+		}
+		// By way of a file, which forgets that the key is for one algorithm.
+		file, err := key.MarshalPEM()
+		if err != nil {
+			panic(err)
+		}
+		if key, err = jose.ParsePrivateKey(file); err != nil {
+			panic(err)
+		}
+		keys[alg] = key.WithID(alg)
+	}
+	return keys
+})
+
+// staticKeys is a keySet that never fetches, and counts how often it is asked.
+type staticKeys struct {
+	fetchedKeys
+	asked int
+}
+
+func (s *staticKeys) Key(_ context.Context, kid, alg string) (jose.Key, error) {
+	s.asked++
+	key, err := s.find(kid, alg)
+	if err != nil {
+		return jose.Key{}, refuse(TokenInvalid, "%w", err)
+	}
+	return key, nil
+}
+
+func keysFor(algs ...string) *staticKeys {
+	s := &staticKeys{}
+	for _, alg := range algs {
+		s.keys = append(s.keys, issuerKeys()[alg].Public())
+	}
+	return s
+}
+
+func testVerifier(keys keySet, audience ...string) *jwtVerifier {
+	return &jwtVerifier{
+		issuer:     testIssuer,
+		algorithms: jose.Algorithms(),
+		audience:   audience,
+		keys:       keys,
+		now:        func() time.Time { return testNow },
+	}
+}
+
+type claims map[string]any
+
+// goodClaims are those of a token that is accepted, with changes; a nil takes
+// a claim away.
+func goodClaims(changes claims) claims {
+	c := claims{
+		"iss": testIssuer, "sub": "alice", "aud": "api", "client_id": "app",
+		"exp": testNow.Add(time.Hour).Unix(), "iat": testNow.Unix(), "jti": "1", "scope": "read write",
+	}
+	maps.Copy(c, changes)
+	maps.DeleteFunc(c, func(_ string, v any) bool { return v == nil })
+	return c
+}
+
+func signToken(t testing.TB, alg string, header map[string]any, payload any) string {
+	t.Helper()
+	data, ok := payload.([]byte)
+	if !ok {
+		var err error
+		if data, err = json.Marshal(payload); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h := map[string]any{"kid": alg, "typ": "at+jwt"}
+	maps.Copy(h, header)
+	maps.DeleteFunc(h, func(_ string, v any) bool { return v == nil })
+	token, err := jose.SignWithHeader(data, issuerKeys()[alg], alg, h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func b64(data string) string { return base64.RawURLEncoding.EncodeToString([]byte(data)) }
+
+// wantReason fails unless err is an *Error of this reason, or nil for "".
+func wantReason(t *testing.T, name string, err error, want Reason) {
+	t.Helper()
+	var got Reason
+	if err != nil {
+		var e *Error
+		if !errors.As(err, &e) {
+			t.Errorf("%s: %v is no *Error", name, err)
+			return
+		}
+		got = e.Reason
+	}
+	if got != want {
+		t.Errorf("%s: got %q (%v), want %q", name, got, err, want)
+	}
+}
+
+func TestVerifiedTokenSaysWhatTheIssuerSaid(t *testing.T) {
+	raw := signToken(t, "ES256", nil, goodClaims(claims{"cnf": map[string]any{"jkt": "thumb", "x5t#S256": "cert"}}))
+	got, err := testVerifier(keysFor("ES256"), "api").verify(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Token{
+		Issuer: testIssuer, Subject: "alice", ClientID: "app", Scopes: []string{"read", "write"}, JWT: true,
+		ExpiresAt:    time.Unix(testNow.Add(time.Hour).Unix(), 0),
+		Confirmation: &Confirmation{JKT: "thumb", X5T: "cert"},
+		ClaimsJSON:   got.ClaimsJSON,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	var c claims
+	if err := json.Unmarshal(got.ClaimsJSON, &c); err != nil || c["jti"] != "1" {
+		t.Errorf("claims are %s, %v", got.ClaimsJSON, err)
+	}
+}
+
+func TestClientAndScopesUnderTheirManyNames(t *testing.T) {
+	for name, c := range map[string]struct {
+		claims claims
+		client string
+		scopes []string
+	}{
+		"client_id before azp":  {claims{"azp": "other"}, "app", []string{"read", "write"}},
+		"azp":                   {claims{"client_id": nil, "azp": "other"}, "other", []string{"read", "write"}},
+		"cid":                   {claims{"client_id": nil, "cid": "okta"}, "okta", []string{"read", "write"}},
+		"no client":             {claims{"client_id": nil}, "", []string{"read", "write"}},
+		"scp, a list":           {claims{"scope": nil, "scp": []string{"a", "b"}}, "app", []string{"a", "b"}},
+		"scp, a string":         {claims{"scope": nil, "scp": "a b"}, "app", []string{"a", "b"}},
+		"scope, a list":         {claims{"scope": []string{"a", "b:c"}}, "app", []string{"a", "b:c"}},
+		"scope before scp":      {claims{"scp": "admin"}, "app", []string{"read", "write"}},
+		"split at U+0020 only":  {claims{"scope": " a\tb  c\u00a0d,e "}, "app", []string{"a\tb", "c\u00a0d,e"}},
+		"no scope":              {claims{"scope": nil}, "app", nil},
+		"empty scope":           {claims{"scope": ""}, "app", nil},
+		"scopes of delimiters":  {claims{"scope": "a:b a,b \"a\""}, "app", []string{"a:b", "a,b", "\"a\""}},
+		"names compare exactly": {claims{"Scope": "admin", "SCOPE": "admin", "Client_ID": "x"}, "app", []string{"read", "write"}},
+	} {
+		got, err := testVerifier(keysFor("EdDSA")).verify(t.Context(), signToken(t, "EdDSA", nil, goodClaims(c.claims)))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got.ClientID != c.client || !slices.Equal(got.Scopes, c.scopes) {
+			t.Errorf("%s: got %q %q, want %q %q", name, got.ClientID, got.Scopes, c.client, c.scopes)
+		}
+	}
+}
+
+// S-28: which algorithm a token is checked under is decided by configuration
+// and key, and never by the token.
+func TestSec_S28_AlgorithmMatrix(t *testing.T) {
+	payload, _ := json.Marshal(goodClaims(nil))
+	spellings := append(jose.Algorithms(),
+		"none", "None", "nOnE", "NONE", "", " ", "HS256", "HS384", "HS512", "hs256", "rs256", "RS256 ", "RS256\x00", "ES256K", "RSA1_5", "dir")
+	configurations := [][]string{jose.Algorithms(), {}}
+	for _, alg := range jose.Algorithms() {
+		configurations = append(configurations, []string{alg})
+	}
+	for owner, key := range issuerKeys() {
+		keys := keysFor(owner)
+		for _, alg := range spellings {
+			// A genuine signature where the key can make one under this
+			// algorithm, otherwise one under its own, with another header.
+			header := fmt.Sprintf(`{"alg":%q,"kid":%q,"typ":"at+jwt"}`, alg, owner)
+			raw, err := jose.SignWithHeader(payload, key, alg, map[string]any{"kid": owner, "typ": "at+jwt"})
+			genuine := err == nil && slices.Contains(jose.Algorithms(), alg)
+			if !genuine {
+				raw = signToken(t, owner, nil, payload)
+				raw = b64(header) + raw[strings.Index(raw, "."):]
+			}
+			parts := strings.Split(raw, ".")
+			forged := map[string]string{
+				"empty signature":   parts[0] + "." + parts[1] + ".",
+				"no signature":      parts[0] + "." + parts[1],
+				"zero signature":    parts[0] + "." + parts[1] + "." + strings.Repeat("A", len(parts[2])-1) + "A",
+				"short signature":   parts[0] + "." + parts[1] + ".AAAA",
+				"other claims":      parts[0] + "." + b64(strings.Replace(string(payload), "alice", "mallory", 1)) + "." + parts[2],
+				"header and claims": b64(header) + "." + b64(strings.Replace(string(payload), "alice", "mallory", 1)) + "." + parts[2],
+			}
+			for _, configured := range configurations {
+				v := testVerifier(keys)
+				v.algorithms = configured
+				want := TokenInvalid
+				if genuine && slices.Contains(configured, alg) {
+					want = ""
+				}
+				_, err := v.verify(t.Context(), raw)
+				wantReason(t, fmt.Sprintf("key %s, header %q, configured %s", owner, alg, configured), err, want)
+				for name, raw := range forged {
+					_, err := v.verify(t.Context(), raw)
+					wantReason(t, fmt.Sprintf("key %s, header %q, configured %s, %s", owner, alg, configured, name), err, TokenInvalid)
+				}
+			}
+		}
+	}
+}
+
+// S-28: the classic: a public key, which everybody has, as the secret of an
+// HMAC.
+func TestSec_S28_PublicKeyAsSecret(t *testing.T) {
+	private, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spki, err := x509.MarshalPKIXPublicKey(&private.PublicKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pkcs8, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	key, err := jose.ParsePrivateKey(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: pkcs8}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	jwk, err := key.Public().MarshalJSON()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pemSPKI := pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: spki})
+	secrets := map[string][]byte{
+		"PEM":                    pemSPKI,
+		"PEM without line break": bytes.TrimSpace(pemSPKI),
+		"PEM, PKCS #1":           pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(&private.PublicKey)}),
+		"DER":                    spki,
+		"DER, PKCS #1":           x509.MarshalPKCS1PublicKey(&private.PublicKey),
+		"JWK":                    jwk,
+		"modulus":                private.N.Bytes(),
+		"thumbprint":             []byte(key.Public().Thumbprint()),
+		"nothing":                {},
+	}
+	payload, _ := json.Marshal(goodClaims(nil))
+	for alg, newHash := range map[string]func() hash.Hash{"HS256": sha256.New, "HS384": sha512.New384, "HS512": sha512.New} {
+		for name, secret := range secrets {
+			for _, header := range []string{alg, "RS256"} {
+				input := b64(fmt.Sprintf(`{"alg":%q,"kid":%q}`, header, key.ID())) + "." + b64(string(payload))
+				mac := hmac.New(newHash, secret)
+				mac.Write([]byte(input))
+				raw := input + "." + b64(string(mac.Sum(nil)))
+				v := testVerifier(&staticKeys{fetchedKeys: fetchedKeys{keys: []jose.Key{key.Public()}}})
+				_, err := v.verify(t.Context(), raw)
+				wantReason(t, fmt.Sprintf("%s with %s, header %s", alg, name, header), err, TokenInvalid)
+				// Not even where somebody could configure it.
+				v.algorithms = append(v.algorithms, alg, "none")
+				_, err = v.verify(t.Context(), raw)
+				wantReason(t, fmt.Sprintf("%s with %s, header %s, configured", alg, name, header), err, TokenInvalid)
+			}
+		}
+	}
+}
+
+// S-29: what is inside a JWE need not be signed by anyone.
+func TestSec_S29_EncryptedTokens(t *testing.T) {
+	good := signToken(t, "ES256", nil, goodClaims(nil))
+	unsigned := b64(`{"alg":"none"}`) + "." + b64(`{"iss":"`+testIssuer+`","exp":9999999999}`) + "."
+	for name, raw := range map[string]string{
+		"five parts":                b64(`{"alg":"RSA-OAEP","enc":"A256GCM","cty":"JWT","kid":"ES256"}`) + ".AAAA.AAAA." + b64(unsigned) + ".AAAA",
+		"direct, empty key":         b64(`{"alg":"dir","enc":"A128GCM"}`) + "..AAAA.AAAA.AAAA",
+		"five parts, alg ES256":     good + ".AAAA.AAAA",
+		"signed, with enc":          signToken(t, "ES256", map[string]any{"enc": "A256GCM"}, goodClaims(nil)),
+		"a token signed in a token": signToken(t, "ES256", map[string]any{"cty": "JWT"}, []byte(good)),
+		"an unsigned token inside":  signToken(t, "ES256", map[string]any{"cty": "JWT"}, []byte(unsigned)),
+	} {
+		keys := keysFor("ES256")
+		_, err := testVerifier(keys).verify(t.Context(), raw)
+		wantReason(t, name, err, TokenInvalid)
+		if keys.asked != 0 {
+			t.Errorf("%s: the keys were asked for", name)
+		}
+	}
+}
+
+// S-30: a token brings no key and names no address. It is refused whoever
+// signed it, and nothing is fetched.
+func TestSec_S30_TokensThatBringKeys(t *testing.T) {
+	var called atomic.Int32
+	attacker := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called.Add(1) }))
+	defer attacker.Close()
+
+	stranger, err := jose.GenerateKey("ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set, _ := jose.PublicKeySet(stranger.Public())
+	fetches := 0
+	keys := newRemoteKeySet(remoteKeySetConfig{fetch: func(context.Context) ([]byte, error) { fetches++; return set, nil }})
+	defer keys.Close()
+
+	for name, value := range map[string]any{
+		"jwk":  stranger.Public(),
+		"jku":  attacker.URL + "/jwks",
+		"x5u":  attacker.URL + "/cert.pem",
+		"x5c":  []string{"MIIB"},
+		"crit": []string{"exp"},
+		"b64":  false,
+	} {
+		payload, _ := json.Marshal(goodClaims(nil))
+		for signer, key := range map[string]jose.PrivateKey{"the attacker": stranger, "the issuer": issuerKeys()["ES256"]} {
+			for _, header := range []map[string]any{{name: value}, {name: value, "kid": "ES256", "typ": "JWT"}, {name: nil, "kid": "x"}} {
+				raw, err := jose.SignWithHeader(payload, key, "ES256", header)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_, err = testVerifier(keys).verify(t.Context(), raw)
+				wantReason(t, name+" by "+signer, err, TokenInvalid)
+			}
+		}
+	}
+	if called.Load() != 0 || fetches != 0 {
+		t.Errorf("%d calls to the attacker, %d fetches of keys", called.Load(), fetches)
+	}
+}
+
+func TestCriticalExtensionsAreNotUnderstood(t *testing.T) {
+	for _, crit := range []any{[]string{"b64"}, []string{"http://example.invalid/x"}, []string{}, "exp", nil} {
+		payload, _ := json.Marshal(goodClaims(nil))
+		header := map[string]any{"kid": "ES256", "crit": crit, "http://example.invalid/x": 1}
+		raw, err := jose.SignWithHeader(payload, issuerKeys()["ES256"], "ES256", header)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = testVerifier(keysFor("ES256")).verify(t.Context(), raw)
+		wantReason(t, fmt.Sprint("crit ", crit), err, TokenInvalid)
+	}
+}
+
+// S-35: issuer, audience and time, in all shapes that were ever mistaken for
+// the right one.
+func TestSec_S35_ClaimsTable(t *testing.T) {
+	at := func(d time.Duration) int64 { return testNow.Add(d).Unix() }
+	for name, c := range map[string]struct {
+		changes claims
+		want    Reason
+	}{
+		"as it should be": {nil, ""},
+
+		"iss absent":         {claims{"iss": nil}, TokenInvalid},
+		"iss empty":          {claims{"iss": ""}, TokenInvalid},
+		"iss with slash":     {claims{"iss": testIssuer + "/"}, TokenInvalid},
+		"iss in upper case":  {claims{"iss": strings.ToUpper(testIssuer)}, TokenInvalid},
+		"iss of other realm": {claims{"iss": "https://op.example.com/realms/other"}, TokenInvalid},
+		"iss shorter":        {claims{"iss": "https://op.example.com"}, TokenInvalid},
+		"iss longer":         {claims{"iss": testIssuer + ".evil.example"}, TokenInvalid},
+		"iss over http":      {claims{"iss": strings.Replace(testIssuer, "https", "http", 1)}, TokenInvalid},
+		"iss a list":         {claims{"iss": []string{testIssuer}}, TokenInvalid},
+		"iss an object":      {claims{"iss": claims{"value": testIssuer}}, TokenInvalid},
+		"iss under ISS":      {claims{"iss": nil, "ISS": testIssuer}, TokenInvalid},
+
+		"aud in a list":      {claims{"aud": []string{"other", "api"}}, ""},
+		"aud second name":    {claims{"aud": "api2"}, ""},
+		"aud absent":         {claims{"aud": nil}, TokenInvalid},
+		"aud empty":          {claims{"aud": ""}, TokenInvalid},
+		"aud empty list":     {claims{"aud": []string{}}, TokenInvalid},
+		"aud list of empty":  {claims{"aud": []string{""}}, TokenInvalid},
+		"aud other":          {claims{"aud": "other"}, TokenInvalid},
+		"aud others":         {claims{"aud": []string{"a", "b"}}, TokenInvalid},
+		"aud a prefix":       {claims{"aud": "ap"}, TokenInvalid},
+		"aud longer":         {claims{"aud": "api3"}, TokenInvalid},
+		"aud in upper case":  {claims{"aud": "API"}, TokenInvalid},
+		"aud with space":     {claims{"aud": "api "}, TokenInvalid},
+		"aud of two":         {claims{"aud": "api other"}, TokenInvalid},
+		"aud a number":       {claims{"aud": 1}, TokenInvalid},
+		"aud an object":      {claims{"aud": claims{"api": true}}, TokenInvalid},
+		"aud list of list":   {claims{"aud": []any{[]string{"api"}}}, TokenInvalid},
+		"aud list and more":  {claims{"aud": []any{"api", 1}}, TokenInvalid},
+		"aud true":           {claims{"aud": true}, TokenInvalid},
+		"aud a wildcard":     {claims{"aud": "*"}, TokenInvalid},
+		"aud is the client":  {claims{"aud": "app"}, TokenInvalid},
+		"aud in other claim": {claims{"aud": nil, "Aud": "api", "resource": "api"}, TokenInvalid},
+
+		"exp absent":          {claims{"exp": nil}, TokenInvalid},
+		"exp zero":            {claims{"exp": 0}, TokenExpired},
+		"exp long ago":        {claims{"exp": at(-time.Hour)}, TokenExpired},
+		"exp a second ago":    {claims{"exp": at(-time.Second)}, TokenExpired},
+		"exp now":             {claims{"exp": at(0)}, TokenExpired},
+		"exp in a second":     {claims{"exp": at(time.Second)}, ""},
+		"exp in half one":     {claims{"exp": float64(at(0)) + 0.5}, ""},
+		"exp a string":        {claims{"exp": fmt.Sprint(at(time.Hour))}, TokenInvalid},
+		"exp true":            {claims{"exp": true}, TokenInvalid},
+		"exp a list":          {claims{"exp": []int64{at(time.Hour)}}, TokenInvalid},
+		"exp negative":        {claims{"exp": -1}, TokenInvalid},
+		"exp milliseconds":    {claims{"exp": testNow.Add(time.Hour).UnixMilli()}, TokenInvalid},
+		"exp beyond int64":    {claims{"exp": json.Number("9223372036854775808")}, TokenInvalid},
+		"exp wraps to 0":      {claims{"exp": json.Number("18446744073709551616")}, TokenInvalid},
+		"exp beyond float64":  {claims{"exp": json.Number("1e999")}, TokenInvalid},
+		"exp NaN in a string": {claims{"exp": "NaN"}, TokenInvalid},
+		"exp under EXP":       {claims{"exp": nil, "EXP": at(time.Hour)}, TokenInvalid},
+
+		"nbf now":             {claims{"nbf": at(0)}, ""},
+		"nbf within leeway":   {claims{"nbf": at(5 * time.Second)}, ""},
+		"nbf beyond leeway":   {claims{"nbf": at(6 * time.Second)}, TokenInvalid},
+		"nbf a string":        {claims{"nbf": "0"}, TokenInvalid},
+		"nbf negative":        {claims{"nbf": -1}, TokenInvalid},
+		"nbf beyond int64":    {claims{"nbf": json.Number("1e300")}, TokenInvalid},
+		"iat absent":          {claims{"iat": nil}, ""},
+		"iat within leeway":   {claims{"iat": at(5 * time.Second)}, ""},
+		"iat beyond leeway":   {claims{"iat": at(6 * time.Second)}, TokenInvalid},
+		"iat a string":        {claims{"iat": "now"}, TokenInvalid},
+		"sub a number":        {claims{"sub": 7}, TokenInvalid},
+		"sub absent":          {claims{"sub": nil}, ""},
+		"client_id a list":    {claims{"client_id": []string{"app"}}, TokenInvalid},
+		"scope a number":      {claims{"scope": 1}, TokenInvalid},
+		"scope an object":     {claims{"scope": claims{"admin": true}}, TokenInvalid},
+		"scope list of lists": {claims{"scope": []any{[]string{"admin"}}}, TokenInvalid},
+		"scope with space":    {claims{"scope": []string{"a admin"}}, TokenInvalid},
+		"cnf jkt a number":    {claims{"cnf": claims{"jkt": 1}}, TokenInvalid},
+	} {
+		_, err := testVerifier(keysFor("ES256"), "api", "api2").verify(t.Context(), signToken(t, "ES256", nil, goodClaims(c.changes)))
+		wantReason(t, name, err, c.want)
+	}
+	// Without a configured audience any will do, as the warning at load says.
+	_, err := testVerifier(keysFor("ES256")).verify(t.Context(), signToken(t, "ES256", nil, goodClaims(claims{"aud": "other"})))
+	wantReason(t, "no audience configured", err, "")
+}
+
+// What nobody signed is never called expired or meant for others: the reason
+// in the log is not the attacker's to choose.
+func TestForgedTokensAreOnlyInvalid(t *testing.T) {
+	raw := signToken(t, "ES256", nil, goodClaims(claims{"exp": 1, "aud": "other"}))
+	raw = raw[:len(raw)-8] + "AAAAAAAA"
+	_, err := testVerifier(keysFor("ES256"), "api").verify(t.Context(), raw)
+	wantReason(t, "forged and expired", err, TokenInvalid)
+	if e := new(Error); errors.As(err, &e) && strings.Contains(e.Error(), "expired") {
+		t.Errorf("the error says %v", err)
+	}
+}
+
+// S-36: the issuer signs ID tokens, logout tokens and more with the same keys.
+func TestSec_S36_OnlyAccessTokens(t *testing.T) {
+	type m = map[string]any
+	for name, c := range map[string]struct {
+		header m
+		claims claims
+		want   Reason
+	}{
+		"at+jwt":                   {m{"typ": "at+jwt"}, nil, ""},
+		"AT+JWT":                   {m{"typ": "AT+JWT"}, nil, ""},
+		"application/at+jwt":       {m{"typ": "application/at+jwt"}, nil, ""},
+		"Application/At+Jwt":       {m{"typ": "Application/At+Jwt"}, nil, ""},
+		"JWT":                      {m{"typ": "JWT"}, nil, ""},
+		"jwt":                      {m{"typ": "jwt"}, nil, ""},
+		"application/jwt":          {m{"typ": "application/jwt"}, nil, ""},
+		"no typ":                   {m{"typ": nil}, nil, ""},
+		"payload typ Bearer":       {nil, claims{"typ": "Bearer"}, ""},
+		"payload typ DPoP":         {nil, claims{"typ": "DPoP"}, ""},
+		"token_use access":         {nil, claims{"token_use": "access"}, ""},
+		"dpop+jwt":                 {m{"typ": "dpop+jwt"}, nil, TokenInvalid},
+		"logout+jwt":               {m{"typ": "logout+jwt"}, nil, TokenInvalid},
+		"secevent+jwt":             {m{"typ": "secevent+jwt"}, nil, TokenInvalid},
+		"token-introspection+jwt":  {m{"typ": "token-introspection+jwt"}, nil, TokenInvalid},
+		"oauth-authz-req+jwt":      {m{"typ": "oauth-authz-req+jwt"}, nil, TokenInvalid},
+		"id+jwt":                   {m{"typ": "id+jwt"}, nil, TokenInvalid},
+		"JWS":                      {m{"typ": "JWS"}, nil, TokenInvalid},
+		"JOSE":                     {m{"typ": "JOSE"}, nil, TokenInvalid},
+		"application/ twice":       {m{"typ": "application/application/jwt"}, nil, TokenInvalid},
+		"text/jwt":                 {m{"typ": "text/jwt"}, nil, TokenInvalid},
+		"typ with space":           {m{"typ": "at+jwt "}, nil, TokenInvalid},
+		"typ a list":               {m{"typ": []string{"at+jwt"}}, nil, TokenInvalid},
+		"payload typ ID":           {nil, claims{"typ": "ID"}, TokenInvalid},
+		"payload typ id":           {nil, claims{"typ": "id"}, TokenInvalid},
+		"payload typ Refresh":      {nil, claims{"typ": "Refresh"}, TokenInvalid},
+		"payload typ REFRESH":      {nil, claims{"typ": "REFRESH"}, TokenInvalid},
+		"payload typ Offline":      {nil, claims{"typ": "Offline"}, TokenInvalid},
+		"payload typ Logout":       {nil, claims{"typ": "Logout"}, TokenInvalid},
+		"payload typ a list":       {nil, claims{"typ": []string{"ID"}}, TokenInvalid},
+		"token_use id":             {nil, claims{"token_use": "id"}, TokenInvalid},
+		"token_use refresh":        {nil, claims{"token_use": "refresh"}, TokenInvalid},
+		"token_use Access":         {nil, claims{"token_use": "Access"}, TokenInvalid},
+		"token_use empty":          {nil, claims{"token_use": ""}, TokenInvalid},
+		"token_use a list":         {nil, claims{"token_use": []string{"access", "id"}}, TokenInvalid},
+		"at_hash":                  {nil, claims{"at_hash": "x"}, TokenInvalid},
+		"c_hash":                   {nil, claims{"c_hash": "x"}, TokenInvalid},
+		"s_hash":                   {nil, claims{"s_hash": "x"}, TokenInvalid},
+		"at_hash that is no text":  {nil, claims{"at_hash": 0}, TokenInvalid},
+		"logout token, old":        {m{"typ": "JWT"}, claims{"events": m{"http://schemas.openid.net/event/backchannel-logout": m{}}}, TokenInvalid},
+		"ID token of our client":   {m{"typ": "JWT"}, claims{"aud": "app", "azp": "app", "client_id": nil, "scope": nil, "nonce": "n", "at_hash": "h"}, TokenInvalid},
+		"ID token, audience tells": {m{"typ": "JWT"}, claims{"aud": "app", "azp": "app", "client_id": nil, "scope": nil}, TokenInvalid},
+	} {
+		_, err := testVerifier(keysFor("RS256"), "api").verify(t.Context(), signToken(t, "RS256", c.header, goodClaims(c.claims)))
+		wantReason(t, name, err, c.want)
+	}
+}
+
+// A token that two readers could read in two ways is no token.
+func TestTokensHaveOneReading(t *testing.T) {
+	good := func(extra string) []byte {
+		return []byte(fmt.Sprintf(`{%s"iss":%q,"exp":%d}`, extra, testIssuer, testNow.Add(time.Hour).Unix()))
+	}
+	for name, c := range map[string]struct {
+		payload []byte
+		want    Reason
+	}{
+		"plain":            {good(``), ""},
+		"iss twice":        {good(`"iss":"https://other.example",`), TokenInvalid},
+		"exp twice":        {good(`"exp":1,`), TokenInvalid},
+		"scope twice":      {good(`"scope":"a","scope":"admin",`), TokenInvalid},
+		"scope, escaped":   {good(`"scope":"a","\u0073cope":"admin",`), TokenInvalid},
+		"cnf jkt twice":    {good(`"cnf":{"jkt":"a","jkt":"b"},`), TokenInvalid},
+		"deep, twice":      {good(`"realm_access":{"roles":[],"roles":["admin"]},`), TokenInvalid},
+		"invalid UTF-8":    {good("\"sub\":\"\xff\","), TokenInvalid},
+		"half a surrogate": {good(`"sub":"\ud800",`), TokenInvalid},
+		"no object":        {[]byte(`[]`), TokenInvalid},
+		"a string":         {[]byte(`"x"`), TokenInvalid},
+		"more after it":    {append(good(``), '{', '}'), TokenInvalid},
+		"nested deeply":    {good(`"x":` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `,`), TokenInvalid},
+		"NaN":              {[]byte(fmt.Sprintf(`{"iss":%q,"exp":NaN}`, testIssuer)), TokenInvalid},
+	} {
+		_, err := testVerifier(keysFor("ES256")).verify(t.Context(), signToken(t, "ES256", nil, c.payload))
+		wantReason(t, name, err, c.want)
+	}
+}
+
+// A token without a key ID is checked with the only key that fits, and never
+// with one of several.
+func TestTokensWithoutKeyID(t *testing.T) {
+	other, err := jose.GenerateKey("ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	noKid := map[string]any{"kid": nil}
+	for name, c := range map[string]struct {
+		keys []jose.Key
+		want Reason
+	}{
+		"one key":           {keysFor("ES256").keys, ""},
+		"one that fits":     {keysFor("RS256", "ES384", "ES256", "EdDSA").keys, ""},
+		"the same twice":    {keysFor("ES256", "ES256").keys, ""},
+		"two that fit":      {append(keysFor("ES256").keys, other.Public()), TokenInvalid},
+		"none that fits":    {keysFor("RS256", "ES384").keys, TokenInvalid},
+		"one that is wrong": {[]jose.Key{other.Public()}, TokenInvalid},
+		"none":              {nil, TokenInvalid},
+	} {
+		v := testVerifier(&staticKeys{fetchedKeys: fetchedKeys{keys: c.keys}})
+		_, err := v.verify(t.Context(), signToken(t, "ES256", noKid, goodClaims(nil)))
+		wantReason(t, name, err, c.want)
+	}
+	// Two keys of one ID, where the algorithm tells them apart.
+	v := testVerifier(&staticKeys{fetchedKeys: fetchedKeys{keys: []jose.Key{
+		issuerKeys()["RS256"].Public().WithID("x"), issuerKeys()["ES256"].Public().WithID("x"),
+	}}})
+	for _, alg := range []string{"RS256", "ES256"} {
+		_, err := v.verify(t.Context(), signToken(t, alg, map[string]any{"kid": "x"}, goodClaims(nil)))
+		wantReason(t, "shared ID, "+alg, err, "")
+	}
+	_, err = v.verify(t.Context(), signToken(t, "ES384", map[string]any{"kid": "x"}, goodClaims(nil)))
+	wantReason(t, "shared ID, third type", err, TokenInvalid)
+}
+
+// An outage of the authorization server is no fault of the token.
+func TestUnavailableKeysRefuseNothing(t *testing.T) {
+	keys := newRemoteKeySet(remoteKeySetConfig{
+		fetch:  func(context.Context) ([]byte, error) { return nil, errors.New("connection refused") },
+		logger: zap.NewNop(),
+	})
+	defer keys.Close()
+	_, err := testVerifier(keys).verify(t.Context(), signToken(t, "ES256", nil, goodClaims(nil)))
+	wantReason(t, "no keys", err, ProviderUnavailable)
+	if e := new(Error); !errors.As(err, &e) || e.RetryAfter < time.Second {
+		t.Errorf("got %v without a time to retry", err)
+	}
+}
+
+func TestAutoTakesWhatNamesTheIssuer(t *testing.T) {
+	good := signToken(t, "ES256", nil, goodClaims(nil))
+	parts := strings.Split(good, ".")
+	for name, c := range map[string]struct {
+		raw  string
+		want bool
+	}{
+		"a JWT of the issuer":        {good, true},
+		"forged, but says so":        {parts[0] + "." + parts[1] + ".AAAA", true},
+		"expired":                    {signToken(t, "ES256", nil, goodClaims(claims{"exp": 1})), true},
+		"of another issuer":          {signToken(t, "ES256", nil, goodClaims(claims{"iss": "https://other.example"})), false},
+		"with a slash":               {signToken(t, "ES256", nil, goodClaims(claims{"iss": testIssuer + "/"})), false},
+		"no iss":                     {signToken(t, "ES256", nil, goodClaims(claims{"iss": nil})), false},
+		"iss a list":                 {signToken(t, "ES256", nil, goodClaims(claims{"iss": []string{testIssuer}})), false},
+		"iss twice":                  {signToken(t, "ES256", nil, []byte(`{"iss":"`+testIssuer+`","iss":"`+testIssuer+`"}`)), false},
+		"opaque":                     {"2YotnFZFEjr1zCsicMWpAA", false},
+		"opaque with dots":           {"a.b.c", false},
+		"opaque, e":                  {"eyJ", false},
+		"empty":                      {"", false},
+		"dots":                       {"..", false},
+		"a JWE":                      {good + ".AA.AA", false},
+		"unsecured":                  {b64(`{"alg":"none"}`) + "." + parts[1] + ".", false},
+		"long":                       {strings.Repeat("A", 1<<20), false},
+		"payload that is no JSON":    {parts[0] + "." + b64("{") + ".AAAA", false},
+		"payload that is no base64":  {parts[0] + ".!!!!.AAAA", false},
+		"payload of another type":    {parts[0] + "." + b64("5") + ".AAAA", false},
+		"issuer in another member":   {signToken(t, "ES256", nil, claims{"iss": "x", "sub": testIssuer}), false},
+		"issuer inside of an object": {signToken(t, "ES256", nil, claims{"a": claims{"iss": testIssuer}}), false},
+	} {
+		if got := looksLikeJWTOf(testIssuer, c.raw); got != c.want {
+			t.Errorf("%s: got %t, want %t", name, got, c.want)
+		}
+	}
+	if looksLikeJWTOf("", signToken(t, "ES256", nil, goodClaims(claims{"iss": ""}))) {
+		t.Error("an empty issuer is taken for one")
+	}
+}
+
+// S-38: hostile input costs neither time nor memory, and never a panic.
+func TestSec_S38_HostileTokens(t *testing.T) {
+	keys := keysFor("ES256")
+	v := testVerifier(keys)
+	header := b64(`{"alg":"ES256","kid":"ES256"}`)
+	for name, raw := range map[string]string{
+		"a megabyte of dots":  strings.Repeat(".", 1<<20),
+		"16 KiB of dots":      strings.Repeat(".", maxToken),
+		"a megabyte of A":     strings.Repeat("A", 1<<20),
+		"PBES2 with 2^31":     b64(`{"alg":"PBES2-HS512+A256KW","enc":"A256GCM","p2c":2147483648,"p2s":"AAAA","zip":"DEF"}`) + ".AA.AA.AA.AA",
+		"compressed JWS":      b64(`{"alg":"ES256","kid":"ES256","zip":"DEF"}`) + "." + strings.Repeat("A", maxToken-200) + ".AAAA",
+		"deep payload":        header + "." + b64(strings.Repeat("[", maxToken/2)) + ".AAAA",
+		"deep, closed":        header + "." + b64(`{"a":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+`}`) + ".AAAA",
+		"many members":        header + "." + b64(`{`+strings.Repeat(`"a":0,`, 1900)+`"iss":"x"}`) + ".AAAA",
+		"a number of digits":  header + "." + b64(`{"iss":"`+testIssuer+`","exp":`+strings.Repeat("9", 11000)+`}`) + ".AAAA",
+		"a number, fraction":  header + "." + b64(`{"iss":"`+testIssuer+`","exp":1.`+strings.Repeat("9", 11000)+`}`) + ".AAAA",
+		"exponent of digits":  header + "." + b64(`{"iss":"`+testIssuer+`","exp":1e`+strings.Repeat("9", 11000)+`}`) + ".AAAA",
+		"long signature":      header + "." + b64(`{"iss":"`+testIssuer+`","exp":1}`) + "." + strings.Repeat("A", 12000),
+		"long kid":            b64(`{"alg":"ES256","kid":"`+strings.Repeat("x", 5000)+`"}`) + "." + b64(`{"iss":"`+testIssuer+`"}`) + ".AAAA",
+		"zero bytes":          strings.Repeat("\x00", 1000),
+		"dots in the middle":  header + strings.Repeat(".", 3) + "AAAA",
+		"signature all zeros": header + "." + b64(`{"iss":"`+testIssuer+`","exp":1}`) + "." + strings.Repeat("A", 86),
+	} {
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		start := time.Now()
+		const runs = 20
+		for range runs {
+			if _, err := v.verify(t.Context(), raw); err == nil {
+				t.Fatalf("%s: accepted", name)
+			}
+			looksLikeJWTOf(testIssuer, raw)
+		}
+		each := time.Since(start) / runs
+		runtime.ReadMemStats(&after)
+		if each > 5*time.Millisecond {
+			t.Errorf("%s: took %v", name, each)
+		}
+		if bytes := (after.TotalAlloc - before.TotalAlloc) / runs; bytes > 1<<20 {
+			t.Errorf("%s: took %d bytes", name, bytes)
+		}
+	}
+}
