@@ -92,7 +92,7 @@ func (s *EmbeddedStorage) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("embedded takes its options in a block: 'embedded { path %s }'", d.Val())
 	}
 	seen := make(map[string]bool)
-	for d.NextBlock(1) {
+	for d.NextBlock(0) {
 		name := d.Val()
 		if seen[name] {
 			return d.Errf("%s is given twice", name)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
+	_ "github.com/caddyserver/caddy/v2/modules/logging"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/crypto/argon2"
 )
@@ -45,6 +46,9 @@ func testConfig() *Server {
 		},
 	}
 }
+
+// testLogging is how servers log that are started next; nil: to stderr.
+var testLogging *caddy.Logging
 
 // running is a server that has been started, and its files.
 type running struct {
@@ -77,7 +81,7 @@ func tryStart(t *testing.T, config *Server, dir string) (*running, error) {
 		t.Fatal(err)
 	}
 	root, _ := json.Marshal(map[string]any{"module": "file_system", "root": filepath.Join(dir, "caddy")})
-	base, err := caddy.ProvisionContext(&caddy.Config{StorageRaw: root})
+	base, err := caddy.ProvisionContext(&caddy.Config{StorageRaw: root, Logging: testLogging})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authserver
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func TestIssuer(t *testing.T) {
+	tests := []struct {
+		name, issuer string
+		err          string // part of it; empty: accepted
+	}{
+		{"https", "https://as.example.com", ""},
+		{"with a port", "https://as.example.com:8443", ""},
+		{"with a path", "https://example.com/tenants/one", ""},
+		{"with a slash at the end", "https://example.com/", ""},
+		{"http on loopback", "http://127.0.0.1:8080", ""},
+		{"http on another loopback address", "http://127.8.9.1", ""},
+		{"http on loopback, IPv6", "http://[::1]:8080", ""},
+		{"http on localhost", "http://localhost:8080", ""},
+
+		{"none", "", "issuer is missing"},
+		{"http", "http://as.example.com", "not protected"},
+		{"http on a name that looks like loopback", "http://localhost.example.com", "not protected"},
+		{"http on an address that looks like loopback", "http://127.0.0.1.example.com", "not protected"},
+		{"http on any address", "http://0.0.0.0", "not protected"},
+		{"another scheme", "ftp://as.example.com", "not protected"},
+		{"no scheme", "as.example.com", "no URL with a host"},
+		{"no host", "https:///path", "no URL with a host"},
+		{"only a port", "https://:8080", "no URL with a host"},
+		{"no URL", "https://[", "no URL with a host"},
+		{"a query", "https://as.example.com?a=b", "query or a fragment"},
+		{"an empty query", "https://as.example.com?", "query or a fragment"},
+		{"a fragment", "https://as.example.com#a", "query or a fragment"},
+		{"an empty fragment", "https://as.example.com#", "query or a fragment"},
+		{"a password", "https://a:b@as.example.com", "user name or password"},
+		{"dot segments", "https://as.example.com/a/../b", "dot segments"},
+		{"empty segments", "https://as.example.com//a", "dot segments"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := parseIssuer(test.issuer)
+			if (err == nil) != (test.err == "") || (err != nil && !strings.Contains(err.Error(), test.err)) {
+				t.Errorf("got %v, want an error with %q", err, test.err)
+			}
+			if err != nil && strings.Contains(err.Error(), "a:b") {
+				t.Errorf("the error shows the password: %v", err)
+			}
+		})
+	}
+}
+
+func TestRequestsAreForTheServerByTheirExactPathAndMethod(t *testing.T) {
+	root := start(t, testConfig(), t.TempDir())
+	config := testConfig()
+	config.Issuer = "https://example.com/tenants/one"
+	tenant := start(t, config, t.TempDir())
+
+	tests := []struct {
+		server  *running
+		request string
+		want    endpoint // empty: passed on
+	}{
+		{root, "POST /oauth2/token", tokenEndpoint},
+		{root, "POST /oauth2/introspect", introspectEndpoint},
+		{root, "POST /oauth2/revoke", revokeEndpoint},
+		{root, "GET /oauth2/jwks", jwksEndpoint},
+		{root, "HEAD /oauth2/jwks", jwksEndpoint},
+		{root, "GET /.well-known/openid-configuration", metadataEndpoint},
+		{root, "GET /.well-known/oauth-authorization-server", metadataEndpoint},
+		{root, "GET /oauth2/jwks?a=b", jwksEndpoint},
+
+		{root, "GET /oauth2/token", ""},
+		{root, "PUT /oauth2/token", ""},
+		{root, "OPTIONS /oauth2/token", ""},
+		{root, "POST /oauth2/jwks", ""},
+		{root, "POST /.well-known/openid-configuration", ""},
+		{root, "POST /oauth2/token/", ""},
+		{root, "POST //oauth2/token", ""},
+		{root, "POST /oauth2//token", ""},
+		{root, "POST /OAuth2/token", ""},
+		{root, "POST /oauth2/%74oken", ""},
+		{root, "POST /oauth2%2ftoken", ""},
+		{root, "POST /x/../oauth2/token", ""},
+		{root, "POST /oauth2/authorize", ""},
+		{root, "GET /oauth2/authorize", ""},
+		{root, "GET /healthz", ""},
+		{root, "GET /ready", ""},
+		{root, "GET /.well-known/openid-configuration/tenants/one", ""},
+		{root, "GET /", ""},
+
+		{tenant, "POST /tenants/one/oauth2/token", tokenEndpoint},
+		{tenant, "POST /oauth2/token", tokenEndpoint},
+		{tenant, "GET /tenants/one/.well-known/openid-configuration", metadataEndpoint},
+		{tenant, "GET /.well-known/oauth-authorization-server/tenants/one", metadataEndpoint},
+		{tenant, "GET /.well-known/openid-configuration/tenants/one", metadataEndpoint},
+		{tenant, "GET /tenants/one/.well-known/oauth-authorization-server", metadataEndpoint},
+		// Those of another issuer: https://example.com, and .../two.
+		{tenant, "GET /.well-known/openid-configuration", ""},
+		{tenant, "GET /.well-known/oauth-authorization-server/tenants/two", ""},
+		{tenant, "POST /tenants/two/oauth2/token", ""},
+	}
+	for _, test := range tests {
+		t.Run(test.server.issuer.path+" "+test.request, func(t *testing.T) {
+			method, target, _ := strings.Cut(test.request, " ")
+			request := httptest.NewRequest(method, target, nil)
+			got, ok := test.server.endpointOf(request)
+			if !ok {
+				got = ""
+			}
+			if got != test.want {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+			before := test.server.next
+			test.server.do(request)
+			if passed := test.server.next > before; passed != (test.want == "") {
+				t.Errorf("passed on: got %v, want %v", passed, test.want == "")
+			}
+		})
+	}
+}
+
+// Within handle_path a handler sees the path without its prefix.
+func TestIssuerPathMayBeStrippedBeforeTheServer(t *testing.T) {
+	config := testConfig()
+	config.Issuer = "https://example.com/tenants/one"
+	server := start(t, config, t.TempDir())
+	for original, want := range map[string]bool{
+		"/tenants/one/.well-known/openid-configuration": true,
+		"/tenants/two/.well-known/openid-configuration": false,
+		"/.well-known/openid-configuration":             false,
+	} {
+		first := httptest.NewRequest(http.MethodGet, original, nil)
+		stripped := httptest.NewRequest(http.MethodGet, "/.well-known/openid-configuration", nil)
+		stripped = stripped.WithContext(context.WithValue(stripped.Context(), caddyhttp.OriginalRequestCtxKey, *first))
+		if _, got := server.endpointOf(stripped); got != want {
+			t.Errorf("asked for %s: got %v, want %v", original, got, want)
+		}
+	}
+}
+
+func TestMetadataListsWhatIsSupportedAndNothingElse(t *testing.T) {
+	for _, test := range []struct{ issuer, base string }{
+		{"https://as.example.com", "https://as.example.com"},
+		{"https://as.example.com/", "https://as.example.com"},
+		{"https://example.com/tenants/one", "https://example.com/tenants/one"},
+	} {
+		t.Run(test.issuer, func(t *testing.T) {
+			config := testConfig()
+			config.Issuer = test.issuer
+			server := start(t, config, t.TempDir())
+			path := server.issuer.path
+			methods := []any{"client_secret_basic", "client_secret_post"}
+			want := map[string]any{
+				"issuer":                                test.issuer,
+				"token_endpoint":                        test.base + "/oauth2/token",
+				"introspection_endpoint":                test.base + "/oauth2/introspect",
+				"revocation_endpoint":                   test.base + "/oauth2/revoke",
+				"jwks_uri":                              test.base + "/oauth2/jwks",
+				"scopes_supported":                      []any{"todos:read", "todos:write", "admin"},
+				"grant_types_supported":                 []any{"client_credentials"},
+				"response_types_supported":              []any{},
+				"token_endpoint_auth_methods_supported": methods,
+				"introspection_endpoint_auth_methods_supported": methods,
+				"revocation_endpoint_auth_methods_supported":    methods,
+				"request_uri_parameter_supported":               false,
+			}
+			for _, target := range []string{path + "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server" + path} {
+				a := server.do(httptest.NewRequest(http.MethodGet, target, nil))
+				if a.Code != http.StatusOK || !reflect.DeepEqual(a.body, want) {
+					t.Errorf("%s: got %d %v, want %v", target, a.Code, a.body, want)
+				}
+			}
+		})
+	}
+}
+
+func TestKeySetShowsNoPrivateKey(t *testing.T) {
+	server := start(t, testConfig(), t.TempDir())
+	a := server.do(httptest.NewRequest(http.MethodGet, "/oauth2/jwks", nil))
+	var set struct{ Keys []map[string]any }
+	if err := json.Unmarshal(a.Body.Bytes(), &set); err != nil || len(set.Keys) != 1 {
+		t.Fatalf("got %s, %v; want a set of one key", a.text, err)
+	}
+	for name, want := range map[string]any{"kty": "RSA", "use": "sig", "alg": "RS256", "kid": server.protocol.key.ID()} {
+		if set.Keys[0][name] != want {
+			t.Errorf("%s: got %v, want %v", name, set.Keys[0][name], want)
+		}
+	}
+	for name := range set.Keys[0] {
+		if !strings.Contains(" kty use alg kid n e ", " "+name+" ") {
+			t.Errorf("the key set has the member %q", name)
+		}
+	}
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+func ExampleHashSecret() {
+	hash, err := HashSecret([]byte("correct horse battery staple"))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(hash[:30])
+	// Output: $argon2id$v=19$m=47104,t=1,p=1
+}
+
+func TestHashedSecretIsRecognised(t *testing.T) {
+	hash, err := HashSecret([]byte("s3cret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := HashSecret([]byte("s3cret"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if hash == again {
+		t.Error("two hashes of one secret are the same: there is no salt")
+	}
+	blowfish, err := bcrypt.GenerateFromPassword([]byte("s3cret"), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{hash, string(blowfish), "$2y" + string(blowfish)[3:], cheapHash("s3cret")} {
+		parsed, err := parseSecretHash(text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		for secret, want := range map[string]bool{"s3cret": true, "s3cret ": false, "S3cret": false, "s3cre": false, "": false, text: false} {
+			if got := parsed.verify([]byte(secret)); got != want {
+				t.Errorf("%.10s...: %q: got %v, want %v", text, secret, got, want)
+			}
+		}
+	}
+}
+
+// bcrypt looks at the first 72 bytes only: what follows must not be free.
+func TestBcryptSecretIsComparedAsAWhole(t *testing.T) {
+	longest := strings.Repeat("x", maxBcryptSecret)
+	hash, err := bcrypt.GenerateFromPassword([]byte(longest), bcrypt.MinCost)
+	if err != nil {
+		t.Fatal(err)
+	}
+	parsed, err := parseSecretHash(string(hash))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !parsed.verify([]byte(longest)) {
+		t.Error("a secret of 72 bytes is refused")
+	}
+	if parsed.verify([]byte(longest + "y")) {
+		t.Error("a secret with something after 72 bytes is accepted")
+	}
+}
+
+func TestWhatIsNoSecretHashIsRefusedWithoutShowingIt(t *testing.T) {
+	const salt, key = "c2FsdHNhbHQ", "MDEyMzQ1Njc4OWFiY2RlZg"
+	tests := map[string]string{ // the text: part of the error
+		"hunter2":                            "caddy gluu hash-secret",
+		"":                                   "caddy gluu hash-secret",
+		"$argon2i$v=19$m=8,t=1,p=1$a$b":      "caddy gluu hash-secret",
+		"$1$salt$md5":                        "caddy gluu hash-secret",
+		"$argon2id$":                         "incomplete",
+		"$argon2id$v=19$m=8,t=1,p=1$" + salt: "incomplete",
+		"$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key + "$":       "incomplete",
+		"$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + key + "\n":      "incomplete",
+		"$argon2id$v=19$m=8,t=1,p=1$sal$" + key:                      "base64",
+		"$argon2id$v=16$m=8,t=1,p=1$" + salt + "$" + key:             "version 16",
+		"$argon2id$v=19$m=8,t=0,p=1$" + salt + "$" + key:             "out of bounds",
+		"$argon2id$v=19$m=8,t=1,p=0$" + salt + "$" + key:             "out of bounds",
+		"$argon2id$v=19$m=7,t=1,p=1$" + salt + "$" + key:             "out of bounds",
+		"$argon2id$v=19$m=999999999,t=1,p=1$" + salt + "$" + key:     "out of bounds",
+		"$argon2id$v=19$m=65536,t=999999999,p=1$" + salt + "$" + key: "out of bounds",
+		"$argon2id$v=19$m=8,t=1,p=1$c2Fs$" + key:                     "at least 8 and 16",
+		"$argon2id$v=19$m=8,t=1,p=1$" + salt + "$c2FsdA":             "at least 8 and 16",
+		"$2a$10$short":                                                        "incomplete",
+		"$2a$31$" + strings.Repeat("a", 53):                                   "cost 31",
+		"$2a$10$" + strings.Repeat("a", 52) + "!":                             "incomplete",
+		"$2a$10$" + strings.Repeat("a", 54):                                   "incomplete",
+		"$argon2id$v=19$m=8,t=1,p=1$" + salt + "$" + strings.Repeat("A", 4e5): "at least 8 and 16",
+	}
+	for text, want := range tests {
+		_, err := parseSecretHash(text)
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%.60q: got %v, want an error with %q", text, err, want)
+			continue
+		}
+		if text == "hunter2" && strings.Contains(err.Error(), text) {
+			t.Errorf("the error shows the secret: %v", err)
+		}
+	}
+}
+
+func TestSecretIsCheckedOnceAndThenRemembered(t *testing.T) {
+	var checks atomic.Int32
+	hash := &secretHash{text: "hash", verify: func(secret []byte) bool {
+		checks.Add(1)
+		return string(secret) == "right"
+	}}
+	v := newSecretVerifier()
+	var wait sync.WaitGroup
+	for range 100 {
+		wait.Go(func() {
+			if ok, err := v.verify(t.Context(), hash, "right"); !ok || err != nil {
+				t.Errorf("the right secret: got %v, %v", ok, err)
+			}
+		})
+	}
+	wait.Wait()
+	// Those whose check had begun before the first one ended cannot know.
+	if got := checks.Load(); int(got) > cap(v.turns) {
+		t.Errorf("the right secret was checked %d times by concurrent requests, want at most %d", got, cap(v.turns))
+	}
+	checks.Store(0)
+	for range 3 {
+		if ok, _ := v.verify(t.Context(), hash, "wrong"); ok {
+			t.Error("a wrong secret is accepted")
+		}
+	}
+	if got := checks.Load(); got != 3 {
+		t.Errorf("a wrong secret was checked %d times, want each of 3 times", got)
+	}
+	other := &secretHash{text: "other", verify: func([]byte) bool { return false }}
+	if ok, _ := v.verify(t.Context(), other, "right"); ok {
+		t.Error("the right secret of another client is accepted")
+	}
+	v.keepOnly(map[string]*client{"a": {secret: other}})
+	checks.Store(0)
+	if _, err := v.verify(t.Context(), hash, "right"); err != nil || checks.Load() != 1 {
+		t.Errorf("after its client was removed: checked %d times, want 1", checks.Load())
+	}
+	for text := range v.right {
+		if strings.Contains(text, "right") {
+			t.Error("the secret itself is kept")
+		}
+	}
+}
+
+func TestSecretsBeyondWhatCanBeCheckedAreTurnedAway(t *testing.T) {
+	v := newSecretVerifier()
+	known := &secretHash{text: "known", verify: func([]byte) bool { return true }}
+	if ok, err := v.verify(t.Context(), known, "right"); !ok || err != nil {
+		t.Fatal(ok, err)
+	}
+	slow := &secretHash{text: "slow", verify: func([]byte) bool {
+		t.Error("a secret was checked out of turn")
+		return false
+	}}
+	for range cap(v.turns) {
+		v.turns <- struct{}{} // all turns are taken
+	}
+	for range cap(v.queue) {
+		v.queue <- struct{}{} // and the queue is full
+	}
+	if _, err := v.verify(t.Context(), slow, "x"); !errors.Is(err, errBusy) {
+		t.Errorf("a secret that was never seen: got %v, want errBusy", err)
+	}
+	if err := v.pretend(t.Context(), slow, "x"); !errors.Is(err, errBusy) {
+		t.Errorf("an unknown client: got %v, want errBusy", err)
+	}
+	if ok, err := v.verify(t.Context(), known, "right"); !ok || err != nil {
+		t.Errorf("a client that was seen before: got %v, %v; it must not have to wait", ok, err)
+	}
+	<-v.queue
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := v.verify(gone, slow, "x"); !errors.Is(err, context.Canceled) {
+		t.Errorf("a client that has gone away: got %v, want context.Canceled", err)
+	}
+	if len(v.queue) != cap(v.queue)-1 {
+		t.Error("whoever has gone away still stands in the queue")
+	}
+}
+
+// What an unknown client costs is what some client costs, the same one each
+// time: a difference would tell which names exist.
+func TestUnknownClientCostsAsMuchAsAKnownOne(t *testing.T) {
+	server := start(t, testConfig(), t.TempDir())
+	var checked []string
+	for i, hash := range server.protocol.decoys {
+		verify := hash.verify
+		server.protocol.decoys[i] = &secretHash{text: hash.text, verify: func(secret []byte) bool {
+			checked = append(checked, hash.text)
+			return verify(secret)
+		}}
+	}
+	for range 3 {
+		server.do(postForm(tokenEndpoint, "grant_type=client_credentials&client_id=nobody&client_secret=app-secret"))
+	}
+	if len(checked) != 3 || checked[0] != checked[1] || checked[1] != checked[2] {
+		t.Errorf("checked for an unknown client: got %d secrets, want the same one 3 times", len(checked))
+	}
+}

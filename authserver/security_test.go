@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authserver
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// TestSec_S79 holds this server against what went wrong in others: a token
+// that is good for another API or another instance, scopes that grow, a
+// revocation that fails and says it has worked (Kong#1409, #1546, #10011,
+// #11342; CVE-2020-15223 of fosite).
+func TestSec_S79(t *testing.T) {
+	t.Run("a token of another server in the same file is none", func(t *testing.T) {
+		dir := t.TempDir()
+		one := start(t, testConfig(), dir)
+		config := testConfig()
+		config.Issuer = testIssuer + "/other"
+		other := start(t, config, dir)
+		for _, client := range []string{"app", "jwt-app"} {
+			token := one.token(client)
+			if !one.active(token) {
+				t.Fatalf("%s: inactive at its own server", client)
+			}
+			if other.active(token) {
+				t.Errorf("%s: active at another server", client)
+			}
+			if a := other.revoke(client, token); a.Code != http.StatusOK || !one.active(token) {
+				t.Errorf("%s: another server has revoked it (%d)", client, a.Code)
+			}
+		}
+	})
+	t.Run("a client cannot revoke the token of another", func(t *testing.T) {
+		server := start(t, testConfig(), t.TempDir())
+		token := server.token("app")
+		if a := server.revoke("jwt-app", token); a.Code == http.StatusOK || !server.active(token) {
+			t.Errorf("got %d, active %v; want a refusal and a token that is active", a.Code, server.active(token))
+		}
+	})
+	t.Run("a revocation that fails is no success", func(t *testing.T) {
+		server := start(t, testConfig(), t.TempDir())
+		token := server.token("app")
+		working := server.protocol.storage
+		server.protocol.storage = failingStorage{}
+		if a := server.revoke("app", token); a.Code < 500 {
+			t.Errorf("got %d, want an error", a.Code)
+		}
+		server.protocol.storage = working
+		if !server.active(token) {
+			t.Error("the token is not active; then the revocation did not fail")
+		}
+	})
+	t.Run("a revocation outlives a restart", func(t *testing.T) {
+		dir := t.TempDir()
+		first := start(t, testConfig(), dir)
+		tokens := []string{first.token("app"), first.token("jwt-app")}
+		first.revoke("app", tokens[0])
+		first.revoke("jwt-app", tokens[1])
+		first.stop()
+		second := start(t, testConfig(), dir)
+		for _, token := range tokens {
+			if second.active(token) {
+				t.Error("a revoked token is active again")
+			}
+		}
+	})
+	t.Run("no request gets more scopes than its client has", func(t *testing.T) {
+		server := start(t, testConfig(), t.TempDir())
+		for _, scope := range []string{"admin", "todos:read admin", "todos:read  admin", " admin", "todos:read\tadmin", "todos:read\nadmin", "todos:read+admin", "ADMIN", "todos:*", "todos:read,admin", "todos"} {
+			a := server.post(tokenEndpoint, "app", url.Values{"grant_type": {"client_credentials"}, "scope": {scope}})
+			if a.Code != http.StatusBadRequest || a.body["error"] != "invalid_scope" {
+				t.Errorf("%q: got %d %s, want 400 invalid_scope", scope, a.Code, a.text)
+			}
+		}
+	})
+}
+
+// TestSec_S65 checks what must not be guessed or shown: tokens are random, and
+// neither tokens nor secrets come into the log or into an answer about an
+// error, also when a client puts them where they do not belong.
+func TestSec_S65(t *testing.T) {
+	dir := t.TempDir()
+	logFile := filepath.Join(dir, "log")
+	logTo(t, logFile)
+	server := start(t, testConfig(), dir)
+
+	opaque, jwt := server.token("app"), server.token("jwt-app")
+	const secret = "app-secret"
+	var answers []string
+	record := func(a answer) { answers = append(answers, a.text) }
+	record(server.revoke("plain", opaque))
+	record(server.revoke("plain", jwt))
+	for _, e := range []endpoint{tokenEndpoint, introspectEndpoint, revokeEndpoint} {
+		for _, name := range []string{"grant_type", "scope", "client_id", "client_secret", "client_assertion", "token", "token_type_hint", "username", opaque} {
+			for _, value := range []string{opaque, jwt, secret, opaque + "%zz", "client_credentials"} {
+				form := url.Values{"grant_type": {"client_credentials"}, "client_id": {"app"}, "client_secret": {"x"}, "token": {"x"}}
+				form.Set(name, value)
+				record(server.do(postForm(e, form.Encode())))
+				record(server.do(postForm(e, name+"="+value+"&"+name+"="+value)))
+				request := postForm(e, form.Encode())
+				request.URL.RawQuery = url.Values{name: {value}}.Encode()
+				record(server.do(request))
+				request = postForm(e, form.Encode())
+				request.Header.Set("Authorization", "Bearer "+value)
+				record(server.do(request))
+				request = postForm(e, "grant_type=client_credentials&token=x")
+				request.SetBasicAuth(value, value)
+				record(server.do(request))
+			}
+		}
+	}
+	server.protocol.storage = failingStorage{}
+	record(server.revoke("app", opaque))
+
+	log, err := os.ReadFile(logFile)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(string(log), `"reason":"wrong_secret"`) {
+		t.Fatal("the log was not written where it was looked for")
+	}
+	for _, text := range append(answers, string(log)) {
+		for _, leak := range []string{opaque, jwt, secret} {
+			if i := strings.Index(text, leak); i >= 0 {
+				t.Fatalf("a token or secret is shown: %s", text[max(0, i-200):i+len(leak)])
+			}
+		}
+	}
+	seen := make(map[string]bool)
+	for range 1000 {
+		text := randomText(tokenBytes)
+		if len(text) != 43 || seen[text] {
+			t.Fatalf("token %q: too short, or not for the first time", text)
+		}
+		seen[text] = true
+	}
+}
+
+// logTo makes servers that are started from now on log to a file.
+func logTo(t *testing.T, path string) {
+	t.Helper()
+	writer, _ := json.Marshal(map[string]string{"output": "file", "filename": path})
+	testLogging = &caddy.Logging{Logs: map[string]*caddy.CustomLog{"default": {BaseLog: caddy.BaseLog{WriterRaw: writer, Level: "DEBUG"}}}}
+	t.Cleanup(func() { testLogging = nil })
+}
+
+// TestSec_S70: what a server needs and does not have refuses its
+// configuration, it does not start without.
+func TestSec_S70(t *testing.T) {
+	t.Run("storage that cannot be opened", func(t *testing.T) {
+		config := testConfig()
+		dir := t.TempDir()
+		if err := os.WriteFile(filepath.Join(dir, "file"), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		config.StorageRaw, _ = json.Marshal(map[string]any{"module": "embedded", "path": filepath.Join(dir, "file", "tokens.db")})
+		if _, err := tryStart(t, config, dir); err == nil {
+			t.Error("started")
+		}
+	})
+	t.Run("signing key that cannot be read", func(t *testing.T) {
+		dir := t.TempDir()
+		name := filepath.Join(dir, "caddy", keyName(mustIssuer(t, testIssuer)))
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := tryStart(t, testConfig(), dir); err == nil || !strings.Contains(err.Error(), "damaged") {
+			t.Errorf("got %v, want the key to be called damaged", err)
+		}
+		if refs, open := tokenFiles.References(filepath.Join(dir, "tokens.db")); open && refs > 1 {
+			t.Errorf("the storage is held %d times by a server that did not start", refs)
+		}
+	})
+}
+
+// TestRequestsThatComeBeforeTheStart are served when it is done, and not with
+// half of what they need.
+func TestRequestsThatComeBeforeTheStart(t *testing.T) {
+	started := start(t, testConfig(), t.TempDir())
+	early := &running{Server: &Server{
+		issuer: started.issuer, routes: started.routes, protocol: started.protocol, logger: started.logger,
+		ready: make(chan struct{}),
+	}, t: t}
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		if a := early.do(httptest.NewRequest(http.MethodGet, "/oauth2/jwks", nil)); a.Code != http.StatusOK {
+			t.Errorf("a request that waited: got %d", a.Code)
+		}
+	})
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	request := httptest.NewRequest(http.MethodGet, "/oauth2/jwks", nil).WithContext(gone)
+	if a := early.do(request); a.Code != http.StatusServiceUnavailable {
+		t.Errorf("a request that could not wait: got %d, want 503", a.Code)
+	}
+	early.handler = started.handler
+	close(early.ready)
+	wait.Wait()
+}
+
+func TestConcurrentRequests(t *testing.T) {
+	server := start(t, testConfig(), t.TempDir())
+	var wait sync.WaitGroup
+	for _, client := range []string{"app", "jwt-app", "plain"} {
+		for range 4 {
+			wait.Go(func() {
+				for range 5 {
+					token := server.token(client)
+					if !server.active(token) {
+						t.Error("a new token is not active")
+					}
+					if a := server.revoke(client, token); a.Code != http.StatusOK {
+						t.Errorf("revocation: %d", a.Code)
+					}
+					if server.active(token) {
+						t.Error("a revoked token is active")
+					}
+				}
+			})
+		}
+	}
+	wait.Wait()
+	if got := server.counter("gluu_oauth_server_tokens_issued_total"); got != 60 {
+		t.Errorf("tokens counted: got %v, want 60", got)
+	}
+	if got := server.counter("gluu_oauth_server_tokens_revoked_total"); got != 60 {
+		t.Errorf("revocations counted: got %v, want 60", got)
+	}
+}
