@@ -84,6 +84,9 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	e.answerer = identity.Answerer{JSON: app.ErrorJSON(), Logger: ctx.Logger(), Metrics: metrics}
 	e.counters = newCounters(metrics, policy.NumRules())
 	e.slot = introspect.SlotKey{Generation: app.Generation(), Handler: introspect.NextHandlerID()}
+	if kind == identity.OAuth {
+		app.AnnounceScopes(policy.AllScopes()...) // for the metadata of the resource
+	}
 	for _, rule := range policy.Rules() {
 		e.stepsUp = e.stepsUp || asksForAuthentication(rule)
 	}
@@ -195,10 +198,6 @@ func unreadable(err error) identity.Refusal {
 	}
 	return identity.AmbiguousPath(err)
 }
-
-// Scopes returns the scopes that the rules name, for the metadata of the
-// resource.
-func (e *Enforcer) Scopes() []string { return e.policy.AllScopes() }
 
 // Logger returns the handler's logger.
 func (e *Enforcer) Logger() *zap.Logger { return e.answerer.Logger }

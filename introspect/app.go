@@ -56,6 +56,7 @@ type App struct {
 	directory  *consumer.Directory
 	consumers  *consumer.Store
 	names      headerNames
+	scopes     scopeNames
 	signer     *headers.Signer
 	memory     *signingMemory
 
@@ -260,6 +261,50 @@ func (h *headerNames) stripper() *headers.Stripper {
 	s := headers.NewStripper(h.names)
 	h.compiled.Store(s)
 	return s
+}
+
+// AnnounceScopes says, while a handler is provisioned, which scopes its rules
+// ask for.
+func (a *App) AnnounceScopes(scopes ...string) { a.scopes.add(scopes) }
+
+// AllScopes returns the scopes that the rules of this configuration ask for,
+// each once and in order. They are complete when all handlers are provisioned.
+func (a *App) AllScopes() []string { return a.scopes.all() }
+
+// scopeNames collects the scopes of all rules.
+type scopeNames struct {
+	mu    sync.Mutex
+	names []string
+}
+
+func (s *scopeNames) add(scopes []string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.names = append(s.names, scopes...)
+}
+
+func (s *scopeNames) all() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	slices.Sort(s.names)
+	s.names = slices.Compact(s.names)
+	return slices.Clone(s.names)
+}
+
+// Issuers returns the issuers of all providers, those of handlers included,
+// each once: that of the provider called `default` first, then by the
+// providers' names. They are complete when all handlers are provisioned.
+func (a *App) Issuers() []string {
+	var issuers []string
+	if p, ok := a.Providers[DefaultProvider]; ok {
+		issuers = append(issuers, p.Issuer())
+	}
+	for _, p := range a.all() {
+		if !slices.Contains(issuers, p.Issuer()) {
+			issuers = append(issuers, p.Issuer())
+		}
+	}
+	return issuers
 }
 
 // Interface guards
