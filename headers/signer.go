@@ -59,6 +59,9 @@ var (
 	// since the start. It is no reason to refuse a client.
 	ErrNotReady = errors.New("the signing key is not available yet")
 
+	// ErrCannotRotate says that it is not the storage that is in the way.
+	ErrCannotRotate = errors.New("the signing key cannot be rotated")
+
 	// ErrExpired says that the token to sign for has expired.
 	ErrExpired = errors.New("the token has expired")
 )

@@ -180,7 +180,7 @@ func (s *Signer) apply(ring *keyRing, p plan, now time.Time) (*keyRing, error) {
 	ring = ring.pruned(now)
 	for _, a := range p.add {
 		if len(ring.keys) >= maxRing {
-			return nil, fmt.Errorf("there are %d signing keys that tokens may still be signed with: wait until some have expired (%s)", len(ring.keys), MaxLifetime)
+			return nil, fmt.Errorf("%w: there are %d keys that valid tokens may be signed with; wait until some have expired (%s)", ErrCannotRotate, len(ring.keys), MaxLifetime)
 		}
 		key, err := a.key()
 		if err != nil {
@@ -307,7 +307,7 @@ func (s *Signer) algorithms() []string {
 // ones are published until the last token signed with them has expired.
 func (s *Signer) Rotate(ctx context.Context, immediately bool) error {
 	if s.config.KeyFile != "" {
-		return fmt.Errorf("the signing key is the one in %s: replace the file, the change is noticed within a minute", s.config.KeyFile)
+		return fmt.Errorf("%w: it is the one in %s; replace the file, the change is noticed within a minute", ErrCannotRotate, s.config.KeyFile)
 	}
 	return s.update(ctx, func(ring *keyRing, now time.Time) (p plan) {
 		useFrom := now.Add(PublishLead)
