@@ -165,6 +165,9 @@ var signatureAlgorithms = []string{
 	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 }
 
+// minHMACSecret is how long a secret has to be to sign with HS256.
+const minHMACSecret = 32
+
 const defaultTimeout = 5 * time.Second
 
 // setDefaults fills in what was left out.
@@ -262,6 +265,10 @@ func (c *ProviderConfig) checkClient() error {
 	usesSecret := strings.HasPrefix(c.ClientAuth, "client_secret_")
 	if usesSecret && c.ClientID != "" && c.ClientSecret == "" {
 		return fmt.Errorf("client_auth %s needs a client_secret; for a client without one write 'client_auth none'", c.ClientAuth)
+	}
+	// RFC 7518, section 3.2.
+	if c.ClientAuth == clientSecretJWT && c.ClientSecret != "" && len(c.ClientSecret) < minHMACSecret && !hasPlaceholder(c.ClientSecret) {
+		return fmt.Errorf("client_auth client_secret_jwt needs a client_secret of %d bytes or more, this one has %d: use a longer one, or client_secret_basic", minHMACSecret, len(c.ClientSecret))
 	}
 	if !usesSecret && c.ClientSecret != "" {
 		return fmt.Errorf("client_auth %s does not use a client_secret: leave out one of the two", c.ClientAuth)

@@ -124,7 +124,10 @@ func (s *server) registered(client *registeredClient, err error) {
 	defer r.mu.Unlock()
 	r.problem = err
 	if err != nil {
-		s.failed("registration_endpoint", err)
+		// Requests have been recorded as what they failed with already.
+		if !errors.As(err, new(*Error)) {
+			s.failed("registration_endpoint", err)
+		}
 		s.logger().Error("registering the gateway as a client", zap.Error(err))
 		return
 	}

@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestWhereMetadataCanBe(t *testing.T) {
+	tests := map[string][]string{
+		"https://as.example": {
+			"https://as.example/.well-known/openid-configuration",
+			"https://as.example/.well-known/oauth-authorization-server",
+		},
+		"https://as.example/": {
+			"https://as.example/.well-known/openid-configuration",
+			"https://as.example/.well-known/oauth-authorization-server",
+		},
+		"https://as.example:8443/realms/a%2Fb": {
+			"https://as.example:8443/realms/a%2Fb/.well-known/openid-configuration",
+			"https://as.example:8443/.well-known/oauth-authorization-server/realms/a%2Fb",
+			"https://as.example:8443/realms/a%2Fb/.well-known/oauth-authorization-server",
+		},
+	}
+	for issuer, want := range tests {
+		if got := wellKnown(issuer); !slices.Equal(got, want) {
+			t.Errorf("%s: got\n%q, want\n%q", issuer, got, want)
+		}
+	}
+}
+
+func TestMetadataIsFoundWhereverItIs(t *testing.T) {
+	for _, path := range []string{
+		"/realm/.well-known/openid-configuration",
+		"/.well-known/oauth-authorization-server/realm",
+		"/realm/.well-known/oauth-authorization-server",
+	} {
+		server := newFakeServer(t)
+		issuer := server.URL + "/realm"
+		server.on(path, server.metadata(map[string]any{"issuer": issuer}))
+		p := providerFor(t, ProviderConfig{Issuer: issuer, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
+		found, err := p.server.fetchMetadata(t.Context())
+		if err != nil {
+			t.Errorf("%s: %v", path, err)
+			continue
+		}
+		if got, want := found.endpoints["introspection_endpoint"], server.URL+"/introspect"; got != want {
+			t.Errorf("%s: got endpoint %q, want %q", path, got, want)
+		}
+	}
+}
+
+func TestMetadataThatIsNotBelieved(t *testing.T) {
+	tests := map[string]string{
+		"no issuer":        `{"introspection_endpoint":"ISSUER/i"}`,
+		"another issuer":   `{"issuer":"https://other.example"}`,
+		"a slash more":     `{"issuer":"ISSUER/"}`,
+		"issuer in a list": `{"issuer":["ISSUER"]}`,
+		"two issuers":      `{"issuer":"https://other.example","issuer":"ISSUER"}`,
+		"Issuer":           `{"Issuer":"ISSUER"}`,
+		"a list":           `[]`,
+		"nothing":          ``,
+		"too much":         `{"issuer":"ISSUER","x":"` + strings.Repeat("x", maxAnswer) + `"}`,
+	}
+	for name, document := range tests {
+		server := newFakeServer(t)
+		server.on("/.well-known/openid-configuration", respond(strings.ReplaceAll(document, "ISSUER", server.URL)))
+		p := providerFor(t, ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
+		if found, err := p.server.fetchMetadata(t.Context()); err == nil {
+			t.Errorf("%s: believed: %v", name, found)
+		}
+	}
+}
+
+// Whoever can change the metadata must not be able to send credentials and
+// tokens elsewhere.
+func TestSec_S72_EndpointsOnOtherOrigins(t *testing.T) {
+	other := "https://thief.example/introspect"
+	tests := []struct {
+		endpoint string
+		hosts    []string
+		ok       bool
+	}{
+		{"https://as.example/introspect", nil, true},
+		{"https://AS.example:443/introspect", nil, true},
+		{other, nil, false},
+		{"https://as.example:8443/introspect", nil, false},
+		{"http://as.example/introspect", nil, false},
+		{"http://as.example:443/introspect", nil, false},
+		{"https://as.example@thief.example/introspect", nil, false},
+		{"https://as.example.thief.example/introspect", nil, false},
+		{"//as.example/introspect", nil, false},
+		{"/introspect", nil, false},
+		{"file:///etc/passwd", nil, false},
+		{"https://as.example/introspect#x", nil, false},
+		{"", nil, false},
+		{other, []string{"thief.example"}, true},
+		{other, []string{"THIEF.example:443"}, true},
+		{other, []string{"thief.example:8443"}, false},
+		{"https://thief.example:8443/i", []string{"thief.example"}, false},
+		{"https://thief.example:8443/i", []string{"thief.example:8443"}, true},
+		{"http://thief.example/i", []string{"thief.example"}, false},
+		{"http://thief.example:443/i", []string{"thief.example"}, false},
+		{"http://127.0.0.1:8080/i", []string{"127.0.0.1:8080"}, true},
+		{"http://127.0.0.1:8080/i", nil, false},
+	}
+	for _, test := range tests {
+		p := providerFor(t, ProviderConfig{
+			Issuer: "https://as.example", ClientID: "g", ClientSecret: "s", EndpointHosts: test.hosts,
+		}, CacheConfig{})
+		found, err := p.server.parseMetadata(fmt.Appendf(nil, `{"issuer":"https://as.example","introspection_endpoint":%q}`, test.endpoint))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := found.endpoints["introspection_endpoint"] != ""; got != test.ok {
+			t.Errorf("%q with endpoint_hosts %q: used %t, want %t (%v)", test.endpoint, test.hosts, got, test.ok, found.refused)
+		}
+		if test.ok != (p.CheckEndpoint(test.endpoint) == nil) {
+			t.Errorf("%q with endpoint_hosts %q: CheckEndpoint says %v", test.endpoint, test.hosts, p.CheckEndpoint(test.endpoint))
+		}
+	}
+}
+
+func TestEndpointForClientsWithCertificates(t *testing.T) {
+	document := `{"issuer":"https://as.example","token_endpoint":"https://as.example/token","jwks_uri":"https://as.example/jwks",
+		"mtls_endpoint_aliases":{"token_endpoint":"https://as.example/mtls/token"}}`
+	config := ProviderConfig{Issuer: "https://as.example", ClientID: "g", ClientSecret: "s"}
+	without := providerFor(t, config, CacheConfig{})
+	config.ClientCertificate, config.ClientCertificateKey = "cert.pem", "key.pem"
+	with := providerFor(t, config, CacheConfig{})
+	for p, want := range map[*Provider]string{without: "https://as.example/token", with: "https://as.example/mtls/token"} {
+		found, err := p.server.parseMetadata([]byte(document))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := found.endpoints["token_endpoint"]; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+		if got := found.endpoints["jwks_uri"]; got != "https://as.example/jwks" {
+			t.Errorf("got jwks_uri %q", got)
+		}
+	}
+}
+
+// The server is away when the gateway starts and comes back much later.
+func TestDiscoveryBacksOffAndRecovers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var attempts []time.Time
+		up := false
+		handler := func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case r.URL.Path == "/introspect":
+				respond(active(""))(w, r)
+			case r.URL.Path == "/.well-known/openid-configuration":
+				attempts = append(attempts, time.Now())
+				if !up {
+					http.Error(w, "starting", http.StatusServiceUnavailable)
+					return
+				}
+				respond(`{"issuer":"https://as.example","introspection_endpoint":"https://as.example/introspect"}`)(w, r)
+			default:
+				http.NotFound(w, r)
+			}
+		}
+		p := connectTo(providerFor(t, ProviderConfig{
+			Issuer: "https://as.example", ClientID: "g", ClientAuth: clientAuthNone, Verify: verifyIntrospection,
+		}, CacheConfig{}), http.HandlerFunc(handler))
+		p.start()
+		synctest.Wait()
+
+		_, err := p.Verify(t.Context(), "token")
+		if reasonOf(t, err) != ProviderUnavailable {
+			t.Fatalf("got %v before discovery, want %s", err, ProviderUnavailable)
+		}
+		if wait := err.(*Error).RetryAfter; wait != time.Second {
+			t.Errorf("the client shall come back in %s, want 1s", wait)
+		}
+
+		time.Sleep(5 * time.Minute)
+		mu.Lock()
+		for i := 1; i < len(attempts); i++ {
+			pause := attempts[i].Sub(attempts[i-1])
+			want := min(time.Second<<(i-1), longestDiscoveryRetry)
+			if pause > want || pause < min(want, max(time.Second, want-want/8)) {
+				t.Errorf("pause %d was %s, want %s at most and an eighth less at least", i, pause, want)
+			}
+		}
+		if n := len(attempts); n < 12 || n > 16 {
+			t.Errorf("%d attempts in five minutes", n)
+		}
+		up = true
+		mu.Unlock()
+
+		time.Sleep(longestDiscoveryRetry)
+		if _, err := p.Verify(t.Context(), "token"); err != nil {
+			t.Errorf("got %v once the server was there", err)
+		}
+
+		// Lost again, much later: what was known goes on being used.
+		mu.Lock()
+		up = false
+		mu.Unlock()
+		time.Sleep(rediscovery + time.Hour)
+		if _, err := p.Verify(t.Context(), "another token"); err != nil {
+			t.Errorf("got %v although the endpoint was known", err)
+		}
+	})
+}
+
+func TestNoDiscoveryWhereNothingIsMissing(t *testing.T) {
+	server := newFakeServer(t)
+	server.on("/introspect", respond(active("")))
+	p := providerFor(t, server.introspecting(), CacheConfig{})
+	p.start()
+	if _, err := p.Verify(t.Context(), "token"); err != nil {
+		t.Fatal(err)
+	}
+	if n := server.count("/.well-known/openid-configuration"); n != 0 {
+		t.Errorf("metadata was asked for %d times", n)
+	}
+	for _, test := range []struct {
+		change func(*ProviderConfig)
+		want   bool
+	}{
+		{func(*ProviderConfig) {}, false},
+		{func(c *ProviderConfig) { c.IntrospectionEndpoint = "" }, true},
+		{func(c *ProviderConfig) { c.Verify = verifyAuto }, true},
+		{func(c *ProviderConfig) { c.Verify, c.JWKSURI = verifyAuto, server.URL }, false},
+		{func(c *ProviderConfig) { c.Verify = verifyJWT }, true},
+		{func(c *ProviderConfig) { c.Verify, c.JWKSURI, c.IntrospectionEndpoint = verifyJWT, server.URL, "" }, false},
+	} {
+		config := server.introspecting()
+		test.change(&config)
+		s := providerFor(t, config, CacheConfig{}).server
+		if got := s.needsDiscovery(); got != test.want {
+			t.Errorf("%+v: needs discovery: %t, want %t", config, got, test.want)
+		}
+	}
+}
+
+// An endpoint that was not needed so far is looked for when somebody asks.
+func TestEndpointOnDemand(t *testing.T) {
+	server := newFakeServer(t)
+	p := providerFor(t, server.introspecting(), CacheConfig{})
+	p.start()
+	if got, err := p.Endpoint("introspection_endpoint"); err != nil || got != server.URL+"/introspect" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := p.Endpoint("token_endpoint"); err != nil && reasonOf(t, err) != ProviderUnavailable {
+		t.Errorf("got %v at first, want nothing or %s", err, ProviderUnavailable)
+	}
+	p.server.awaitMetadata(t.Context())
+	if got, err := p.Endpoint("token_endpoint"); err != nil || got != server.URL+"/token" {
+		t.Errorf("got %q, %v", got, err)
+	}
+	if _, err := p.Endpoint("revocation_endpoint"); reasonOf(t, err) != ProviderUnavailable {
+		t.Errorf("got %v for an endpoint that the server does not have", err)
+	}
+}
+
+// A server that only issues JWTs has no introspection endpoint. What is no JWT
+// of its own is then no token of its own.
+func TestAutoWithoutIntrospectionEndpoint(t *testing.T) {
+	server := newFakeServer(t)
+	server.on("/.well-known/openid-configuration", server.metadata(map[string]any{"introspection_endpoint": ""}))
+	p := providerFor(t, ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
+	p.server.awaitMetadata(t.Context())
+	if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != TokenInvalid {
+		t.Errorf("got %v, want %s", err, TokenInvalid)
+	}
+}
