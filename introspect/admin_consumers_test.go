@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/consumer"
+)
+
+// lockedStorage does without locks in files, which keep goroutines for seconds
+// after they are given back.
+type lockedStorage struct {
+	*certmagic.FileStorage
+	mu sync.Mutex
+}
+
+func (s *lockedStorage) Lock(context.Context, string) error   { s.mu.Lock(); return nil }
+func (s *lockedStorage) Unlock(context.Context, string) error { s.mu.Unlock(); return nil }
+
+// consumerAdmin is the admin endpoint of consumers over a storage in a folder.
+type consumerAdmin struct {
+	testing.TB
+	app *App
+}
+
+func newConsumerAdmin(t testing.TB, static ...consumer.Consumer) consumerAdmin {
+	store := consumer.Open(&lockedStorage{FileStorage: &certmagic.FileStorage{Path: t.TempDir()}}, zap.NewNop())
+	t.Cleanup(func() {
+		if err := store.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	directory, err := consumer.NewDirectory(static, store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return consumerAdmin{t, &App{directory: directory}}
+}
+
+// do sends a request and returns the status and the body, or the text of the
+// error.
+func (a consumerAdmin) do(method, target, body string) (int, string) {
+	a.Helper()
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	if body != "" {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	return a.serve(r)
+}
+
+func (a consumerAdmin) serve(r *http.Request) (int, string) {
+	a.Helper()
+	segments, err := segmentsOf(r.URL)
+	if err != nil {
+		a.Fatal(err)
+	}
+	w := httptest.NewRecorder()
+	if err := a.app.adminConsumers(w, r, segments[1:]); err != nil {
+		apiError, ok := errors.AsType[caddy.APIError](err)
+		if !ok {
+			a.Fatalf("%s %s: got %v, want an error with a status", r.Method, r.URL, err)
+		}
+		return apiError.HTTPStatus, apiError.Err.Error()
+	}
+	return w.Code, w.Body.String()
+}
+
+func TestConsumersAreKeptThroughTheAdminAPI(t *testing.T) {
+	admin := newConsumerAdmin(t, consumer.Consumer{Username: "static", CustomID: "client-s"})
+	const slash = "/gluu/consumers/team%2Fone"
+	steps := []struct {
+		method, target, body string
+		status               int
+		want                 string
+	}{
+		{"GET", "/gluu/consumers/ann", "", 404, "there is no such consumer"},
+		{"POST", "/gluu/consumers", `{"username":"ann","custom_id":"client-a","tags":["x"]}`, 201, `"custom_id":"client-a"`},
+		{"POST", "/gluu/consumers", `{"username":"ann"}`, 409, "username 'ann' belongs to another consumer"},
+		{"POST", "/gluu/consumers", `{"username":"bob","custom_id":"client-s"}`, 409, "belongs to a consumer of the configuration"},
+		{"POST", "/gluu/consumers", `{}`, 400, "username is required"},
+		{"POST", "/gluu/consumers", `{"name":"ann"}`, 400, "unknown field"},
+		{"POST", "/gluu/consumers", `{"username":"c"}{"username":"d"}`, 400, "something after the consumer"},
+		{"POST", "/gluu/consumers", `{"username":"` + strings.Repeat("a", 70_000) + `"}`, 413, "at most 65536 bytes"},
+		{"GET", "/gluu/consumers/ann", "", 200, `"username":"ann"`},
+		{"GET", "/gluu/consumers?custom_id=client-a", "", 200, `"username":"ann"`},
+		{"GET", "/gluu/consumers?custom_id=client-x", "", 200, `{"data":[],"next":null}`},
+		{"PATCH", "/gluu/consumers/ann", `{"custom_id":null,"tags":["y","z"]}`, 200, `"tags":["y","z"]`},
+		{"GET", "/gluu/consumers?custom_id=client-a", "", 200, `{"data":[],"next":null}`},
+		{"PATCH", "/gluu/consumers/ann", `{"USERNAME":"eve"}`, 400, "USERNAME is no member"},
+		{"PATCH", "/gluu/consumers/ann", `{"id":"b31e6d8b-8f9b-5e7f-a5a9-3a6b5a1f0c52"}`, 400, "id cannot be changed"},
+		{"PATCH", "/gluu/consumers/static", `{"tags":["y"]}`, 409, "can only be changed there"},
+		{"PUT", "/gluu/consumers/static", `{"tags":["y"]}`, 409, "can only be changed there"},
+		{"DELETE", "/gluu/consumers/static", "", 409, "can only be changed there"},
+		{"PUT", slash, `{"custom_id":"client-t"}`, 201, `"username":"team/one"`},
+		{"PUT", slash, `{"custom_id":"client-u"}`, 200, `"custom_id":"client-u"`},
+		{"GET", slash, "", 200, `"custom_id":"client-u"`},
+		{"DELETE", slash, "", 204, ""},
+		{"DELETE", slash, "", 404, "there is no such consumer"},
+		{"GET", "/gluu/consumers?size=0", "", 400, "size is a number from 1 to 1000"},
+		{"GET", "/gluu/consumers?size=1001", "", 400, "size is a number from 1 to 1000"},
+		{"GET", "/gluu/consumers?page=2", "", 400, "there is no parameter 'page'"},
+		{"GET", "/gluu/consumers?offset=zzz", "", 400, "offset is not one"},
+		{"GET", "/gluu/consumers/", "", 404, "nothing here"},
+		{"GET", "/gluu/consumers/ann/plugins", "", 404, "nothing here"},
+		{"DELETE", "/gluu/consumers", "", 405, "method not allowed"},
+		{"POST", "/gluu/consumers/ann", `{}`, 405, "method not allowed"},
+	}
+	for _, step := range steps {
+		status, body := admin.do(step.method, step.target, step.body)
+		if status != step.status || !strings.Contains(body, step.want) {
+			t.Errorf("%s %s %.80s: got %d %s, want %d with %s", step.method, step.target, step.body, status, body, step.status, step.want)
+		}
+	}
+}
+
+// A form or a text is what a browser sends to another origin without asking.
+func TestConsumersAreWrittenOnlyAsJSON(t *testing.T) {
+	admin := newConsumerAdmin(t)
+	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/json-patch+json"} {
+		r := httptest.NewRequest("POST", "/gluu/consumers", strings.NewReader(`{"username":"ann"}`))
+		r.Header.Set("Content-Type", kind)
+		if status, body := admin.serve(r); status != http.StatusUnsupportedMediaType {
+			t.Errorf("%s: got %d %s, want 415", kind, status, body)
+		}
+	}
+	if admin.app.directory.Find("ann") != nil {
+		t.Error("a consumer was created all the same")
+	}
+}
+
+func TestConsumersAreListedPageByPage(t *testing.T) {
+	admin := newConsumerAdmin(t, consumer.Consumer{Username: "static"})
+	for _, name := range []string{"a", "b", "c", "d"} {
+		if status, body := admin.do("POST", "/gluu/consumers", `{"username":"`+name+`"}`); status != http.StatusCreated {
+			t.Fatalf("got %d %s", status, body)
+		}
+	}
+	var names []string
+	for next := "/gluu/consumers?size=2"; next != ""; {
+		status, body := admin.do("GET", next, "")
+		if status != http.StatusOK {
+			t.Fatalf("%s: got %d %s", next, status, body)
+		}
+		var page struct {
+			Data   []consumer.Consumer
+			Next   *string
+			Offset string
+		}
+		if err := json.Unmarshal([]byte(body), &page); err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range page.Data {
+			names = append(names, c.Username)
+		}
+		next = ""
+		if page.Next != nil {
+			next = *page.Next
+			if u, err := url.Parse(next); err != nil || u.Query().Get("offset") != page.Offset {
+				t.Errorf("got next %s beside offset %s", next, page.Offset)
+			}
+		}
+	}
+	if len(names) != 5 || names[0] != "static" {
+		t.Errorf("got %v, want five, that of the configuration first", names)
+	}
+}
