@@ -96,7 +96,7 @@ func (m *ResourceMetadata) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if err := m.check(); err != nil {
+	if err := m.check(true); err != nil {
 		return err
 	}
 	var err error
@@ -134,16 +134,16 @@ func (m *ResourceMetadata) locate(resource *url.URL) {
 	m.url = at.String()
 }
 
-// check refuses what cannot be right. Values with placeholders are checked when
-// they are known.
-func (m *ResourceMetadata) check() error {
+// check refuses what cannot be right. Addresses with placeholders can only be
+// checked when they are resolved.
+func (m *ResourceMetadata) check(resolved bool) error {
 	if m.Resource == "" {
 		return errors.New("gluu_resource_metadata needs the address of the API, since a request cannot be trusted to know it: write 'resource https://api.example.com'")
 	}
 	for _, c := range []struct{ name, value string }{
 		{"resource", m.Resource}, {"resource_documentation", m.ResourceDocumentation}, {"jwks_uri", m.JWKSURI},
 	} {
-		if c.value == "" || strings.Contains(c.value, "{") {
+		if c.value == "" || (!resolved && strings.Contains(c.value, "{")) {
 			continue
 		}
 		if err := checkAddress(c.name, c.value); err != nil {
@@ -295,28 +295,20 @@ func (m *ResourceMetadata) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	if err := m.check(); err != nil {
+	if err := m.check(false); err != nil {
 		return start.WrapErr(err)
 	}
 	return nil
 }
 
 func (m *ResourceMetadata) unmarshalOption(d *caddyfile.Dispenser) error {
-	var err error
 	switch name := d.Val(); name {
-	case "provider", "scopes":
-		var values []string
-		if values, err = directive.Strings(d); err != nil {
-			return err
-		}
-		if name == "provider" {
-			m.Providers = append(m.Providers, values...)
-		} else {
-			m.Scopes = append(m.Scopes, values...)
-		}
-		return nil
 	case "resource":
 		return once(d, &m.Resource)
+	case "provider":
+		return several(d, &m.Providers)
+	case "scopes":
+		return several(d, &m.Scopes)
 	case "resource_name":
 		return once(d, &m.ResourceName)
 	case "resource_documentation":
@@ -326,6 +318,13 @@ func (m *ResourceMetadata) unmarshalOption(d *caddyfile.Dispenser) error {
 	default:
 		return d.Errf("there is no '%s' in gluu_resource_metadata: it has resource, provider, scopes, resource_name, resource_documentation, jwks_uri", name)
 	}
+}
+
+// several reads values that may also stand on several lines.
+func several(d *caddyfile.Dispenser, field *[]string) error {
+	values, err := directive.Strings(d)
+	*field = append(*field, values...)
+	return err
 }
 
 // once reads a value that stands in a block once at most.

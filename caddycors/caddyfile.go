@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddycors
+
+import (
+	"strconv"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/directive"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("gluu_cors", parseCORS)
+}
+
+func parseCORS(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	c := new(CORS)
+	return c, c.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile sets up the handler. Syntax:
+//
+//	gluu_cors [<matcher>] {
+//		origins <origin>...
+//		methods <method>...
+//		headers <header>...
+//		exposed_headers <header>...
+//		credentials true|false
+//		max_age <seconds>|<duration>
+//		preflight_continue true|false
+//		private_network true|false
+//	}
+func (c *CORS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the directive's name
+	start := caddyfile.NewDispenser([]caddyfile.Token{d.Token()})
+	start.Next()
+	if d.NextArg() {
+		return d.Errf("gluu_cors takes a block and no value, got '%s': write 'origins %[1]s' into the block", d.Val())
+	}
+	for d.NextBlock(0) {
+		if err := c.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	if _, err := c.check(); err != nil {
+		return start.WrapErr(err)
+	}
+	return nil
+}
+
+func (c *CORS) unmarshalOption(d *caddyfile.Dispenser) (err error) {
+	switch d.Val() {
+	case "origins":
+		if err = several(d, &c.Origins); err == nil {
+			if _, err = parseOrigins(c.Origins); err != nil {
+				err = d.WrapErr(err) // on its own line
+			}
+		}
+	case "methods":
+		err = several(d, &c.Methods)
+	case "headers":
+		err = several(d, &c.Headers)
+	case "exposed_headers":
+		err = several(d, &c.ExposedHeaders)
+	case "credentials":
+		c.Credentials, err = directive.Bool(d)
+	case "max_age":
+		c.MaxAge, err = maxAge(d)
+	case "preflight_continue":
+		c.PreflightContinue, err = directive.Bool(d)
+	case "private_network":
+		c.PrivateNetwork, err = directive.Bool(d)
+	default:
+		err = d.Errf("there is no '%s' in gluu_cors: it has origins, methods, headers, exposed_headers, credentials, max_age, preflight_continue, private_network", d.Val())
+	}
+	return err
+}
+
+// several reads values that may also stand on several lines.
+func several(d *caddyfile.Dispenser, field *[]string) error {
+	values, err := directive.Strings(d)
+	*field = append(*field, values...)
+	return err
+}
+
+// maxAge reads seconds, as in Kong, or a duration.
+func maxAge(d *caddyfile.Dispenser) (*int, error) {
+	value, err := directive.String(d)
+	if err != nil {
+		return nil, err
+	}
+	if seconds, err := strconv.Atoi(value); err == nil {
+		return &seconds, nil
+	}
+	duration, err := caddy.ParseDuration(value)
+	if err != nil {
+		return nil, d.Errf("max_age is a number of seconds, or a duration such as 1h, not '%s'", value)
+	}
+	seconds := int(duration / time.Second)
+	return &seconds, nil
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*CORS)(nil)
