@@ -54,11 +54,10 @@ type App struct {
 	generation uint64
 	cache      *tokenCache
 	directory  *consumer.Directory
-	consumers  *consumer.Store
 	names      headerNames
 	scopes     scopeNames
 	signer     *headers.Signer
-	memory     *signingMemory
+	releases   []func() error // of what outlives configurations
 
 	mu     sync.Mutex
 	inline map[digest]*Provider // providers that stand in handlers, by settings
@@ -105,10 +104,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.cache, err = openCache(a.Cache); err != nil {
 		return err
 	}
+	a.releases = append(a.releases, a.cache.release)
 	if err := registerMetrics(ctx.GetMetricsRegistry(), a.cache); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
+		if err := checkProviderName(name); err != nil {
+			return err
+		}
 		if a.Providers[name] == nil {
 			return fmt.Errorf("provider %s: there is nothing in it; a provider has an issuer at least", name)
 		}
@@ -116,8 +119,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return fmt.Errorf("provider %s: %w", name, err)
 		}
 	}
-	a.consumers = consumer.Open(ctx.Storage(), a.logger.Named("consumers"))
-	if a.directory, err = consumer.NewDirectory(a.Consumers, a.consumers); err != nil {
+	live := consumer.Open(ctx.Storage(), a.logger.Named("consumers"))
+	a.releases = append(a.releases, live.Close)
+	if a.directory, err = consumer.NewDirectory(a.Consumers, live); err != nil {
 		return err
 	}
 	return a.provisionSigner(ctx.Storage())
@@ -151,24 +155,17 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// Cleanup implements caddy.CleanerUpper.
+// Cleanup implements caddy.CleanerUpper. What requests use stays in place: one
+// that began before a reload may end after it.
 func (a *App) Cleanup() error {
 	var errs []error
 	for _, p := range a.all() {
 		errs = append(errs, p.release())
 	}
-	if a.consumers != nil {
-		errs = append(errs, a.consumers.Close())
-		a.consumers = nil
+	for _, release := range a.releases {
+		errs = append(errs, release())
 	}
-	if a.memory != nil {
-		errs = append(errs, a.memory.release())
-		a.memory = nil
-	}
-	if a.cache != nil {
-		errs = append(errs, a.cache.release())
-		a.cache = nil
-	}
+	a.releases = nil
 	return errors.Join(errs...)
 }
 

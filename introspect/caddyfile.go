@@ -134,8 +134,8 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	if block.NextArg() {
 		return block.Errf("a provider has one name, got '%s' besides", block.Val())
 	}
-	if !providerName.MatchString(name) {
-		return block.Errf("a provider's name is made of letters, digits, '.', '_' and '-', not '%s'", name)
+	if err := checkProviderName(name); err != nil {
+		return block.WrapErr(err)
 	}
 	if _, twice := a.Providers[name]; twice {
 		return block.Errf("there is a provider '%s' already: give this one another name, 'provider <name> {'", name)

@@ -29,6 +29,7 @@ type Provider struct {
 	cache  *tokenCache
 	loaded *attachment
 	poolID digest
+	held   bool // the server has not been let go of
 }
 
 // digest identifies settings.
@@ -42,8 +43,16 @@ var servers = caddy.NewUsagePool()
 
 var providerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
+func checkProviderName(name string) error {
+	if !providerName.MatchString(name) {
+		return fmt.Errorf("a provider's name is made of letters, digits, '.', '_' and '-', not '%s'", name)
+	}
+	return nil
+}
+
 // provision checks the settings and finds or makes the server. It opens no
-// connection: a configuration loads whatever its servers do.
+// connection: a configuration loads whatever its servers do. A provider
+// without a name stands in a handler.
 func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 	if err := p.resolve(); err != nil {
 		return err
@@ -54,9 +63,6 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 	p.setDefaults()
 	if name == "" {
 		name = p.inlineName()
-	}
-	if !providerName.MatchString(name) {
-		return fmt.Errorf("a provider's name is made of letters, digits, '.', '_' and '-', not '%s'", name)
 	}
 	p.name = name
 	p.cache = app.cache
@@ -78,6 +84,7 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 		return err
 	}
 	p.server = shared.(*server)
+	p.held = true
 	return nil
 }
 
@@ -164,14 +171,16 @@ func (p *Provider) start() {
 }
 
 // release lets go of the server, which ends if no other configuration has it.
+// The provider can be used all the same: a request may outlast its
+// configuration.
 func (p *Provider) release() error {
 	if p.loaded != nil {
 		p.loaded.http.CloseIdleConnections()
 	}
-	if p.server == nil {
+	if !p.held {
 		return nil
 	}
-	p.server = nil
+	p.held = false
 	_, err := servers.Delete(p.poolID)
 	return err
 }

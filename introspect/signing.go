@@ -39,17 +39,18 @@ func (a *App) provisionSigner(storage certmagic.Storage) error {
 		return fmt.Errorf("signing_key: %w", err)
 	}
 	name := nameOf(storage)
-	memory, _, err := signingMemories.LoadOrNew(name, func() (caddy.Destructor, error) {
+	shared, _, err := signingMemories.LoadOrNew(name, func() (caddy.Destructor, error) {
 		return &signingMemory{storage: name}, nil
 	})
 	if err != nil {
 		return err
 	}
-	a.memory = memory.(*signingMemory)
+	memory := shared.(*signingMemory)
+	a.releases = append(a.releases, memory.release)
 	a.signer, err = headers.NewSigner(headers.SignerConfig{
 		Storage: storage,
 		KeyFile: keyFile,
-		Memory:  &a.memory.Memory,
+		Memory:  &memory.Memory,
 		Logger:  a.logger.Named("signing"),
 	})
 	return err

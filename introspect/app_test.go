@@ -1,0 +1,393 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	// Storage and logs in files.
+	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
+	_ "github.com/caddyserver/caddy/v2/modules/logging"
+)
+
+// load makes Caddy run a configuration that consists of the app.
+func load(t *testing.T, dir, app string) error {
+	t.Helper()
+	config := fmt.Sprintf(`{
+		"admin": {"disabled": true, "config": {"persist": false}},
+		"logging": {"logs": {"default": {"level": "DEBUG", "writer": {"output": "file", "filename": %q, "roll": false}, "encoder": {"format": "json"}}}},
+		"storage": {"module": "file_system", "root": %q},
+		"apps": {"gluu": %s}
+	}`, filepath.Join(dir, "log"), dir, app)
+	return caddy.Load([]byte(config), true)
+}
+
+func mustLoad(t *testing.T, dir, app string) *App {
+	t.Helper()
+	if err := load(t, dir, app); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = caddy.Stop() })
+	return running.current()
+}
+
+func logOf(t *testing.T, dir string) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(dir, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+// providerJSON writes the settings of a provider as JSON.
+func providerJSON(config ProviderConfig, more ...string) string {
+	text, err := json.Marshal(config)
+	if err != nil {
+		panic(err)
+	}
+	return strings.Join(append([]string{strings.TrimSuffix(string(text), "}")}, more...), ",") + "}"
+}
+
+func verify(t *testing.T, app *App, provider, raw string) (*Token, error) {
+	t.Helper()
+	p, err := app.Provider(provider)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p.Verify(t.Context(), raw)
+}
+
+// A reload that leaves a provider as it is keeps everything that is known of
+// it, whatever else changes; one that changes the provider keeps nothing.
+func TestReloadKeepsWhatIsKnown(t *testing.T) {
+	server := newFakeServer(t)
+	server.on("/introspect", respond(active("")))
+	dir := t.TempDir()
+	config := server.introspecting()
+	app := func(provider string, more string) string {
+		return fmt.Sprintf(`{"providers": {"default": %s} %s}`, provider, more)
+	}
+	first := mustLoad(t, dir, app(providerJSON(config), ""))
+	firstToken, err := verify(t, first, "", "token")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, more := range []string{
+		``, `, "error_format": "caddy"`,
+		`, "consumers": [{"username": "alice", "custom_id": "app"}]`,
+	} {
+		next := mustLoad(t, dir, app(providerJSON(config), more))
+		if next == first || next.Generation() <= first.Generation() {
+			t.Errorf("the new app has generation %d, the old one %d", next.Generation(), first.Generation())
+		}
+		token, err := verify(t, next, "", "token")
+		if err != nil || token != firstToken {
+			t.Errorf("with %q: got another token after the reload, %v", more, err)
+		}
+		first = next
+	}
+	if n := server.count("/introspect"); n != 1 {
+		t.Errorf("%d introspections over reloads, want 1", n)
+	}
+
+	config.ClientSecret = "rotated"
+	changed := mustLoad(t, dir, app(providerJSON(config), ""))
+	if token, err := verify(t, changed, "", "token"); err != nil || token == firstToken {
+		t.Errorf("the old token was used for a changed provider, or %v", err)
+	}
+	if n := server.count("/introspect"); n != 2 {
+		t.Errorf("%d introspections after a change, want 2", n)
+	}
+}
+
+// A configuration that cannot be loaded leaves the running one alone.
+func TestFailedReloadChangesNothing(t *testing.T) {
+	server := newFakeServer(t)
+	server.on("/introspect", respond(active("")))
+	dir := t.TempDir()
+	good := fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(server.introspecting()))
+	app := mustLoad(t, dir, good)
+	if _, err := verify(t, app, "", "token"); err != nil {
+		t.Fatal(err)
+	}
+	if err := load(t, dir, fmt.Sprintf(`{"providers": {"default": %s, "other": {"issuer": "http://as.example"}}}`, providerJSON(server.introspecting()))); err == nil {
+		t.Fatal("a configuration that cannot be right was loaded")
+	}
+	if running.current() != app {
+		t.Error("the running app is another one")
+	}
+	if _, err := verify(t, app, "", "token"); err != nil {
+		t.Error(err)
+	}
+	if n := server.count("/introspect"); n != 1 {
+		t.Errorf("%d introspections, want 1", n)
+	}
+}
+
+// Requests go on while configurations come and go.
+func TestReloadsUnderLoad(t *testing.T) {
+	server := newFakeServer(t)
+	server.on("/introspect", respond(active("")))
+	dir := t.TempDir()
+	config := fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(server.introspecting()))
+	mustLoad(t, dir, config)
+	stop, done := make(chan struct{}), make(chan error)
+	var requests atomic.Int64
+	go func() {
+		defer close(done)
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			p, err := running.current().Provider("")
+			if err == nil {
+				_, err = p.Verify(t.Context(), fmt.Sprint("token-", requests.Add(1)%10))
+			}
+			if err != nil {
+				done <- err
+				return
+			}
+		}
+	}()
+	for range 20 {
+		mustLoad(t, dir, config)
+	}
+	close(stop)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := server.count("/introspect"); n > 10 {
+		t.Errorf("%d introspections of 10 tokens over 20 reloads", n)
+	}
+	t.Logf("%d requests", requests.Load())
+}
+
+func TestConfigurationsThatCannotBeRight(t *testing.T) {
+	const issuer = `"issuer": "https://as.example"`
+	provider := func(members string) string { return `{"providers": {"default": {` + members + `}}}` }
+	tests := []struct{ name, app, want string }{
+		{"no issuer", provider(`"client_id": "g"`), "needs an issuer"},
+		{"null provider", `{"providers": {"default": null}}`, "there is nothing in it"},
+		{"provider without a name", `{"providers": {"": {` + issuer + `}}}`, "name"},
+		{"provider with a space", `{"providers": {"a b": {` + issuer + `, "verify": "jwt"}}}`, "'a b'"},
+		{"http issuer", provider(`"issuer": "http://as.example", "verify": "jwt"`), "https://"},
+		{"http issuer that only begins like a loopback", provider(`"issuer": "http://127.0.0.1.example", "verify": "jwt"`), "https://"},
+		{"issuer with a query", provider(`"issuer": "https://as.example?x", "verify": "jwt"`), "query"},
+		{"issuer with an empty query", provider(`"issuer": "https://as.example?", "verify": "jwt"`), "query"},
+		{"issuer with a fragment", provider(`"issuer": "https://as.example#", "verify": "jwt"`), "fragment"},
+		{"issuer with a password", provider(`"issuer": "https://a:b@as.example", "verify": "jwt"`), "password"},
+		{"issuer without a host", provider(`"issuer": "https:///x", "verify": "jwt"`), "host"},
+		{"issuer as a word", provider(`"issuer": "default", "verify": "jwt"`), "https://"},
+		{"issuer twice", provider(issuer + `, "op_url": "https://as.example", "verify": "jwt"`), "op_url"},
+		{"introspection without a client", provider(issuer), "client_id"},
+		{"client without a secret", provider(issuer + `, "client_id": "g"`), "client_secret"},
+		{"secret without a client", provider(issuer + `, "client_secret": "s", "verify": "jwt"`), "client_id"},
+		{"secret that is not used", provider(issuer + `, "client_id": "g", "client_secret": "s", "client_auth": "none"`), "client_secret"},
+		{"short secret for HMAC", provider(issuer + `, "client_id": "g", "client_secret": "s", "client_auth": "client_secret_jwt"`), "32"},
+		{"unknown client authentication", provider(issuer + `, "client_id": "g", "client_secret": "s", "client_auth": "basic"`), "client_secret_basic"},
+		{"private_key_jwt without a key", provider(issuer + `, "client_id": "g", "client_auth": "private_key_jwt"`), "client_key"},
+		{"key that is not used", provider(issuer + `, "client_id": "g", "client_secret": "s", "client_key": "k.pem"`), "client_key"},
+		{"tls_client_auth without a certificate", provider(issuer + `, "client_id": "g", "client_auth": "tls_client_auth"`), "client_certificate"},
+		{"certificate without a key", provider(issuer + `, "client_id": "g", "client_secret": "s", "client_certificate": "c.pem"`), "key"},
+		{"register beside a client", provider(issuer + `, "client_id": "g", "client_secret": "s", "register": {}`), "register"},
+		{"unknown verify", provider(issuer + `, "client_id": "g", "client_secret": "s", "verify": "both"`), "auto"},
+		{"HMAC tokens", provider(issuer + `, "verify": "jwt", "algorithms": ["RS256", "HS256"]`), "HS256"},
+		{"unsigned tokens", provider(issuer + `, "verify": "jwt", "algorithms": ["none"]`), "none"},
+		{"empty audience", provider(issuer + `, "verify": "jwt", "audience": [""]`), "audience"},
+		{"http endpoint", provider(issuer + `, "verify": "jwt", "jwks_uri": "http://as.example/jwks"`), "jwks_uri"},
+		{"endpoint host with a path", provider(issuer + `, "verify": "jwt", "endpoint_hosts": ["as.example/x"]`), "endpoint_hosts"},
+		{"endpoint host with a scheme", provider(issuer + `, "verify": "jwt", "endpoint_hosts": ["https://as.example"]`), "endpoint_hosts"},
+		{"negative timeout", provider(issuer + `, "verify": "jwt", "timeout": -1`), "timeout"},
+		{"negative stale_if_error", provider(issuer + `, "verify": "jwt", "stale_if_error": -1`), "stale_if_error"},
+		{"missing key file", provider(issuer + `, "client_id": "g", "client_auth": "private_key_jwt", "client_key": "/nonexistent/k.pem"`), "client_key"},
+		{"unknown member", provider(issuer + `, "verify": "jwt", "verifyy": "jwt"`), "verifyy"},
+
+		{"secret from nowhere", provider(issuer + `, "client_id": "g", "client_secret": "{env.GLUU_TEST_UNSET}"`), "client_secret"},
+		{"secret from no file", provider(issuer + `, "client_id": "g", "client_secret": "{file./nonexistent/secret}"`), "client_secret"},
+		{"secret from a request", provider(issuer + `, "client_id": "g", "client_secret": "{http.request.header.X}"`), "http.request.header.X"},
+
+		{"negative size", `{"cache": {"size": -1}}`, "size"},
+		{"negative max_age", `{"cache": {"max_age": -1}}`, "max_age"},
+		{"negative negative_age", `{"cache": {"negative_age": -1}}`, "negative_age"},
+		{"error format", `{"error_format": "xml"}`, "error_format"},
+		{"consumer twice", `{"consumers": [{"username": "a"}, {"username": "a"}]}`, "a"},
+		{"client id of two consumers", `{"consumers": [{"username": "a", "custom_id": "c"}, {"username": "b", "custom_id": "c"}]}`, "c"},
+		{"missing signing key", `{"signing_key": "/nonexistent/key.pem"}`, "signing_key"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			err := load(t, t.TempDir(), test.app)
+			if err == nil {
+				_ = caddy.Stop()
+				t.Fatal("loaded")
+			}
+			if !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %q, which does not say %q", err, test.want)
+			}
+		})
+	}
+}
+
+// Addresses that a request could choose would let it choose its own issuer.
+func TestSec_S34_RequestPlaceholdersAreRefused(t *testing.T) {
+	for _, field := range []string{
+		"issuer", "op_url", "client_id", "client_secret", "introspection_endpoint", "jwks_uri", "token_endpoint",
+		"revocation_endpoint", "registration_endpoint", "client_key", "client_certificate",
+	} {
+		for _, placeholder := range []string{"{http.request.host}", "{host}", "{query.iss}", "{header.X-Issuer}", "{http.vars.x}"} {
+			members := map[string]any{"issuer": "https://as.example", "client_id": "g", "client_secret": "s"}
+			if field == "op_url" {
+				delete(members, "issuer")
+			}
+			members[field] = "https://" + placeholder
+			if field == "client_certificate" {
+				members["client_certificate_key"] = "k"
+			}
+			text, _ := json.Marshal(members)
+			err := load(t, t.TempDir(), `{"providers": {"default": `+string(text)+`}}`)
+			if err == nil || !strings.Contains(err.Error(), placeholder) {
+				t.Errorf("%s %s: got %v", field, placeholder, err)
+			}
+		}
+	}
+	for _, field := range []string{"audience", "endpoint_hosts"} {
+		err := load(t, t.TempDir(), fmt.Sprintf(`{"providers": {"default": {"issuer": "https://as.example", "verify": "jwt", %q: ["{host}"]}}}`, field))
+		if err == nil || !strings.Contains(err.Error(), "{host}") {
+			t.Errorf("%s: got %v", field, err)
+		}
+	}
+}
+
+func TestSecretsComeFromTheEnvironmentAndFiles(t *testing.T) {
+	server := newFakeServer(t)
+	server.on("/introspect", respond(active("")))
+	file := filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte("from-a-file\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("GLUU_TEST_ISSUER", server.URL)
+	t.Setenv("GLUU_TEST_CLIENT", "from-the-environment")
+	config := ProviderConfig{
+		Issuer: "{env.GLUU_TEST_ISSUER}", ClientID: "{env.GLUU_TEST_CLIENT}", ClientSecret: "{file." + file + "}",
+		Verify: verifyIntrospection, IntrospectionEndpoint: "{env.GLUU_TEST_ISSUER}/introspect",
+	}
+	app := mustLoad(t, t.TempDir(), fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(config)))
+	if _, err := verify(t, app, "", "token"); err != nil {
+		t.Fatal(err)
+	}
+	id, secret, _ := (&http.Request{Header: server.lastHeader()}).BasicAuth()
+	if id != "from-the-environment" || secret != "from-a-file" {
+		t.Errorf("the server got %q and %q", id, secret)
+	}
+}
+
+func TestProvidersByName(t *testing.T) {
+	app := mustLoad(t, t.TempDir(), `{"providers": {
+		"b": {"issuer": "https://b.example", "verify": "jwt"},
+		"default": {"op_url": "https://as.example", "verify": "jwt"}}}`)
+	for name, issuer := range map[string]string{"": "https://as.example", "default": "https://as.example", "b": "https://b.example"} {
+		p, err := app.Provider(name)
+		if err != nil || p.Issuer() != issuer {
+			t.Errorf("%q: got %v, %v", name, p, err)
+		}
+	}
+	if _, err := app.Provider("c"); err == nil || !strings.Contains(err.Error(), "b, default") {
+		t.Errorf("got %v, which does not say what there is", err)
+	}
+	empty := mustLoad(t, t.TempDir(), `{}`)
+	if _, err := empty.Provider(""); err == nil || !strings.Contains(err.Error(), "global options") {
+		t.Errorf("got %v, which does not say what to write", err)
+	}
+}
+
+// Handlers that describe the same provider share it, and what is known of it.
+func TestProvidersOfHandlers(t *testing.T) {
+	server := newFakeServer(t)
+	server.on("/introspect", respond(active("")))
+	app := mustLoad(t, t.TempDir(), `{}`)
+	add := func(config ProviderConfig) *Provider {
+		p, err := app.AddProvider(caddy.ActiveContext(), &Provider{ProviderConfig: config})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	config := server.introspecting()
+	a, b := add(config), add(config)
+	if a != b {
+		t.Error("two handlers with the same settings have two providers")
+	}
+	config.ClientSecret = "other"
+	c := add(config)
+	if c == a || c.server == a.server {
+		t.Error("two handlers with different secrets have one provider")
+	}
+	if c.Name() != a.Name() {
+		t.Errorf("the name depends on the secret: %s, %s", a.Name(), c.Name())
+	}
+	config.Audience = []string{"api"}
+	if d := add(config); d.Name() == a.Name() || !strings.HasPrefix(d.Name(), "127.0.0.1-") {
+		t.Errorf("got the name %s", d.Name())
+	}
+	for _, p := range []*Provider{a, b, c} {
+		if _, err := p.Verify(t.Context(), "token"); err != nil {
+			t.Error(err)
+		}
+	}
+	if n := server.count("/introspect"); n != 2 {
+		t.Errorf("%d introspections, want 2", n)
+	}
+	if _, err := app.AddProvider(caddy.ActiveContext(), &Provider{}); err == nil {
+		t.Error("a provider without an issuer was taken")
+	}
+}
+
+// When nothing refers to a server any more, it and its goroutines are gone:
+// TestMain looks for goroutines. What is pooled is looked at here.
+func TestNothingIsLeftBehind(t *testing.T) {
+	app := mustLoad(t, t.TempDir(), `{"providers": {"default": {"issuer": "http://127.0.0.1:1", "verify": "jwt"}}}`)
+	p, _ := app.Provider("")
+	server := p.server
+	if err := caddy.Stop(); err != nil {
+		t.Fatal(err)
+	}
+	if server.ctx.Err() == nil {
+		t.Error("the server goes on running")
+	}
+	if running.current() != nil {
+		t.Error("the app goes on running")
+	}
+	for name, pool := range map[string]*caddy.UsagePool{"servers": servers, "caches": caches, "signing memories": signingMemories} {
+		pool.Range(func(key, _ any) bool {
+			t.Errorf("%s: %v is left", name, key)
+			return true
+		})
+	}
+}
+
+func TestReservedHeadersAreStripped(t *testing.T) {
+	app := mustLoad(t, t.TempDir(), `{}`)
+	header := func() http.Header { return http.Header{"X_custom": {"forged"}, "X-Consumer-Id": {"forged"}, "Accept": {"*/*"}} }
+	h := header()
+	app.Stripper().Strip(h)
+	if len(h) != 2 {
+		t.Errorf("got %v", h)
+	}
+	app.ReserveHeaders("X-Custom")
+	h = header()
+	app.Stripper().Strip(h)
+	if len(h) != 1 || h.Get("Accept") == "" {
+		t.Errorf("got %v", h)
+	}
+}

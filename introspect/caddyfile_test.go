@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+// adapt turns the inside of the option into the app's JSON.
+func adapt(text string) (string, error) {
+	adapter := caddyfile.Adapter{ServerType: httpcaddyfile.ServerType{}}
+	config, _, err := adapter.Adapt([]byte("{\n"+text+"\n}\n"), map[string]any{"filename": "Caddyfile"})
+	if err != nil {
+		return "", err
+	}
+	var parsed struct {
+		Apps map[string]json.RawMessage `json:"apps"`
+	}
+	if err := json.Unmarshal(config, &parsed); err != nil {
+		return "", err
+	}
+	return string(parsed.Apps["gluu"]), nil
+}
+
+func TestCaddyfileOfTheApp(t *testing.T) {
+	got, err := adapt(`
+	gluu {
+		provider {
+			op_url https://as.example
+			client_id g
+			client_secret {env.SECRET}
+		}
+		provider full {
+			issuer https://as.example/realm
+			client_id g
+			client_auth private_key_jwt
+			client_key key.pem my-key
+			client_certificate cert.pem cert-key.pem
+			verify introspection
+			algorithms RS256 ES256
+			audience a b
+			audience c
+			introspection_endpoint https://as.example/i
+			jwks_uri https://as.example/k
+			token_endpoint https://as.example/t
+			revocation_endpoint https://as.example/r
+			registration_endpoint https://as.example/reg
+			endpoint_hosts other.example other.example:8443
+			introspection_signed on
+			dpop_nonce true
+			trust_pool inline {
+				trust_der abc
+			}
+			timeout 2s
+			stale_if_error 1m
+		}
+		provider registering {
+			issuer https://as.example
+			register {
+				initial_access_token t
+				client_name "my gateway"
+				scopes a b
+			}
+		}
+		consumer alice {
+			id 8a5ae2d6-6f6e-4a4f-9b0f-9a1b3c6d7e8f
+			custom_id app
+			tags gold new
+		}
+		consumer bob
+		cache {
+			size 5000
+			max_age 1m
+			negative_age 5s
+		}
+		signing_key key.pem
+		error_format caddy
+	}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := `{"providers":{
+		"default":{"op_url":"https://as.example","client_id":"g","client_secret":"{env.SECRET}"},
+		"full":{"issuer":"https://as.example/realm","client_id":"g","client_auth":"private_key_jwt","client_key":"key.pem","client_key_id":"my-key",
+			"client_certificate":"cert.pem","client_certificate_key":"cert-key.pem","verify":"introspection","algorithms":["RS256","ES256"],
+			"audience":["a","b","c"],"introspection_endpoint":"https://as.example/i","jwks_uri":"https://as.example/k",
+			"token_endpoint":"https://as.example/t","revocation_endpoint":"https://as.example/r","registration_endpoint":"https://as.example/reg",
+			"endpoint_hosts":["other.example","other.example:8443"],"introspection_signed":true,"dpop_nonce":true,
+			"trust_pool":{"provider":"inline","trusted_ca_certs":["abc"]},"timeout":2000000000,"stale_if_error":60000000000},
+		"registering":{"issuer":"https://as.example","register":{"initial_access_token":"t","client_name":"my gateway","scopes":["a","b"]}}},
+		"consumers":[{"id":"8a5ae2d6-6f6e-4a4f-9b0f-9a1b3c6d7e8f","username":"alice","custom_id":"app","tags":["gold","new"]},{"username":"bob"}],
+		"cache":{"size":5000,"max_age":60000000000,"negative_age":5000000000},
+		"signing_key":"key.pem","error_format":"caddy"}`
+	if !sameJSON(t, got, want) {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}
+
+func sameJSON(t *testing.T, a, b string) bool {
+	t.Helper()
+	var values [2]any
+	for i, text := range []string{a, b} {
+		if err := json.Unmarshal([]byte(text), &values[i]); err != nil {
+			t.Fatalf("%s: %v", text, err)
+		}
+	}
+	return fmt.Sprint(values[0]) == fmt.Sprint(values[1])
+}
+
+func TestCaddyfileMayStandInParts(t *testing.T) {
+	got, err := adapt("gluu {\nprovider a {\nissuer https://a.example\nverify jwt\n}\n}\ngluu {\nprovider b {\nissuer https://b.example\nverify jwt\n}\nconsumer c\n}")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"providers":{"a":{"issuer":"https://a.example","verify":"jwt"},"b":{"issuer":"https://b.example","verify":"jwt"}},"consumers":[{"username":"c"}]}`; !sameJSON(t, got, want) {
+		t.Errorf("got %s, want %s", got, want)
+	}
+}
+
+// Every refusal names the line, and says what to write instead.
+func TestCaddyfileRefusals(t *testing.T) {
+	tests := []struct {
+		text string // one setting a line, inside "gluu {", which is line 2
+		line int
+		want string
+	}{
+		{"providers x", 3, "it has provider, consumer, cache"},
+		{"provider {\nissuer https://as.example\nverify jwt\naudiences a\n}", 6, "it has algorithms, audience, client_auth"},
+		{"consumer a {\ncustomid x\n}", 4, "id, custom_id, tags"},
+		{"cache {\nmaxage 1m\n}", 4, "size, max_age, negative_age"},
+		{"provider {\nissuer https://as.example\nregister {\ntoken x\n}\n}", 6, "initial_access_token"},
+
+		{"provider {\nclient_id g\n}", 3, "issuer <url>"},
+		{"provider {\nissuer https://as.example\n}", 3, "client_id <id>"},
+		{"provider a {\nissuer https://as.example\nverify jwt\n}\nprovider a {\nissuer https://b.example\nverify jwt\n}", 7, "another name"},
+		{"provider a b {\nissuer https://as.example\nverify jwt\n}", 3, "one name"},
+		{"provider a/b {\nissuer https://as.example\nverify jwt\n}", 3, "a/b"},
+		{"provider {\nissuer http://as.example\nverify jwt\n}", 3, "https://"},
+		{"provider {\nissuer https://a.example\nissuer https://b.example\nverify jwt\n}", 5, "twice"},
+		{"provider {\nissuer https://a.example\nop_url https://a.example\nverify jwt\n}", 3, "op_url"},
+		{"provider {\nissuer\nverify jwt\n}", 4, "issuer"},
+		{"provider {\nissuer \"\"\nverify jwt\n}", 4, "empty"},
+		{"provider {\nissuer https://a.example\nverify jwt both\n}", 5, "verify"},
+		{"provider {\nissuer https://a.example\nverify sometimes\n}", 3, "auto, jwt or introspection"},
+		{"provider {\nissuer https://a.example\nverify jwt\nalgorithms HS256\n}", 3, "HS256"},
+		{"provider {\nissuer https://a.example\nverify jwt\nalgorithms\n}", 6, "algorithms"},
+		{"provider {\nissuer https://a.example\nclient_id g\nclient_key\n}", 6, "client_key <file> [<kid>]"},
+		{"provider {\nissuer https://a.example\nclient_id g\nclient_certificate c\n}", 6, "<key file>"},
+		{"provider {\nissuer https://a.example\nverify jwt\ntimeout soon\n}", 6, "5s"},
+		{"provider {\nissuer https://a.example\nverify jwt\ntimeout 0\n}", 6, "timeout"},
+		{"provider {\nissuer https://a.example\nverify jwt\nstale_if_error -1s\n}", 6, "negative"},
+		{"provider {\nissuer https://a.example\nverify jwt\nintrospection_signed yes\n}", 6, "true or false"},
+		{"provider {\nissuer https://a.example\nverify jwt\ntrust_pool\n}", 6, "trust_pool file"},
+		{"provider {\nissuer https://a.example\nverify jwt\ntrust_pool unheard_of\n}", 6, "unheard_of"},
+		{"provider {\nissuer https://a.example\nverify jwt\njwks_uri http://a.example\n}", 3, "jwks_uri"},
+
+		{"consumer", 3, "consumer <username>"},
+		{"consumer a b", 3, "one username"},
+		{"consumer a {\nid 5\n}", 3, "UUID"},
+		{"consumer a\nconsumer a", 5, "a"},
+		{"consumer a {\ncustom_id x\n}\nconsumer b {\ncustom_id x\n}", 9, "custom_id"},
+
+		{"cache 5", 3, "block"},
+		{"cache {\nsize 0\n}", 4, "greater than 0"},
+		{"cache {\nsize -5\n}", 4, "greater than 0"},
+		{"cache {\nsize many\n}", 4, "greater than 0"},
+		{"cache {\nmax_age 0\n}", 4, "max_age"},
+		{"cache {\nnegative_age -1s\n}", 4, "negative"},
+		{"error_format xml", 3, "json or caddy"},
+		{"error_format json\nerror_format json", 4, "twice"},
+		{"signing_key", 3, "signing_key"},
+	}
+	for _, test := range tests {
+		_, err := adapt("gluu {\n" + test.text + "\n}")
+		if err == nil {
+			t.Errorf("%q: taken", test.text)
+			continue
+		}
+		if !strings.Contains(err.Error(), test.want) {
+			t.Errorf("%q: got %q, which does not say %q", test.text, err, test.want)
+		}
+		if want := fmt.Sprintf("Caddyfile:%d", test.line); !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %q, which does not name %s", test.text, err, want)
+		}
+	}
+}
+
+// What may be a secret is not repeated in an error.
+func TestCaddyfileErrorsTellNoSecrets(t *testing.T) {
+	for _, text := range []string{
+		"client_secret s3cret-a s3cret-b",
+		"client_secret s3cret-a\nclient_secret s3cret-b",
+		"register s3cret-a",
+		"register {\ninitial_access_token s3cret-a s3cret-b\n}",
+		"client_secret s3cret-a\nclient_auth client_secret_jwt\nclient_id g",
+		"client_secret s3cret-a\nclient_auth none\nclient_id g",
+	} {
+		_, err := adapt("gluu {\nprovider {\nissuer https://as.example\n" + text + "\n}\n}")
+		if err == nil || strings.Contains(err.Error(), "s3cret-") {
+			t.Errorf("%q: got %v", text, err)
+		}
+	}
+}
+
+// FuzzCaddyfile looks for panics, and for configurations that are taken from
+// the Caddyfile and then not understood.
+func FuzzCaddyfile(f *testing.F) {
+	for _, seed := range []string{
+		"gluu {\nprovider {\nissuer https://as.example\nverify jwt\n}\n}",
+		"gluu {\nprovider a {\nissuer https://as.example\nclient_id g\nclient_secret s\naudience a b\ntimeout 5s\n}\nconsumer c {\ncustom_id x\n}\n}",
+		"gluu {\ncache {\nsize 5\nmax_age 1h\n}\nerror_format caddy\n}",
+		"gluu {\nprovider {\nissuer https://as.example\nregister {\nscopes a b\n}\n}\n}",
+		"gluu {\nprovider {\nissuer {\n}\n}\n}",
+		"gluu",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		tokens, err := caddyfile.Tokenize([]byte(text), "Caddyfile")
+		if err != nil || len(tokens) == 0 {
+			return
+		}
+		app := new(App)
+		if app.UnmarshalCaddyfile(caddyfile.NewDispenser(tokens)) != nil {
+			return
+		}
+		for name, p := range app.Providers {
+			if err := p.Check(); err != nil {
+				t.Errorf("provider %s was taken and is refused: %v", name, err)
+			}
+			if err := checkProviderName(name); err != nil {
+				t.Error(err)
+			}
+		}
+		encoded, err := json.Marshal(app)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := json.Unmarshal(encoded, new(App)); err != nil {
+			t.Errorf("%s: %v", encoded, err)
+		}
+	})
+}
