@@ -138,6 +138,10 @@ func Canonicalize(u *url.URL, allowAmbiguous bool) (Path, error) {
 	if isCanonical(u) {
 		return Path{Decoded: u.Path}, nil
 	}
+	return canonicalize(u, allowAmbiguous)
+}
+
+func canonicalize(u *url.URL, allowAmbiguous bool) (Path, error) {
 	if u.Opaque != "" {
 		// RequestURI would send Opaque and ignore the path.
 		return Path{}, &AmbiguousError{Kind: NotAbsolute}
