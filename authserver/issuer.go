@@ -25,6 +25,9 @@ func parseIssuer(name string) (issuer, error) {
 	if name == "" {
 		return issuer{}, errors.New("issuer is missing: write 'issuer https://<host>', the address at which clients reach this server")
 	}
+	if strings.ContainsFunc(name, func(c rune) bool { return c <= ' ' || c > '~' || strings.ContainsRune("\"\\<>^`{|}", c) }) {
+		return issuer{}, fmt.Errorf("issuer %q has a character that no URL can have: percent-encode it", name)
+	}
 	u, err := url.Parse(name)
 	if err != nil || u.Opaque != "" || u.Hostname() == "" {
 		return issuer{}, fmt.Errorf("issuer '%s' is no URL with a host: write 'https://<host>'", name)

@@ -43,6 +43,10 @@ func TestIssuer(t *testing.T) {
 		{"a fragment", "https://as.example.com#a", "query or a fragment"},
 		{"an empty fragment", "https://as.example.com#", "query or a fragment"},
 		{"a password", "https://a:b@as.example.com", "user name or password"},
+		{"a quote", "https://as.example.com/a\"b", "no URL can have"},
+		{"a line feed", "https://as.example.com/a\nb", "no URL can have"},
+		{"a letter beyond ASCII", "https://as.example.com/ä", "no URL can have"},
+		{"an encoded path", "https://as.example.com/a%20b", ""},
 		{"dot segments", "https://as.example.com/a/../b", "dot segments"},
 		{"empty segments", "https://as.example.com//a", "dot segments"},
 	}

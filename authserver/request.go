@@ -103,18 +103,24 @@ func (c *call) prepare(w http.ResponseWriter, r *http.Request) (*http.Request, e
 		if err := c.checkGrant(form.Get("grant_type")); err != nil {
 			return nil, err
 		}
-	} else {
-		if form.Get("token") == "" {
-			return nil, c.malformed("the parameter token is missing")
-		}
-		form.Del("grant_type") // means nothing here, and op would look at it
+	} else if form.Get("token") == "" {
+		return nil, c.malformed("the parameter token is missing")
 	}
 	if c.credentials, err = c.readCredentials(r.Header.Values("Authorization"), form); err != nil {
 		return nil, err
 	}
-	// Whatever way they came, op finds them in the form.
-	form.Set("client_id", c.credentials[0].id)
-	form.Set("client_secret", c.credentials[0].secret)
+	// op finds in the form what it has to know, and nothing else: neither
+	// parameters that mean nothing here nor another place for credentials.
+	form = url.Values{
+		"grant_type":    form["grant_type"],
+		"scope":         form["scope"],
+		"token":         form["token"],
+		"client_id":     {c.credentials[0].id},
+		"client_secret": {c.credentials[0].secret},
+	}
+	if c.endpoint != tokenEndpoint {
+		form.Del("grant_type") // op would look at it at any endpoint
+	}
 	prepared.Header = r.Header.Clone()
 	prepared.Header.Del("Authorization")
 	prepared.Form, prepared.PostForm = form, form

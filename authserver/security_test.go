@@ -147,6 +147,41 @@ func TestSec_S65(t *testing.T) {
 	}
 }
 
+// FuzzTokenRequest looks for requests that crash the server, and for ones that
+// get a token without a secret.
+func FuzzTokenRequest(f *testing.F) {
+	for _, seed := range [][2]string{
+		{"grant_type=client_credentials&scope=todos:read", "Basic YXBwOmFwcC1zZWNyZXQ="},
+		{"grant_type=client_credentials&client_id=app&client_secret=app-secret", ""},
+		{"grant_type=client_credentials&client_id=app", "Basic %zz"},
+		{"grant_type=urn:ietf:params:oauth:grant-type:jwt-bearer&assertion=a.b.c", "Bearer x"},
+		{"scope.1000000=x&grant_type=client_credentials;&a=%00", "basic Og=="},
+		{"token=a.b.c&token_type_hint=x", "Basic Z2F0ZXdheTpnYXRld2F5LXNlY3JldA=="},
+	} {
+		f.Add(seed[0], seed[1])
+	}
+	server := start(f, testConfig(), f.TempDir())
+	f.Fuzz(func(t *testing.T, body, authorization string) {
+		server := &running{Server: server.Server, t: t}
+		for _, e := range []endpoint{tokenEndpoint, introspectEndpoint, revokeEndpoint} {
+			request := postForm(e, body)
+			if authorization != "" {
+				request.Header.Set("Authorization", authorization)
+			}
+			a := server.do(request)
+			secretSent := strings.Contains(body+authorization, "secret") || strings.HasPrefix(strings.ToLower(authorization), "basic ") || strings.Contains(body, "%")
+			switch {
+			case a.Code >= 500 || a.Code < 200 || a.body == nil && e != revokeEndpoint:
+				t.Errorf("%s %q %q: got %d %s", e, body, authorization, a.Code, a.text)
+			case a.Code == http.StatusOK && !secretSent:
+				t.Errorf("%s %q %q: got %d %s without a secret", e, body, authorization, a.Code, a.text)
+			case a.Code != http.StatusOK && a.body["error"] == nil:
+				t.Errorf("%s %q %q: got %d %s, want an error code", e, body, authorization, a.Code, a.text)
+			}
+		}
+	})
+}
+
 // logTo makes servers that are started from now on log to a file.
 func logTo(t *testing.T, path string) {
 	t.Helper()
@@ -181,7 +216,7 @@ func TestSec_S70(t *testing.T) {
 		if _, err := tryStart(t, testConfig(), dir); err == nil || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("got %v, want the key to be called damaged", err)
 		}
-		if refs, open := tokenFiles.References(filepath.Join(dir, "tokens.db")); open && refs > 1 {
+		if refs, open := tokenFiles.References(filepath.Join(dir, "tokens.db")); open {
 			t.Errorf("the storage is held %d times by a server that did not start", refs)
 		}
 	})

@@ -14,13 +14,17 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 	_ "github.com/caddyserver/caddy/v2/modules/logging"
+	"github.com/caddyserver/certmagic"
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/crypto/argon2"
+
+	"github.com/caddy-gluu/gateway/jose"
 )
 
 const testIssuer = "https://as.example.com"
@@ -53,7 +57,7 @@ var testLogging *caddy.Logging
 // running is a server that has been started, and its files.
 type running struct {
 	*Server
-	t    *testing.T
+	t    testing.TB
 	stop func()
 	next int // requests passed on to the next handler
 
@@ -62,7 +66,7 @@ type running struct {
 
 // start provisions and starts a server as Caddy does, with its storage and
 // Caddy's below dir.
-func start(t *testing.T, config *Server, dir string) *running {
+func start(t testing.TB, config *Server, dir string) *running {
 	t.Helper()
 	r, err := tryStart(t, config, dir)
 	if err != nil {
@@ -71,7 +75,7 @@ func start(t *testing.T, config *Server, dir string) *running {
 	return r
 }
 
-func tryStart(t *testing.T, config *Server, dir string) (*running, error) {
+func tryStart(t testing.TB, config *Server, dir string) (*running, error) {
 	t.Helper()
 	if config.StorageRaw == nil {
 		config.StorageRaw, _ = json.Marshal(map[string]any{"module": "embedded", "path": filepath.Join(dir, "tokens.db")})
@@ -81,6 +85,7 @@ func tryStart(t *testing.T, config *Server, dir string) (*running, error) {
 		t.Fatal(err)
 	}
 	root, _ := json.Marshal(map[string]any{"module": "file_system", "root": filepath.Join(dir, "caddy")})
+	giveKey(t, filepath.Join(dir, "caddy"), config.Issuer)
 	base, err := caddy.ProvisionContext(&caddy.Config{StorageRaw: root, Logging: testLogging})
 	if err != nil {
 		t.Fatal(err)
@@ -96,9 +101,39 @@ func tryStart(t *testing.T, config *Server, dir string) (*running, error) {
 		return nil, err
 	}
 	if err := app.(*App).Start(); err != nil {
+		cancel() // as Caddy does
 		return nil, err
 	}
 	return &running{Server: module.(*Server), t: t, stop: cancel, registry: ctx.GetMetricsRegistry()}, nil
+}
+
+// testKey is the signing key of all test servers: making one takes long.
+var testKey = sync.OnceValue(func() []byte {
+	key, err := jose.GenerateKey(signingAlgorithm)
+	if err != nil {
+		panic(err)
+	}
+	pem, err := key.MarshalPEM()
+	if err != nil {
+		panic(err)
+	}
+	return pem
+})
+
+// giveKey puts the test key into a storage that has none yet.
+func giveKey(t testing.TB, root, name string) {
+	t.Helper()
+	i, err := parseIssuer(name)
+	if err != nil {
+		return // the test is about that
+	}
+	storage := &certmagic.FileStorage{Path: root}
+	if storage.Exists(t.Context(), keyName(i)) {
+		return
+	}
+	if err := storage.Store(t.Context(), keyName(i), testKey()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // answer is a response, read.
