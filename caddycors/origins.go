@@ -36,6 +36,8 @@ func parseOrigins(entries []string) (*origins, error) {
 	for _, entry := range entries {
 		var err error
 		switch {
+		case entry == "":
+			err = errors.New("an origin is empty: write https://app.example.com, or * for all")
 		case entry == "*":
 			o.all = true
 		case entry == "null":
