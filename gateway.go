@@ -9,5 +9,6 @@ import (
 	_ "github.com/caddy-gluu/gateway/authserver"
 	_ "github.com/caddy-gluu/gateway/caddycors"
 	_ "github.com/caddy-gluu/gateway/caddyoauth"
+	_ "github.com/caddy-gluu/gateway/cli"
 	_ "github.com/caddy-gluu/gateway/directive"
 )

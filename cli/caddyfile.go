@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+// caddyfileSources finds the policies of a Caddyfile in the order in which they
+// stand there. Caddy's adapter, which judges the file, would have them in
+// another order, sites with the longer names first, and twice if a site listens
+// in two ways.
+func caddyfileSources(label, name string, text []byte) ([]*source, error) {
+	adapted, err := adapt(name, text)
+	if err != nil {
+		return nil, refusedError{err}
+	}
+	blocks, err := caddyfile.Parse(name, text)
+	if err != nil {
+		return nil, refusedError{err}
+	}
+	var sources []*source
+	shorthands := httpcaddyfile.NewShorthandReplacer()
+	for _, block := range blocks {
+		for i := range block.Segments {
+			shorthands.ApplyToSegment(&block.Segments[i])
+			found, err := segmentSources(block.Segments[i], block.GetKeysText())
+			if err != nil {
+				return nil, refusedError{err}
+			}
+			sources = append(sources, found...)
+		}
+	}
+	if len(sources) == 0 {
+		return handlers(label, adapted) // and says that there are none
+	}
+	return sources, nil
+}
+
+// adapt turns a Caddyfile into Caddy's JSON.
+func adapt(name string, text []byte) ([]byte, error) {
+	adapter := caddyconfig.GetAdapter("caddyfile")
+	adapted, _, err := adapter.Adapt(text, map[string]any{"filename": name})
+	return adapted, err
+}
+
+// segmentSources finds the policies within a directive of a site, which may be
+// one itself or hold some, as handle and route do.
+func segmentSources(segment caddyfile.Segment, hosts []string) ([]*source, error) {
+	var sources []*source
+	var before caddyfile.Token
+	for d := caddyfile.NewDispenser(segment); d.Next(); before = d.Token() {
+		name := d.Val()
+		if name != oauthPEP && name != umaPEP || d.Line() == before.Line && d.File() == before.File {
+			continue
+		}
+		h, err := unmarshal(name, d.NextSegment())
+		if err != nil {
+			return nil, err
+		}
+		sources = append(sources, h.source(hosts))
+	}
+	return sources, nil
+}
+
+// unmarshal lets a handler's own module read its directive.
+func unmarshal(name string, segment caddyfile.Segment) (*pepHandler, error) {
+	if len(segment) > 1 && (segment[1].Text == "*" || strings.HasPrefix(segment[1].Text, "/") || strings.HasPrefix(segment[1].Text, "@")) {
+		segment = append(segment[:1:1], segment[2:]...) // a matcher
+	}
+	info, err := caddy.GetModule("http.handlers." + name)
+	if err != nil {
+		return nil, err
+	}
+	module, ok := info.New().(caddyfile.Unmarshaler)
+	if !ok {
+		return nil, fmt.Errorf("%s reads no Caddyfile", name)
+	}
+	if err := module.UnmarshalCaddyfile(caddyfile.NewDispenser(segment)); err != nil {
+		return nil, err
+	}
+	config, err := json.Marshal(module)
+	if err != nil {
+		return nil, err
+	}
+	h := &pepHandler{Handler: name}
+	return h, json.Unmarshal(config, h)
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/caddy-gluu/gateway/pathmatch"
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// What a policy makes of a request.
+const (
+	allow       = "allow"
+	deny        = "deny"
+	unprotected = "unprotected" // no rule, and deny_by_default false
+	badRequest  = "bad_request" // a path that can be read in two ways
+	refused     = "refused"     // the policy does not load
+)
+
+// A request is one in wire form, as far as decisions look at it.
+type request struct {
+	method, path string // path is canonical
+	bad          error  // why the answer is 400
+}
+
+// parseRequest reads "GET /todos/hh", the first words of a request as a client
+// sends it. The error is about text that is no such thing; a request that a
+// server would answer 400 is one.
+func parseRequest(text string, allowAmbiguous bool) (request, error) {
+	method, target, _ := strings.Cut(strings.TrimSpace(text), " ")
+	target = strings.TrimSuffix(strings.TrimSpace(target), " HTTP/1.1")
+	if method == "" || target == "" {
+		return request{}, fmt.Errorf(`%q is no request: write a method and a path, such as "GET /todos/hh"`, text)
+	}
+	r := request{method: method, path: target}
+	if method == http.MethodConnect || strings.ContainsAny(target, "\r\n") {
+		r.bad = &pathmatch.AmbiguousError{Kind: pathmatch.NotAbsolute}
+		return r, nil
+	}
+	// Read as net/http reads it from a client, illegal spellings included.
+	wire := method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n"
+	sent, err := http.ReadRequest(bufio.NewReader(strings.NewReader(wire)))
+	if err != nil {
+		r.bad = err
+		return r, nil
+	}
+	path, err := pathmatch.Canonicalize(sent.URL, allowAmbiguous)
+	if err != nil {
+		r.bad = err
+		return r, nil
+	}
+	r.path = path.Decoded
+	return r, nil
+}
+
+func (r request) String() string { return r.method + " " + r.path }
+
+// A decision is what a source makes of a request by a token with scopes.
+type decision struct {
+	source  *source
+	request request
+	scopes  []string
+
+	what        string
+	rule        *scopeexpr.Rule // nil: none
+	explanation *scopeexpr.Explanation
+	reason      string // what is not said by the rest
+}
+
+// decide asks a policy, as the handlers do.
+func (s *source) decide(r request, scopes []string) *decision {
+	d := &decision{source: s, request: r, scopes: scopes, what: badRequest}
+	if r.bad != nil {
+		d.reason = r.bad.Error()
+		return d
+	}
+	d.rule = s.policy.Find(r.method, r.path)
+	switch {
+	case d.rule == nil && s.denyByDefault:
+		d.what, d.reason = deny, "no rule names this path and method, and deny_by_default is true"
+		return d
+	case d.rule == nil:
+		d.what, d.reason = unprotected, "no rule names this path and method, and deny_by_default is false"
+		return d
+	}
+	d.explanation = d.rule.Explain(r.path, scopes)
+	d.what, d.reason = deny, d.explanation.Failed
+	if d.explanation.Granted {
+		d.what = allow
+	}
+	return d
+}
+
+// captures returns what the path says, nil for an absent group. It is never
+// nil itself, so that JSON has a list.
+func (d *decision) captures() []*string {
+	captures := []*string{}
+	if d.explanation != nil {
+		for _, c := range d.explanation.Captures {
+			if c.Present {
+				captures = append(captures, &c.Value)
+			} else {
+				captures = append(captures, nil)
+			}
+		}
+	}
+	return captures
+}
+
+// rulePattern returns the pattern that matched, nil if none did.
+func (d *decision) rulePattern() *string {
+	if d.rule == nil {
+		return nil
+	}
+	pattern := d.rule.Pattern()
+	return &pattern
+}
+
+// isRefused says whether an error is that a policy does not load.
+func isRefused(err error) bool {
+	var r refusedError
+	return errors.As(err, &r)
+}

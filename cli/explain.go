@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// newExplainCommand returns `caddy gluu explain`.
+func newExplainCommand() *cobra.Command {
+	var flags sourceFlags
+	var requestText, scopes string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "explain --policy <file> --request <request> [--scopes <scopes>] [--handler <n>] [--json] [...]",
+		Short: "Says what a policy does with one request, and why",
+		Long: `
+Prints the rule that matches a request and why it goes before others, the
+captures of the path, each entry of the rule's data with the scope that
+satisfies it, the expression as a tree, and the decision:
+
+	allow        the scopes satisfy the rule
+	deny         they do not, or no rule names the path and deny_by_default is true
+	unprotected  no rule names the path and deny_by_default is false
+	bad_request  the path can be read in two ways, and is answered 400
+
+FILE is a scope expression document in JSON, a Caddyfile or Caddy's JSON. If
+several handlers in it have policies, --handler chooses one of them.
+
+--request
+    A method and a path as a client sends them, percent-encoded.
+
+--scopes
+    The token's scopes, separated by spaces. For gluu_uma_pep those of the
+    permission for the resource.
+
+--json
+    Prints {"decision", "rule", "method", "captures", "data": [{"entry",
+    "matched", "by"}], "expression"}; "expression" is the rule in JSON Logic.
+    A rule of gluu_uma_pep has "resource" and "ticket" besides, and what is
+    answered without a rule has a "reason".
+
+The exit code is 0 for allow, 1 for any other decision, 2 for an error.
+`,
+		Example: `  caddy gluu explain --policy scopes.json --request "GET /todos/hh" --scopes "todos:hh email"
+  caddy gluu explain --policy Caddyfile --handler 2 --request "HEAD /todos/hh" --json`,
+		Args: cobra.NoArgs,
+	}
+	flags.register(cmd)
+	flags.registerDefaults(cmd)
+	cmd.Flags().StringVarP(&requestText, "request", "r", "", `The request, such as "GET /todos/hh"`)
+	cmd.Flags().StringVarP(&scopes, "scopes", "s", "", "The scopes of the token, separated by spaces")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
+	return asCommand(cmd, []string{"policy", "request"}, func(cmd *cobra.Command, _ []string) (int, error) {
+		if !cmd.Flags().Changed("deny-by-default") {
+			flags.DenyByDefault = nil // what the configuration says
+		}
+		s, err := flags.one("")
+		if err != nil {
+			return exitError, err
+		}
+		r, err := parseRequest(requestText, s.allowAmbiguous)
+		if err != nil {
+			return exitError, err
+		}
+		d := s.decide(r, splitScopes(scopes))
+		if asJSON {
+			err = d.writeJSON(cmd.OutOrStdout())
+		} else {
+			d.print(newPainter(cmd.OutOrStdout()))
+		}
+		if err != nil {
+			return exitError, err
+		}
+		if d.what != allow {
+			return exitNo, nil
+		}
+		return exitYes, nil
+	})
+}
+
+// splitScopes splits scopes as they stand in a token: at spaces only.
+func splitScopes(s string) []string {
+	return slices.DeleteFunc(strings.Split(s, " "), func(scope string) bool { return scope == "" })
+}
+
+// explanationJSON is what explain --json prints.
+type explanationJSON struct {
+	Decision   string          `json:"decision"`
+	Rule       *string         `json:"rule"`
+	Method     *string         `json:"method"`
+	Captures   []*string       `json:"captures"`
+	Data       []dataJSON      `json:"data"`
+	Expression json.RawMessage `json:"expression"`
+	Resource   *resourceJSON   `json:"resource,omitempty"`
+	Ticket     []string        `json:"ticket,omitempty"`
+	Reason     string          `json:"reason,omitempty"`
+}
+
+type dataJSON struct {
+	Entry   string  `json:"entry"`
+	Matched bool    `json:"matched"`
+	By      *string `json:"by"`
+}
+
+// resourceJSON says what an UMA rule protects at the authorization server.
+type resourceJSON struct {
+	ID     string   `json:"id,omitempty"`
+	Name   string   `json:"name,omitempty"`
+	Scopes []string `json:"scopes"`
+}
+
+func (d *decision) writeJSON(w io.Writer) error {
+	out := explanationJSON{Decision: d.what, Rule: d.rulePattern(), Captures: d.captures(), Data: []dataJSON{}, Reason: d.reason}
+	if d.rule != nil {
+		method := d.rule.Method()
+		out.Method = &method
+		out.Expression = d.rule.Expression().Rule
+		for _, e := range d.explanation.Data {
+			entry := dataJSON{Entry: e.Entry, Matched: e.Matched}
+			if e.Matched {
+				entry.By = &e.By
+			}
+			out.Data = append(out.Data, entry)
+		}
+		out.Resource = resourceOf(d.rule, d.source.resourcePrefix)
+		if d.what == deny && out.Resource != nil {
+			out.Ticket = out.Resource.Scopes
+		}
+	}
+	return writeLine(w, out)
+}
+
+// resourceOf returns what an UMA rule protects, nil for a rule of another kind.
+func resourceOf(r *scopeexpr.Rule, prefix string) *resourceJSON {
+	if !r.UMA() {
+		return nil
+	}
+	return &resourceJSON{ID: r.Condition().ResourceID, Name: r.ResourceName(prefix), Scopes: r.Scopes()}
+}
+
+func (r *resourceJSON) String() string {
+	if r.ID != "" {
+		return "id " + r.ID
+	}
+	return r.Name
+}
+
+// writeLine writes a value as one line of JSON, as it is: patterns are full of
+// characters that an HTML page would have to fear.
+func writeLine(w io.Writer, v any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(v)
+}
+
+// print explains the decision to a person.
+func (d *decision) print(p *painter) {
+	p.line("%s %s", p.faint("request   "), printable(d.request.String()))
+	if len(d.scopes) > 0 {
+		p.line("%s %s", p.faint("scopes    "), printable(strings.Join(d.scopes, " ")))
+	}
+	if d.rule != nil {
+		d.printRule(p)
+		d.printData(p)
+		p.line("\n%s", p.faint("expression"))
+		printTree(p, d.explanation.Tree, "  ")
+	}
+	colour := p.bad
+	if d.what == allow {
+		colour = p.good
+	}
+	p.line("\n%s %s", p.faint("decision  "), p.bold(colour(d.what)))
+	if d.reason != "" {
+		p.line("           %s", printable(d.reason))
+	}
+	if resource := d.resource(); resource != nil && d.what == deny {
+		p.line("           a ticket for %s would ask for %s", printable(resource.String()), strings.Join(resource.Scopes, " "))
+	}
+}
+
+func (d *decision) resource() *resourceJSON {
+	if d.rule == nil {
+		return nil
+	}
+	return resourceOf(d.rule, d.source.resourcePrefix)
+}
+
+// printRule says which rule was found, what it asks for beside scopes, and
+// which rules it went before.
+func (d *decision) printRule(p *painter) {
+	p.line("%s %s %s", p.faint("rule      "), d.rule.Method(), p.bold(d.rule.Pattern()))
+	for i, c := range d.explanation.Captures {
+		label := ""
+		if i == 0 {
+			label = "captures"
+		}
+		value := p.warn("absent")
+		if c.Present {
+			value = fmt.Sprintf("%q", c.Value)
+		}
+		p.line("%s PC%d = %s", p.faint(fmt.Sprintf("%-10s", label)), i+1, value)
+	}
+	if resource := d.resource(); resource != nil {
+		p.line("%s %s, with %s", p.faint("resource  "), printable(resource.String()), strings.Join(resource.Scopes, " "))
+	}
+	if extras := extras(d.rule); extras != "" {
+		p.line("%s %s", p.faint("asks also "), extras)
+	}
+	label := "before"
+	rules := newTable(d.source.policy)
+	for _, other := range d.source.policy.Rules() {
+		if other == d.rule || other != rules.rule(other.Pattern(), d.request.method) || !other.PathPattern().Matches(d.request.path) {
+			continue
+		}
+		p.line("%s %s %s: %s", p.faint(fmt.Sprintf("%-10s", label)), other.Method(), other.Pattern(), whyBefore(d.rule, other))
+		label = ""
+	}
+}
+
+// extras says what a rule asks for beside scopes (RFC 9470).
+func extras(r *scopeexpr.Rule) string {
+	var parts []string
+	if acr := r.Condition().ACR; len(acr) > 0 {
+		parts = append(parts, "acr "+strings.Join(acr, " or "))
+	}
+	if age := r.Condition().MaxAge; age > 0 {
+		parts = append(parts, fmt.Sprintf("max_age %d s", age))
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (d *decision) printData(p *painter) {
+	p.line("\n%s", p.faint("data"))
+	width := 0
+	for _, e := range d.explanation.Data {
+		width = max(width, len([]rune(e.Entry)))
+	}
+	for i, e := range d.explanation.Data {
+		why := ""
+		switch {
+		case e.Matched:
+			why = "by " + e.By
+		case e.Note != "":
+			why = e.Note
+		}
+		if !e.Used {
+			why = strings.TrimSpace(why + " (the rule does not use it)")
+		}
+		padding := strings.Repeat(" ", width-len([]rune(e.Entry)))
+		p.line("  %s %d  %s%s  %s", p.tick(e.Matched), i, e.Entry, padding, p.faint(printable(why)))
+	}
+}
+
+// printTree prints an expression, each part below the operator it belongs to.
+func printTree(p *painter, n *scopeexpr.TreeNode, indent string) {
+	label := n.Label
+	switch {
+	case n.Operator && label == "!":
+		label = "not"
+	case !n.Operator:
+		label = printable(label)
+	}
+	if _, isBool := n.Value.(bool); n.Operator && !isBool {
+		label += p.warn(fmt.Sprintf(" = %v", n.Value))
+	}
+	p.line("%s%s %s", indent, p.tick(n.Value), label)
+	for _, o := range n.Operands {
+		printTree(p, o, indent+"  ")
+	}
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/caddy-gluu/gateway/enforce"
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// A pepHandler is a handler of a configuration that has a policy.
+type pepHandler struct {
+	Handler         string          `json:"handler"`
+	OAuthExpression json.RawMessage `json:"oauth_scope_expression"`
+	OAuthFile       string          `json:"oauth_scope_expression_file"`
+	UMAExpression   json.RawMessage `json:"uma_scope_expression"`
+	UMAFile         string          `json:"uma_scope_expression_file"`
+	DenyByDefault   *bool           `json:"deny_by_default"`
+	AmbiguousPaths  string          `json:"ambiguous_paths"`
+	ResourcePrefix  string          `json:"resource_prefix"`
+}
+
+// The handlers that have policies.
+const (
+	oauthPEP = "gluu_oauth_pep"
+	umaPEP   = "gluu_uma_pep"
+)
+
+// handlers finds the policies of a configuration in Caddy's JSON, wherever they
+// stand, in the order in which they stand there.
+func handlers(name string, config []byte) ([]*source, error) {
+	var sources []*source
+	err := walkObjects(config, nil, func(object json.RawMessage, hosts []string) error {
+		var kind struct {
+			Handler string `json:"handler"`
+		}
+		if err := json.Unmarshal(object, &kind); err != nil || kind.Handler != oauthPEP && kind.Handler != umaPEP {
+			return nil // another module may have a "handler" of another type
+		}
+		var h pepHandler
+		if err := json.Unmarshal(object, &h); err != nil {
+			return refusedError{fmt.Errorf("%s in %s: %w", kind.Handler, name, err)}
+		}
+		sources = append(sources, (&h).source(hosts))
+		return nil
+	})
+	var refused refusedError
+	if err != nil && !errors.As(err, &refused) {
+		err = refusedError{fmt.Errorf("%s: %w", name, err)}
+	}
+	if err != nil {
+		return nil, err
+	}
+	if len(sources) == 0 {
+		return nil, fmt.Errorf("%s has no %s and no %s", name, oauthPEP, umaPEP)
+	}
+	return sources, nil
+}
+
+func (h *pepHandler) source(hosts []string) *source {
+	s := &source{
+		name:           h.Handler,
+		denyByDefault:  h.DenyByDefault == nil || *h.DenyByDefault,
+		allowAmbiguous: h.AmbiguousPaths == "allow",
+		resourcePrefix: h.ResourcePrefix,
+	}
+	if len(hosts) > 0 {
+		s.name += " of " + strings.Join(hosts, ", ")
+	}
+	if h.Handler == umaPEP {
+		s.policy, s.refused = enforce.Compile("uma_scope_expression", h.UMAExpression, h.UMAFile, scopeexpr.Options{UMA: true})
+	} else {
+		s.policy, s.refused = enforce.Compile("oauth_scope_expression", h.OAuthExpression, h.OAuthFile, scopeexpr.Options{})
+	}
+	return s
+}
+
+// walkObjects calls visit for each object of a JSON text, the outer ones first
+// and otherwise in the order of the text. hosts are those that the routes
+// around it are for.
+func walkObjects(text json.RawMessage, hosts []string, visit func(object json.RawMessage, hosts []string) error) error {
+	text = bytes.TrimSpace(text)
+	if len(text) == 0 || text[0] != '{' && text[0] != '[' {
+		return nil
+	}
+	if text[0] == '{' {
+		hosts = append(hosts[:len(hosts):len(hosts)], routeHosts(text)...)
+		if err := visit(text, hosts); err != nil {
+			return err
+		}
+	}
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	if _, err := decoder.Token(); err != nil { // { or [
+		return err
+	}
+	for decoder.More() {
+		if text[0] == '{' {
+			if _, err := decoder.Token(); err != nil { // the name of a member
+				return err
+			}
+		}
+		var value json.RawMessage
+		if err := decoder.Decode(&value); err != nil {
+			return err
+		}
+		if err := walkObjects(value, hosts, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// routeHosts returns the hosts that an object is for if it is a route.
+func routeHosts(object json.RawMessage) []string {
+	var route struct {
+		Match []struct {
+			Host []string `json:"host"`
+		} `json:"match"`
+	}
+	if err := json.Unmarshal(object, &route); err != nil {
+		return nil // "match" means something else there
+	}
+	var hosts []string
+	for _, m := range route.Match {
+		hosts = append(hosts, m.Host...)
+	}
+	return hosts
+}

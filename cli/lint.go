@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-gluu/gateway/pathmatch"
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// A warning is about a rule that loads and decides, but hardly as it was meant.
+type warning struct {
+	Kind string // what programs look at
+	Rule *scopeexpr.Rule
+	Text string
+}
+
+// The kinds of warnings.
+const (
+	neverMatches = "never_matches" // other rules take all its requests
+	pointless    = "pointless"     // without it another rule decides the same
+	neverGrants  = "never_grants"
+	alwaysGrants = "always_grants"
+	deadEntry    = "dead_entry" // an entry that no scope satisfies
+	unusedEntry  = "unused_entry"
+)
+
+// lint looks for rules that are not what they seem.
+func lint(p *scopeexpr.Policy) []warning {
+	l := newLinter(p)
+	var warnings []warning
+	for i, r := range p.Rules() {
+		if text := l.neverMatches(i); text != "" {
+			warnings = append(warnings, warning{neverMatches, r, text})
+		} else if text := l.pointless(i); text != "" {
+			warnings = append(warnings, warning{pointless, r, text})
+		}
+		warnings = append(warnings, lintExpression(r)...)
+	}
+	return warnings
+}
+
+// lintExpression looks at what a rule asks for.
+func lintExpression(r *scopeexpr.Rule) []warning {
+	var warnings []warning
+	grants, refuses := r.Outcomes()
+	switch {
+	case !grants:
+		warnings = append(warnings, warning{neverGrants, r, "refuses every token, whatever its scopes"})
+	case !refuses:
+		warnings = append(warnings, warning{alwaysGrants, r, "lets every token pass, whatever its scopes"})
+	}
+	used := r.Scopes()
+	for _, entry := range r.Expression().Data {
+		switch {
+		case !slices.Contains(used, entry):
+			warnings = append(warnings, warning{unusedEntry, r, fmt.Sprintf("its rule does not use the entry %q", entry)})
+		case strings.ContainsAny(entry, " \t\r\n") && !strings.HasPrefix(entry, "^"):
+			warnings = append(warnings, warning{deadEntry, r, fmt.Sprintf("no scope contains a space, as %q does", entry)})
+		case strings.Contains(entry, "(?") && !strings.HasPrefix(entry, "^"):
+			warnings = append(warnings, warning{deadEntry, r, fmt.Sprintf("%q is no pattern, since it does not begin with ^", entry)})
+		}
+	}
+	return warnings
+}
+
+// A linter compares each rule with all others. What takes whose requests
+// depends on the method, so it is asked for every method that some rule names,
+// and for one that none does.
+type linter struct {
+	rules   []*scopeexpr.Rule // in the order in which they are tried
+	shapes  []*shape          // of the rules
+	table   table
+	methods []string
+}
+
+// otherMethod stands for all methods that no rule names. It is no token, so no
+// rule can name it.
+const otherMethod = "(other)"
+
+func newLinter(p *scopeexpr.Policy) *linter {
+	l := &linter{rules: p.Rules(), table: newTable(p), methods: []string{http.MethodHead, otherMethod}}
+	shapes := make(map[string]*shape)
+	for _, r := range l.rules {
+		s := shapes[r.Pattern()]
+		if s == nil {
+			s = newShape(r.Pattern())
+			shapes[r.Pattern()] = s
+		}
+		l.shapes = append(l.shapes, s)
+		if r.Method() != pathmatch.Any && !slices.Contains(l.methods, r.Method()) {
+			l.methods = append(l.methods, r.Method())
+		}
+	}
+	return l
+}
+
+// methodsOf returns the methods of requests that a rule is the one of its path
+// for.
+func (l *linter) methodsOf(r *scopeexpr.Rule) []string {
+	return slices.DeleteFunc(slices.Clone(l.methods), func(m string) bool { return l.table.rule(r.Pattern(), m) != r })
+}
+
+// neverMatches says which rules take all requests that rule i would match,
+// "" if none do.
+func (l *linter) neverMatches(i int) string {
+	var takers []*scopeexpr.Rule
+	for _, method := range l.methodsOf(l.rules[i]) {
+		taker := l.taker(i, method)
+		if taker == nil {
+			return ""
+		}
+		if !slices.Contains(takers, taker) {
+			takers = append(takers, taker)
+		}
+	}
+	return "never matches: its requests are taken by " + names(takers)
+}
+
+// taker returns a rule that is tried before rule i, and matches all that it
+// does with this method.
+func (l *linter) taker(i int, method string) *scopeexpr.Rule {
+	for j := range i {
+		r := l.rules[j]
+		// The shapes come first: they differ soonest.
+		if l.shapes[j].contains(l.shapes[i]) && r.Pattern() != l.rules[i].Pattern() && l.table.rule(r.Pattern(), method) == r {
+			return r
+		}
+	}
+	return nil
+}
+
+// pointless says which rules would decide the requests of rule i, and decide
+// them alike, if it were not there; "" if not all would be.
+func (l *linter) pointless(i int) string {
+	var heirs []*scopeexpr.Rule
+	for _, method := range l.methodsOf(l.rules[i]) {
+		heir := l.heir(i, method)
+		if heir == nil {
+			return ""
+		}
+		if !slices.Contains(heirs, heir) {
+			heirs = append(heirs, heir)
+		}
+	}
+	return "makes no difference: without it the same is decided by " + names(heirs)
+}
+
+// heir returns the rule that would match whatever rule i does, if that decides
+// alike and so do all rules that would be found before it.
+func (l *linter) heir(i int, method string) *scopeexpr.Rule {
+	gone := l.rules[i]
+	if heir := l.without(gone, method); heir != nil {
+		if heir.DecidesLike(gone) {
+			return heir
+		}
+		return nil
+	}
+	for j := i + 1; j < len(l.rules); j++ {
+		r := l.rules[j]
+		if l.shapes[i].disjoint(l.shapes[j]) || r.Pattern() == gone.Pattern() || l.table.rule(r.Pattern(), method) != r {
+			continue
+		}
+		if !r.DecidesLike(gone) {
+			return nil
+		}
+		if l.shapes[j].contains(l.shapes[i]) {
+			return r
+		}
+	}
+	return nil
+}
+
+// without returns the rule that the pattern of r would have for a method if r
+// were not there.
+func (l *linter) without(r *scopeexpr.Rule, method string) *scopeexpr.Rule {
+	rules := l.table[r.Pattern()]
+	if get := rules[http.MethodGet]; method == http.MethodHead && get != nil && get != r {
+		return get
+	}
+	if other := rules[pathmatch.Any]; other != r {
+		return other
+	}
+	return nil
+}
+
+// names lists rules for a person.
+func names(rules []*scopeexpr.Rule) string {
+	texts := make([]string, len(rules))
+	for i, r := range rules {
+		texts[i] = r.Method() + " " + r.Pattern()
+	}
+	return strings.Join(texts, " and ")
+}

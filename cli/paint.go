@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"golang.org/x/term"
+)
+
+// A painter writes lines, in colour if somebody is there to see it.
+type painter struct {
+	w      io.Writer
+	colour bool
+}
+
+// newPainter returns a painter for a command's output: in colour on a terminal,
+// unless NO_COLOR is set (https://no-color.org) or the terminal is a dumb one.
+func newPainter(w io.Writer) *painter {
+	file, ok := w.(*os.File)
+	return &painter{w, ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
+}
+
+func (p *painter) line(format string, args ...any) {
+	// Trailing blanks are those of a column that is empty in this line.
+	_, _ = fmt.Fprintln(p.w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
+}
+
+func (p *painter) in(code, text string) string {
+	if !p.colour || text == "" {
+		return text
+	}
+	return "\x1b[" + code + "m" + text + "\x1b[0m"
+}
+
+func (p *painter) bold(text string) string  { return p.in("1", text) }
+func (p *painter) faint(text string) string { return p.in("2", text) }
+func (p *painter) good(text string) string  { return p.in("32", text) }
+func (p *painter) bad(text string) string   { return p.in("31", text) }
+func (p *painter) warn(text string) string  { return p.in("33", text) }
+
+// tick is the mark of a value: yes, no, or something else.
+func (p *painter) tick(value any) string {
+	switch value {
+	case true:
+		return p.good("✓")
+	case false:
+		return p.bad("✗")
+	}
+	return p.warn("•")
+}
+
+// printable keeps what a request or a token says from doing anything to the
+// terminal: control characters are written as escapes.
+func printable(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool {
+		return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == '\ufffd'
+	}) {
+		quoted := fmt.Sprintf("%+q", s)
+		return quoted[1 : len(quoted)-1]
+	}
+	return s
+}

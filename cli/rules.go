@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// newRulesCommand returns `caddy gluu rules`.
+func newRulesCommand() *cobra.Command {
+	var flags sourceFlags
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "rules --policy <file> [--handler <n>] [--json]",
+		Short: "Lists rules in the order in which they are tried",
+		Long: `
+Lists the rules of a policy in the order in which they are tried: method, path,
+what the token's scopes must satisfy, and what is asked for beside. Of several
+rules that match a request, the first one in the list decides.
+
+Then come warnings: of rules that never match because others take all their
+requests, that make no difference because a wider one decides the same, that
+let every token pass or none, and of entries that no scope can satisfy. What is
+warned of is certain; where regular expressions are too involved to compare,
+there is no warning.
+
+FILE is a scope expression document in JSON, a Caddyfile or Caddy's JSON, of
+which all handlers with policies are listed unless --handler chooses one.
+
+--json
+    Prints one JSON object for each handler: {"handler", "rules": [{"method",
+    "path", "expression", "data"}], "warnings": [{"kind", "method", "path",
+    "text"}]}.
+
+The exit code is 0, also with warnings, and 2 for an error.
+`,
+		Example: `  caddy gluu rules --policy Caddyfile`,
+		Args:    cobra.NoArgs,
+	}
+	flags.register(cmd)
+	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
+	return asCommand(cmd, []string{"policy"}, func(cmd *cobra.Command, _ []string) (int, error) {
+		sources, err := flags.chosen("")
+		if err != nil {
+			return exitError, err
+		}
+		p := newPainter(cmd.OutOrStdout())
+		for i, s := range sources {
+			if s.refused != nil {
+				return exitError, fmt.Errorf("%s: %w", s.name, s.refused)
+			}
+			if asJSON {
+				err = writeLine(cmd.OutOrStdout(), s.rulesJSON())
+			} else {
+				if i > 0 {
+					p.line("")
+				}
+				err = s.printRules(p)
+			}
+			if err != nil {
+				return exitError, err
+			}
+		}
+		return exitYes, nil
+	})
+}
+
+// printRules lists the rules of one policy, and what is to be said about them.
+func (s *source) printRules(p *painter) error {
+	rules := s.policy.Rules()
+	p.line("%s, %s", p.bold(s.name), plural(len(rules), "rule"))
+	out := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
+	for _, r := range rules {
+		_, _ = fmt.Fprintf(out, "  %s\t%s\t%s\n", r.Method(), r.Pattern(), s.demand(r))
+	}
+	if err := out.Flush(); err != nil {
+		return err
+	}
+	if !s.denyByDefault {
+		p.line("%s what no rule names is not protected (deny_by_default false)", p.warn("!"))
+	}
+	for _, w := range lint(s.policy) {
+		p.line("%s %s %s %s", p.warn("!"), w.Rule.Method(), w.Rule.Pattern(), printable(w.Text))
+	}
+	return nil
+}
+
+// demand says in a line what a rule asks for.
+func (s *source) demand(r *scopeexpr.Rule) string {
+	demand, err := r.Expression().Short()
+	if err != nil { // no short form
+		demand = fmt.Sprintf("%s over %q", r.Expression().Rule, r.Expression().Data)
+	}
+	if extras := extras(r); extras != "" {
+		demand += ", " + extras
+	}
+	if resource := resourceOf(r, s.resourcePrefix); resource != nil {
+		demand += fmt.Sprintf(" (resource %s, ticket for %s)", resource, strings.Join(resource.Scopes, " "))
+	}
+	return printable(demand)
+}
+
+func plural(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// rulesJSON is what rules --json prints for a handler.
+type rulesJSON struct {
+	Handler  string        `json:"handler"`
+	Rules    []ruleJSON    `json:"rules"`
+	Warnings []warningJSON `json:"warnings"`
+}
+
+type ruleJSON struct {
+	Method     string          `json:"method"`
+	Path       string          `json:"path"`
+	Expression json.RawMessage `json:"expression"`
+	Data       []string        `json:"data"`
+	ACR        []string        `json:"acr,omitempty"`
+	MaxAge     int64           `json:"max_age,omitempty"`
+	Resource   *resourceJSON   `json:"resource,omitempty"`
+}
+
+type warningJSON struct {
+	Kind   string `json:"kind"`
+	Method string `json:"method"`
+	Path   string `json:"path"`
+	Text   string `json:"text"`
+}
+
+func (s *source) rulesJSON() rulesJSON {
+	out := rulesJSON{Handler: s.name, Rules: []ruleJSON{}, Warnings: []warningJSON{}}
+	for _, r := range s.policy.Rules() {
+		out.Rules = append(out.Rules, ruleJSON{
+			Method: r.Method(), Path: r.Pattern(), Expression: r.Expression().Rule, Data: r.Expression().Data,
+			ACR: r.Condition().ACR, MaxAge: r.Condition().MaxAge, Resource: resourceOf(r, s.resourcePrefix),
+		})
+	}
+	for _, w := range lint(s.policy) {
+		out.Warnings = append(out.Warnings, warningJSON{w.Kind, w.Rule.Method(), w.Rule.Pattern(), w.Text})
+	}
+	return out
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// A source is a policy together with what a handler does around it.
+type source struct {
+	name           string // how it is called in a message
+	policy         *scopeexpr.Policy
+	denyByDefault  bool
+	allowAmbiguous bool
+	resourcePrefix string
+	refused        error // why there is no policy
+}
+
+// A refusedError says that a policy does not load, as opposed to a file that
+// cannot be read.
+type refusedError struct{ error }
+
+func (e refusedError) Unwrap() error { return e.error }
+
+// sourceFlags choose a policy. They are flags of explain and rules, and members
+// of a test file.
+type sourceFlags struct {
+	Policy         string `yaml:"policy"`
+	Handler        int    `yaml:"handler"`
+	DenyByDefault  *bool  `yaml:"deny_by_default"`
+	AmbiguousPaths string `yaml:"ambiguous_paths"`
+	UMA            bool   `yaml:"uma"`
+}
+
+// register adds the flags to a command.
+func (f *sourceFlags) register(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.Policy, "policy", "p", "", "Scope expression document (JSON), Caddyfile or Caddy JSON")
+	cmd.Flags().IntVar(&f.Handler, "handler", 0, "Which handler, counting from 1, if the configuration has several")
+	cmd.Flags().BoolVar(&f.UMA, "uma", false, "The document is one of gluu_uma_pep")
+	_ = cmd.MarkFlagFilename("policy")
+}
+
+// registerDefaults adds the flags that stand for options of the handler.
+func (f *sourceFlags) registerDefaults(cmd *cobra.Command) {
+	f.DenyByDefault = new(bool)
+	cmd.Flags().BoolVar(f.DenyByDefault, "deny-by-default", true, "What no rule names is refused; a configuration has its own value")
+	cmd.Flags().StringVar(&f.AmbiguousPaths, "ambiguous-paths", "", "reject or allow; a configuration has its own value")
+	_ = cmd.RegisterFlagCompletionFunc("ambiguous-paths", cobra.FixedCompletions([]string{"reject", "allow"}, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// check refuses values that mean nothing.
+func (f *sourceFlags) check() error {
+	switch f.AmbiguousPaths {
+	case "", "reject", "allow":
+	default:
+		return fmt.Errorf("ambiguous_paths is reject or allow, not %q", f.AmbiguousPaths)
+	}
+	if f.Handler < 0 {
+		return fmt.Errorf("handlers count from 1, so there is no handler %d", f.Handler)
+	}
+	return nil
+}
+
+// one loads the policy that the flags choose. Its file is relative to a folder.
+func (f *sourceFlags) one(folder string) (*source, error) {
+	sources, err := f.chosen(folder)
+	if err != nil {
+		return nil, err
+	}
+	if len(sources) > 1 {
+		return nil, fmt.Errorf("%s has several handlers; choose one by its number:%s", f.Policy, list(sources))
+	}
+	s := sources[0]
+	if s.refused != nil {
+		return nil, refusedError{fmt.Errorf("%s: %w", s.name, s.refused)}
+	}
+	f.override(s)
+	return s, nil
+}
+
+// override lets the flags have their way over what a configuration says.
+func (f *sourceFlags) override(s *source) {
+	if f.DenyByDefault != nil {
+		s.denyByDefault = *f.DenyByDefault
+	}
+	if f.AmbiguousPaths != "" {
+		s.allowAmbiguous = f.AmbiguousPaths == "allow"
+	}
+}
+
+// chosen loads all policies of the file, or the one that the flags name.
+func (f *sourceFlags) chosen(folder string) ([]*source, error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	sources, err := f.all(folder)
+	switch {
+	case err != nil:
+		return nil, err
+	case f.Handler > len(sources):
+		return nil, fmt.Errorf("%s has no handler %d:%s", f.Policy, f.Handler, list(sources))
+	case f.Handler > 0:
+		return sources[f.Handler-1 : f.Handler], nil
+	}
+	return sources, nil
+}
+
+// list names sources by their numbers, one a line.
+func list(sources []*source) string {
+	var b strings.Builder
+	for i, s := range sources {
+		fmt.Fprintf(&b, "\n\t%d  %s", i+1, s.name)
+	}
+	return b.String()
+}
+
+// maxPolicyFile bounds what is read. Nothing that a person keeps as a policy
+// comes near.
+const maxPolicyFile = 64 << 20
+
+// all loads every policy in a file, one at least.
+func (f *sourceFlags) all(folder string) ([]*source, error) {
+	name := f.Policy
+	if !filepath.IsAbs(name) {
+		name = filepath.Join(folder, name)
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxPolicyFile {
+		return nil, fmt.Errorf("%s has %d bytes, more than %d", name, info.Size(), maxPolicyFile)
+	}
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	format := formatOf(name, text)
+	switch {
+	case format == documentFormat && f.Handler > 0:
+		return nil, errors.New("handler is for a configuration, and " + f.Policy + " is a document")
+	case format == documentFormat:
+		return []*source{documentSource(f.Policy, text, f.UMA)}, nil
+	case f.UMA:
+		return nil, errors.New("uma is for a document; in a configuration the handler says what it is")
+	case format == caddyfileFormat:
+		return caddyfileSources(f.Policy, name, text)
+	}
+	return handlers(f.Policy, text)
+}
+
+// documentSource compiles a document that stands by itself.
+func documentSource(name string, text []byte, uma bool) *source {
+	s := &source{name: name, denyByDefault: true}
+	document, err := scopeexpr.ParseDocument(text)
+	if err == nil {
+		s.policy, err = document.Compile(scopeexpr.Options{UMA: uma})
+	}
+	s.refused = err
+	return s
+}
+
+type format int
+
+const (
+	documentFormat format = iota
+	caddyfileFormat
+	caddyJSONFormat
+)
+
+// formatOf tells formats apart: by what the text is if it is JSON, otherwise by
+// the name, so that JSON with a mistake in it is called that.
+func formatOf(name string, text []byte) format {
+	text = bytes.TrimSpace(text)
+	object := len(text) > 0 && text[0] == '{'
+	base := strings.ToLower(filepath.Base(name))
+	switch {
+	case json.Valid(text) && object:
+		return caddyJSONFormat
+	case json.Valid(text):
+		return documentFormat
+	case strings.HasPrefix(base, "caddyfile"), strings.HasSuffix(base, ".caddyfile"):
+		return caddyfileFormat
+	case strings.HasSuffix(base, ".json") && object:
+		return caddyJSONFormat
+	case strings.HasSuffix(base, ".json"), listStart.Match(text):
+		return documentFormat
+	}
+	return caddyfileFormat
+}
+
+// listStart begins a list in JSON, and not the address [::1] of a site.
+var listStart = regexp.MustCompile(`^\[\s*[{"\]]`)

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// A suite is one YAML document of a test file: a policy and what it is expected
+// to do.
+type suite struct {
+	sourceFlags `yaml:",inline"`
+
+	ScopeExpression yaml.Node  `yaml:"scope_expression"`
+	Tests           []testCase `yaml:"tests"`
+}
+
+// A testCase is a request and what is expected of it. What is left out is not
+// looked at.
+type testCase struct {
+	Name     string    `yaml:"name"`
+	Request  string    `yaml:"request"`
+	Scopes   yaml.Node `yaml:"scopes"`
+	Want     string    `yaml:"want"`
+	Rule     yaml.Node `yaml:"rule"`
+	Captures yaml.Node `yaml:"captures"`
+}
+
+// verdicts are what a case can want.
+var verdicts = []string{allow, deny, unprotected, badRequest, refused}
+
+// A result is what came of a case. It is what test --json prints.
+type result struct {
+	File     string        `json:"file"`
+	Index    int           `json:"index"`
+	Request  string        `json:"request"`
+	Want     string        `json:"want"`
+	Got      string        `json:"got"`
+	Rule     *string       `json:"rule"`
+	Captures []*string     `json:"captures"`
+	Pass     bool          `json:"pass"`
+	Reason   string        `json:"reason"`
+	Resource *resourceJSON `json:"resource,omitempty"`
+	Ticket   []string      `json:"ticket,omitempty"`
+
+	name   string
+	scopes []string
+}
+
+// loads is what a case got that wants a document refused, where it is not.
+const loads = "loads"
+
+// runFile runs the cases of a test file. An error is one of the file itself.
+func runFile(file string) ([]result, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	var results []result
+	decoder := yaml.NewDecoder(f)
+	decoder.KnownFields(true)
+	for {
+		var s suite
+		err := decoder.Decode(&s)
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		results, err = s.run(file, results)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+	}
+	if len(results) == 0 {
+		return nil, fmt.Errorf("%s: there are no tests in it", file)
+	}
+	return results, nil
+}
+
+// run appends the results of a suite's cases to those before it.
+func (s *suite) run(file string, results []result) ([]result, error) {
+	policy, loadErr := s.load(file)
+	if loadErr != nil && !isRefused(loadErr) {
+		return nil, loadErr
+	}
+	if len(s.Tests) == 0 {
+		return nil, errors.New("a document has no tests")
+	}
+	for i := range s.Tests {
+		r, err := s.Tests[i].run(policy, loadErr)
+		r.File, r.Index = file, len(results)+1
+		if err != nil {
+			return nil, fmt.Errorf("test %d: %w", r.Index, err)
+		}
+		results = append(results, r)
+	}
+	return results, nil
+}
+
+// load compiles the policy of a suite. The error of one that does not load is a
+// refusedError.
+func (s *suite) load(file string) (*source, error) {
+	inline := !s.ScopeExpression.IsZero()
+	if inline == (s.Policy != "") {
+		return nil, errors.New("a document has either a policy, the name of a file, or a scope_expression")
+	}
+	if !inline {
+		return s.one(filepath.Dir(file))
+	}
+	if s.Handler != 0 {
+		return nil, errors.New("handler is for a policy that is a configuration")
+	}
+	if err := s.check(); err != nil {
+		return nil, err
+	}
+	policy := inlineSource("scope_expression", &s.ScopeExpression, s.UMA)
+	if policy.refused != nil {
+		return nil, refusedError{policy.refused}
+	}
+	s.override(policy)
+	return policy, nil
+}
+
+// run decides a case. policy is nil if it did not load, why says so.
+func (c *testCase) run(policy *source, why error) (result, error) {
+	r := result{Request: c.Request, Want: c.Want, Captures: []*string{}, name: c.Name}
+	if !slices.Contains(verdicts, c.Want) {
+		return r, fmt.Errorf("want is one of %s, not %q", strings.Join(verdicts, ", "), c.Want)
+	}
+	scopes, err := c.scopes()
+	if err != nil {
+		return r, err
+	}
+	r.scopes = scopes
+	if c.Request == "" && c.Want != refused {
+		return r, fmt.Errorf("a case that wants %s has a request", c.Want)
+	}
+	if policy == nil {
+		r.Got, r.Reason = refused, why.Error()
+		r.Pass = c.Want == refused
+		return r, nil
+	}
+	if c.Request == "" {
+		r.Got, r.Reason = loads, "the policy loads"
+		return r, nil
+	}
+	request, err := parseRequest(c.Request, policy.allowAmbiguous)
+	if err != nil {
+		return r, err
+	}
+	err = c.judge(&r, policy.decide(request, scopes))
+	return r, err
+}
+
+// judge fills in what was decided and whether it is what the case wants.
+func (c *testCase) judge(r *result, d *decision) error {
+	r.Request, r.Got, r.Rule, r.Captures = d.request.String(), d.what, d.rulePattern(), d.captures()
+	if r.Resource = d.resource(); r.Resource != nil && d.what == deny {
+		r.Ticket = r.Resource.Scopes
+	}
+	var wrong []string
+	if r.Got != c.Want {
+		wrong = append(wrong, d.because())
+	}
+	if !c.Rule.IsZero() {
+		if want := scalar(&c.Rule); !equal(want, r.Rule) {
+			wrong = append(wrong, fmt.Sprintf("rule: want %s, got %s", show(want), show(r.Rule)))
+		}
+	}
+	if !c.Captures.IsZero() {
+		want, err := scalars(&c.Captures)
+		if err != nil {
+			return fmt.Errorf("captures: %w", err)
+		}
+		if !slices.EqualFunc(want, r.Captures, equal) {
+			wrong = append(wrong, fmt.Sprintf("captures: want %s, got %s", showAll(want), showAll(r.Captures)))
+		}
+	}
+	r.Pass = len(wrong) == 0
+	r.Reason = strings.Join(wrong, "; ")
+	return nil
+}
+
+// because says in a line why a decision is what it is.
+func (d *decision) because() string {
+	switch {
+	case d.reason != "":
+		return d.reason
+	case d.what == allow:
+		return fmt.Sprintf("%s %s lets these scopes pass", d.rule.Method(), d.rule.Pattern())
+	}
+	var missing []string
+	for _, e := range d.explanation.Data {
+		switch {
+		case e.Used && !e.Matched && e.Note != "":
+			missing = append(missing, fmt.Sprintf("%s (%s)", e.Entry, e.Note))
+		case e.Used && !e.Matched:
+			missing = append(missing, e.Entry)
+		}
+	}
+	text := fmt.Sprintf("%s %s refuses these scopes", d.rule.Method(), d.rule.Pattern())
+	if len(missing) > 0 {
+		text += "; no scope satisfies " + strings.Join(missing, ", ")
+	}
+	return text
+}
+
+// scopes returns the scopes of a case: a list, or a text with spaces.
+func (c *testCase) scopes() ([]string, error) {
+	if c.Scopes.Kind == yaml.ScalarNode && c.Scopes.Tag != "!!null" {
+		return splitScopes(c.Scopes.Value), nil
+	}
+	values, err := scalars(&c.Scopes)
+	if err != nil {
+		return nil, fmt.Errorf("scopes: %w", err)
+	}
+	scopes := []string{}
+	for _, v := range values {
+		if v == nil {
+			return nil, errors.New("scopes: an element is empty")
+		}
+		scopes = append(scopes, *v)
+	}
+	return scopes, nil
+}
+
+// scalar returns a scalar as it is written - 123 is the text 123 - and nil for
+// null.
+func scalar(n *yaml.Node) *string {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.Kind != yaml.ScalarNode || n.Tag == "!!null" {
+		return nil
+	}
+	return &n.Value
+}
+
+func scalars(n *yaml.Node) ([]*string, error) {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	if n.IsZero() || n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
+		return nil, nil
+	}
+	if n.Kind != yaml.SequenceNode {
+		return nil, fmt.Errorf("line %d: this is no list", n.Line)
+	}
+	values := make([]*string, len(n.Content))
+	for i, element := range n.Content {
+		if element.Kind != yaml.ScalarNode && element.Kind != yaml.AliasNode {
+			return nil, fmt.Errorf("line %d: this is no text", element.Line)
+		}
+		values[i] = scalar(element)
+	}
+	return values, nil
+}
+
+func equal(a, b *string) bool {
+	return a == nil && b == nil || a != nil && b != nil && *a == *b
+}
+
+func show(s *string) string {
+	if s == nil {
+		return "none"
+	}
+	return *s
+}
+
+func showAll(values []*string) string {
+	texts := make([]string, len(values))
+	for i, v := range values {
+		if texts[i] = "~"; v != nil {
+			texts[i] = fmt.Sprintf("%q", *v)
+		}
+	}
+	return "[" + strings.Join(texts, ", ") + "]"
+}

@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// This file turns a scope expression document that stands in a YAML file into
+// JSON, keeping members that are there twice, so that it is read as strictly
+// as any other.
+
+// maxInlineJSON stops a document whose aliases multiply.
+const maxInlineJSON = 16 << 20
+
+var errTooLong = errors.New("the document is too long")
+
+func writeJSON(b *bytes.Buffer, n *yaml.Node) error {
+	if b.Len() > maxInlineJSON {
+		return errTooLong
+	}
+	switch n.Kind {
+	case yaml.AliasNode:
+		return writeJSON(b, n.Alias)
+	case yaml.SequenceNode:
+		b.WriteByte('[')
+		for i, element := range n.Content {
+			if i > 0 {
+				b.WriteByte(',')
+			}
+			if err := writeJSON(b, element); err != nil {
+				return err
+			}
+		}
+		b.WriteByte(']')
+		return nil
+	case yaml.MappingNode:
+		return writeObject(b, n)
+	case yaml.ScalarNode:
+		return writeScalar(b, n)
+	}
+	return fmt.Errorf("line %d: this is no value", n.Line)
+}
+
+func writeObject(b *bytes.Buffer, n *yaml.Node) error {
+	b.WriteByte('{')
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		if n.Content[i].Kind != yaml.ScalarNode {
+			return fmt.Errorf("line %d: the name of a member is a string", n.Content[i].Line)
+		}
+		if err := encode(b, n.Content[i].Value); err != nil {
+			return err
+		}
+		b.WriteByte(':')
+		if err := writeJSON(b, n.Content[i+1]); err != nil {
+			return err
+		}
+	}
+	b.WriteByte('}')
+	return nil
+}
+
+func writeScalar(b *bytes.Buffer, n *yaml.Node) error {
+	switch n.Tag {
+	case "!!null", "!!bool", "!!int", "!!float":
+		var v any
+		if err := n.Decode(&v); err != nil {
+			return err
+		}
+		return encode(b, v)
+	}
+	return encode(b, n.Value)
+}
+
+func encode(b *bytes.Buffer, v any) error {
+	text, err := json.Marshal(v)
+	b.Write(text)
+	return err
+}
+
+// inlineSource compiles the document that a YAML node holds. An error points
+// into the YAML file.
+func inlineSource(name string, n *yaml.Node, uma bool) *source {
+	var b bytes.Buffer
+	if err := writeJSON(&b, n); err != nil {
+		return &source{name: name, refused: err}
+	}
+	s := documentSource(name, b.Bytes(), uma)
+	var e *scopeexpr.Error
+	if errors.As(s.refused, &e) && n.Kind != yaml.ScalarNode {
+		at := follow(n, e.Path)
+		e.Line, e.Column = at.Line, at.Column
+	}
+	return s
+}
+
+// follow returns the node to which a path leads, or the last one on the way.
+func follow(n *yaml.Node, path scopeexpr.JSONPath) *yaml.Node {
+	for _, step := range path {
+		for n.Kind == yaml.AliasNode {
+			n = n.Alias
+		}
+		next := n
+		switch step := step.(type) {
+		case int:
+			if n.Kind == yaml.SequenceNode && step < len(n.Content) {
+				next = n.Content[step]
+			}
+		case string:
+			for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+				if n.Content[i].Value == step {
+					next = n.Content[i+1]
+				}
+			}
+		}
+		if next == n {
+			break
+		}
+		n = next
+	}
+	return n
+}
