@@ -150,6 +150,7 @@ type providerStatus struct {
 	Endpoints map[string]string `json:"endpoints"`
 	KeyIDs    []string          `json:"key_ids"`
 	Breakers  map[string]string `json:"breakers"`
+	Lookups   map[string]uint64 `json:"token_lookups"`
 	Discovery *discoveryStatus  `json:"discovery,omitempty"`
 	ClientID  string            `json:"client_id,omitempty"`
 	LastError *failure          `json:"last_error,omitempty"`
@@ -190,6 +191,7 @@ func (s *server) status() providerStatus {
 		Endpoints: s.knownEndpoints(),
 		KeyIDs:    append([]string{}, s.keys.KeyIDs()...),
 		Breakers:  s.breakers.states(),
+		Lookups:   s.metrics.lookups(),
 		ClientID:  s.clientID(),
 		LastError: s.lastFailure.Load(),
 	}

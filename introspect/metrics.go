@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"github.com/sony/gobreaker/v2"
 )
 
@@ -79,6 +80,21 @@ func metricsOf(provider string) *serverMetrics {
 		stale:        cacheLookups.WithLabelValues(provider, "stale"),
 		misses:       cacheLookups.WithLabelValues(provider, "miss"),
 	}
+}
+
+// lookups returns the lookups so far, by result.
+func (m *serverMetrics) lookups() map[string]uint64 {
+	counters := map[string]prometheus.Counter{
+		"hit": m.hits, "negative_hit": m.negativeHits, "stale": m.stale, "miss": m.misses,
+	}
+	values := make(map[string]uint64, len(counters))
+	for result, counter := range counters {
+		var value dto.Metric
+		if counter.Write(&value) == nil {
+			values[result] = uint64(value.GetCounter().GetValue())
+		}
+	}
+	return values
 }
 
 func (m *serverMetrics) introspected(outcome string, took time.Duration) {

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// BenchmarkVerifyCached is what a request pays for a token that is known:
+// hashing it, finding it, comparing the time.
+func BenchmarkVerifyCached(b *testing.B) {
+	server := newFakeServer(b)
+	server.on("/introspect", respond(active("")))
+	issuer := newTokenIssuer(b, server.URL, "k1")
+	server.on("/jwks", issuer.serveKeys)
+	p := providerFor(b, ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
+	p.server.awaitMetadata(b.Context())
+	tokens := map[string]string{
+		"opaque":   strings.Repeat("o", 43),
+		"JWT":      issuer.sign(b, time.Now().Add(time.Hour), map[string]any{"filler": strings.Repeat("x", 400)}),
+		"JWT 4KiB": issuer.sign(b, time.Now().Add(time.Hour), map[string]any{"filler": strings.Repeat("x", 2800)}),
+	}
+	for _, name := range []string{"opaque", "JWT", "JWT 4KiB"} {
+		raw := tokens[name]
+		b.Run(name, func(b *testing.B) {
+			ctx := b.Context()
+			if _, err := p.Verify(ctx, raw); err != nil {
+				b.Fatal(err)
+			}
+			b.ReportAllocs()
+			b.SetBytes(int64(len(raw)))
+			for b.Loop() {
+				if _, err := p.Verify(ctx, raw); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+" parallel", func(b *testing.B) {
+			b.ReportAllocs()
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := p.Verify(context.Background(), raw); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}
+
+// BenchmarkVerifyInactive is what a bad token costs that is known to be bad.
+func BenchmarkVerifyInactive(b *testing.B) {
+	server := newFakeServer(b)
+	p := providerFor(b, server.introspecting(), CacheConfig{})
+	ctx := b.Context()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := p.Verify(ctx, "bad-token"); err == nil {
+			b.Fatal("verified")
+		}
+	}
+}
+
+// BenchmarkCacheMillion remembers a million tokens such as Keycloak's
+// introspection describes them, and reports what one costs.
+func BenchmarkCacheMillion(b *testing.B) {
+	const tokens = 1_000_000
+	for b.Loop() {
+		p := connectTo(providerFor(b, ProviderConfig{
+			Issuer: "https://as.example", ClientID: "g", ClientAuth: clientAuthNone, Verify: verifyIntrospection,
+			IntrospectionEndpoint: "https://as.example/introspect",
+		}, CacheConfig{Size: tokens}), http.HandlerFunc(typicalAnswer))
+		before := heap()
+		began := time.Now()
+		var wait sync.WaitGroup
+		for worker := range 8 {
+			wait.Go(func() {
+				for i := worker; i < tokens; i += 8 {
+					raw := fmt.Sprintf("%08d-0123456789abcdef0123456789abcdef012", i)
+					if _, err := p.Verify(context.Background(), raw); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		}
+		wait.Wait()
+		p.cache.positive.CleanUp()
+		took := time.Since(began)
+		used := heap() - before
+		kept, _ := p.cache.sizes()
+		b.ReportMetric(float64(used)/float64(kept), "B/token")
+		b.ReportMetric(float64(used)/(1<<20), "MiB")
+		b.ReportMetric(float64(kept), "tokens")
+		b.ReportMetric(float64(took.Nanoseconds())/tokens, "ns/new-token")
+		runtime.KeepAlive(p)
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
+
+func typicalAnswer(w http.ResponseWriter, r *http.Request) {
+	subject := r.PostForm.Get("token")[:8]
+	respond(`{"active":true,"exp":4102444800,"iat":1700000000,"jti":"6f2f1c9a-6d6b-4f7e-9a53-`+subject+`abcd","iss":"https://as.example","aud":["account","api"],`+
+		`"sub":"3f1c8a52-9c1e-4d58-8a6b-`+subject+`0000","typ":"Bearer","azp":"mobile-app","session_state":"9d2f1c9a-6d6b-4f7e-9a53-`+subject+`abcd","acr":"1",`+
+		`"scope":"openid profile email todos:read todos:write","client_id":"mobile-app","username":"user-`+subject+`","token_type":"Bearer"}`)(w, r)
+}

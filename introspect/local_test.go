@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/caddy-gluu/gateway/jose"
+)
+
+// signer issues JWTs and publishes its keys.
+type tokenIssuer struct {
+	issuer string
+	key    jose.PrivateKey
+}
+
+func newTokenIssuer(t testing.TB, issuer, kid string) *tokenIssuer {
+	t.Helper()
+	key, err := jose.GenerateKey("ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &tokenIssuer{issuer, key.WithID(kid)}
+}
+
+func (i *tokenIssuer) sign(t testing.TB, exp time.Time, changes map[string]any) string {
+	t.Helper()
+	claims := map[string]any{"iss": i.issuer, "sub": "alice", "client_id": "app", "scope": "read write", "exp": exp.Unix()}
+	for name, value := range changes {
+		claims[name] = value
+	}
+	text, err := json.Marshal(claims)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := jose.Sign(text, i.key, "ES256", i.key.ID(), "at+jwt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return token
+}
+
+func (i *tokenIssuer) serveKeys(w http.ResponseWriter, r *http.Request) {
+	keys, err := jose.PublicKeySet(i.key.Public())
+	if err != nil {
+		panic(err)
+	}
+	respond(string(keys))(w, r)
+}
+
+func TestAutoVerifiesLocallyOrAsks(t *testing.T) {
+	server := newFakeServer(t)
+	server.on("/introspect", respond(active("")))
+	issuer := newTokenIssuer(t, server.URL, "k1")
+	server.on("/jwks", issuer.serveKeys)
+	p := providerFor(t, ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
+	p.server.awaitMetadata(t.Context())
+
+	token, err := p.Verify(t.Context(), issuer.sign(t, time.Now().Add(time.Hour), nil))
+	if err != nil || !token.JWT || token.Provider != "test" || token.Subject != "alice" {
+		t.Errorf("a JWT of the issuer: got %+v, %v", token, err)
+	}
+	if n := server.count("/introspect"); n != 0 {
+		t.Errorf("a JWT of the issuer was introspected")
+	}
+	// One of another issuer, which the server may know all the same.
+	other := newTokenIssuer(t, "https://other.example", "k1")
+	for _, raw := range []string{other.sign(t, time.Now().Add(time.Hour), nil), "opaque"} {
+		token, err := p.Verify(t.Context(), raw)
+		if err != nil || token.JWT {
+			t.Errorf("something else: got %+v, %v", token, err)
+		}
+	}
+	if n := server.count("/introspect"); n != 2 {
+		t.Errorf("%d introspections, want 2", n)
+	}
+}
+
+// A token that claims to be the issuer's is never introspected after its
+// signature has been found wrong.
+func TestForgedJWTIsNotAskedFor(t *testing.T) {
+	server := newFakeServer(t)
+	server.on("/introspect", respond(active("")))
+	server.on("/jwks", newTokenIssuer(t, server.URL, "k1").serveKeys)
+	p := providerFor(t, ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
+	p.server.awaitMetadata(t.Context())
+	forged := newTokenIssuer(t, server.URL, "k1").sign(t, time.Now().Add(time.Hour), nil)
+	for range 2 {
+		if _, err := p.Verify(t.Context(), forged); reasonOf(t, err) != TokenInvalid {
+			t.Errorf("got %v, want %s", err, TokenInvalid)
+		}
+	}
+	if n := server.count("/introspect"); n != 0 {
+		t.Errorf("%d introspections", n)
+	}
+	if _, negative := p.cache.sizes(); negative != 1 {
+		t.Errorf("%d refusals are remembered, want 1", negative)
+	}
+}
+
+func TestVerifiedJWTsAreRemembered(t *testing.T) {
+	server := newFakeServer(t)
+	issuer := newTokenIssuer(t, server.URL, "k1")
+	server.on("/jwks", issuer.serveKeys)
+	clock := newTestClock()
+	p := clock.on(providerFor(t, ProviderConfig{Issuer: server.URL, Verify: verifyJWT, JWKSURI: server.URL + "/jwks"}, CacheConfig{}))
+	raw := issuer.sign(t, clock.now().Add(time.Minute), nil)
+	first, err := p.Verify(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock.advance(time.Minute - 1)
+	if again, err := p.Verify(t.Context(), raw); again != first {
+		t.Errorf("it was verified again: %v", err)
+	}
+	clock.advance(1)
+	if _, err := p.Verify(t.Context(), raw); reasonOf(t, err) != TokenExpired {
+		t.Errorf("got %v, want %s", err, TokenExpired)
+	}
+}
+
+// S-33: the refusal of a token whose key is not known yet ends with the
+// cool-down of the keys, and not later.
+func TestSec_S33_RotationIsNotRememberedAsRefusal(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const base = "https://as.example"
+		issuer := newTokenIssuer(t, base, "old")
+		fetches := 0
+		p := connectTo(providerFor(t, ProviderConfig{Issuer: base, Verify: verifyJWT, JWKSURI: base + "/jwks"}, CacheConfig{}),
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				fetches++
+				issuer.serveKeys(w, r)
+			}))
+		valid := func() string { return issuer.sign(t, time.Now().Add(time.Hour), nil) }
+		if _, err := p.Verify(t.Context(), valid()); err != nil {
+			t.Fatal(err)
+		}
+		fetchedAt := time.Now()
+		issuer = newTokenIssuer(t, base, "new")
+		rotated := valid()
+		for time.Since(fetchedAt) < defaultCoolDown-time.Millisecond {
+			if _, err := p.Verify(t.Context(), rotated); reasonOf(t, err) != TokenInvalid {
+				t.Fatalf("%s after the fetch: got %v", time.Since(fetchedAt), err)
+			}
+			for i := range 50 { // the flood
+				forged := newForged(t, base, fmt.Sprint(time.Since(fetchedAt), i))
+				if _, err := p.Verify(t.Context(), forged); reasonOf(t, err) != TokenInvalid {
+					t.Fatalf("a forged token: got %v", err)
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		time.Sleep(time.Second)
+		if _, err := p.Verify(t.Context(), rotated); err != nil {
+			t.Errorf("%s after the fetch: got %v for a token with the new key", time.Since(fetchedAt), err)
+		}
+		if fetches != 2 {
+			t.Errorf("%d fetches, want 2", fetches)
+		}
+	})
+}
+
+// newForged makes a token with a key id that does not exist, without the
+// trouble of a signature.
+func newForged(t *testing.T, issuer, kid string) string {
+	head, _ := json.Marshal(map[string]any{"alg": "ES256", "kid": kid, "typ": "at+jwt"})
+	return b64(string(head)) + "." + b64(`{"iss":"`+issuer+`","exp":99999999999}`) + "." + b64(string(make([]byte, 64)))
+}
+
+// While it is not known where the keys are, nobody asks for them, so that no
+// cool-down begins.
+func TestKeysAreNotAskedForBeforeDiscovery(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const base = "https://as.example"
+		issuer := newTokenIssuer(t, base, "k1")
+		up := false
+		p := connectTo(providerFor(t, ProviderConfig{Issuer: base, Verify: verifyJWT}, CacheConfig{}),
+			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				switch {
+				case !up:
+					http.Error(w, "starting", http.StatusServiceUnavailable)
+				case r.URL.Path == "/jwks":
+					issuer.serveKeys(w, r)
+				default:
+					respond(`{"issuer":"https://as.example","jwks_uri":"https://as.example/jwks"}`)(w, r)
+				}
+			}))
+		p.start()
+		raw := issuer.sign(t, time.Now().Add(time.Hour), nil)
+		for range 10 {
+			if _, err := p.Verify(t.Context(), raw); reasonOf(t, err) != ProviderUnavailable {
+				t.Fatalf("got %v, want %s", err, ProviderUnavailable)
+			}
+		}
+		synctest.Wait()
+		up = true
+		time.Sleep(2 * time.Second)
+		if _, err := p.Verify(t.Context(), raw); err != nil {
+			t.Errorf("got %v as soon as the metadata was known", err)
+		}
+	})
+}
+
+// RFC 9701: signed answers, where the server offers or the operator demands
+// them.
+func TestSignedAnswersWhereOfferedOrDemanded(t *testing.T) {
+	yes, no := true, false
+	const signed, plain = "signed", "plain"
+	tests := []struct {
+		name    string
+		offered bool
+		demand  *bool
+		answer  string
+		accept  string
+		want    Reason
+	}{
+		{"not offered", false, nil, plain, "application/json", ""},
+		{"offered and given", true, nil, signed, "application/token-introspection+jwt, application/json;q=0.5", ""},
+		{"offered and not given", true, nil, plain, "application/token-introspection+jwt, application/json;q=0.5", ""},
+		{"not wanted", true, &no, plain, "application/json", ""},
+		{"demanded and given", false, &yes, signed, "application/token-introspection+jwt", ""},
+		{"demanded and not given", true, &yes, plain, "application/token-introspection+jwt", ProviderUnavailable},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			server := newFakeServer(t)
+			issuer := newTokenIssuer(t, server.URL, "k1")
+			server.on("/jwks", issuer.serveKeys)
+			changes := map[string]any{}
+			if test.offered {
+				changes["introspection_signing_alg_values_supported"] = []string{"ES256"}
+			}
+			server.on("/.well-known/openid-configuration", server.metadata(changes))
+			server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+				if test.answer == plain {
+					respond(active(""))(w, r)
+					return
+				}
+				text := fmt.Sprintf(`{"iss":%q,"aud":"g","iat":%d,"token_introspection":%s}`, server.URL, time.Now().Unix(), active(""))
+				body, err := jose.Sign([]byte(text), issuer.key, "ES256", "k1", "token-introspection+jwt")
+				if err != nil {
+					t.Error(err)
+				}
+				respondWith(200, signedResponse, body)(w, r)
+			})
+			config := ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s", IntrospectionSigned: test.demand}
+			p := providerFor(t, config, CacheConfig{})
+			p.server.awaitMetadata(t.Context())
+			token, err := p.Verify(t.Context(), "opaque")
+			if reasonOf(t, err) != test.want {
+				t.Fatalf("got %v, want %q", err, test.want)
+			}
+			if got := server.lastHeader().Get("Accept"); got != test.accept {
+				t.Errorf("got Accept %q, want %q", got, test.accept)
+			}
+			if err == nil && (token.Subject != "alice" || string(token.ClaimsJSON) != active("")) {
+				t.Errorf("got %+v", token)
+			}
+		})
+	}
+}
+
+// An access token of the same issuer is no introspection response, although
+// the same key signed it.
+func TestSignedIntrospectionMustBeOne(t *testing.T) {
+	server := newFakeServer(t)
+	issuer := newTokenIssuer(t, server.URL, "k1")
+	server.on("/jwks", issuer.serveKeys)
+	server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+		body := issuer.sign(t, time.Now().Add(time.Hour), map[string]any{"aud": "g", "iat": time.Now().Unix(), "token_introspection": map[string]any{"active": true}})
+		respondWith(200, signedResponse, body)(w, r)
+	})
+	p := providerFor(t, ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
+	p.server.awaitMetadata(t.Context())
+	if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != ProviderUnavailable {
+		t.Errorf("got %v, want %s", err, ProviderUnavailable)
+	}
+}
