@@ -265,10 +265,6 @@ func TestSec_S26_ADryRunSendsNoIdentityThatWasNotVerified(t *testing.T) {
 		}
 	}
 	if got := g.records("request refused"); len(got) > 0 {
-		for _, record := range got {
-			if record["path"] != "/" { // the probe of the start
-				t.Errorf("a dry run recorded a refusal: %v", record)
-			}
-		}
+		t.Errorf("a dry run recorded refusals: %v", got)
 	}
 }
