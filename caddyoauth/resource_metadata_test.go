@@ -163,13 +163,13 @@ func TestAllIssuersAreNamed(t *testing.T) {
 
 func TestWrongMetadataIsRefused(t *testing.T) {
 	for option, want := range map[string]string{
-		"":                                      "write 'resource https://api.example.com'",
-		"resource":                              "exactly one value",
-		"resource api.example.com":              "write 'https://...'",
-		"resource http://api.example.com":       "not protected",
-		"resource https://api.example.com#x":    "fragment",
-		"resource https://api.example.com?x=1":  "query",
-		"resource https://u:p@api.example.com":  "password",
+		"":                                     "write 'resource https://api.example.com'",
+		"resource":                             "exactly one value",
+		"resource api.example.com":             "write 'https://...'",
+		"resource http://api.example.com":      "not protected",
+		"resource https://api.example.com#x":   "fragment",
+		"resource https://api.example.com?x=1": "query",
+		"resource https://u:p@api.example.com": "password",
 		"resource https://a.example\nresource https://b.example":                 "stands here twice",
 		"resource https://a.example\nscopes \"a b\"":                             "a scope has no spaces",
 		"resource https://a.example\nscopes":                                     "one or more values",
