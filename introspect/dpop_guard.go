@@ -33,6 +33,7 @@ const maxProofs = 1 << 20
 type proofGuard struct {
 	seed     maphash.Seed
 	nonceKey [32]byte
+	limit    int // maxProofs, except in tests
 
 	mu     sync.Mutex
 	used   map[int64]map[uint64]struct{} // by the second of iat
@@ -41,7 +42,7 @@ type proofGuard struct {
 }
 
 func newProofGuard() *proofGuard {
-	g := &proofGuard{seed: maphash.MakeSeed(), used: make(map[int64]map[uint64]struct{})}
+	g := &proofGuard{seed: maphash.MakeSeed(), limit: maxProofs, used: make(map[int64]map[uint64]struct{})}
 	rand.Read(g.nonceKey[:])
 	return g
 }
@@ -73,7 +74,7 @@ func (g *proofGuard) use(jkt, jti string, issued, now time.Time) proofUse {
 	if _, ok := set[id]; ok {
 		return proofReplayed
 	}
-	if g.count >= maxProofs {
+	if g.count >= g.limit {
 		return proofsFull
 	}
 	if set == nil {

@@ -406,10 +406,11 @@ func TestOnlyOneOfManyUsesAtOnce(t *testing.T) {
 // pressure.
 func TestProofMemory(t *testing.T) {
 	g := newProofGuard()
+	g.limit = 5000
 	if got := g.use("key", "victim", testNow, testNow); got != proofFirst {
 		t.Fatal(got)
 	}
-	for i := 1; i < maxProofs; i++ {
+	for i := 1; i < g.limit; i++ {
 		if got := g.use("key", fmt.Sprint(i), testNow.Add(time.Duration(i%60)*time.Second), testNow); got != proofFirst {
 			t.Fatalf("proof %d: %d", i, got)
 		}
@@ -434,7 +435,7 @@ func TestProofMemory(t *testing.T) {
 	}
 	// The caller is told that the fault is not the client's.
 	p := testProvider()
-	p.server.proofs.count = maxProofs
+	p.server.proofs.limit = 0
 	d := newDPoPTest(t, "EdDSA")
 	wantReason(t, "full", p.CheckBinding(d.request(t, nil, nil), d.token, "DPoP", d.raw), ProviderUnavailable)
 }

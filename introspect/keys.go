@@ -55,7 +55,8 @@ type remoteKeySetConfig struct {
 	// next. 0 is 30 seconds.
 	coolDown time.Duration
 	logger   *zap.Logger
-	// onFetch is told how each fetch went.
+	// onFetch is told how each fetch went, before anyone sees the outcome, and
+	// of one fetch at a time.
 	onFetch func(err error)
 }
 
@@ -224,20 +225,21 @@ func (s *remoteKeySet) ended(begun time.Time, keys []jose.Key, err error) {
 	if err == nil {
 		s.current.Store(&fetchedKeys{keys: keys, at: begun})
 	}
+	if s.ctx.Err() == nil {
+		s.report(err)
+	}
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.lastErr = err
 	if s.current.Load() == nil {
 		s.next = s.now().Add(min(firstRetry<<min(s.failures, 16), s.coolDown))
 		s.failures++
 	}
-	closed := s.closed
 	close(s.running)
 	s.running = nil
-	s.mu.Unlock()
+}
 
-	if closed {
-		return
-	}
+func (s *remoteKeySet) report(err error) {
 	s.onFetch(err)
 	if err != nil {
 		s.logger.Warn("the keys of the authorization server cannot be fetched; known ones go on being used", zap.Error(err))

@@ -64,6 +64,18 @@ func (s *keyServer) fetches() int {
 	return len(s.asked)
 }
 
+// wantCoolDowns fails if two fetches began too soon after each other.
+func (s *keyServer) wantCoolDowns(t *testing.T) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i := 1; i < len(s.asked); i++ {
+		if pause := s.asked[i].Sub(s.asked[i-1]); pause < defaultCoolDown {
+			t.Errorf("fetches %d and %d are %v apart", i-1, i, pause)
+		}
+	}
+}
+
 func newKeyTest(t *testing.T) (*keyServer, *remoteKeySet) {
 	server := &keyServer{delay: 100 * time.Millisecond}
 	keys := newRemoteKeySet(remoteKeySetConfig{fetch: server.fetch})
@@ -146,11 +158,7 @@ func TestSec_S32_FloodOfInventedKeys(t *testing.T) {
 			wg.Wait()
 			time.Sleep(time.Second)
 		}
-		for i := 1; i < len(server.asked); i++ {
-			if pause := server.asked[i].Sub(server.asked[i-1]); pause < defaultCoolDown {
-				t.Errorf("fetches %d and %d are %v apart", i-1, i, pause)
-			}
-		}
+		server.wantCoolDowns(t)
 		if got := server.fetches(); got < 15 || got > 21 {
 			t.Errorf("%d fetches in ten minutes of flood, want about 20", got)
 		}
@@ -215,7 +223,7 @@ func TestSec_S33_RotationDuringFlood(t *testing.T) {
 					select {
 					case <-stop:
 						return
-					case <-time.After(10 * time.Millisecond):
+					case <-time.After(100 * time.Millisecond):
 						wantKey(t, keys, fmt.Sprint("invented-", worker, "-", i), "ES256", TokenInvalid)
 					}
 				}
@@ -309,11 +317,7 @@ func TestSec_S33_LastGoodSetSurvives(t *testing.T) {
 					}
 				}
 				wantKey(t, keys, "invented", "ES256", ProviderUnavailable)
-				for i := 1; i < len(server.asked); i++ {
-					if pause := server.asked[i].Sub(server.asked[i-1]); pause < defaultCoolDown {
-						t.Errorf("fetches %d and %d are %v apart", i-1, i, pause)
-					}
-				}
+				server.wantCoolDowns(t)
 				if server.fetches() < 8 {
 					t.Errorf("only %d fetches in five minutes: it has given up", server.fetches())
 				}

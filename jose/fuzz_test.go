@@ -71,9 +71,8 @@ func FuzzJWKS(f *testing.F) {
 }
 
 // S-38: what a token costs is bounded before anything is done with it. The
-// figures are generous, to say something on a busy machine; what they would
-// catch are costs that grow with the square of the size, or with a number in
-// the header.
+// figures are generous; what they would catch are costs that grow with the
+// square of the size, or with a number in the header.
 func TestSec_S38_HostileTokensCostNextToNothing(t *testing.T) {
 	const megabyte = 1 << 20
 	part := base64url.EncodeToString([]byte(`{"alg":"ES256"}`))
@@ -94,12 +93,15 @@ func TestSec_S38_HostileTokensCostNextToNothing(t *testing.T) {
 		if allocated > 2000 {
 			t.Errorf("%s: %.0f allocations", name, allocated)
 		}
-		start := time.Now()
+		// The quickest of several tries, as a busy machine delays some.
+		quickest := time.Hour
 		for range 10 {
+			start := time.Now()
 			Parse(raw, limit)
+			quickest = min(quickest, time.Since(start))
 		}
-		if each := time.Since(start) / 10; each > 5*time.Millisecond {
-			t.Errorf("%s: took %v", name, each)
+		if quickest > 5*time.Millisecond {
+			t.Errorf("%s: took %v", name, quickest)
 		}
 	}
 	// A compressed payload is not what is signed here: it stays as it is.
