@@ -87,7 +87,7 @@ func Secret(value string) (string, error) {
 	}
 	resolved, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
 	if err != nil {
-		return "", fmt.Errorf("%w: %v", ErrEmptySecret, err)
+		return "", fmt.Errorf("%w: %v; set it before the gateway starts", ErrEmptySecret, err)
 	}
 	// A file that holds a secret usually ends with a line feed, which is
 	// not part of it.
@@ -95,7 +95,7 @@ func Secret(value string) (string, error) {
 		resolved = strings.TrimRight(resolved, "\r\n")
 	}
 	if value != "" && resolved == "" {
-		return "", fmt.Errorf("%s %w", value, ErrEmptySecret)
+		return "", fmt.Errorf("%s %w; set it before the gateway starts", value, ErrEmptySecret)
 	}
 	return resolved, nil
 }

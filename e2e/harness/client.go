@@ -12,7 +12,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/url"
 	"strings"
 	"time"
 )
@@ -152,45 +151,4 @@ func readResponse(answer *http.Response) (*Response, error) {
 		return nil, fmt.Errorf("reading the answer's body: %w", err)
 	}
 	return &Response{Status: answer.StatusCode, Header: answer.Header, Body: string(body)}, nil
-}
-
-// HTTP2 returns a client that speaks HTTP/2 without TLS, with the request
-// target as it stands in :path.
-func HTTP2(addr string) Client {
-	transport := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true}
-	transport.Protocols.SetUnencryptedHTTP2(true)
-	return http2{addr, transport}
-}
-
-type http2 struct {
-	addr      string
-	transport *http.Transport
-}
-
-func (http2) Protocol() string { return "HTTP/2" }
-
-func (c http2) Do(ctx context.Context, request Request) (*Response, error) {
-	outgoing := (&http.Request{
-		Method: request.Method,
-		// net/http takes scheme and host away from an opaque URL and puts
-		// the rest into :path as it is.
-		URL:    &url.URL{Scheme: "http", Host: c.addr, Opaque: "//" + c.addr + request.Target},
-		Header: http.Header{"User-Agent": nil},
-	}).WithContext(ctx)
-	if request.Body != "" {
-		outgoing.Body = io.NopCloser(strings.NewReader(request.Body))
-		outgoing.ContentLength = int64(len(request.Body))
-	}
-	for _, field := range request.Fields {
-		if strings.EqualFold(field.Name, "Host") {
-			outgoing.Host = field.Value
-			continue
-		}
-		outgoing.Header[field.Name] = append(outgoing.Header[field.Name], field.Value)
-	}
-	answer, err := c.transport.RoundTrip(outgoing)
-	if err != nil {
-		return nil, err
-	}
-	return readResponse(answer)
 }

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,7 +21,7 @@ import (
 // GatewayConfig says how a gateway is started.
 type GatewayConfig struct {
 	// Caddyfile is the configuration. It can use {$SITE}, an http:// address
-	// with a free loopback port, and whatever Env defines, in the same way.
+	// with a free loopback port, {$PORT}, that port, and whatever Env defines.
 	// The admin endpoint needs no option: it gets a free port of its own.
 	Caddyfile string
 
@@ -88,7 +89,8 @@ func startGateway(t testing.TB, config GatewayConfig, dir string) (*Gateway, err
 	g := &Gateway{Addr: site, Admin: admin, t: t, secrets: map[string]bool{}}
 	cmd := exec.Command(config.Binary, "run", "--config", "Caddyfile")
 	cmd.Dir = dir
-	cmd.Env = environment(config, map[string]string{"SITE": "http://" + site, "CADDY_ADMIN": admin})
+	_, port, _ := net.SplitHostPort(site)
+	cmd.Env = environment(config, map[string]string{"SITE": "http://" + site, "PORT": port, "CADDY_ADMIN": admin})
 	if g.Process, err = startProcess("the gateway", cmd); err != nil {
 		return nil, err
 	}
@@ -146,7 +148,7 @@ func RunCaddy(t testing.TB, config GatewayConfig, args ...string) (output string
 	defer cancel()
 	cmd := exec.CommandContext(ctx, config.Binary, args...)
 	cmd.Dir = writeFiles(t, config)
-	cmd.Env = environment(config, map[string]string{"SITE": "http://127.0.0.1:0", "CADDY_ADMIN": "127.0.0.1:0"})
+	cmd.Env = environment(config, map[string]string{"SITE": "http://127.0.0.1:9", "PORT": "9", "CADDY_ADMIN": "127.0.0.1:0"})
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
@@ -226,13 +228,14 @@ func (g *Gateway) WaitReady(target string, fields ...Field) *Gateway {
 	return g
 }
 
-// WaitReason waits for a refusal with this reason code in the log.
-func (g *Gateway) WaitReason(reason string) Entry {
+// WaitReason waits for a refusal with this reason code in the log, after a
+// mark (see Log.Mark).
+func (g *Gateway) WaitReason(mark int, reason string) Entry {
 	g.t.Helper()
 	ctx, cancel := context.WithTimeoutCause(context.Background(), 10*time.Second,
 		fmt.Errorf("no line of the log has the reason %q", reason))
 	defer cancel()
-	line, err := g.Log.wait(ctx, func(line string) bool { return parseEntry(line).Text("reason") == reason })
+	line, err := g.Log.wait(ctx, mark, func(line string) bool { return parseEntry(line).Text("reason") == reason })
 	if err != nil {
 		g.t.Fatal(err)
 	}
@@ -257,12 +260,41 @@ func (g *Gateway) finish() {
 	for secret := range g.secrets {
 		for line := range strings.Lines(text) {
 			if strings.Contains(line, secret) {
-				g.t.Errorf("the gateway's log has a credential in it: %s", line)
+				g.t.Errorf("the gateway's log has a credential in it: %.500s", line)
 				break
 			}
 		}
 	}
 	if g.t.Failed() {
-		g.t.Logf("the gateway printed:\n%s", text)
+		g.t.Logf("the end of the gateway's log (the whole: %s):\n%s", keepLog(g.t, text), excerpt(text))
 	}
+}
+
+// keepLog writes a log where a person can read it after the test.
+func keepLog(t testing.TB, text string) string {
+	file := filepath.Join(Root(), ".cache", "e2e", "log", strings.ReplaceAll(t.Name(), "/", "_")+".log")
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+		return err.Error()
+	}
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		return err.Error()
+	}
+	return file
+}
+
+// excerpt is the last lines of a log that are not about details, cut to a
+// readable length.
+func excerpt(text string) string {
+	const lines, length = 20, 500
+	var kept []string
+	for line := range strings.Lines(text) {
+		if strings.Contains(line, `"level":"debug"`) {
+			continue
+		}
+		if len(line) > length {
+			line = line[:length] + "...\n"
+		}
+		kept = append(kept, line)
+	}
+	return strings.Join(kept[max(0, len(kept)-lines):], "")
 }

@@ -42,10 +42,17 @@ func (l *Log) state() (string, <-chan struct{}) {
 	return l.text.String(), l.grown
 }
 
-// wait returns the first whole line that accept takes, as soon as there is
-// one.
-func (l *Log) wait(ctx context.Context, accept func(line string) bool) (string, error) {
-	read := 0
+// Mark returns a place in the log: its end now.
+func (l *Log) Mark() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Len()
+}
+
+// wait returns the first whole line after a mark that accept takes, as soon
+// as there is one.
+func (l *Log) wait(ctx context.Context, mark int, accept func(line string) bool) (string, error) {
+	read := mark
 	for {
 		text, grown := l.state()
 		for {

@@ -66,7 +66,7 @@ func (p *Process) waitLine(accept func(line string) bool) (string, error) {
 	var err error
 	go func() {
 		defer close(found)
-		line, err = p.Log.wait(ctx, accept)
+		line, err = p.Log.wait(ctx, 0, accept)
 	}()
 	select {
 	case <-found:

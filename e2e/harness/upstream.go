@@ -125,7 +125,11 @@ func (u *Upstream) serve(conn net.Conn) {
 		if err != nil {
 			return
 		}
-		if _, err := fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body); err != nil {
+		head := len(body)
+		if request.Method == http.MethodHead {
+			body = nil
+		}
+		if _, err := fmt.Fprintf(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", head, body); err != nil {
 			return
 		}
 	}
