@@ -266,7 +266,7 @@ func (g *gateway) send(request string) answer {
 	g.Helper()
 	got, err := g.trySend(request)
 	for range 10 {
-		if !errors.Is(err, syscall.ECONNRESET) {
+		if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			break
 		}
 		// Right after a reload the kernel may give a connection to the socket
