@@ -230,6 +230,32 @@ func TestASigningKeyFromAFile(t *testing.T) {
 	}
 }
 
+func TestWhoSignedAndForHowLong(t *testing.T) {
+	g := start(t, "signing_issuer https://gateway.example\nsigning_rotation 30d", signing)
+	g.auth.issue("one", claims("app", "a", "iss", g.auth.URL))
+	parsed, err := jose.Parse(phantom(t, g, "one"), 64<<10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got map[string]any
+	if err := json.Unmarshal(parsed.Payload, &got); err != nil {
+		t.Fatal(err)
+	}
+	if got["iss"] != "https://gateway.example" || got["original_iss"] != g.auth.URL || got["aud"] != "api" {
+		t.Errorf("got %v", got)
+	}
+	for app, want := range map[string]string{
+		"signing_rotation 1h": "at least",
+		"signing_rotation 30d\nsigning_key " + g.dir + "/key.pem": "leave out one of the two",
+		"signing_issuer":             "exactly one value",
+		"signing_issuer {http.host}": "not known when the configuration loads",
+	} {
+		if err := g.tryLoad(app, signing); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", app, err, want)
+		}
+	}
+}
+
 func TestGluuJWKSInACaddyfile(t *testing.T) {
 	for site, want := range map[string]string{
 		"gluu_jwks /keys":               `"path":"/keys"`,

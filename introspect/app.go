@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -45,6 +46,15 @@ type App struct {
 	// tokens and headers with. Default: keys are generated and kept in Caddy's
 	// storage.
 	SigningKey string `json:"signing_key,omitempty"`
+
+	// Who phantom tokens and headers say that they are from, their `iss`: a
+	// name or an address by which upstreams know this gateway. Default:
+	// `gluu-gateway`
+	SigningIssuer string `json:"signing_issuer,omitempty"`
+
+	// How long a generated key is used before another one takes its place. At
+	// least a day. Default: until the admin API is asked to rotate keys.
+	SigningRotation caddy.Duration `json:"signing_rotation,omitempty"`
 
 	// How refused clients are answered: `json`, with a JSON body, or `caddy`,
 	// by the error routes of the site (`handle_errors`). Default: `json`.
@@ -135,8 +145,16 @@ func (a *App) check() error {
 	default:
 		return fmt.Errorf("error_format is json or caddy, not '%s'", a.ErrorFormat)
 	}
+	if a.SigningRotation != 0 && time.Duration(a.SigningRotation) < minSigningRotation {
+		return fmt.Errorf("signing_rotation is %s at least, got %s: each key goes on being published for more than an hour", minSigningRotation, time.Duration(a.SigningRotation))
+	}
+	if a.SigningRotation != 0 && a.SigningKey != "" {
+		return errors.New("signing_rotation makes new keys, but signing_key names one: leave out one of the two")
+	}
 	return a.Cache.Check()
 }
+
+const minSigningRotation = 24 * time.Hour
 
 // Start implements caddy.App.
 func (a *App) Start() error {

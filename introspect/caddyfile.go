@@ -80,6 +80,8 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			negative_age <duration>
 //		}
 //		signing_key <file>
+//		signing_issuer <issuer>
+//		signing_rotation <duration>
 //		error_format json|caddy
 //	}
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
@@ -98,18 +100,27 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = a.parseCache(d)
 		case "signing_key":
 			err = setString(d, &a.SigningKey)
+		case "signing_issuer":
+			err = setString(d, &a.SigningIssuer)
+		case "signing_rotation":
+			if a.SigningRotation, err = directive.Duration(d); err == nil {
+				err = located(d, a.check())
+			}
 		case "error_format":
 			if err = setString(d, &a.ErrorFormat); err == nil {
 				err = located(d, a.check())
 			}
 		default:
-			err = unknown(d, "gluu", []string{"provider", "consumer", "cache", "signing_key", "error_format"})
+			err = unknown(d, "gluu", []string{"provider", "consumer", "cache", "signing_key", "signing_issuer", "signing_rotation", "error_format"})
 		}
 		if err != nil {
 			return err
 		}
 	}
-	// Each consumer was checked in its place; this is for those that clash.
+	// Each option was checked in its place; this is for those that clash.
+	if err := a.check(); err != nil {
+		return d.WrapErr(err)
+	}
 	if _, err := consumer.NewDirectory(a.Consumers, nil); err != nil {
 		return d.WrapErr(err)
 	}

@@ -5,6 +5,7 @@ package introspect
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
@@ -38,6 +39,10 @@ func (a *App) provisionSigner(storage certmagic.Storage) error {
 	if err != nil {
 		return fmt.Errorf("signing_key: %w", err)
 	}
+	issuer, err := directive.Secret(a.SigningIssuer)
+	if err != nil {
+		return fmt.Errorf("signing_issuer: %w", err)
+	}
 	name := nameOf(storage)
 	shared, _, err := signingMemories.LoadOrNew(name, func() (caddy.Destructor, error) {
 		return &signingMemory{storage: name}, nil
@@ -48,10 +53,12 @@ func (a *App) provisionSigner(storage certmagic.Storage) error {
 	memory := shared.(*signingMemory)
 	a.releases = append(a.releases, memory.release)
 	a.signer, err = headers.NewSigner(headers.SignerConfig{
-		Storage: storage,
-		KeyFile: keyFile,
-		Memory:  &memory.Memory,
-		Logger:  a.logger.Named("signing"),
+		Storage:     storage,
+		KeyFile:     keyFile,
+		Issuer:      issuer,
+		RotateEvery: time.Duration(a.SigningRotation),
+		Memory:      &memory.Memory,
+		Logger:      a.logger.Named("signing"),
 	})
 	return err
 }
