@@ -3,6 +3,7 @@
 package introspect
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -236,59 +237,67 @@ func (a *App) adminCache(w http.ResponseWriter, r *http.Request, segments []stri
 const maxAdminBody = maxToken + 2
 
 func (a *App) adminTokens(w http.ResponseWriter, r *http.Request, segments []string) error {
-	evict, err := a.evictionOf(r, segments)
+	what, err := selectionOf(segments)
 	if err != nil {
 		return err
 	}
 	if err := AdminMethod(w, r, http.MethodDelete); err != nil {
 		return err
 	}
-	evicted, err := evict()
+	if what.kind == oneToken {
+		if what.value, err = tokenIn(r.Body); err != nil {
+			return err
+		}
+	}
+	evicted, err := a.evict(r.Context(), what)
 	if err != nil {
-		return err
+		return AdminError(http.StatusBadGateway, err)
 	}
 	return WriteAdminJSON(w, http.StatusOK, map[string]int{"evicted": evicted})
 }
 
-// evictionOf returns what the path asks for.
-func (a *App) evictionOf(r *http.Request, segments []string) (func() (int, error), error) {
-	where := func(condition func(*Token) bool) func() (int, error) {
-		return func() (int, error) { return a.cache.evictWhere(condition), nil }
-	}
+// selectionOf returns what the path names.
+func selectionOf(segments []string) (selection, error) {
 	switch {
 	case len(segments) == 0:
-		return func() (int, error) { return a.cache.evictAll(), nil }, nil
+		return selection{kind: allTokens}, nil
 	case len(segments) == 2 && segments[0] == "client" && segments[1] != "":
-		return where(func(t *Token) bool { return t.ClientID == segments[1] }), nil
+		return selection{tokensOfClient, segments[1]}, nil
 	case len(segments) == 2 && segments[0] == "subject" && segments[1] != "":
-		return where(func(t *Token) bool { return t.Subject == segments[1] }), nil
+		return selection{tokensOfSubject, segments[1]}, nil
 	case len(segments) == 1 && segments[0] == "token":
-		return func() (int, error) { return a.evictTokenIn(r.Body) }, nil
+		return selection{kind: oneToken}, nil
 	}
-	return nil, ErrNoAdminRoute
+	return selection{}, ErrNoAdminRoute
 }
 
-// evictTokenIn forgets the token that a request brings, in whose body it is
-// so that it gets into no log of addresses.
-func (a *App) evictTokenIn(body io.Reader) (int, error) {
+// tokenIn reads the token to forget. It is in the body so that it gets into no
+// log of addresses.
+func tokenIn(body io.Reader) (string, error) {
 	raw, err := io.ReadAll(io.LimitReader(body, maxAdminBody+1))
 	if err != nil {
-		return 0, AdminError(http.StatusBadRequest, errors.New("the body cannot be read"))
+		return "", AdminError(http.StatusBadRequest, errors.New("the body cannot be read"))
 	}
 	token := strings.TrimRight(string(raw), "\r\n")
 	if token == "" || len(token) > maxToken {
-		return 0, AdminError(http.StatusBadRequest, fmt.Errorf("the body is the token to forget, between 1 and %d bytes", maxToken))
+		return "", AdminError(http.StatusBadRequest, fmt.Errorf("the body is the token to forget, between 1 and %d bytes", maxToken))
 	}
-	return a.EvictToken(token), nil
+	return token, nil
 }
 
-// EvictToken forgets a token, whichever provider verified it.
-func (a *App) EvictToken(raw string) int {
-	var keys []cacheKey
-	for _, p := range a.all() {
-		keys = append(keys, p.server.cacheKeys.key(raw))
+// evict forgets tokens. What is shared goes first: whoever misses a token here
+// afterwards does not find it there any more.
+func (a *App) evict(ctx context.Context, what selection) (evicted int, err error) {
+	if a.cache.shared != nil {
+		err = a.cache.shared.evict(ctx, what)
 	}
-	return a.cache.evict(keys...)
+	var keys []cacheKey
+	if what.kind == oneToken {
+		for _, p := range a.all() {
+			keys = append(keys, p.server.cacheKeys.key(what.value))
+		}
+	}
+	return a.cache.evict(what, keys), err
 }
 
 // Interface guards

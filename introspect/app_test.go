@@ -378,7 +378,9 @@ func TestNothingIsLeftBehind(t *testing.T) {
 
 func TestReservedHeadersAreStripped(t *testing.T) {
 	app := mustLoad(t, t.TempDir(), `{}`)
-	header := func() http.Header { return http.Header{"X_custom": {"forged"}, "X-Consumer-Id": {"forged"}, "Accept": {"*/*"}} }
+	header := func() http.Header {
+		return http.Header{"X_custom": {"forged"}, "X-Consumer-Id": {"forged"}, "Accept": {"*/*"}}
+	}
 	h := header()
 	app.Stripper().Strip(h)
 	if len(h) != 2 {

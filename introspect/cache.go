@@ -97,6 +97,7 @@ type tokenCache struct {
 	settings CacheConfig
 	positive *otter.Cache[cacheKey, verified]
 	negative *otter.Cache[cacheKey, refused]
+	shared   sharedStore // nil: this process has no second level
 
 	// epoch counts evictions. What began to be verified in an older one is
 	// not kept: its answer may be from before the revocation that somebody
@@ -200,14 +201,20 @@ func (c *tokenCache) currentEpoch() uint64 {
 	return c.epoch
 }
 
-// keep remembers a verified token until min(exp, max_age), and for the case
-// that it cannot be verified anew for staleFor longer.
-func (c *tokenCache) keep(key cacheKey, epoch uint64, token *Token, now time.Time, staleFor time.Duration) {
-	fresh := now.Add(time.Duration(c.settings.MaxAge))
-	stale := fresh.Add(staleFor)
-	if end := token.ExpiresAt; !end.IsZero() {
-		fresh, stale = earlier(fresh, end), earlier(stale, end)
+// lifetimes returns until when a token that was verified at some time is used
+// without asking again: min(exp, max_age); and until when if asking fails.
+func (c *tokenCache) lifetimes(token *Token, verifiedAt time.Time, staleFor time.Duration) (fresh, stale time.Time) {
+	fresh = verifiedAt.Add(time.Duration(c.settings.MaxAge))
+	stale = fresh.Add(staleFor)
+	if token != nil && !token.ExpiresAt.IsZero() {
+		fresh, stale = earlier(fresh, token.ExpiresAt), earlier(stale, token.ExpiresAt)
 	}
+	return fresh, stale
+}
+
+// keep remembers a verified token.
+func (c *tokenCache) keep(key cacheKey, epoch uint64, token *Token, verifiedAt, now time.Time, staleFor time.Duration) {
+	fresh, stale := c.lifetimes(token, verifiedAt, staleFor)
 	if !now.Before(fresh) || len(token.ClaimsJSON) > maxCachedClaims {
 		return
 	}
@@ -247,37 +254,31 @@ func (c *tokenCache) newEpoch() {
 	c.epochMu.Unlock()
 }
 
-// evict forgets one token.
-func (c *tokenCache) evict(keys ...cacheKey) (evicted int) {
+// evict forgets what was selected. For one token these are its keys, since
+// each provider has another one for it. Everything else is looked at: evictions
+// are rare, and an index would cost every token memory.
+func (c *tokenCache) evict(what selection, keys []cacheKey) (evicted int) {
 	c.newEpoch()
-	for _, key := range keys {
-		if _, was := c.positive.Invalidate(key); was {
-			evicted++
+	switch what.kind {
+	case oneToken:
+		for _, key := range keys {
+			if _, was := c.positive.Invalidate(key); was {
+				evicted++
+			}
+			c.negative.Invalidate(key)
 		}
-		c.negative.Invalidate(key)
-	}
-	return evicted
-}
-
-// evictWhere forgets all verified tokens of which a condition holds. It looks
-// at each: evictions are rare, and an index would cost every token memory.
-func (c *tokenCache) evictWhere(condition func(*Token) bool) (evicted int) {
-	c.newEpoch()
-	for key, e := range c.positive.All() {
-		if condition(e.token) {
-			c.positive.Invalidate(key)
-			evicted++
+	case allTokens:
+		evicted = c.positive.EstimatedSize()
+		c.positive.InvalidateAll()
+		c.negative.InvalidateAll()
+	default:
+		for key, e := range c.positive.All() {
+			if what.matches(e.token) {
+				c.positive.Invalidate(key)
+				evicted++
+			}
 		}
 	}
-	return evicted
-}
-
-// evictAll forgets everything, refusals too.
-func (c *tokenCache) evictAll() (evicted int) {
-	c.newEpoch()
-	evicted = c.positive.EstimatedSize()
-	c.positive.InvalidateAll()
-	c.negative.InvalidateAll()
 	return evicted
 }
 

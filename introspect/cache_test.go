@@ -43,8 +43,8 @@ func TestCacheKeys(t *testing.T) {
 func TestTooLargeToRemember(t *testing.T) {
 	c := cacheFor(t, CacheConfig{})
 	now := time.Now()
-	c.keep(cacheKey{1}, 0, &Token{ClaimsJSON: make([]byte, maxCachedClaims)}, now, 0)
-	c.keep(cacheKey{2}, 0, &Token{ClaimsJSON: make([]byte, maxCachedClaims+1)}, now, 0)
+	c.keep(cacheKey{1}, 0, &Token{ClaimsJSON: make([]byte, maxCachedClaims)}, now, now, 0)
+	c.keep(cacheKey{2}, 0, &Token{ClaimsJSON: make([]byte, maxCachedClaims+1)}, now, now, 0)
 	if token, _ := c.lookup(cacheKey{1}, now); token == nil {
 		t.Error("the largest that may be remembered is not")
 	}
@@ -58,7 +58,7 @@ func TestCacheIsBounded(t *testing.T) {
 	now := time.Now()
 	for i := range 10_000 {
 		key := cacheKey{byte(i), byte(i >> 8), 1}
-		c.keep(key, 0, &Token{}, now, 0)
+		c.keep(key, 0, &Token{}, now, now, 0)
 		c.refuse(cacheKey{byte(i), byte(i >> 8), 2}, 0, refuse(TokenInactive, ""), now)
 	}
 	c.positive.CleanUp()
@@ -72,8 +72,8 @@ func TestCacheIsBounded(t *testing.T) {
 func TestExpiredEntriesGo(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := cacheFor(t, CacheConfig{})
-		c.keep(cacheKey{1}, 0, &Token{ExpiresAt: time.Now().Add(time.Minute)}, time.Now(), 0)
-		c.keep(cacheKey{2}, 0, &Token{}, time.Now(), time.Hour)
+		c.keep(cacheKey{1}, 0, &Token{ExpiresAt: time.Now().Add(time.Minute)}, time.Now(), time.Now(), 0)
+		c.keep(cacheKey{2}, 0, &Token{}, time.Now(), time.Now(), time.Hour)
 		c.refuse(cacheKey{3}, 0, refuse(TokenInactive, ""), time.Now())
 		time.Sleep(30 * time.Second)
 		if positive, negative := c.sizes(); positive != 2 || negative != 0 {

@@ -10,6 +10,7 @@ import (
 	"runtime/debug"
 	"strings"
 	"time"
+	"unique"
 
 	"go.uber.org/zap"
 )
@@ -78,11 +79,19 @@ func (p *Provider) verifyOnce(ctx context.Context, key cacheKey, epoch uint64, r
 	} else if refusal != nil {
 		return nil, refusal
 	}
+	staleFor := time.Duration(s.config.StaleIfError)
+	if token, verifiedAt, ok := p.fromShared(ctx, raw); ok {
+		token.compact()
+		p.cache.keep(key, epoch, token, verifiedAt, s.now(), staleFor)
+		return token, nil
+	}
 	token, refusal := s.verifySafely(ctx, raw)
 	switch {
 	case refusal == nil:
 		token.compact()
-		p.cache.keep(key, epoch, token, s.now(), time.Duration(s.config.StaleIfError))
+		now := s.now()
+		p.cache.keep(key, epoch, token, now, now, staleFor)
+		p.toShared(ctx, raw, token, now)
 		return token, nil
 	case refusal.Reason == ProviderUnavailable:
 		if stale := p.cache.lookupStale(key, s.now()); stale != nil {
@@ -130,13 +139,14 @@ func (e *Error) memorable() *Error {
 }
 
 // compact gives the token its own memory. What it was parsed from is larger
-// and would stay for as long as the token does.
+// and would stay for as long as the token does. Clients and scopes are few and
+// tokens are many, so those strings are shared.
 func (t *Token) compact() {
 	t.Subject = strings.Clone(t.Subject)
-	t.ClientID = strings.Clone(t.ClientID)
+	t.ClientID = unique.Make(t.ClientID).Value()
 	scopes := make([]string, len(t.Scopes))
 	for i, scope := range t.Scopes {
-		scopes[i] = strings.Clone(scope)
+		scopes[i] = unique.Make(scope).Value()
 	}
 	t.Scopes = scopes
 	t.ClaimsJSON = bytes.Clone(t.ClaimsJSON)
