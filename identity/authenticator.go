@@ -144,6 +144,13 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if err != nil {
 		return a.refuse(w, r, token, unrendered(err))
 	}
+	if credential.Scheme == DPoP {
+		// RFC 9449, section 8.2: a client that has the next nonce in time needs
+		// no refusal to get it.
+		if nonce := a.provider.NextNonce(); nonce != "" {
+			w.Header().Set("DPoP-Nonce", nonce)
+		}
+	}
 	a.treatCredential(r.Header, token)
 	rendered.apply(r.Header)
 	rendered.authenticated.Inc()
