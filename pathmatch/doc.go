@@ -40,13 +40,13 @@
 // elements are missing to the ends of the patterns below it. The search enters
 // a node only if a pattern below it can end where the path does:
 //
-//   - a search enters at most as many nodes as all patterns together have
-//     elements and ends, however long the path is;
-//   - the cost of entering one grows with the logarithm of the number of
-//     children at worst for literal text, which is looked up in a hash table,
-//     and otherwise with the number of expressions that an index of what texts
-//     must contain leaves over, of up to 64 at a time;
-//   - an expression costs time proportional to the length of the element,
+//   - A search enters at most as many nodes as all patterns together have
+//     elements and ends, however long the path is.
+//   - In a node, literal text costs one look into a hash table, and a ?? one
+//     scan of the path. Of many regular expressions only those are tried that
+//     an index leaves over; it knows by what the texts that match begin, end
+//     and contain.
+//   - An expression costs time proportional to the length of the element,
 //     about 2 ns per byte for nearly all that policies contain. Those whose
 //     automaton would have more than 255 states cost up to 2 microseconds per
 //     byte, and MaxPathLength bounds the bytes.

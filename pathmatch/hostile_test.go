@@ -99,7 +99,7 @@ func BenchmarkMatchHostile(b *testing.B) {
 // search.match but without its answer: it counts what is entered if no pattern
 // fits in the end.
 func visits(n *node, path string, elements int) int {
-	if n.exactly>>min(uint(elements), 63)&1 == 0 && (n.atLeast == 0 || elements+1 < n.atLeast) {
+	if !n.fits(elements) {
 		return 0
 	}
 	count := 1

@@ -38,7 +38,6 @@ func (m *methods) find(method string) (id, otherwise methodID) {
 	id, otherwise = noMethod, noMethod
 	for i, name := range m.names {
 		switch {
-		case i == int(anyMethod): // a request whose method is "?" has no special rights
 		case name == method:
 			id = methodID(i)
 		case name == "GET" && method == "HEAD":

@@ -169,8 +169,18 @@ func FuzzRegexp(f *testing.F) {
 		f.Add(source, "aab-17-4")
 		f.Add(source, "éſ\xffk")
 	}
+	// What the index must not get wrong: texts beyond its limits, and parts
+	// of an expression that need not be there.
+	long := strings.Repeat("a", 100)
+	for _, seed := range [][2]string{
+		{`(aa)*`, long}, {`(?:abc){0,2}x`, "x"}, {`(?:abc)?x`, "x"}, {`(?i)abc`, "ABC"}, {`(?i)abc`, "abc"}, {`é{40}`, strings.Repeat("é", 40)},
+		{`(?:)`, ""}, {`a*`, ""}, {`.*zz`, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789ACEGIKMOQSUWYzz"},
+		{"a\ufffdb", "a\xffb"}, {`(?:ab|cd)ef`, "cdef"}, {`.{300}bc`, strings.Repeat("a", 300) + "bc"},
+	} {
+		f.Add(seed[0], seed[1])
+	}
 	f.Fuzz(func(t *testing.T, source, text string) {
-		if len(source) > 100 || len(text) > 200 {
+		if len(source) > 100 || len(text) > 400 {
 			return
 		}
 		re, err := CompileRegexp(source)

@@ -48,6 +48,7 @@ var shorthands = map[string]string{
 	"http.reverse_proxy.upstream.hostport":           "upstream_hostport",
 	"http.vars.client_ip":                            "client_ip",
 
+	"http.request.":               "http.request.", // nobody means an expression by that
 	"http.request.header.":        "header.",
 	"http.request.cookie.":        "cookie.",
 	"http.request.host.labels.":   "labels.",

@@ -123,6 +123,11 @@ func (n *node) expect(p *Pattern, i int) {
 	}
 }
 
+// fits reports whether a pattern can end so many elements below n.
+func (n *node) fits(elements int) bool {
+	return n.exactly>>min(uint(elements), 63)&1 != 0 || n.atLeast != 0 && n.atLeast <= elements+1
+}
+
 // child returns the child of n for element i of the pattern, which it makes if
 // it is missing.
 func (n *node) child(p *Pattern, i int, shared *sharing) *node {
@@ -180,14 +185,10 @@ func (t *Tree[V]) Match(method, path string) (v V, p *Pattern, ok bool) {
 	}
 	s := search{longest: t.shared.longest}
 	s.method, s.otherwise = t.methods.find(method)
-	value := s.match(&t.root, path, strings.Count(path, "/"))
-	if s.undecided != nil {
-		return v, s.undecided, false
+	if value := s.match(&t.root, path, strings.Count(path, "/")); value >= 0 {
+		return t.values[value], s.pattern, true
 	}
-	if value < 0 {
-		return v, nil, false
-	}
-	return t.values[value], s.pattern, true
+	return v, s.pattern, false
 }
 
 // A search is the state of one call of Match.
@@ -195,15 +196,20 @@ type search struct {
 	method    methodID
 	otherwise methodID // GET for HEAD
 	longest   int      // literal of the tree: no need to hash anything longer
-	pattern   *Pattern // that was found
-	undecided *Pattern // whose expression ran out of time
+	pattern   *Pattern // that was found, or whose expression ran out of time
 }
 
+// Results of a search beside the indexes of values.
+const (
+	nothingFound = -1
+	undecided    = -2 // an expression ran out of time, which ends the search
+)
+
 // match returns the value of the best pattern below n for the path, which has
-// so many elements, or -1.
+// so many elements, or nothingFound or undecided.
 func (s *search) match(n *node, path string, elements int) int {
-	if n.exactly>>min(uint(elements), 63)&1 == 0 && (n.atLeast == 0 || elements+1 < n.atLeast) {
-		return -1
+	if !n.fits(elements) {
+		return nothingFound
 	}
 	if elements == 0 {
 		if e := n.ending.find(s.method, s.otherwise); e != nil {
@@ -214,26 +220,26 @@ func (s *search) match(n *node, path string, elements int) int {
 		element, rest := firstElement(path)
 		if len(element) <= s.longest {
 			if c := n.literal(element); c != nil {
-				if value := s.match(c, rest, elements-1); value >= 0 {
+				if value := s.match(c, rest, elements-1); value != nothingFound {
 					return value
 				}
 			}
 		}
-		if n.regexps != nil && s.undecided == nil {
-			if value := s.matchRegexps(n, element, rest, elements-1); value >= 0 {
+		if n.regexps != nil {
+			if value := s.matchRegexps(n, element, rest, elements-1); value != nothingFound {
 				return value
 			}
 		}
-		if n.any != nil && s.undecided == nil {
-			if value := s.match(n.any, rest, elements-1); value >= 0 {
+		if n.any != nil {
+			if value := s.match(n.any, rest, elements-1); value != nothingFound {
 				return value
 			}
 		}
 	}
-	if n.multi != nil && s.undecided == nil {
+	if n.multi != nil {
 		return s.matchMulti(n.multi, path, elements)
 	}
-	return -1
+	return nothingFound
 }
 
 // matchRegexps matches one element with the expressions of a node, and rest
@@ -241,11 +247,11 @@ func (s *search) match(n *node, path string, elements int) int {
 func (s *search) matchRegexps(n *node, element, rest string, elements int) int {
 	if n.many == nil || n.many.regexps == nil {
 		for i := range n.regexps {
-			if value := s.matchRegexp(&n.regexps[i], element, rest, elements); value >= 0 || s.undecided != nil {
+			if value := s.matchRegexp(&n.regexps[i], element, rest, elements); value != nothingFound {
 				return value
 			}
 		}
-		return -1
+		return nothingFound
 	}
 	var properties elementProperties
 	properties.read(element)
@@ -253,21 +259,25 @@ func (s *search) matchRegexps(n *node, element, rest string, elements int) int {
 		set := n.many.regexps.blocks[i].candidates(&properties)
 		for ; set != 0; set &= set - 1 {
 			edge := &n.regexps[64*i+bits.TrailingZeros64(set)]
-			if value := s.matchRegexp(edge, element, rest, elements); value >= 0 || s.undecided != nil {
+			if value := s.matchRegexp(edge, element, rest, elements); value != nothingFound {
 				return value
 			}
 		}
 	}
-	return -1
+	return nothingFound
 }
 
 func (s *search) matchRegexp(edge *regexpEdge, element, rest string, elements int) int {
+	if !edge.to.fits(elements) {
+		return nothingFound // before an expression has to work for it
+	}
 	ok, err := edge.re.Match(element)
 	if err != nil {
-		s.undecided = edge.via
+		s.pattern = edge.via
+		return undecided
 	}
 	if !ok {
-		return -1
+		return nothingFound
 	}
 	return s.match(edge.to, rest, elements)
 }
@@ -281,11 +291,11 @@ func (s *search) matchMulti(multi *multiEdge, path string, elements int) int {
 		}
 		path = skipElements(path, elements-tail)
 		elements = tail
-		if value := s.match(multi.to, path, elements); value >= 0 || s.undecided != nil {
+		if value := s.match(multi.to, path, elements); value != nothingFound {
 			return value
 		}
 	}
-	return -1
+	return nothingFound
 }
 
 // find returns the rule for the method, else for the other one, else for any.
