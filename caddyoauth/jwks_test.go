@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -227,6 +228,29 @@ func TestASigningKeyFromAFile(t *testing.T) {
 	err = g.tryLoad("signing_key "+g.dir+"/key.pem", strings.Replace(signing, "pass_credentials", "phantom_token_alg RS256\n pass_credentials", 1))
 	if err == nil || !strings.Contains(err.Error(), "is a key for EdDSA") {
 		t.Errorf("another algorithm: got %v", err)
+	}
+}
+
+func TestRequestsAtTheSameTimeShareASignature(t *testing.T) {
+	g := start(t, "", signing)
+	g.auth.issue("one", claims("app", "a"))
+	var signed sync.Map
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			a, err := g.trySend("GET /api/x HTTP/1.1\nHost: " + g.address + "\nAuthorization: Bearer one")
+			if err != nil || len(a.received("Authorization")) != 1 {
+				t.Errorf("got %v %v", a, err)
+				return
+			}
+			signed.Store(a.received("Authorization")[0], true)
+		})
+	}
+	wg.Wait()
+	count := 0
+	signed.Range(func(any, any) bool { count++; return true })
+	if count != 1 {
+		t.Errorf("%d signatures for one token", count)
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
@@ -29,6 +30,8 @@ type Authenticator struct {
 	logger    *zap.Logger
 	slot      introspect.SlotKey
 	upstream  upstream
+
+	renderings singleflight.Group
 
 	// What the anonymous consumer comes to, as long as it does not change.
 	anonymous atomic.Pointer[rendering]
@@ -191,12 +194,22 @@ func (a *Authenticator) rendering(token *introspect.Token, c *consumer.Consumer)
 	if kept, ok := token.Slot(a.slot).(*rendering); ok && kept.isFor(c) {
 		return kept, nil
 	}
-	rendered, err := a.upstream.render(a.provider.Name(), token, c)
+	// Requests that come with a new token at the same time share one rendering:
+	// a signature may be part of it.
+	rendered, err, _ := a.renderings.Do(fmt.Sprintf("%p %p", token, c), func() (any, error) {
+		if kept, ok := token.Slot(a.slot).(*rendering); ok && kept.isFor(c) {
+			return kept, nil
+		}
+		rendered, err := a.upstream.render(a.provider.Name(), token, c)
+		if err == nil {
+			token.SetSlot(a.slot, rendered)
+		}
+		return rendered, err
+	})
 	if err != nil {
 		return nil, err
 	}
-	token.SetSlot(a.slot, rendered)
-	return rendered, nil
+	return rendered.(*rendering), nil
 }
 
 // treatCredential does with the credential of a verified caller what is
