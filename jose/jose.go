@@ -107,16 +107,16 @@ func (k Key) verify(input, signature []byte, alg string) error {
 func (k PrivateKey) sign(input []byte, alg string) ([]byte, error) {
 	if h, ok := hmacAlgorithms[alg]; ok {
 		// RFC 7518 section 3.2.
-		if len(k.secret) < h.hash.Size() {
+		if len(k.secret()) < h.hash.Size() {
 			return nil, fmt.Errorf("%s takes a secret of %d bytes or more", alg, h.hash.Size())
 		}
-		return h.signer.Sign(input, k.secret)
+		return h.signer.Sign(input, k.secret())
 	}
 	canonical, _ := Algorithm(alg)
-	if k.signer == nil || !k.public.Fits(canonical) {
+	if k.signer() == nil || !k.public.Fits(canonical) {
 		return nil, fmt.Errorf("this key cannot sign with %.20q", alg)
 	}
-	signature, err := algorithms[canonical].signer.Sign(input, k.signer)
+	signature, err := algorithms[canonical].signer.Sign(input, k.signer())
 	if err != nil {
 		return nil, fmt.Errorf("signing with %s: %w", alg, err)
 	}

@@ -4,6 +4,7 @@ package jose
 
 import (
 	"bytes"
+	"crypto/ed25519"
 	"crypto/x509"
 	"encoding/json"
 	"encoding/pem"
@@ -437,6 +438,11 @@ func TestPrivateKeysComeBack(t *testing.T) {
 			if printed := fmt.Sprintf(verb, got); len(printed) > 80 {
 				t.Errorf("%s printed with %s: %s", alg, verb, printed)
 			}
+			// fmt calls no methods on what is in unexported fields.
+			inside := fmt.Sprintf(verb, struct{ key PrivateKey }{got})
+			if seed, ok := got.signer().(ed25519.PrivateKey); ok && strings.Contains(inside, fmt.Sprint([]byte(seed[:4]))[1:12]) {
+				t.Errorf("%s printed inside of a struct with %s: %s", alg, verb, inside)
+			}
 		}
 		if _, err := json.Marshal(got); err == nil {
 			t.Errorf("%s: written as JSON", alg)
@@ -476,7 +482,7 @@ func TestPrivateKeysAsJWK(t *testing.T) {
 }
 
 func TestPrivateKeyFilesThatAreNone(t *testing.T) {
-	der, err := x509.MarshalPKCS8PrivateKey(testKeys["ES256"].signer)
+	der, err := x509.MarshalPKCS8PrivateKey(testKeys["ES256"].signer())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,8 +17,32 @@ import (
 // what is inside. The zero PrivateKey signs nothing.
 type PrivateKey struct {
 	public Key
+	// In a function, of which fmt shows nothing but the address. It calls no
+	// String method on a key within another struct, and follows pointers.
+	private func() private
+}
+
+type private struct {
 	signer crypto.Signer
-	secret []byte // of an HMAC key, which has no public half
+	secret []byte // of an HMAC key, which has no signer and no public half
+}
+
+func newPrivateKey(public Key, p private) PrivateKey {
+	return PrivateKey{public, func() private { return p }}
+}
+
+func (k PrivateKey) signer() crypto.Signer {
+	if k.private == nil {
+		return nil
+	}
+	return k.private().signer
+}
+
+func (k PrivateKey) secret() []byte {
+	if k.private == nil {
+		return nil
+	}
+	return k.private().secret
 }
 
 // GenerateKey returns a new key for this algorithm: RSA keys have 2048 bits.
@@ -44,7 +68,7 @@ func GenerateKey(alg string) (PrivateKey, error) {
 // have here: proving to an authorization server that a client secret is known
 // (client_secret_jwt). Nothing verifies with it.
 func HMACKey(secret []byte) PrivateKey {
-	return PrivateKey{secret: bytes.Clone(secret)}
+	return newPrivateKey(Key{}, private{secret: bytes.Clone(secret)})
 }
 
 // ReadPrivateKey is [ParsePrivateKey] for a file.
@@ -162,7 +186,7 @@ func privateKeyOf(signer crypto.Signer) (PrivateKey, error) {
 	if err != nil {
 		return PrivateKey{}, err
 	}
-	return PrivateKey{public: public.WithID(public.thumbprint), signer: signer}, nil
+	return newPrivateKey(public.WithID(public.thumbprint), private{signer: signer}), nil
 }
 
 // Public returns the public half; of an HMAC key, the zero Key.
@@ -195,10 +219,10 @@ func (k PrivateKey) Algorithm() string {
 
 // MarshalPEM returns the key as PEM (PKCS #8), which [ParsePrivateKey] reads.
 func (k PrivateKey) MarshalPEM() ([]byte, error) {
-	if k.signer == nil {
+	if k.signer() == nil {
 		return nil, errors.New("no key that PEM could hold")
 	}
-	der, err := x509.MarshalPKCS8PrivateKey(k.signer)
+	der, err := x509.MarshalPKCS8PrivateKey(k.signer())
 	if err != nil {
 		return nil, fmt.Errorf("encoding private key: %w", err)
 	}
