@@ -147,7 +147,38 @@ func (l *linter) pointless(i int) string {
 			heirs = append(heirs, heir)
 		}
 	}
+	if l.movesOthers(l.rules[i]) {
+		return ""
+	}
 	return "makes no difference: without it the same is decided by " + names(heirs)
+}
+
+// movesOthers says whether other rules would be tried in another order without
+// rule r. Regular expressions in one place are tried in the order in which they
+// first stand in the document, and r may be where one does.
+func (l *linter) movesOthers(r *scopeexpr.Rule) bool {
+	if len(l.table[r.Pattern()]) > 1 {
+		return false // its path stays
+	}
+	end := 0
+	for _, element := range elements(r) {
+		end += 1 + len(element)
+		if !strings.HasPrefix(element, "{") {
+			continue
+		}
+		prefix := r.Pattern()[:end] + "/"
+		first, shared := true, false
+		for _, other := range l.rules {
+			if other != r && strings.HasPrefix(other.Pattern()+"/", prefix) {
+				shared = true
+				first = first && other.Index() > r.Index()
+			}
+		}
+		if first && shared {
+			return true
+		}
+	}
+	return false
 }
 
 // heir returns the rule that would match whatever rule i does, if that decides

@@ -17,39 +17,49 @@ import (
 // JSON, keeping members that are there twice, so that it is read as strictly
 // as any other.
 
-// maxInlineJSON stops a document whose aliases multiply.
-const maxInlineJSON = 16 << 20
+// maxInlineJSON stops a document whose aliases multiply, maxInlineDepth one with
+// an alias that contains itself.
+const (
+	maxInlineJSON  = 16 << 20
+	maxInlineDepth = 200
+)
 
-var errTooLong = errors.New("the document is too long")
+var (
+	errTooLong = errors.New("the document is too long")
+	errTooDeep = errors.New("the document is nested too deep")
+)
 
-func writeJSON(b *bytes.Buffer, n *yaml.Node) error {
+func writeJSON(b *bytes.Buffer, n *yaml.Node, depth int) error {
 	if b.Len() > maxInlineJSON {
 		return errTooLong
 	}
+	if depth > maxInlineDepth {
+		return errTooDeep
+	}
 	switch n.Kind {
 	case yaml.AliasNode:
-		return writeJSON(b, n.Alias)
+		return writeJSON(b, n.Alias, depth+1)
 	case yaml.SequenceNode:
 		b.WriteByte('[')
 		for i, element := range n.Content {
 			if i > 0 {
 				b.WriteByte(',')
 			}
-			if err := writeJSON(b, element); err != nil {
+			if err := writeJSON(b, element, depth+1); err != nil {
 				return err
 			}
 		}
 		b.WriteByte(']')
 		return nil
 	case yaml.MappingNode:
-		return writeObject(b, n)
+		return writeObject(b, n, depth)
 	case yaml.ScalarNode:
 		return writeScalar(b, n)
 	}
 	return fmt.Errorf("line %d: this is no value", n.Line)
 }
 
-func writeObject(b *bytes.Buffer, n *yaml.Node) error {
+func writeObject(b *bytes.Buffer, n *yaml.Node, depth int) error {
 	b.WriteByte('{')
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		if i > 0 {
@@ -62,7 +72,7 @@ func writeObject(b *bytes.Buffer, n *yaml.Node) error {
 			return err
 		}
 		b.WriteByte(':')
-		if err := writeJSON(b, n.Content[i+1]); err != nil {
+		if err := writeJSON(b, n.Content[i+1], depth+1); err != nil {
 			return err
 		}
 	}
@@ -92,7 +102,7 @@ func encode(b *bytes.Buffer, v any) error {
 // into the YAML file.
 func inlineSource(name string, n *yaml.Node, uma bool) *source {
 	var b bytes.Buffer
-	if err := writeJSON(&b, n); err != nil {
+	if err := writeJSON(&b, n, 0); err != nil {
 		return &source{name: name, refused: err}
 	}
 	s := documentSource(name, b.Bytes(), uma)
