@@ -65,7 +65,7 @@ func TestGatewayIsItsOwnProvider(t *testing.T) {
 		for range 4 {
 			wait.Go(func() {
 				for !stop.Load() {
-					if status, body := get(t, address, token); status != http.StatusOK && status != http.StatusForbidden {
+					if status, body := get(address, token); status != http.StatusOK && status != http.StatusForbidden {
 						t.Errorf("format %s, during a reload: got %d %s", format, status, body)
 						return
 					}
@@ -73,11 +73,11 @@ func TestGatewayIsItsOwnProvider(t *testing.T) {
 			})
 		}
 		load(format, "write")
-		if status, body := get(t, address, token); status != http.StatusForbidden {
+		if status, body := get(address, token); status != http.StatusForbidden {
 			t.Errorf("format %s, after the rule was changed: got %d %s, want 403", format, status, body)
 		}
 		load(format, "read")
-		if status, body := get(t, address, token); status != http.StatusOK {
+		if status, body := get(address, token); status != http.StatusOK {
 			t.Errorf("format %s, after it was changed back: got %d %s, want 200", format, status, body)
 		}
 		if fresh := tokenOf(t, address); fresh == token {
@@ -158,14 +158,15 @@ func freeAddress(t *testing.T) string {
 
 func tokenOf(t *testing.T, address string) string {
 	t.Helper()
-	request, err := http.NewRequest(http.MethodPost, "http://"+address+"/oauth2/token",
-		strings.NewReader(url.Values{"grant_type": {"client_credentials"}}.Encode()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.SetBasicAuth("app", "app-secret")
-	response, err := http.DefaultClient.Do(request)
+	response, err := send(func() (*http.Request, error) {
+		request, err := http.NewRequest(http.MethodPost, "http://"+address+"/oauth2/token",
+			strings.NewReader(url.Values{"grant_type": {"client_credentials"}}.Encode()))
+		if err == nil {
+			request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			request.SetBasicAuth("app", "app-secret")
+		}
+		return request, err
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -179,14 +180,14 @@ func tokenOf(t *testing.T, address string) string {
 	return body.AccessToken
 }
 
-func get(t *testing.T, address, token string) (int, string) {
-	request, err := http.NewRequest(http.MethodGet, "http://"+address+"/api", nil)
-	if err != nil {
-		t.Error(err)
-		return 0, ""
-	}
-	request.Header.Set("Authorization", "Bearer "+token)
-	response, err := http.DefaultClient.Do(request)
+func get(address, token string) (int, string) {
+	response, err := send(func() (*http.Request, error) {
+		request, err := http.NewRequest(http.MethodGet, "http://"+address+"/api", nil)
+		if err == nil {
+			request.Header.Set("Authorization", "Bearer "+token)
+		}
+		return request, err
+	})
 	if err != nil {
 		return 0, err.Error()
 	}
@@ -198,13 +199,29 @@ func get(t *testing.T, address, token string) (int, string) {
 	return response.StatusCode, string(body)
 }
 
+// send sends a request, again if it got no answer at all. A reload replaces
+// Caddy's listening socket, and the kernel resets connections that nobody has
+// accepted yet; what is tested here is what the gateway answers.
+func send(request func() (*http.Request, error)) (response *http.Response, err error) {
+	for range 5 {
+		r, err2 := request()
+		if err2 != nil {
+			return nil, err2
+		}
+		if response, err = http.DefaultClient.Do(r); err == nil {
+			return response, nil
+		}
+	}
+	return nil, err
+}
+
 // await asks until the status is right: the gateway discovers its provider in
 // the background and answers 503 until it knows it.
 func await(t *testing.T, address, token string, want int) {
 	t.Helper()
 	deadline := time.Now().Add(20 * time.Second)
 	for {
-		status, body := get(t, address, token)
+		status, body := get(address, token)
 		if status == want {
 			return
 		}
