@@ -81,7 +81,12 @@ func isEmpty(s string) bool { return s == "" }
 // satisfies: a bound token is never taken for a plain one.
 func confirmationOf(claims jose.Object) (*Confirmation, error) {
 	value, ok := claims.Get("cnf")
-	if !ok {
+	if !ok || value.IsNull() {
+		// RFC 9449, section 5: a token of this type is bound, even if the
+		// answer forgets to what.
+		if kind, err := claims.Text("token_type"); err == nil && strings.EqualFold(kind, "DPoP") {
+			return &Confirmation{}, nil
+		}
 		return nil, nil
 	}
 	cnf, err := value.Object()

@@ -92,6 +92,17 @@ type ProviderConfig struct {
 	// one.
 	RegistrationEndpoint string `json:"registration_endpoint,omitempty"`
 
+	// Where the server's UMA 2.0 metadata is, instead of
+	// `/.well-known/uma2-configuration` below or beside the issuer.
+	UMAConfiguration string `json:"uma_configuration,omitempty"`
+
+	// The permission endpoint of UMA 2.0, instead of the discovered one.
+	PermissionEndpoint string `json:"permission_endpoint,omitempty"`
+
+	// The resource registration endpoint of UMA 2.0, instead of the discovered
+	// one.
+	ResourceRegistrationEndpoint string `json:"resource_registration_endpoint,omitempty"`
+
 	// Hosts, with port where it is not the default one, that the endpoints of
 	// this server may be on. By default a discovered endpoint must be on the
 	// issuer's own origin, so that nobody who can change the metadata can send
@@ -105,7 +116,10 @@ type ProviderConfig struct {
 
 	// Demand that DPoP proofs (RFC 9449) contain a nonce that this gateway gave
 	// out within the last minutes, so that a proof cannot be made in advance.
-	// Clients without one are challenged once. Default: false.
+	// Clients without one are challenged once. A nonce is good only where it
+	// was given out: behind a load balancer that changes between gateways
+	// clients are challenged at each of them, and a proof cannot be used again
+	// at another. Default: false.
 	DPoPNonce bool `json:"dpop_nonce,omitempty"`
 
 	// The certificate authorities to trust for this server, instead of the
@@ -320,6 +334,10 @@ func (c *ProviderConfig) endpoints() map[string]string {
 		"token_endpoint":         c.TokenEndpoint,
 		"revocation_endpoint":    c.RevocationEndpoint,
 		"registration_endpoint":  c.RegistrationEndpoint,
+
+		"uma_configuration":              c.UMAConfiguration,
+		"permission_endpoint":            c.PermissionEndpoint,
+		"resource_registration_endpoint": c.ResourceRegistrationEndpoint,
 	}
 }
 
