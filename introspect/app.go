@@ -68,6 +68,7 @@ type App struct {
 	scopes     scopeNames
 	signer     *headers.Signer
 	releases   []func() error // of what outlives configurations
+	background background
 
 	mu     sync.Mutex
 	inline map[digest]*Provider // providers that stand in handlers, by settings
@@ -162,6 +163,7 @@ func (a *App) Start() error {
 		p.start()
 	}
 	a.signer.Start()
+	a.background.start()
 	running.add(a)
 	return nil
 }
@@ -169,6 +171,7 @@ func (a *App) Start() error {
 // Stop implements caddy.App.
 func (a *App) Stop() error {
 	running.remove(a)
+	a.background.stop()
 	a.signer.Stop()
 	return nil
 }

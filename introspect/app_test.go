@@ -244,6 +244,7 @@ func TestSec_S34_RequestPlaceholdersAreRefused(t *testing.T) {
 	for _, field := range []string{
 		"issuer", "op_url", "client_id", "client_secret", "introspection_endpoint", "jwks_uri", "token_endpoint",
 		"revocation_endpoint", "registration_endpoint", "client_key", "client_certificate",
+		"uma_configuration", "permission_endpoint", "resource_registration_endpoint",
 	} {
 		for _, placeholder := range []string{"{http.request.host}", "{host}", "{query.iss}", "{header.X-Issuer}", "{http.vars.x}"} {
 			members := map[string]any{"issuer": "https://as.example", "client_id": "g", "client_secret": "s"}

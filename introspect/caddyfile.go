@@ -62,6 +62,9 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			token_endpoint <url>
 //			revocation_endpoint <url>
 //			registration_endpoint <url>
+//			uma_configuration <url>
+//			permission_endpoint <url>
+//			resource_registration_endpoint <url>
 //			endpoint_hosts <host>...
 //			introspection_signed true|false
 //			dpop_nonce true|false
@@ -254,24 +257,28 @@ func ProviderWords() []string { return slices.Sorted(maps.Keys(providerWords)) }
 type parseWord func(c *ProviderConfig, d *caddyfile.Dispenser) error
 
 var providerWords = map[string]parseWord{
-	"issuer":                 text(func(c *ProviderConfig) *string { return &c.Issuer }),
-	"op_url":                 text(func(c *ProviderConfig) *string { return &c.OPURL }),
-	"client_id":              text(func(c *ProviderConfig) *string { return &c.ClientID }),
-	"client_secret":          text(func(c *ProviderConfig) *string { return &c.ClientSecret }),
-	"client_auth":            text(func(c *ProviderConfig) *string { return &c.ClientAuth }),
-	"verify":                 text(func(c *ProviderConfig) *string { return &c.Verify }),
-	"introspection_endpoint": text(func(c *ProviderConfig) *string { return &c.IntrospectionEndpoint }),
-	"jwks_uri":               text(func(c *ProviderConfig) *string { return &c.JWKSURI }),
-	"token_endpoint":         text(func(c *ProviderConfig) *string { return &c.TokenEndpoint }),
-	"revocation_endpoint":    text(func(c *ProviderConfig) *string { return &c.RevocationEndpoint }),
-	"registration_endpoint":  text(func(c *ProviderConfig) *string { return &c.RegistrationEndpoint }),
-	"algorithms":             list(func(c *ProviderConfig) *[]string { return &c.Algorithms }),
-	"audience":               list(func(c *ProviderConfig) *[]string { return &c.Audience }),
-	"endpoint_hosts":         list(func(c *ProviderConfig) *[]string { return &c.EndpointHosts }),
-	"client_key":             (*ProviderConfig).parseClientKey,
-	"client_certificate":     (*ProviderConfig).parseClientCertificate,
-	"register":               (*ProviderConfig).parseRegister,
-	"trust_pool":             (*ProviderConfig).parseTrustPool,
+	"issuer":                         text(func(c *ProviderConfig) *string { return &c.Issuer }),
+	"op_url":                         text(func(c *ProviderConfig) *string { return &c.OPURL }),
+	"client_id":                      text(func(c *ProviderConfig) *string { return &c.ClientID }),
+	"client_secret":                  text(func(c *ProviderConfig) *string { return &c.ClientSecret }),
+	"client_auth":                    text(func(c *ProviderConfig) *string { return &c.ClientAuth }),
+	"verify":                         text(func(c *ProviderConfig) *string { return &c.Verify }),
+	"introspection_endpoint":         text(func(c *ProviderConfig) *string { return &c.IntrospectionEndpoint }),
+	"jwks_uri":                       text(func(c *ProviderConfig) *string { return &c.JWKSURI }),
+	"token_endpoint":                 text(func(c *ProviderConfig) *string { return &c.TokenEndpoint }),
+	"revocation_endpoint":            text(func(c *ProviderConfig) *string { return &c.RevocationEndpoint }),
+	"registration_endpoint":          text(func(c *ProviderConfig) *string { return &c.RegistrationEndpoint }),
+	"uma_configuration":              text(func(c *ProviderConfig) *string { return &c.UMAConfiguration }),
+	"permission_endpoint":            text(func(c *ProviderConfig) *string { return &c.PermissionEndpoint }),
+	"algorithms":                     list(func(c *ProviderConfig) *[]string { return &c.Algorithms }),
+	"audience":                       list(func(c *ProviderConfig) *[]string { return &c.Audience }),
+	"endpoint_hosts":                 list(func(c *ProviderConfig) *[]string { return &c.EndpointHosts }),
+	"resource_registration_endpoint": text(func(c *ProviderConfig) *string { return &c.ResourceRegistrationEndpoint }),
+
+	"client_key":         (*ProviderConfig).parseClientKey,
+	"client_certificate": (*ProviderConfig).parseClientCertificate,
+	"register":           (*ProviderConfig).parseRegister,
+	"trust_pool":         (*ProviderConfig).parseTrustPool,
 	"introspection_signed": func(c *ProviderConfig, d *caddyfile.Dispenser) error {
 		signed, err := directive.Bool(d)
 		c.IntrospectionSigned = &signed

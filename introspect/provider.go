@@ -109,6 +109,9 @@ func (p *Provider) resolve() error {
 		{"token_endpoint", &p.TokenEndpoint},
 		{"revocation_endpoint", &p.RevocationEndpoint},
 		{"registration_endpoint", &p.RegistrationEndpoint},
+		{"uma_configuration", &p.UMAConfiguration},
+		{"permission_endpoint", &p.PermissionEndpoint},
+		{"resource_registration_endpoint", &p.ResourceRegistrationEndpoint},
 	}
 	if p.Register != nil {
 		settings = append(settings,
