@@ -29,7 +29,7 @@ func newClock() *clock {
 	return c
 }
 
-func (c *clock) now() time.Time          { return time.Unix(0, c.nanos.Load()) }
+func (c *clock) now() time.Time { return time.Unix(0, c.nanos.Load()) }
 
 func (c *clock) advance(d time.Duration) { c.nanos.Add(int64(d)) }
 
