@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package docs_test compares the pages with the code that they describe.
+package docs_test
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/caddy-gluu/gateway/caddyoauth"
+	"github.com/caddy-gluu/gateway/consumer"
+	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+// Every JSON field of a module stands on its page, as `name`.
+func TestEveryOptionIsDocumented(t *testing.T) {
+	for _, page := range []struct {
+		file  string
+		types []any
+	}{
+		{"app.md", []any{introspect.App{}, introspect.ProviderConfig{}, introspect.CacheConfig{}, introspect.Registration{}, consumer.Consumer{}}},
+		{"gluu_oauth_auth.md", []any{caddyoauth.OAuthAuth{}, headers.HeaderConfig{}}},
+		{"gluu_oauth_pep.md", []any{caddyoauth.OAuthPEP{}}},
+	} {
+		content, err := os.ReadFile(page.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, described := range page.types {
+			for _, name := range fields(reflect.TypeOf(described)) {
+				if text := string(content); !strings.Contains(text, "`"+name) && !strings.Contains(text, `"`+name+`"`) {
+					t.Errorf("%s does not say what %s of %T is", page.file, name, described)
+				}
+			}
+		}
+	}
+}
+
+// fields returns the JSON names of a struct's fields, those of embedded
+// structs included, but for a provider, which has a page of its own.
+func fields(t reflect.Type) []string {
+	var names []string
+	for i := range t.NumField() {
+		field := t.Field(i)
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		switch {
+		case field.Anonymous && field.Type == reflect.TypeFor[introspect.ProviderConfig]():
+		case field.Anonymous && field.Type.Kind() == reflect.Struct:
+			names = append(names, fields(field.Type)...)
+		case name != "" && name != "-":
+			names = append(names, name)
+		}
+	}
+	return names
+}
