@@ -79,8 +79,12 @@ func (s *source) decide(r request, scopes []string) *decision {
 		d.reason = r.bad.Error()
 		return d
 	}
-	d.rule = s.policy.Find(r.method, r.path)
+	rule, err := s.policy.Lookup(r.method, r.path)
+	d.rule = rule
 	switch {
+	case err != nil:
+		d.what, d.reason = deny, err.Error()
+		return d
 	case d.rule == nil && s.denyByDefault:
 		d.what, d.reason = deny, "no rule names this path and method, and deny_by_default is true"
 		return d

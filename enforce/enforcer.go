@@ -121,7 +121,12 @@ func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhtt
 	if err != nil {
 		return e.refuse(w, r, next, unreadable(err))
 	}
-	rule := e.policy.Find(r.Method, path)
+	rule, err := e.policy.Lookup(r.Method, path)
+	if err != nil {
+		refusal := identity.NoRule()
+		refusal.Cause = err
+		return e.refuse(w, r, next, refusal)
+	}
 	if rule == nil {
 		if e.DenyByDefault != nil && !*e.DenyByDefault {
 			return next.ServeHTTP(w, r)

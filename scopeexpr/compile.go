@@ -48,6 +48,7 @@ type compiler struct {
 	trail
 	opts        Options
 	policy      *Policy
+	patterns    pathmatch.Parser
 	paths       map[string]int // path -> where in the document
 	entries     map[string]*entry
 	shapes      map[string]*shape
@@ -59,7 +60,7 @@ func (c *compiler) pathRule(r *PathRule) *Error {
 		return c.refuse(JSONPath{"path"}, "put its conditions there", "the path %s stands at [%d] already", r.Path, other)
 	}
 	c.paths[r.Path] = len(c.paths)
-	pattern, err := pathmatch.Parse(r.Path)
+	pattern, err := c.patterns.Parse(r.Path)
 	if err != nil {
 		return c.refusePattern(err)
 	}

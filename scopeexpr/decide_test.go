@@ -3,6 +3,7 @@
 package scopeexpr
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -546,5 +547,21 @@ func TestResourceNames(t *testing.T) {
 		if r := p.Find("GET", path); r.ResourceName("api: ") != want || !r.UMA() {
 			t.Errorf("%s: got %q, want %q", path, r.ResourceName("api: "), want)
 		}
+	}
+}
+
+// A request that an expression takes too long for has no rule, and must not be
+// taken for one that no rule names.
+func TestLookupUndecided(t *testing.T) {
+	p := compile(t, "GET /x/{(?=a)(?:a|a|aa)+b} strict", "GET /?/c lax")
+	if r, err := p.Lookup("GET", "/x/aab"); err != nil || r == nil {
+		t.Errorf("got %v %v, want a rule", r, err)
+	}
+	if r, err := p.Lookup("GET", "/y/aab"); err != nil || r != nil {
+		t.Errorf("got %v %v, want no rule", r, err)
+	}
+	path := "/x/" + strings.Repeat("a", 60)
+	if r, err := p.Lookup("GET", path); !errors.Is(err, ErrUndecided) || r != nil || p.Find("GET", path) != nil {
+		t.Errorf("got %v %v, want %v", r, err, ErrUndecided)
 	}
 }

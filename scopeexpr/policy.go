@@ -3,6 +3,8 @@
 package scopeexpr
 
 import (
+	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -76,8 +78,22 @@ func (p *Policy) finish() *Policy {
 // Find returns the rule for a request, nil if there is none. The path must be
 // canonical (pathmatch.Canonicalize). It does not allocate.
 func (p *Policy) Find(method, path string) *Rule {
-	r, _, _ := p.tree.Match(method, path)
+	r, _ := p.Lookup(method, path)
 	return r
+}
+
+// ErrUndecided says that nobody knows which rule a request falls under, since
+// an expression in a path took too long.
+var ErrUndecided = errors.New("which rule applies cannot be told")
+
+// Lookup is Find for those who let requests without a rule pass. The error is
+// ErrUndecided: such a request must not.
+func (p *Policy) Lookup(method, path string) (*Rule, error) {
+	r, pattern, ok := p.tree.Match(method, path)
+	if !ok && pattern != nil {
+		return nil, fmt.Errorf("%w: path %s: %w", ErrUndecided, pattern, pathmatch.ErrRegexpTimeout)
+	}
+	return r, nil
 }
 
 // Rules returns the rules in the order in which they are tried. The slice must
