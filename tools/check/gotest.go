@@ -26,8 +26,9 @@ type event struct {
 // package, keeps quiet about what passes and shows what failed in full.
 type tally struct {
 	result
-	output  map[string]*strings.Builder // by package and test
-	perTest bool                        // show top-level tests too
+	output   map[string]*strings.Builder // by package and test
+	failedIn map[string]bool             // packages in which a test failed
+	perTest  bool                        // show top-level tests too
 }
 
 // goTest runs go test with the arguments and counts.
@@ -38,7 +39,7 @@ func (c *checker) goTest(perTest bool, args ...string) result {
 	// An interrupt reaches the tests first, so that they end what they
 	// started.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	t := &tally{output: map[string]*strings.Builder{}, perTest: perTest}
+	t := &tally{output: map[string]*strings.Builder{}, failedIn: map[string]bool{}, perTest: perTest}
 	pipe, err := cmd.StdoutPipe()
 	if err == nil {
 		err = cmd.Start()
@@ -92,12 +93,14 @@ func (t *tally) add(e event) {
 			t.skipped = append(t.skipped, fmt.Sprintf("%s %s: %s", short(e.Package), e.Test, reason(t.text(key))))
 		}
 	case "fail":
-		if e.Test == "" {
-			fmt.Printf("FAIL %s %.1fs\n%s", short(e.Package), e.Elapsed, t.text(key))
-			t.fail("%s", short(e.Package))
-		} else {
-			fmt.Printf("FAIL %s %s\n%s", short(e.Package), e.Test, t.text(key))
+		fmt.Printf("FAIL %s %s %.1fs\n%s", short(e.Package), e.Test, e.Elapsed, t.text(key))
+		// A package fails with its tests; it counts only if it failed by
+		// itself: it does not compile, say, or ended early.
+		if e.Test != "" {
+			t.failedIn[e.Package] = true
 			t.fail("%s %s", short(e.Package), e.Test)
+		} else if !t.failedIn[e.Package] {
+			t.fail("%s", short(e.Package))
 		}
 	default:
 		return
@@ -148,5 +151,8 @@ func reason(output string) string {
 
 // short leaves out the part of an import path that all packages share.
 func short(pkg string) string {
-	return strings.TrimPrefix(strings.TrimPrefix(pkg, "github.com/caddy-gluu/gateway"), "/")
+	if inner, ok := strings.CutPrefix(pkg, "github.com/caddy-gluu/gateway/"); ok {
+		return inner
+	}
+	return pkg
 }
