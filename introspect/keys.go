@@ -5,6 +5,7 @@ package introspect
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -201,8 +202,14 @@ func (s *remoteKeySet) start() {
 	})
 }
 
-// load fetches and reads the set.
-func (s *remoteKeySet) load() ([]jose.Key, error) {
+// load fetches and reads the set. It survives what should not happen: nobody
+// above its goroutine would catch a panic, and the whole process would end.
+func (s *remoteKeySet) load() (keys []jose.Key, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic while reading the keys: %v", r)
+		}
+	}()
 	body, err := s.fetch(s.ctx)
 	if err != nil {
 		return nil, err

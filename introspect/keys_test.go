@@ -462,6 +462,25 @@ func TestCloseEndsEverything(t *testing.T) {
 	})
 }
 
+func TestAPanicIsAFailedFetch(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		panics := true
+		server := &keyServer{}
+		server.publish(issuerKey("ES256"))
+		keys := newRemoteKeySet(remoteKeySetConfig{fetch: func(ctx context.Context) ([]byte, error) {
+			if panics {
+				panics = false
+				panic("no such thing")
+			}
+			return server.fetch(ctx)
+		}})
+		defer keys.Close()
+		wantKey(t, keys, "ES256", "ES256", ProviderUnavailable)
+		time.Sleep(firstRetry)
+		wantKey(t, keys, "ES256", "ES256", "")
+	})
+}
+
 func TestFetchesAreReported(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		server := &keyServer{}
