@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-gluu/gateway/caddycors"
 	"github.com/caddy-gluu/gateway/caddyoauth"
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
@@ -24,6 +25,10 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		{"app.md", []any{introspect.App{}, introspect.ProviderConfig{}, introspect.CacheConfig{}, introspect.Registration{}, consumer.Consumer{}}},
 		{"gluu_oauth_auth.md", []any{caddyoauth.OAuthAuth{}, headers.HeaderConfig{}}},
 		{"gluu_oauth_pep.md", []any{caddyoauth.OAuthPEP{}}},
+		{"headers.md", []any{headers.HeaderConfig{}}},
+		{"gluu_jwks.md", []any{caddyoauth.JWKS{}}},
+		{"gluu_resource_metadata.md", []any{caddyoauth.ResourceMetadata{}}},
+		{"gluu_cors.md", []any{caddycors.CORS{}}},
 	} {
 		content, err := os.ReadFile(page.file)
 		if err != nil {

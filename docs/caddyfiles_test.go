@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package docs_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	_ "github.com/caddy-gluu/gateway"
+	"github.com/caddy-gluu/gateway/headers"
+)
+
+var caddyfileBlock = regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
+
+// Every Caddyfile on a page is one. Those with a plugin that is only in the
+// standard build are left to the examples.
+func TestEveryCaddyfileCanBeRead(t *testing.T) {
+	pages, err := filepath.Glob("*.md")
+	if err != nil || len(pages) == 0 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range pages {
+		content, err := os.ReadFile(page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, block := range caddyfileBlock.FindAllStringSubmatch(string(content), -1) {
+			source := block[1]
+			if strings.Contains(source, "rate_limit") {
+				continue
+			}
+			if _, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), map[string]any{"filename": page}); err != nil {
+				t.Errorf("%s: %v\n%s", page, err, source)
+			}
+		}
+	}
+}
+
+var expressionRow = regexp.MustCompile("(?m)^\\| `([^`]+)` \\|")
+
+// Every expression in the table of the page about headers compiles.
+func TestEveryExpressionCompiles(t *testing.T) {
+	content, err := os.ReadFile("headers.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, section, _ := strings.Cut(string(content), "\n## Expressions\n")
+	section, _, _ = strings.Cut(section, "\n## ")
+	rows := expressionRow.FindAllStringSubmatch(section, -1)
+	if len(rows) < 5 {
+		t.Fatalf("%d expressions", len(rows))
+	}
+	for _, row := range rows {
+		if _, err := headers.CompileHeader(headers.HeaderConfig{HeaderName: "X-A", Value: row[1]}, "introspect_data", "consumer"); err != nil {
+			t.Error(err)
+		}
+	}
+}
