@@ -5,10 +5,11 @@ package authserver
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"path"
 	"strings"
+
+	"github.com/caddy-gluu/gateway/directive"
 )
 
 // issuer is the name of the server and the addresses that follow from it.
@@ -37,7 +38,7 @@ func parseIssuer(name string) (issuer, error) {
 		return issuer{}, errors.New("issuer has a user name or password in it: leave them out, it is public")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(name, "#"):
 		return issuer{}, fmt.Errorf("issuer '%s' has a query or a fragment: an issuer is scheme, host and path only (RFC 8414 section 2)", name)
-	case u.Scheme != "https" && !(u.Scheme == "http" && isLoopback(u.Hostname())):
+	case u.Scheme != "https" && !(u.Scheme == "http" && directive.IsLoopback(u.Hostname())):
 		return issuer{}, fmt.Errorf("issuer '%s' is not protected on its way: write 'https://...' (http is for loopback addresses only)", name)
 	}
 	base := strings.TrimSuffix(name, "/")
@@ -46,14 +47,6 @@ func parseIssuer(name string) (issuer, error) {
 		return issuer{}, fmt.Errorf("issuer '%s' has empty or dot segments in its path, which clients resolve", name)
 	}
 	return issuer{name: name, base: base, path: escaped}, nil
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 // endpoint is one thing that the server does, and the path of it.

@@ -8,7 +8,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"slices"
@@ -172,15 +171,10 @@ func checkAddress(name, value string) error {
 		return fmt.Errorf("%s has a user name or password in it, which everybody could read", name)
 	case u.Fragment != "" || strings.Contains(value, "#"):
 		return fmt.Errorf("%s '%s' has a fragment: leave it out", name, value)
-	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && directive.IsLoopback(u.Hostname()):
 		return nil
 	}
 	return fmt.Errorf("%s '%s' is not protected on its way: write 'https://...' (http is for loopback addresses only)", name, value)
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
 // isScope reports whether s is a scope-token (RFC 6749, section 3.3).

@@ -6,13 +6,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/url"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/directive"
 )
 
 // ProviderConfig describes an authorization server and this gateway's
@@ -355,18 +356,10 @@ func checkURL(name, value string) (*url.URL, error) {
 		return nil, fmt.Errorf("%s has a user name or password in it: write them as client_id and client_secret", name)
 	case u.Fragment != "" || strings.Contains(value, "#"):
 		return nil, fmt.Errorf("%s '%s' has a fragment, which is never sent: leave it out", name, value)
-	case u.Scheme == "https", u.Scheme == "http" && isLoopback(u.Hostname()):
+	case u.Scheme == "https", u.Scheme == "http" && directive.IsLoopback(u.Hostname()):
 		return u, nil
 	}
 	return nil, fmt.Errorf("%s '%s' is not protected on its way: write 'https://...' (http is for loopback addresses only)", name, value)
-}
-
-func isLoopback(host string) bool {
-	if host == "localhost" {
-		return true
-	}
-	ip := net.ParseIP(host)
-	return ip != nil && ip.IsLoopback()
 }
 
 func hasPlaceholder(s string) bool { return strings.Contains(s, "{") }

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package directive
+
+import "net"
+
+// IsLoopback reports whether a host, without its port, is a loopback address
+// or localhost: nobody else listens on the way there, so http is as good as
+// https. Any other name is not, wherever it resolves to today.
+func IsLoopback(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
