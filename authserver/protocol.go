@@ -5,6 +5,7 @@ package authserver
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"slices"
 	"time"
@@ -101,6 +102,9 @@ func (p *protocol) authenticate(ctx context.Context, call *call) error {
 			right, err = p.verifier.verify(ctx, client.secret, sent.secret)
 		case len(p.decoys) > 0:
 			err = p.verifier.pretend(ctx, p.decoys[p.verifier.choose(sent.id, len(p.decoys))], sent.secret)
+		}
+		if errors.Is(err, context.Canceled) {
+			return call.refuse(reasonGone, statusGone, oidc.ErrInvalidRequest())
 		}
 		if err != nil {
 			return call.unavailable(reasonBusy, err)

@@ -53,8 +53,12 @@ const (
 	reasonTooManyTokens   = "too_many_tokens"
 	reasonStorage         = "storage_unavailable"
 	reasonStarting        = "starting"
+	reasonGone            = "client_gone"
 	reasonInternal        = "internal"
 )
+
+// statusGone is what Caddy logs for a client that did not wait for its answer.
+const statusGone = 499
 
 // refuse records why and returns what the client is told.
 func (c *call) refuse(reason string, status int, answer *oidc.Error) error {
@@ -106,7 +110,8 @@ func (c *call) prepare(w http.ResponseWriter, r *http.Request) (*http.Request, e
 	} else if form.Get("token") == "" {
 		return nil, c.malformed("the parameter token is missing")
 	}
-	if c.credentials, err = c.readCredentials(r.Header.Values("Authorization"), form); err != nil {
+	headers := slices.DeleteFunc(slices.Clone(r.Header["Authorization"]), func(value string) bool { return value == "" })
+	if c.credentials, err = c.readCredentials(headers, form); err != nil {
 		return nil, err
 	}
 	// op finds in the form what it has to know, and nothing else: neither

@@ -247,6 +247,22 @@ func TestRequestsThatComeBeforeTheStart(t *testing.T) {
 	wait.Wait()
 }
 
+// Whoever goes away while a secret waits to be checked is no failure of the
+// server, and must not look like one in its log.
+func TestAClientThatGoesAwayIsNoFailure(t *testing.T) {
+	server := start(t, testConfig(), t.TempDir())
+	for range cap(server.protocol.verifier.turns) {
+		server.protocol.verifier.turns <- struct{}{}
+		defer func() { <-server.protocol.verifier.turns }()
+	}
+	gone, cancel := context.WithCancel(t.Context())
+	cancel()
+	request := postForm(tokenEndpoint, "grant_type=client_credentials&client_id=app&client_secret=x").WithContext(gone)
+	if a := server.do(request); a.Code != statusGone || server.refusals(tokenEndpoint, reasonGone) != 1 {
+		t.Errorf("got %d %s, want %d counted as %s", a.Code, a.text, statusGone, reasonGone)
+	}
+}
+
 func TestConcurrentRequests(t *testing.T) {
 	server := start(t, testConfig(), t.TempDir())
 	var wait sync.WaitGroup

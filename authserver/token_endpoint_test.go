@@ -124,6 +124,7 @@ func TestClientAuthentication(t *testing.T) {
 		{"client id with a colon, encoded", encoded("a:b+c", "secret"), 200, ""},
 		{"basic in small letters", header("basic " + app), 200, ""},
 		{"client_secret_post", inForm("app", "app-secret"), 200, ""},
+		{"client_secret_post beside an empty header", func(r *http.Request, form url.Values) { header("")(r, form); inForm("app", "app-secret")(r, form) }, 200, ""},
 		{"client_secret_post, odd characters", inForm("odd", "a+b/c=%41:x y"), 200, ""},
 
 		{"nothing", func(*http.Request, url.Values) {}, 401, reasonUnauthenticated},
