@@ -1,0 +1,299 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyuma
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"golang.org/x/sync/singleflight"
+	"golang.org/x/time/rate"
+
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+// authority is an authorization server as its resource server sees it: where
+// its endpoints are, the protection API token, how many tickets it may be
+// asked for. It is shared by all handlers with the same provider and outlives
+// reloads, so that one token serves them all.
+type authority struct {
+	identity [32]byte
+	provider atomic.Pointer[introspect.Provider] // of the configuration loaded last
+	now      func() time.Time
+
+	flights  singleflight.Group
+	endpoint atomic.Pointer[endpoints]
+	token    atomic.Pointer[protectionToken]
+	unscoped atomic.Bool // the server does not know the scope uma_protection
+
+	registry registry
+
+	limit   *rate.Limiter // of tickets, whoever they are for
+	clients *clientLimits
+}
+
+// authorities holds what is known about authorization servers for as long as
+// any configuration has a handler for them.
+var authorities = caddy.NewUsagePool()
+
+func openAuthority(p *introspect.Provider) (*authority, error) {
+	shared, _, err := authorities.LoadOrNew(p.Identity(), func() (caddy.Destructor, error) {
+		return newAuthority(p)
+	})
+	if err != nil {
+		return nil, err
+	}
+	a := shared.(*authority)
+	a.provider.Store(p)
+	return a, nil
+}
+
+func newAuthority(p *introspect.Provider) (*authority, error) {
+	clients, err := newClientLimits()
+	if err != nil {
+		return nil, err
+	}
+	a := &authority{
+		identity: p.Identity(),
+		now:      time.Now,
+		limit:    rate.NewLimiter(providerTicketRate, providerTicketBurst),
+		clients:  clients,
+	}
+	a.provider.Store(p)
+	return a, nil
+}
+
+func (a *authority) release() error {
+	_, err := authorities.Delete(a.identity)
+	return err
+}
+
+// Destruct implements caddy.Destructor.
+func (a *authority) Destruct() error {
+	a.clients.close()
+	return nil
+}
+
+// endpoints are the places that a resource server uses.
+type endpoints struct {
+	token, permission, registration string
+	found                           time.Time
+}
+
+// rediscovery is how long discovered endpoints are believed.
+const rediscovery = 6 * time.Hour
+
+// endpoints returns where the server's UMA endpoints are: the configured ones,
+// else those of its UMA metadata, which is read when it is first needed.
+func (a *authority) endpoints(ctx context.Context) (*endpoints, error) {
+	if known := a.endpoint.Load(); known != nil && a.now().Before(known.found.Add(rediscovery)) {
+		return known, nil
+	}
+	found, err := a.once(ctx, "endpoints", func(ctx context.Context) (any, error) {
+		found, err := a.discover(ctx)
+		if err == nil {
+			a.endpoint.Store(found)
+		}
+		return found, err
+	})
+	if err == nil {
+		return found.(*endpoints), nil
+	}
+	if known := a.endpoint.Load(); known != nil {
+		return known, nil // what it said before holds until it says something else
+	}
+	return nil, err
+}
+
+// once does what several requests need at the same moment one time for all of
+// them. It belongs to none: it goes on when the first one is cancelled.
+func (a *authority) once(ctx context.Context, name string, do func(ctx context.Context) (any, error)) (any, error) {
+	outcome := a.flights.DoChan(name, func() (any, error) {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 3*time.Duration(a.provider.Load().Timeout))
+		defer cancel()
+		return do(ctx)
+	})
+	select {
+	case done := <-outcome:
+		return done.Val, done.Err
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// metadata is what the server says about itself (Federated Authorization for
+// UMA 2.0, section 2).
+type metadata struct {
+	Issuer       string `json:"issuer"`
+	Token        string `json:"token_endpoint"`
+	Permission   string `json:"permission_endpoint"`
+	Registration string `json:"resource_registration_endpoint"`
+}
+
+func (a *authority) discover(ctx context.Context) (*endpoints, error) {
+	p := a.provider.Load()
+	found := &endpoints{
+		token: p.TokenEndpoint, permission: p.PermissionEndpoint, registration: p.ResourceRegistrationEndpoint,
+		found: a.now(),
+	}
+	if found.token != "" && found.permission != "" && found.registration != "" {
+		return found, nil
+	}
+	said, err := a.fetchMetadata(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for name, place := range map[string]struct {
+		configured *string
+		discovered string
+	}{
+		"token_endpoint":                 {&found.token, said.Token},
+		"permission_endpoint":            {&found.permission, said.Permission},
+		"resource_registration_endpoint": {&found.registration, said.Registration},
+	} {
+		if *place.configured != "" {
+			continue
+		}
+		if place.discovered == "" {
+			return nil, fmt.Errorf("the UMA metadata of %s has no %s: write '%[2]s <url>' if it has one", p.Issuer(), name)
+		}
+		if err := p.CheckEndpoint(place.discovered); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		*place.configured = place.discovered
+	}
+	return found, nil
+}
+
+// fetchMetadata reads the UMA metadata from where it can be.
+func (a *authority) fetchMetadata(ctx context.Context) (*metadata, error) {
+	p := a.provider.Load()
+	places := wellKnown(p.Issuer())
+	if p.UMAConfiguration != "" {
+		places = []string{p.UMAConfiguration}
+	}
+	var problems []error
+	for _, place := range places {
+		said, err := a.fetchMetadataFrom(ctx, place)
+		if err == nil {
+			return said, nil
+		}
+		problems = append(problems, fmt.Errorf("%s: %w", place, err))
+	}
+	return nil, errors.Join(problems...)
+}
+
+func (a *authority) fetchMetadataFrom(ctx context.Context, place string) (*metadata, error) {
+	p := a.provider.Load()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, place, nil)
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Accept", "application/json")
+	body, status, err := p.Call(ctx, "uma_configuration", req)
+	if err != nil {
+		return nil, err
+	}
+	if status != http.StatusOK {
+		return nil, fmt.Errorf("status %d", status)
+	}
+	said := new(metadata)
+	if err := json.Unmarshal(body, said); err != nil {
+		return nil, err
+	}
+	if said.Issuer != p.Issuer() {
+		return nil, fmt.Errorf("it is the metadata of issuer %.200q, not of %q", said.Issuer, p.Issuer())
+	}
+	return said, nil
+}
+
+// wellKnown returns where UMA metadata can be: Keycloak and Gluu append to the
+// issuer, RFC 8615 as UMA applies it inserts before its path.
+func wellKnown(issuer string) []string {
+	const name = "/.well-known/uma2-configuration"
+	base := strings.TrimSuffix(issuer, "/")
+	places := []string{base + name}
+	if u, err := url.Parse(base); err == nil && u.Path != "" {
+		path := u.EscapedPath()
+		places = append(places, strings.TrimSuffix(base, path)+name+path, strings.TrimSuffix(base, path)+name)
+	}
+	return places
+}
+
+// callProtected sends a request to the protection API and returns the status
+// and the body of the answer. A token that the server does not take any more
+// is replaced once.
+func (a *authority) callProtected(ctx context.Context, endpoint, method, address string, body any) (status int, answer []byte, err error) {
+	for attempt := 0; ; attempt++ {
+		token, err := a.protectionToken(ctx)
+		if err != nil {
+			return 0, nil, fmt.Errorf("protection API token: %w", err)
+		}
+		req, err := newJSONRequest(ctx, method, address, body)
+		if err != nil {
+			return 0, nil, err
+		}
+		req.Header.Set("Authorization", "Bearer "+token.value)
+		answer, status, err := a.provider.Load().Call(ctx, endpoint, req)
+		if err != nil {
+			return 0, nil, err
+		}
+		if status == http.StatusUnauthorized && attempt == 0 {
+			a.token.CompareAndSwap(token, nil)
+			continue
+		}
+		return status, answer, nil
+	}
+}
+
+func newJSONRequest(ctx context.Context, method, address string, body any) (*http.Request, error) {
+	if body == nil {
+		req, err := http.NewRequestWithContext(ctx, method, address, nil)
+		if err == nil {
+			req.Header.Set("Accept", "application/json")
+		}
+		return req, err
+	}
+	text, err := json.Marshal(body)
+	if err != nil {
+		return nil, err
+	}
+	req, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(text))
+	if err != nil {
+		return nil, err
+	}
+	req.Header.Set("Content-Type", "application/json")
+	req.Header.Set("Accept", "application/json")
+	return req, nil
+}
+
+// problem is an error answer (RFC 6749, section 5.2, and UMA's own).
+func problem(status int, body []byte) error {
+	var said struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}
+	if json.Unmarshal(body, &said) != nil || said.Error == "" {
+		return fmt.Errorf("status %d", status)
+	}
+	return &serverError{status, said.Error, said.Description}
+}
+
+// serverError is what the authorization server says went wrong.
+type serverError struct {
+	status            int
+	code, description string
+}
+
+func (e *serverError) Error() string {
+	return fmt.Sprintf("status %d: %.80q %.200q", e.status, e.code, e.description)
+}

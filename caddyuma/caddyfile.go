@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyuma
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/enforce"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("gluu_uma_pep", parsePEP)
+}
+
+// parsePEP sets up gluu_uma_pep.
+func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	p := new(UMAPEP)
+	return p, p.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile sets up the handler. Syntax:
+//
+//	gluu_uma_pep [<matcher>] [<provider>] {
+//		path <pattern> {
+//			<method>... scope <expression> [{
+//				resource_id <id>
+//				resource_name <name>
+//				acr <value>...
+//				max_age <duration>
+//			}]
+//		}
+//		uma_scope_expression <json>
+//		uma_scope_expression_file <path>
+//		resource_prefix <text>
+//		registration on|off|prune
+//		deny_by_default true|false
+//		ambiguous_paths reject|allow
+//		dry_run [true|false]
+//		log_grants [true|false]
+//	}
+//
+// All rules add up to one document.
+func (p *UMAPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // consume the directive's name
+	end := caddyfile.NewDispenser([]caddyfile.Token{d.Token()})
+	end.Next() // what is about the whole is found on the first line
+	if d.NextArg() {
+		p.Provider = d.Val()
+	}
+	if d.NextArg() {
+		return d.Errf("gluu_uma_pep takes one provider, got '%s' besides", d.Val())
+	}
+	rules := enforce.Rules{Options: documentOptions}
+	for d.NextBlock(0) {
+		known, err := p.UnmarshalOption(d)
+		if !known && err == nil {
+			err = p.unmarshalOwn(d, &rules)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	var err error
+	p.ScopeExpression, err = rules.Finish(end, option, p.ScopeExpressionFile)
+	return err
+}
+
+// unmarshalOwn reads a subdirective that other enforcing handlers do not have.
+func (p *UMAPEP) unmarshalOwn(d *caddyfile.Dispenser, rules *enforce.Rules) (err error) {
+	switch name := d.Val(); name {
+	case "path":
+		return rules.UnmarshalPath(d)
+	case option:
+		return rules.UnmarshalDocument(d)
+	case option + "_file":
+		if p.ScopeExpressionFile != "" {
+			return d.Errf("%s stands here twice: join the files", name)
+		}
+		if p.ScopeExpressionFile, err = directive.String(d); err != nil {
+			return err
+		}
+		_, err = enforce.Compile(option, nil, p.ScopeExpressionFile, rules.Options)
+	case "resource_prefix":
+		if p.ResourcePrefix, err = directive.String(d); err != nil {
+			return err
+		}
+		err = p.check()
+	case "registration":
+		if p.Registration, err = directive.String(d); err != nil {
+			return err
+		}
+		err = p.check()
+	default:
+		return d.Errf("there is no '%s' in gluu_uma_pep: it has path, %s, %[2]s_file, resource_prefix, registration, deny_by_default, ambiguous_paths, dry_run, log_grants", name, option)
+	}
+	if err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*UMAPEP)(nil)

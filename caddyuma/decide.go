@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyuma
+
+import (
+	"sync"
+
+	"github.com/caddy-gluu/gateway/enforce"
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// rpt is what a handler keeps about a token: its permissions, read once, and
+// for each resource that it was used for the scopes in the form that the
+// policy decides on.
+type rpt struct {
+	permissions permissions
+	err         error
+	granted     sync.Map // resource id to *grantedScopes
+}
+
+// grantedScopes are good until one of the permissions behind them ends or
+// begins.
+type grantedScopes struct {
+	scopes *scopeexpr.Scopes
+	until  int64 // in seconds since 1970; 0: as long as the token
+}
+
+// permits says whether the token's permissions at a resource satisfy the rule.
+func (p *UMAPEP) permits(req enforce.Request, resource string) (bool, error) {
+	token := req.Identity.Token
+	kept, ok := token.Slot(p.slot).(*rpt)
+	if !ok {
+		kept = new(rpt)
+		kept.permissions, kept.err = permissionsOf(token)
+		token.SetSlot(p.slot, kept)
+	}
+	if kept.err != nil {
+		return false, kept.err
+	}
+	if _, named := kept.permissions[resource]; !named {
+		return false, nil // and nothing is kept, so that what is kept is bounded by the token
+	}
+	now := p.now().Unix()
+	if known, ok := kept.granted.Load(resource); ok {
+		granted := known.(*grantedScopes)
+		if granted.until == 0 || now < granted.until {
+			return req.Rule.Decide(req.Path, granted.scopes), nil
+		}
+	}
+	scopes, until := kept.permissions.scopes(resource, now)
+	granted := &grantedScopes{scopeexpr.NewScopes(p.resources.policy, scopes), until}
+	kept.granted.Store(resource, granted)
+	return req.Rule.Decide(req.Path, granted.scopes), nil
+}

@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyuma
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// resources are what the rules of one handler protect, as the authorization
+// server knows it: one resource for each condition of a rule. They become
+// known in the background; a rule whose resource is not known yet lets nobody
+// pass.
+type resources struct {
+	policy    *scopeexpr.Policy
+	mode      string
+	authority *authority
+	storage   certmagic.Storage
+	logger    *zap.Logger
+
+	all    []*resource
+	byRule []*resource   // by the index of the rule
+	wake   chan struct{} // something has to be looked up anew
+}
+
+// resource is one of them.
+type resource struct {
+	name   string   // "" if the rule gives the id
+	scopes []string // that it has to have
+	given  bool     // the rule names it, so it exists and is not this gateway's to change
+	id     atomic.Pointer[string]
+
+	forgotten atomic.Bool // the server has said that it is not what it was
+}
+
+func newResources(policy *scopeexpr.Policy, prefix, mode string, a *authority, storage certmagic.Storage, logger *zap.Logger) *resources {
+	r := &resources{
+		policy: policy, mode: mode, authority: a, storage: storage, logger: logger,
+		byRule: make([]*resource, policy.NumRules()), wake: make(chan struct{}, 1),
+	}
+	byCondition := make(map[*scopeexpr.Condition]*resource)
+	for _, rule := range policy.Rules() {
+		condition := rule.Condition()
+		each := byCondition[condition]
+		if each == nil {
+			each = &resource{
+				name: rule.ResourceName(prefix), scopes: rule.Scopes(),
+				given: condition.ResourceID != "" || condition.ResourceName != "",
+			}
+			if condition.ResourceID != "" {
+				each.id.Store(&condition.ResourceID)
+			} else if known, ok := a.known(each.name); ok {
+				each.id.Store(&known.ID) // from the configuration before this one
+			}
+			byCondition[condition] = each
+			r.all = append(r.all, each)
+		}
+		r.byRule[rule.Index()] = each
+	}
+	return r
+}
+
+// of returns the id of the resource that a rule protects, "" as long as it is
+// not known.
+func (r *resources) of(rule *scopeexpr.Rule) string {
+	if id := r.byRule[rule.Index()].id.Load(); id != nil {
+		return *id
+	}
+	return ""
+}
+
+// forget is called when the authorization server does not know the resource of
+// a rule, or not with these scopes: somebody has deleted or changed it there.
+func (r *resources) forget(rule *scopeexpr.Rule) {
+	each := r.byRule[rule.Index()]
+	if each.name == "" {
+		return // the id is what the configuration says
+	}
+	each.forgotten.Store(true)
+	each.id.Store(nil)
+	r.authority.unlearn(each.name)
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+const (
+	registrationRetry        = time.Second
+	longestRegistrationRetry = 30 * time.Second
+)
+
+// keep makes the resources known and keeps them so until the context ends.
+func (r *resources) keep(ctx context.Context) {
+	retry := registrationRetry
+	for ctx.Err() == nil {
+		var wait <-chan time.Time
+		err := r.authority.reconcile(ctx, r)
+		switch {
+		case err == nil:
+			retry = registrationRetry
+		case ctx.Err() != nil:
+			return
+		default:
+			pause := retry + rand.N(retry/4)
+			r.logger.Warn("registering resources at the authorization server",
+				zap.String("provider", r.authority.provider.Load().Name()), zap.Error(err), zap.Duration("retry_in", pause))
+			wait, retry = time.After(pause), min(2*retry, longestRegistrationRetry)
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-wait:
+		case <-r.wakened(ctx, wait):
+		}
+	}
+}
+
+// wakened returns the channel that tells of a forgotten resource, unless there
+// is a pause to be made first: a server that knows a resource at one endpoint
+// and not at another must not be asked without end.
+func (r *resources) wakened(ctx context.Context, pause <-chan time.Time) <-chan struct{} {
+	if pause != nil {
+		return nil
+	}
+	woken := make(chan struct{})
+	go func() {
+		defer close(woken)
+		select {
+		case <-r.wake:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case <-time.After(registrationRetry):
+		case <-ctx.Done():
+		}
+	}()
+	return woken
+}
+
+// missing returns the resources whose id is not known, or which are not known
+// to have their scopes.
+func (r *resources) missing() []*resource {
+	var missing []*resource
+	for _, each := range r.all {
+		if each.name == "" {
+			continue
+		}
+		known, ok := r.authority.known(each.name)
+		switch {
+		case !ok:
+			missing = append(missing, each)
+		case !each.given && r.registers() && !sameScopes(known.Scopes, r.authority.wanted(each)):
+			each.id.Store(&known.ID)
+			missing = append(missing, each)
+		default:
+			each.id.Store(&known.ID)
+		}
+	}
+	return missing
+}
+
+func (r *resources) registers() bool { return r.mode != registrationOff }
+
+func sameScopes(a, b []string) bool {
+	return slices.Equal(slices.Compact(slices.Sorted(slices.Values(a))), slices.Compact(slices.Sorted(slices.Values(b))))
+}
