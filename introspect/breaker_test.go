@@ -24,10 +24,10 @@ func bubbleProvider(t *testing.T, handler http.HandlerFunc) *Provider {
 func TestBreakerOpensAndRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var asked atomic.Int64
-		healthy := false
+		var healthy atomic.Bool
 		p := bubbleProvider(t, func(w http.ResponseWriter, r *http.Request) {
 			asked.Add(1)
-			if !healthy {
+			if !healthy.Load() {
 				http.Error(w, "down", http.StatusBadGateway)
 				return
 			}
@@ -73,7 +73,7 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 		}
 		// The next one succeeds: all is well.
 		time.Sleep(breakerPause + 1)
-		healthy = true
+		healthy.Store(true)
 		if _, err := p.Verify(t.Context(), "token"); err != nil {
 			t.Errorf("got %v from a server that is well again", err)
 		}

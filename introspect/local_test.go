@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -129,19 +130,20 @@ func TestVerifiedJWTsAreRemembered(t *testing.T) {
 func TestSec_S33_RotationIsNotRememberedAsRefusal(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const base = "https://as.example"
-		issuer := newTokenIssuer(t, base, "old")
-		fetches := 0
+		var current atomic.Pointer[tokenIssuer]
+		current.Store(newTokenIssuer(t, base, "old"))
+		var fetches atomic.Int64
 		p := connectTo(providerFor(t, ProviderConfig{Issuer: base, Verify: verifyJWT, JWKSURI: base + "/jwks"}, CacheConfig{}),
 			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				fetches++
-				issuer.serveKeys(w, r)
+				fetches.Add(1)
+				current.Load().serveKeys(w, r)
 			}))
-		valid := func() string { return issuer.sign(t, time.Now().Add(time.Hour), nil) }
+		valid := func() string { return current.Load().sign(t, time.Now().Add(time.Hour), nil) }
 		if _, err := p.Verify(t.Context(), valid()); err != nil {
 			t.Fatal(err)
 		}
 		fetchedAt := time.Now()
-		issuer = newTokenIssuer(t, base, "new")
+		current.Store(newTokenIssuer(t, base, "new"))
 		rotated := valid()
 		for time.Since(fetchedAt) < defaultCoolDown-time.Millisecond {
 			if _, err := p.Verify(t.Context(), rotated); reasonOf(t, err) != TokenInvalid {
@@ -159,8 +161,8 @@ func TestSec_S33_RotationIsNotRememberedAsRefusal(t *testing.T) {
 		if _, err := p.Verify(t.Context(), rotated); err != nil {
 			t.Errorf("%s after the fetch: got %v for a token with the new key", time.Since(fetchedAt), err)
 		}
-		if fetches != 2 {
-			t.Errorf("%d fetches, want 2", fetches)
+		if n := fetches.Load(); n != 2 {
+			t.Errorf("%d fetches, want 2", n)
 		}
 	})
 }
@@ -178,11 +180,11 @@ func TestKeysAreNotAskedForBeforeDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const base = "https://as.example"
 		issuer := newTokenIssuer(t, base, "k1")
-		up := false
+		var up atomic.Bool
 		p := connectTo(providerFor(t, ProviderConfig{Issuer: base, Verify: verifyJWT}, CacheConfig{}),
 			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch {
-				case !up:
+				case !up.Load():
 					http.Error(w, "starting", http.StatusServiceUnavailable)
 				case r.URL.Path == "/jwks":
 					issuer.serveKeys(w, r)
@@ -198,7 +200,7 @@ func TestKeysAreNotAskedForBeforeDiscovery(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		up = true
+		up.Store(true)
 		time.Sleep(2 * time.Second)
 		if _, err := p.Verify(t.Context(), raw); err != nil {
 			t.Errorf("got %v as soon as the metadata was known", err)
