@@ -27,6 +27,7 @@ const (
 	alwaysGrants = "always_grants"
 	deadEntry    = "dead_entry" // an entry that no scope satisfies
 	unusedEntry  = "unused_entry"
+	literalPath  = "literal_path" // text of a path that was meant as something else
 )
 
 // lint looks for rules that are not what they seem.
@@ -38,6 +39,9 @@ func lint(p *scopeexpr.Policy) []warning {
 			warnings = append(warnings, warning{neverMatches, r, text})
 		} else if text := l.pointless(i); text != "" {
 			warnings = append(warnings, warning{pointless, r, text})
+		}
+		if text := r.PathPattern().Warning(); text != "" {
+			warnings = append(warnings, warning{literalPath, r, text})
 		}
 		warnings = append(warnings, lintExpression(r)...)
 	}

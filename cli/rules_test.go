@@ -161,6 +161,13 @@ func TestWarnings(t *testing.T) {
 			[]string{"GET /a x or not x", "GET /b x and not x"},
 			[]string{"always_grants GET /a lets every token pass, whatever its scopes", "never_grants GET /b refuses every token, whatever its scopes"},
 		},
+		"paths with text that stands for itself": {
+			[]string{`GET /files/* x`, `GET /a%20b y`},
+			[]string{
+				`literal_path GET /files/* "*": an asterisk stands for itself; write ? for one element, ?? for any number, {.*} for a part of one`,
+				`literal_path GET /a%20b "a%20b": patterns are compared with the decoded path; write "a b"`,
+			},
+		},
 		"entries that no scope satisfies": {
 			[]string{`GET /a/? x or "y z" or "todos:(?<PC1>.+)$" or "^y z"`},
 			[]string{
