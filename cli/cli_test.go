@@ -10,9 +10,10 @@ import (
 	"strings"
 	"testing"
 
+	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/standard" // what configurations name beside
 	"github.com/spf13/cobra"
 
-	_ "github.com/caddy-gluu/gateway/caddyoauth" // the handlers that configurations name
+	_ "github.com/caddy-gluu/gateway/caddyoauth" // the handlers with policies
 )
 
 // execute runs a command and returns what it prints, its exit code and its

@@ -69,14 +69,26 @@ func asCommand(cmd *cobra.Command, required []string, command func(cmd *cobra.Co
 	return cmd
 }
 
-// failure makes an error end the process with exitError, and be written where
-// Caddy's errors go. Of other errors Caddy makes exit code 1.
+// failure makes an error end the process with exitError, of which other errors
+// know nothing, and writes it for a person: Caddy would make a line of its log
+// of it, and these errors may have several.
 func failure(cmd *cobra.Command, err error) error {
 	if err == nil {
 		return nil
 	}
-	return caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return exitError, err })(cmd, nil)
+	_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "Error:", err)
+	cmd.SilenceErrors = true // it has been told
+	exit := caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return exitError, nil })(cmd, nil)
+	return &failed{err, exit}
 }
+
+// failed is an error that has been told, with the exit code in Caddy's own type.
+type failed struct {
+	error
+	exit error
+}
+
+func (f *failed) Unwrap() []error { return []error{f.error, f.exit} }
 
 // errNo ends a command whose answer is no.
 var errNo = errors.New("the answer is no")
