@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authserver
+
+import (
+	"encoding/json"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+)
+
+// The page about this directive is held against the code: its configurations
+// load, and it names every option and every reason that there is.
+func TestDocumentationIsTrue(t *testing.T) {
+	text, err := os.ReadFile("../docs/gluu_oauth_server.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(text)
+	t.Setenv("GATEWAY_SECRET_HASH", testHash)
+	t.Setenv("XDG_DATA_HOME", t.TempDir()) // where the default storage is
+
+	loaded := 0
+	for _, block := range regexp.MustCompile("(?s)```(caddyfile|json)\n(.*?)```").FindAllStringSubmatch(page, -1) {
+		server := new(Server)
+		switch start := strings.Index(block[2], "gluu_oauth_server {"); {
+		case block[1] == "json":
+			var object map[string]any
+			if err := json.Unmarshal([]byte(block[2]), &object); err != nil {
+				t.Fatalf("%v in %s", err, block[2])
+			}
+			if object["handler"] != "gluu_oauth_server" {
+				t.Errorf("not this handler: %s", block[2])
+			}
+			delete(object, "handler")
+			rest, _ := json.Marshal(object)
+			if err := caddy.StrictUnmarshalJSON(rest, server); err != nil {
+				t.Fatalf("%v in %s", err, block[2])
+			}
+		case start >= 0:
+			directive := block[2][start:strings.LastIndex(block[2], "}")]
+			if err := server.UnmarshalCaddyfile(caddyfile.NewTestDispenser(directive)); err != nil {
+				t.Fatalf("%v in %s", err, block[2])
+			}
+		default:
+			continue // the gateway's side of it
+		}
+		if _, err := tryStart(t, server, t.TempDir()); err != nil {
+			t.Errorf("%v in %s", err, block[2])
+		}
+		loaded++
+	}
+	if loaded != 2 {
+		t.Errorf("%d configurations were loaded, want the smallest example in both forms", loaded)
+	}
+
+	rows := make(map[string]bool) // the first and third cells of all tables
+	for _, row := range regexp.MustCompile("(?m)^\\|(.*)\\|$").FindAllStringSubmatch(page, -1) {
+		cells := strings.Split(row[1], "|")
+		for _, cell := range cells[:min(3, len(cells))] {
+			name, _, _ := strings.Cut(strings.Trim(strings.TrimSpace(cell), "`"), " ")
+			rows[name] = true
+		}
+	}
+	for _, config := range []any{Server{}, Client{}, EmbeddedStorage{}} {
+		fields := reflect.TypeOf(config)
+		for i := range fields.NumField() {
+			name, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
+			switch name {
+			case "", "redirect_uris": // no option; refused
+				continue
+			case "clients":
+				name = "client"
+			}
+			if !rows[name] {
+				t.Errorf("the option %s has no row", name)
+			}
+		}
+	}
+	source, err := os.ReadFile("request.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	reasons := regexp.MustCompile(`(?m)^\treason\w+ += "(\w+)"$`).FindAllStringSubmatch(string(source), -1)
+	if len(reasons) < 10 {
+		t.Fatalf("only %d reasons in request.go", len(reasons))
+	}
+	for _, reason := range reasons {
+		if !rows[reason[1]] {
+			t.Errorf("the reason %s has no row", reason[1])
+		}
+	}
+}
