@@ -60,7 +60,7 @@ func TestDocumentationIsTrue(t *testing.T) {
 	}
 
 	rows := make(map[string]bool) // the first and third cells of all tables
-	for _, row := range regexp.MustCompile("(?m)^\\|(.*)\\|$").FindAllStringSubmatch(page, -1) {
+	for _, row := range regexp.MustCompile(`(?m)^\|(.*)\|$`).FindAllStringSubmatch(page, -1) {
 		cells := strings.Split(row[1], "|")
 		for _, cell := range cells[:min(3, len(cells))] {
 			name, _, _ := strings.Cut(strings.Trim(strings.TrimSpace(cell), "`"), " ")
