@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -150,6 +151,9 @@ func NewSigner(config SignerConfig) (*Signer, error) {
 			return nil, err
 		}
 		s.file = &key
+		if info, err := os.Stat(config.KeyFile); err == nil && info.Mode().Perm()&0o007 != 0 {
+			s.log.Warn("everybody on this machine can read the signing key: chmod 600", zap.String("file", config.KeyFile))
+		}
 	}
 	switch ring := s.memory.ring.Load(); {
 	case ring != nil:
@@ -203,10 +207,14 @@ func (s *Signer) Require(alg string) (string, error) {
 // SignRequest is what to sign.
 type SignRequest struct {
 	// Claims are the claims of the original token. They are not changed. Of the
-	// registered ones `iss`, `iat`, `exp` and `jti` are replaced; what stood in
-	// `iss` goes to `original_iss`. `cnf` is left out: the gateway has checked
-	// it, and nobody behind it can.
+	// registered ones `iss`, `iat`, `exp` and `jti` are replaced. `cnf` is left
+	// out: the gateway has checked it, and nobody behind it can.
 	Claims map[string]any
+
+	// OriginalIssuer is who vouches for the claims, which goes to
+	// `original_iss`: subjects and clients are somebody's only together with it.
+	// Empty: the `iss` among the claims.
+	OriginalIssuer string
 
 	// Algorithm to sign with, as Require has returned it.
 	Algorithm string
@@ -255,8 +263,12 @@ func (s *Signer) claims(req SignRequest, now, exp time.Time) map[string]any {
 	if claims == nil {
 		claims = make(map[string]any)
 	}
-	if issuer, ok := claims["iss"].(string); ok && issuer != s.config.Issuer {
-		claims["original_iss"] = issuer
+	if req.OriginalIssuer == "" {
+		req.OriginalIssuer, _ = claims["iss"].(string)
+	}
+	delete(claims, "original_iss") // is the gateway's to say, not a token's
+	if req.OriginalIssuer != "" {
+		claims["original_iss"] = req.OriginalIssuer
 	}
 	delete(claims, "cnf")
 	claims["iss"] = s.config.Issuer

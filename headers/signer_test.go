@@ -43,6 +43,18 @@ func TestSignedClaims(t *testing.T) {
 	if again := mustSign(t, s, SignRequest{Claims: original}); strings.Contains(again.Token, jti) {
 		t.Error("a jti was used twice")
 	}
+	for _, c := range []struct {
+		request SignRequest
+		want    any
+	}{
+		{SignRequest{OriginalIssuer: "https://as.example", Claims: map[string]any{"sub": "joe", "original_iss": "https://other.example"}}, "https://as.example"},
+		{SignRequest{Claims: map[string]any{"sub": "joe", "original_iss": "https://other.example"}}, nil},
+		{SignRequest{Claims: map[string]any{"iss": 1}}, nil},
+	} {
+		if _, claims := decoded(t, mustSign(t, s, c.request).Token); claims["original_iss"] != c.want {
+			t.Errorf("%v: original_iss %v, want %v", c.request, claims["original_iss"], c.want)
+		}
+	}
 	_, claims = decoded(t, mustSign(t, s, SignRequest{Claims: original, Audience: []string{"a", "b"}}).Token)
 	if got, _ := json.Marshal(claims["aud"]); string(got) != `["a","b"]` {
 		t.Errorf("aud %s", got)

@@ -140,21 +140,19 @@ func (u *upstream) renderCustom(r *rendering, token *introspect.Token, c *consum
 		return nil
 	}
 	vars := map[string]any{"introspect_data": nil, "consumer": nil}
-	var notAfter time.Time
 	if token != nil {
 		claims, err := token.Claims()
 		if err != nil {
 			return err
 		}
 		vars["introspect_data"] = claims
-		notAfter = token.ExpiresAt
 	}
 	if c != nil {
 		vars["consumer"] = consumerVar(c)
 	}
 	var unsigned error
 	lines, problems := u.custom.Render(vars, func(claims map[string]any) (string, error) {
-		signed, err := u.sign(r, claims, notAfter)
+		signed, err := u.sign(r, claims, token)
 		unsigned = errors.Join(unsigned, err)
 		return signed, err
 	})
@@ -177,7 +175,7 @@ func (u *upstream) renderPhantom(r *rendering, token *introspect.Token) error {
 	if err != nil {
 		return err
 	}
-	signed, err := u.sign(r, claims, token.ExpiresAt)
+	signed, err := u.sign(r, claims, token)
 	if err != nil {
 		return err
 	}
@@ -185,8 +183,13 @@ func (u *upstream) renderPhantom(r *rendering, token *introspect.Token) error {
 	return nil
 }
 
-func (u *upstream) sign(r *rendering, claims map[string]any, notAfter time.Time) (string, error) {
-	signed, err := u.signer.Sign(headers.SignRequest{Claims: claims, Algorithm: u.algorithm, NotAfter: notAfter})
+// sign signs claims that come from a token, nil for the anonymous consumer.
+func (u *upstream) sign(r *rendering, claims map[string]any, token *introspect.Token) (string, error) {
+	request := headers.SignRequest{Claims: claims, Algorithm: u.algorithm}
+	if token != nil {
+		request.NotAfter, request.OriginalIssuer = token.ExpiresAt, token.Issuer
+	}
+	signed, err := u.signer.Sign(request)
 	if err != nil {
 		return "", err
 	}
