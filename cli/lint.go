@@ -151,8 +151,9 @@ func (l *linter) pointless(i int) string {
 			heirs = append(heirs, heir)
 		}
 	}
-	if l.movesOthers(l.rules[i]) {
-		return ""
+	sameLine := func(r *scopeexpr.Rule) bool { return r.Condition() == l.rules[i].Condition() }
+	if slices.ContainsFunc(heirs, sameLine) || l.movesOthers(l.rules[i]) {
+		return "" // who writes "GET HEAD" in one line knows
 	}
 	return "makes no difference: without it the same is decided by " + names(heirs)
 }

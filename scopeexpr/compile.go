@@ -306,7 +306,7 @@ func conjunction(rule *node, entries []*entry) []string {
 	plain := true
 	rule.walk(func(n *node) {
 		switch {
-		case n.op == "and":
+		case n.op == "and", n.op == "or" && len(n.operands) == 1:
 		case n.ref >= 0 && entries[n.ref].pattern == nil:
 		default:
 			plain = false

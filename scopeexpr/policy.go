@@ -173,10 +173,16 @@ func (r *Rule) Outcomes() (grants, refuses bool) {
 	if s.refs > most {
 		return true, true
 	}
-	for bits := range uint64(1) << s.refs {
-		result, _ := s.evaluate(&combination{bits})
-		grants = grants || result
-		refuses = refuses || !result
+	all := uint64(1)<<s.refs - 1
+	for bits := range all + 1 {
+		// From both ends, since most rules grant with all and refuse with none.
+		for _, bits := range []uint64{bits, all - bits} {
+			if s.grants(&combination{bits}) {
+				grants = true
+			} else {
+				refuses = true
+			}
+		}
 		if grants && refuses {
 			break
 		}
