@@ -89,6 +89,7 @@ func newBreaker(s *server, endpoint string) *breaker {
 		ReadyToTrip: func(counts gobreaker.Counts) bool {
 			return counts.ConsecutiveFailures >= breakerFailures
 		},
+		IsSuccessful: func(err error) bool { return err == nil || isRefusedRequest(err) },
 		// Neither a client that went away nor a queue in this process is a
 		// failure of the server.
 		IsExcluded: func(err error) bool {
@@ -101,7 +102,11 @@ func newBreaker(s *server, endpoint string) *breaker {
 				b.mu.Unlock()
 			}
 			s.metrics.breakerState(endpoint, to)
-			s.logger().Info("circuit breaker", zap.String("endpoint", endpoint),
+			level := zap.InfoLevel
+			if to == gobreaker.StateOpen {
+				level = zap.WarnLevel
+			}
+			s.logger().Log(level, "circuit breaker", zap.String("endpoint", endpoint),
 				zap.Stringer("from", from), zap.Stringer("to", to))
 		},
 	})

@@ -31,7 +31,7 @@ func (s *server) introspect(ctx context.Context, raw string) (*Token, error) {
 	begun := s.now()
 	var claims jose.Object
 	a, err := s.do(ctx, "introspection_endpoint", req, func(a *answer) error {
-		if a.mediaType == signedResponse && a.status == http.StatusOK {
+		if a.mediaType == signedResponse && a.status == http.StatusOK || refusesToken(a) {
 			return nil
 		}
 		if s.mustBeSigned() && a.status == http.StatusOK {
@@ -42,11 +42,14 @@ func (s *server) introspect(ctx context.Context, raw string) (*Token, error) {
 		if a.status == http.StatusUnauthorized {
 			s.credentialsRejected()
 		}
-		return err
+		return blameRequest(a, err)
 	})
 	var body []byte
 	switch {
 	case err != nil:
+	case a.status != http.StatusOK:
+		s.metrics.introspected(outcomeInactive, s.now().Sub(begun))
+		return nil, refuse(TokenInvalid, "the authorization server does not answer about tokens of this kind")
 	case a.mediaType == signedResponse:
 		claims, body, err = s.openSigned(ctx, a)
 	default:
