@@ -77,13 +77,17 @@ func Of(r *http.Request) *Identity {
 // placeholders. A request whose identity is attached a second time, by another
 // authentication handler, has only the second one.
 func Attach(r *http.Request, id *Identity) {
-	if attached := Of(r); attached != nil {
+	ctx := r.Context()
+	vars, ok := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if !ok {
+		return // no request of a Caddy server; there is nothing to carry it with
+	}
+	if attached, ok := vars[identityVar].(*Identity); ok {
 		// The replacer goes on asking the first one, so that one changes.
 		*attached = *id
 		return
 	}
-	ctx := r.Context()
-	caddyhttp.SetVar(ctx, identityVar, id)
+	vars[identityVar] = id
 	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(id.placeholder)
 	}
