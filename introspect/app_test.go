@@ -3,8 +3,11 @@
 package introspect
 
 import (
+	"crypto/ecdsa"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -13,6 +16,9 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	// Storage and logs in files.
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 	_ "github.com/caddyserver/caddy/v2/modules/logging"
@@ -106,6 +112,65 @@ func TestReloadKeepsWhatIsKnown(t *testing.T) {
 	}
 	if n := server.count("/introspect"); n != 2 {
 		t.Errorf("%d introspections after a change, want 2", n)
+	}
+}
+
+// What was read from files is read anew with each configuration, and what is
+// known stays: a key is rotated by a reload.
+func TestReloadReadsFilesAnew(t *testing.T) {
+	server := newFakeServer(t)
+	server.on("/introspect", respond(active("")))
+	oldKey, oldPublic := writeKey(t)
+	newKey, newPublic := writeKey(t)
+	config := server.introspecting()
+	config.ClientAuth, config.ClientSecret, config.ClientKey = privateKeyJWT, "", filepath.Join(t.TempDir(), "key.pem")
+	rotate := func(file string) {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(config.ClientKey, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dir, app := t.TempDir(), fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(config))
+	signedBy := func(public *ecdsa.PublicKey) bool {
+		signed, signature := cutSignature(t, server.lastForm().Get("client_assertion"))
+		sum := sha256.Sum256([]byte(signed))
+		return ecdsa.Verify(public, sum[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
+	}
+
+	rotate(oldKey)
+	if _, err := verify(t, mustLoad(t, dir, app), "", "token"); err != nil || !signedBy(oldPublic) {
+		t.Fatalf("with the old key: %v", err)
+	}
+	rotate(newKey)
+	running := mustLoad(t, dir, app)
+	if _, err := verify(t, running, "", "token"); err != nil {
+		t.Fatal(err)
+	}
+	if n := server.count("/introspect"); n != 1 {
+		t.Errorf("%d introspections, want 1", n)
+	}
+	if _, err := verify(t, running, "", "another token"); err != nil || !signedBy(newPublic) {
+		t.Errorf("with the new key: %v", err)
+	}
+}
+
+// Parts of the server that outlive a configuration write to the logs of the
+// one that is running, since those of the former are closed.
+func TestLogsOfTheRunningConfiguration(t *testing.T) {
+	p := providerFor(t, ProviderConfig{Issuer: "https://as.example", Verify: verifyJWT}, CacheConfig{})
+	logger := p.server.currentLogger().With(zap.String("k", "v"))
+	for range 2 {
+		core, logs := observer.New(zap.InfoLevel)
+		p.server.attach(&attachment{http: p.loaded.http, logger: zap.New(core).Named("gluu").With(zap.String("provider", "p"))})
+		logger.Debug("not this")
+		logger.Info("this", zap.Int("n", 1))
+		if all := logs.All(); len(all) != 1 || all[0].Message != "this" || all[0].LoggerName != "gluu" ||
+			fmt.Sprint(all[0].ContextMap()) != "map[k:v n:1 provider:p]" {
+			t.Errorf("got %v", all)
+		}
 	}
 }
 
@@ -291,6 +356,23 @@ func TestSecretsComeFromTheEnvironmentAndFiles(t *testing.T) {
 	if id != "from-the-environment" || secret != "from-a-file" {
 		t.Errorf("the server got %q and %q", id, secret)
 	}
+}
+
+// What a placeholder stands for is checked like everything else, even if it
+// looks like a placeholder itself.
+func TestResolvedSettingsAreChecked(t *testing.T) {
+	for _, value := range []string{"http://as.example", "http://as.example/{x}", "http://as.example/{", "https://as.example?{x}"} {
+		t.Setenv("GLUU_TEST_ISSUER", value)
+		if err := load(t, t.TempDir(), `{"providers": {"default": {"issuer": "{env.GLUU_TEST_ISSUER}", "verify": "jwt"}}}`); err == nil {
+			_ = caddy.Stop()
+			t.Errorf("the issuer %s was taken", value)
+		}
+		if err := load(t, t.TempDir(), `{"providers": {"default": {"issuer": "https://as.example", "verify": "jwt", "jwks_uri": "{env.GLUU_TEST_ISSUER}"}}}`); strings.HasPrefix(value, "http:") && err == nil {
+			_ = caddy.Stop()
+			t.Errorf("the endpoint %s was taken", value)
+		}
+	}
+	_ = caddy.Stop()
 }
 
 func TestProvidersByName(t *testing.T) {

@@ -206,16 +206,20 @@ func (c *ProviderConfig) setDefaults() {
 
 // Check refuses what cannot be right, whatever the placeholders in it will
 // stand for. It is what a Caddyfile parser calls at the end of a block, to
-// name the line; provisioning calls it again when everything is resolved.
-func (c ProviderConfig) Check() error {
+// name the line.
+func (c ProviderConfig) Check() error { return c.check(hasPlaceholder) }
+
+// check is Check for values of which some may be open: an open one will only be
+// known when the configuration loads. Then it is called again with none open.
+func (c ProviderConfig) check(open func(value string) bool) error {
 	if c.Issuer != "" && c.OPURL != "" {
 		return errors.New("issuer and op_url are two names of one setting: write only issuer")
 	}
 	c.setDefaults()
-	for _, check := range []func() error{
+	for _, check := range []func(open func(string) bool) error{
 		c.checkIssuer, c.checkVerify, c.checkClient, c.checkEndpoints,
 	} {
-		if err := check(); err != nil {
+		if err := check(open); err != nil {
 			return err
 		}
 	}
@@ -228,11 +232,11 @@ func (c ProviderConfig) Check() error {
 	return nil
 }
 
-func (c *ProviderConfig) checkIssuer() error {
+func (c *ProviderConfig) checkIssuer(open func(string) bool) error {
 	if c.Issuer == "" {
 		return errors.New("a provider needs an issuer: write 'issuer <url>', the address that the server's tokens name as 'iss'")
 	}
-	if hasPlaceholder(c.Issuer) {
+	if open(c.Issuer) {
 		return nil
 	}
 	u, err := checkURL("issuer", c.Issuer)
@@ -246,7 +250,7 @@ func (c *ProviderConfig) checkIssuer() error {
 	return nil
 }
 
-func (c *ProviderConfig) checkVerify() error {
+func (c *ProviderConfig) checkVerify(func(string) bool) error {
 	if !slices.Contains(verifyModes, c.Verify) {
 		return fmt.Errorf("verify is %s, not '%s'", either(verifyModes), c.Verify)
 	}
@@ -267,7 +271,7 @@ func (c *ProviderConfig) checkVerify() error {
 // checkClient refuses client authentication that lacks something, and
 // anything that the chosen method would ignore: an operator who gave a key
 // and gets a password sent instead should know.
-func (c *ProviderConfig) checkClient() error {
+func (c *ProviderConfig) checkClient(open func(string) bool) error {
 	if !slices.Contains(clientAuthMethods, c.ClientAuth) {
 		return fmt.Errorf("client_auth is %s, not '%s'", either(clientAuthMethods), c.ClientAuth)
 	}
@@ -282,7 +286,7 @@ func (c *ProviderConfig) checkClient() error {
 		return fmt.Errorf("client_auth %s needs a client_secret; for a client without one write 'client_auth none'", c.ClientAuth)
 	}
 	// RFC 7518, section 3.2.
-	if c.ClientAuth == clientSecretJWT && c.ClientSecret != "" && len(c.ClientSecret) < minHMACSecret && !hasPlaceholder(c.ClientSecret) {
+	if c.ClientAuth == clientSecretJWT && c.ClientSecret != "" && len(c.ClientSecret) < minHMACSecret && !open(c.ClientSecret) {
 		return fmt.Errorf("client_auth client_secret_jwt needs a client_secret of %d bytes or more, this one has %d: use a longer one, or client_secret_basic", minHMACSecret, len(c.ClientSecret))
 	}
 	if !usesSecret && c.ClientSecret != "" {
@@ -306,9 +310,9 @@ func (c *ProviderConfig) checkClient() error {
 	return nil
 }
 
-func (c *ProviderConfig) checkEndpoints() error {
+func (c *ProviderConfig) checkEndpoints(open func(string) bool) error {
 	for name, value := range c.endpoints() {
-		if value == "" || hasPlaceholder(value) {
+		if value == "" || open(value) {
 			continue
 		}
 		if _, err := checkURL(name, value); err != nil {
@@ -316,7 +320,7 @@ func (c *ProviderConfig) checkEndpoints() error {
 		}
 	}
 	for _, host := range c.EndpointHosts {
-		if hasPlaceholder(host) {
+		if open(host) {
 			continue
 		}
 		if u, err := url.Parse("//" + host); err != nil || u.Host != host || u.Hostname() == "" {
@@ -362,7 +366,9 @@ func checkURL(name, value string) (*url.URL, error) {
 	return nil, fmt.Errorf("%s '%s' is not protected on its way: write 'https://...' (http is for loopback addresses only)", name, value)
 }
 
-func hasPlaceholder(s string) bool { return strings.Contains(s, "{") }
+func hasPlaceholder(value string) bool { return strings.Contains(value, "{") }
+
+func isNeverOpen(string) bool { return false }
 
 // either writes "a, b or c".
 func either(words []string) string {

@@ -50,7 +50,6 @@ func newHTTPClient(tlsConfig *tls.Config) *http.Client {
 type answer struct {
 	status    int
 	mediaType string // without parameters, in lower case
-	header    http.Header
 	body      []byte
 }
 
@@ -128,7 +127,7 @@ func (s *server) exchange(ctx context.Context, req *http.Request, ok accept) (*a
 	if err != nil {
 		mediaType = ""
 	}
-	a := &answer{status: res.StatusCode, mediaType: mediaType, header: res.Header, body: body}
+	a := &answer{status: res.StatusCode, mediaType: mediaType, body: body}
 	return a, ok(a)
 }
 

@@ -430,6 +430,35 @@ func (d *dripping) Read(b []byte) (int, error) {
 
 func (d *dripping) Close() error { return nil }
 
+// Whatever the server does, tokens that are known go on working, at once.
+func TestKnownTokensDoNotNoticeThatTheServerIsAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var away atomic.Bool
+		p := bubbleProvider(t, func(w http.ResponseWriter, r *http.Request) {
+			if away.Load() {
+				<-r.Context().Done()
+				return
+			}
+			respond(active(""))(w, r)
+		})
+		if _, err := p.Verify(t.Context(), "known"); err != nil {
+			t.Fatal(err)
+		}
+		away.Store(true)
+		for i := range 100 {
+			go func() { _, _ = p.Verify(t.Context(), fmt.Sprint("unknown-", i)) }()
+		}
+		begun := time.Now()
+		for time.Since(begun) < time.Minute {
+			at := time.Now()
+			if _, err := p.Verify(t.Context(), "known"); err != nil || time.Since(at) != 0 {
+				t.Fatalf("after %s: got %v within %s", time.Since(begun), err, time.Since(at))
+			}
+			time.Sleep(time.Second)
+		}
+	})
+}
+
 func TestPanicIsNoVerdict(t *testing.T) {
 	server := newFakeServer(t)
 	p := providerFor(t, server.introspecting(), CacheConfig{})

@@ -57,7 +57,7 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 	if err := p.resolve(); err != nil {
 		return err
 	}
-	if err := p.Check(); err != nil {
+	if err := p.check(isNeverOpen); err != nil {
 		return err
 	}
 	p.setDefaults()

@@ -173,6 +173,19 @@ func pause(ctx context.Context, d time.Duration) (ok bool) {
 // client to forget is not taken from the storage again.
 func (s *server) obtainClient(ctx context.Context, forget *registeredClient) (*registeredClient, error) {
 	key := s.registrationKey()
+	stored, err := s.loadClient(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if stored != nil && !s.obsolete(stored, forget) {
+		return stored, nil
+	}
+	// Before the lock is taken: another gateway that holds it up to wait for
+	// the server may be the one that the server answers.
+	address, err := s.registrationEndpoint(ctx)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.storage.Lock(ctx, key); err != nil {
 		return nil, fmt.Errorf("locking the storage: %w", err)
 	}
@@ -182,29 +195,31 @@ func (s *server) obtainClient(ctx context.Context, forget *registeredClient) (*r
 			s.logger().Error("unlocking the storage", zap.Error(err))
 		}
 	}()
-	stored, err := s.loadClient(ctx, key)
+	stored, err = s.loadClient(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	if stored != nil && !s.obsolete(stored, forget) {
-		return stored, nil
-	}
-	address, err := s.registrationEndpoint(ctx)
-	if err != nil {
-		return nil, err
+		return stored, nil // another gateway was faster
 	}
 	client, err := s.registerAt(ctx, address)
 	if err != nil {
 		return nil, err
 	}
-	text, err := json.Marshal(client)
-	if err != nil {
-		return nil, err
-	}
-	if err := s.storage.Store(ctx, key, text); err != nil {
-		return nil, fmt.Errorf("storing the credentials: %w", err)
-	}
+	s.storeClient(ctx, key, client)
 	return client, nil
+}
+
+// storeClient keeps a client for the next start. That it cannot be kept is no
+// reason to register another one.
+func (s *server) storeClient(ctx context.Context, key string, client *registeredClient) {
+	text, err := json.Marshal(client)
+	if err == nil {
+		err = s.storage.Store(ctx, key, text)
+	}
+	if err != nil {
+		s.logger().Error("storing the gateway's credentials; after a restart it will register again", zap.Error(err))
+	}
 }
 
 // obsolete reports whether a stored client should be replaced. One that

@@ -3,7 +3,9 @@
 package introspect
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"sync"
@@ -187,6 +189,47 @@ func TestForgottenClientRegistersAgain(t *testing.T) {
 		time.Sleep(10 * registrationPause)
 		if n := r.count(); n != 2 {
 			t.Errorf("%d registrations in the end, want 2", n)
+		}
+	})
+}
+
+// A storage that takes no credentials must not make the gateway register again
+// and again.
+func TestRegistrationThatCannotBeStored(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &registrar{}
+		p := inStorage(t, r, registering(), &fullStorage{certmagic.FileStorage{Path: t.TempDir()}})
+		time.Sleep(time.Hour)
+		if _, err := p.Verify(t.Context(), "token"); err != nil {
+			t.Error(err)
+		}
+		if n := r.count(); n != 1 {
+			t.Errorf("%d registrations, want 1", n)
+		}
+	})
+}
+
+type fullStorage struct{ certmagic.FileStorage }
+
+func (*fullStorage) Store(context.Context, string, []byte) error { return errors.New("no space left") }
+
+// A gateway that waits for the server does not keep another one, which reaches
+// it, from registering.
+func TestWaitingForTheServerHoldsNoLock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := &certmagic.FileStorage{Path: t.TempDir()}
+		config := registering()
+		config.RegistrationEndpoint = ""
+		cutOff := inStorage(t, &registrar{}, config, storage) // it serves no metadata
+		time.Sleep(time.Minute)
+		r := &registrar{}
+		connected := inStorage(t, r, registering(), storage)
+		time.Sleep(10 * time.Second)
+		if _, err := connected.Verify(t.Context(), "token"); err != nil {
+			t.Error(err)
+		}
+		if _, err := cutOff.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
+			t.Errorf("got %v", err)
 		}
 	})
 }
