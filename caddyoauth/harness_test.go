@@ -5,6 +5,7 @@ package caddyoauth
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -169,12 +170,14 @@ type gateway struct {
 	auth     *authServer
 	upstream *upstream
 	dir      string
+
+	adminAddress string // "" for no admin endpoint
 }
 
 // skeleton is the Caddyfile that the tests fill: options of the app `gluu`
 // and the site.
 const skeleton = `{
-	admin off
+	admin %[5]s
 	auto_https off
 	storage file_system %[1]s/storage
 	persist_config off
@@ -232,7 +235,7 @@ func (g *gateway) tryLoad(app, site string) error {
 		app = fmt.Sprintf(provider, g.auth.URL) + app
 	}
 	fill := strings.NewReplacer("{upstream}", g.upstream.Addr().String(), "{issuer}", g.auth.URL).Replace
-	config, err := adapt(fmt.Sprintf(skeleton, g.dir, fill(app), g.address, fill(site)))
+	config, err := adapt(fmt.Sprintf(skeleton, g.dir, fill(app), g.address, fill(site), cmp.Or(g.adminAddress, "off")))
 	if err != nil {
 		return err
 	}
