@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -62,7 +63,7 @@ func (a *Answerer) refuse(w http.ResponseWriter, r *http.Request, id *Identity, 
 	if !a.JSON {
 		return a.hand(r, refusal)
 	}
-	body, err := json.Marshal(map[string]string{"error": refusal.Error, "error_description": refusal.Description})
+	body, err := refusal.body()
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
@@ -71,6 +72,16 @@ func (a *Answerer) refuse(w http.ResponseWriter, r *http.Request, id *Identity, 
 	w.WriteHeader(refusal.Status)
 	_, _ = w.Write(body) // the client may have gone; nothing to do about that
 	return nil
+}
+
+// body is the answer in JSON. It is no part of a page, and people read it, so
+// < and > stay as they are.
+func (r Refusal) body() ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(map[string]string{"error": r.Error, "error_description": r.Description})
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // hand returns a refusal as an error for `handle_errors`, which finds it in
