@@ -5,6 +5,7 @@ package caddyoauth
 import (
 	"fmt"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -63,13 +64,12 @@ func TestAClientFindsItsWayFromTheFirstRefusal(t *testing.T) {
 	if a.status != http.StatusUnauthorized || !strings.Contains(challenge, want) {
 		t.Fatalf("status %d, challenge %s, want %s in it", a.status, challenge, want)
 	}
-	res, err := http.Get(strings.TrimSuffix(strings.TrimPrefix(want, `resource_metadata="`), `"`))
-	if err != nil {
-		t.Fatal(err)
+	address, err := url.Parse(strings.TrimSuffix(strings.TrimPrefix(want, `resource_metadata="`), `"`))
+	if err != nil || address.Host != g.address {
+		t.Fatal(address, err)
 	}
-	defer res.Body.Close()
-	if res.StatusCode != http.StatusOK {
-		t.Errorf("the metadata that the challenge names: status %d", res.StatusCode)
+	if a := g.get(address.Path, ""); a.status != http.StatusOK || !strings.Contains(a.body, `"resource":"http://`+g.address+`/v1"`) {
+		t.Errorf("the metadata that the challenge names: status %d %s", a.status, a.body)
 	}
 	// Other refusals point to it too.
 	g.auth.issue("weak", claims("app", "other"))
