@@ -225,9 +225,11 @@ func TestSec_S54_NoSecretIsShown(t *testing.T) {
 		"echoing": func(w http.ResponseWriter, r *http.Request) {
 			respondWith(400, "text/plain", r.PostForm.Encode()+r.Header.Get("Authorization"))(w, r)
 		},
-		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/x?"+r.PostForm.Encode(), 302) },
-		"garbage":  respond(token + secret),
-		"hung up":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"redirect": func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "/x?"+r.PostForm.Encode(), http.StatusFound)
+		},
+		"garbage": respond(token + secret),
+		"hung up": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		server.on("/introspect", answer)
 		for range 3 {

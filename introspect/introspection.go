@@ -191,10 +191,11 @@ func (s *server) judge(claims jose.Object, body []byte) (*Token, error) {
 
 // checkIssuer compares `iss` where the answer has one.
 func checkIssuer(claims jose.Object, issuer string) error {
-	if !claims.Has("iss") {
+	value, ok := claims.Get("iss")
+	if !ok || value.IsNull() {
 		return nil
 	}
-	if got, err := claims.Text("iss"); err != nil || got != issuer {
+	if got, err := value.Text(); err != nil || got != issuer {
 		return errors.New("iss is another issuer")
 	}
 	return nil
@@ -206,7 +207,7 @@ func checkIssuer(claims jose.Object, issuer string) error {
 func checkIntrospectedKind(claims jose.Object) error {
 	for name, isAccess := range kindMembers {
 		value, ok := claims.Get(name)
-		if !ok {
+		if !ok || value.IsNull() {
 			continue
 		}
 		kind, err := value.Text()

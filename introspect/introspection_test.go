@@ -29,6 +29,8 @@ func TestAnswersOfTheIntrospectionEndpoint(t *testing.T) {
 		{"active for this audience", respond(active(`"aud":"api"`)), ""},
 		{"active of this issuer", respond(active(`"iss":"ISSUER"`)), ""},
 
+		{"active, with null for what it does not know", respond(`{"active":true,"sub":null,"exp":null,"nbf":null,"iss":null,"scope":null,"client_id":null,"azp":"app","typ":null}`), ""},
+
 		{"inactive", respond(`{"active":false}`), TokenInactive},
 		{"inactive, whatever else it says", respond(`{"active":false,"exp":99999999999,"sub":"alice","scope":"read"}`), TokenInactive},
 
@@ -37,6 +39,7 @@ func TestAnswersOfTheIntrospectionEndpoint(t *testing.T) {
 		{"active since a moment ahead of our clock", respond(active(`"nbf":` + at(5*time.Second))), ""},
 		{"active, of another issuer", respond(active(`"iss":"https://other.example"`)), TokenInvalid},
 		{"active, of an issuer with a slash more", respond(active(`"iss":"ISSUER/"`)), TokenInvalid},
+		{"active, of an issuer without a name", respond(active(`"iss":""`)), TokenInvalid},
 		{"active, a refresh token for Keycloak", respond(active(`"typ":"Refresh"`)), TokenInvalid},
 		{"active, a refresh token for Hydra", respond(active(`"token_use":"refresh_token"`)), TokenInvalid},
 		{"active, an access token for Hydra", respond(active(`"token_use":"access_token"`)), ""},
@@ -169,6 +172,7 @@ func TestAudienceMustBeInTheAnswer(t *testing.T) {
 		active(``):                   TokenInvalid,
 		active(`"aud":""`):           TokenInvalid,
 		active(`"aud":[]`):           TokenInvalid,
+		active(`"aud":null`):         TokenInvalid,
 		active(`"aud":"ap"`):         TokenInvalid,
 		active(`"aud":"API"`):        TokenInvalid,
 		active(`"aud":["x","api2"]`): TokenInvalid,

@@ -136,7 +136,7 @@ func TestSec_S52_FailuresAreNeverRemembered(t *testing.T) {
 		"429":       respondWith(429, "application/json", `{"active":false}`),
 		"401":       respondWith(401, "application/json", `{"active":false}`),
 		"malformed": respond(`{"active":`),
-		"redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", 302) },
+		"redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
 		"hung up":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		server := newFakeServer(t)
