@@ -4,6 +4,7 @@ package harness
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"testing"
 )
 
 // ErrMissing is what a test cannot run without and this machine has not.
@@ -42,6 +44,30 @@ var node = sync.OnceValues(func() (string, error) {
 	}
 	return path, installPackages()
 })
+
+// RunNode runs a script below e2e with this input and returns what it prints.
+// Where there is no Node.js the test skips itself.
+func RunNode(t testing.TB, script, input string, args ...string) string {
+	t.Helper()
+	path, err := node()
+	if errors.Is(err, ErrMissing) {
+		t.Skipf("%s cannot run: %v", script, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, path, append([]string{filepath.Join(Root(), "e2e", filepath.FromSlash(script))}, args...)...)
+	cmd.Stdin = strings.NewReader(input)
+	var problems bytes.Buffer
+	cmd.Stderr = &problems
+	output, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s", script, err, problems.String())
+	}
+	return string(output)
+}
 
 // installPackages brings e2e/node_modules to what package-lock.json says. A
 // copy of that file within tells that nothing is to be done.
