@@ -14,7 +14,6 @@ import (
 	"github.com/rs/cors"
 	"go.uber.org/zap"
 
-	_ "github.com/caddy-gluu/gateway/directive" // the order of directives
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
