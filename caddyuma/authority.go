@@ -39,6 +39,7 @@ type authority struct {
 
 	limit   *rate.Limiter // of tickets, whoever they are for
 	clients *clientLimits
+	asking  chan struct{} // one place for each ticket that is being asked for
 }
 
 // authorities holds what is known about authorization servers for as long as
@@ -67,6 +68,7 @@ func newAuthority(p *introspect.Provider) (*authority, error) {
 		now:      time.Now,
 		limit:    rate.NewLimiter(providerTicketRate, providerTicketBurst),
 		clients:  clients,
+		asking:   make(chan struct{}, ticketsUnderWay),
 	}
 	a.provider.Store(p)
 	return a, nil

@@ -7,7 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -25,8 +27,10 @@ import (
 // cannot share one.
 //
 // That makes every request without a token a request to the authorization
-// server, which anybody can send. So tickets are limited twice: for each rule
-// and client, and for each provider. Who asks for more is told to wait.
+// server, which anybody can send. So tickets are limited three times: for each
+// rule and client, for each provider, and by how many are asked for at one
+// time, so that a slow server has connections left for introspection. Who
+// asks for more is told to wait.
 const (
 	// clientTicketRate is how many tickets a second a client gets for one
 	// rule, after clientTicketBurst at once.
@@ -37,6 +41,9 @@ const (
 	// authorization server, after providerTicketBurst at once.
 	providerTicketRate  = rate.Limit(500)
 	providerTicketBurst = 1000
+
+	// ticketsUnderWay is how many tickets are asked for at one time.
+	ticketsUnderWay = 64
 
 	// limitedClients is how many pairs of rule and client are remembered. The
 	// provider's limit holds for those that are forgotten.
@@ -61,6 +68,13 @@ func (t *tickets) ask(req enforce.Request, resource string, scopes []string) (st
 		t.count.limited.Inc()
 		return "", errTooMany
 	}
+	select {
+	case t.authority.asking <- struct{}{}:
+		defer func() { <-t.authority.asking }()
+	default:
+		t.count.limited.Inc()
+		return "", errTooMany
+	}
 	ticket, err := t.authority.requestTicket(req.Context(), resource, scopes)
 	if err != nil {
 		t.count.failed.Inc()
@@ -70,15 +84,29 @@ func (t *tickets) ask(req enforce.Request, resource string, scopes []string) (st
 	return ticket, nil
 }
 
-// clientOf names whoever a request is from: the address, and the client of its
+// clientOf names whoever a request is from: the network, and the client of its
 // token if it has one. The address is the one that Caddy's trusted_proxies
 // make of the connection.
 func clientOf(req enforce.Request) string {
 	address, _ := caddyhttp.GetVar(req.Context(), caddyhttp.ClientIPVarKey).(string)
 	if address == "" {
-		address = req.RemoteAddr
+		address, _, _ = net.SplitHostPort(req.RemoteAddr)
 	}
-	return address + " " + req.Identity.ClientID()
+	return network(address) + " " + req.Identity.ClientID()
+}
+
+// network returns what stands for one party: an IPv4 address, or the 64 bits
+// of an IPv6 address that a party has all of.
+func network(address string) string {
+	ip, err := netip.ParseAddr(address)
+	if err != nil || ip.Unmap().Is4() {
+		return address
+	}
+	prefix, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return address
+	}
+	return prefix.String()
 }
 
 // requestTicket asks the permission endpoint (section 4.1).

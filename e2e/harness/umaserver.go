@@ -1,0 +1,476 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package harness
+
+import (
+	"crypto/rand"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"mime"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// UMAConfig sets up an UMAServer.
+type UMAConfig struct {
+	// Path is the path of the issuer, such as "/realms/todo".
+	Path string
+
+	// Metadata is the path of the UMA metadata; "": below the issuer.
+	Metadata string
+
+	// NoScope makes it answer invalid_scope to uma_protection, as Keycloak
+	// does. Otherwise a token without that scope is no protection API token.
+	NoScope bool
+
+	// CannotSearch makes it list all resources whatever is looked for.
+	CannotSearch bool
+
+	// PATLife and RPTLife are how long tokens live; an hour if 0.
+	PATLife, RPTLife time.Duration
+
+	// Legacy spells permissions as Keycloak does in its JWTs.
+	Legacy bool
+}
+
+// An UMAServer is an UMA 2.0 authorization server that insists on what the
+// standards say: Federated Authorization (resource registration, permission
+// tickets, introspection) and Grant (ticket for token). Who may do what is
+// said by Allow. It counts what it is asked.
+type UMAServer struct {
+	Issuer string
+	Addr   string // of the server itself
+
+	config UMAConfig
+	server *httptest.Server
+	now    func() time.Time
+
+	mu        sync.Mutex
+	counts    map[string]int
+	resources map[string]*UMAResource
+	pats      map[string]time.Time
+	tickets   map[string]UMATicket
+	rpts      map[string]map[string]any
+	allowed   map[string][]string // scopes by user
+}
+
+// UMAResource is a registered resource.
+type UMAResource struct {
+	ID     string   `json:"_id"`
+	Name   string   `json:"name"`
+	Scopes []string `json:"resource_scopes"`
+	Icon   string   `json:"icon_uri,omitempty"`
+}
+
+// UMATicket is what a permission ticket stands for.
+type UMATicket struct {
+	ResourceID string   `json:"resource_id"`
+	Scopes     []string `json:"resource_scopes"`
+}
+
+// The gateway's credentials at an UMAServer.
+const (
+	UMAClient = "gateway"
+	UMASecret = "gateway-secret"
+)
+
+// StartUMAServer starts one for the life of the test.
+func StartUMAServer(t testing.TB, config UMAConfig) *UMAServer {
+	t.Helper()
+	s := &UMAServer{
+		config: config, now: time.Now,
+		counts: map[string]int{}, resources: map[string]*UMAResource{}, pats: map[string]time.Time{},
+		tickets: map[string]UMATicket{}, rpts: map[string]map[string]any{}, allowed: map[string][]string{},
+	}
+	if config.PATLife == 0 {
+		s.config.PATLife = time.Hour
+	}
+	if config.RPTLife == 0 {
+		s.config.RPTLife = time.Hour
+	}
+	if config.Metadata == "" {
+		s.config.Metadata = config.Path + "/.well-known/uma2-configuration"
+	}
+	s.server = httptest.NewUnstartedServer(http.HandlerFunc(s.serve))
+	s.Addr = s.server.Listener.Addr().String()
+	s.Issuer = "http://" + s.Addr + config.Path
+	s.server.Start()
+	t.Cleanup(func() { s.server.Close() })
+	return s
+}
+
+// Stop ends the server; what it knows stays.
+func (s *UMAServer) Stop() { s.server.Close() }
+
+// Restart starts it again under the same address.
+func (s *UMAServer) Restart(t testing.TB) {
+	t.Helper()
+	listener, err := net.Listen("tcp", s.Addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(s.serve)}}
+	s.server.Start()
+}
+
+// Allow says which scopes a user is given from now on, at any resource.
+func (s *UMAServer) Allow(user string, scopes ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.allowed[user] = scopes
+}
+
+// SetRPTLife says how long RPTs that are given out from now on live.
+func (s *UMAServer) SetRPTLife(life time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.config.RPTLife = life
+}
+
+// Count returns how often it was asked: "metadata", "token", "list", "read",
+// "create", "update", "delete", "permission", "introspect", "rpt".
+func (s *UMAServer) Count(what string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.counts[what]
+}
+
+// Counts returns all counts.
+func (s *UMAServer) Counts() map[string]int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return maps.Clone(s.counts)
+}
+
+// Resources returns the registered resources by name.
+func (s *UMAServer) Resources() map[string]UMAResource {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	named := make(map[string]UMAResource, len(s.resources))
+	for _, each := range s.resources {
+		named[each.Name] = *each
+	}
+	return named
+}
+
+// PutResource makes it know a resource.
+func (s *UMAServer) PutResource(resource UMAResource) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.resources[resource.ID] = &resource
+}
+
+// DeleteResource makes it forget one.
+func (s *UMAServer) DeleteResource(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.resources, id)
+}
+
+// ForgetTokens makes it refuse the protection API tokens it has given out.
+func (s *UMAServer) ForgetTokens() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.pats)
+}
+
+// Ticket returns what a ticket stands for.
+func (s *UMAServer) Ticket(ticket string) (UMATicket, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, ok := s.tickets[ticket]
+	return found, ok
+}
+
+// Issue makes a token active with these claims.
+func (s *UMAServer) Issue(token string, claims map[string]any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rpts[token] = claims
+}
+
+// Exchange exchanges a ticket for an RPT, with the permissions of an earlier
+// one if that is given. The error code is "" if it was granted.
+func (s *UMAServer) Exchange(t testing.TB, user, ticket, earlier string) (rpt, code string) {
+	t.Helper()
+	form := url.Values{"grant_type": {"urn:ietf:params:oauth:grant-type:uma-ticket"}, "ticket": {ticket}, "user": {user}}
+	if earlier != "" {
+		form.Set("rpt", earlier)
+	}
+	request, err := http.NewRequest(http.MethodPost, s.Issuer+"/token", strings.NewReader(form.Encode()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	return rptOf(t, request)
+}
+
+func (s *UMAServer) serve(w http.ResponseWriter, r *http.Request) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	below, ok := strings.CutPrefix(r.URL.Path, s.config.Path)
+	id, isResource := strings.CutPrefix(below, "/resources/")
+	switch {
+	case r.Method == http.MethodGet && r.URL.Path == s.config.Metadata:
+		s.counts["metadata"]++
+		s.metadata(w)
+	case ok && r.Method == http.MethodGet && below == "/.well-known/openid-configuration":
+		reply(w, http.StatusOK, map[string]any{
+			"issuer": s.Issuer, "introspection_endpoint": s.Issuer + "/introspect", "jwks_uri": s.Issuer + "/jwks",
+		})
+	case ok && below == "/jwks":
+		reply(w, http.StatusOK, map[string]any{"keys": []any{}})
+	case ok && r.Method == http.MethodPost && below == "/token":
+		s.token(w, r)
+	case ok && r.Method == http.MethodPost && below == "/introspect":
+		s.introspect(w, r)
+	case ok && r.Method == http.MethodPost && below == "/permissions":
+		s.counts["permission"]++
+		s.permission(w, r)
+	case ok && (below == "/resources" || isResource):
+		s.resource(w, r, id)
+	default:
+		fail(w, http.StatusNotFound, "not_found")
+	}
+}
+
+func (s *UMAServer) metadata(w http.ResponseWriter) {
+	reply(w, http.StatusOK, map[string]any{
+		"issuer":                         s.Issuer,
+		"token_endpoint":                 s.Issuer + "/token",
+		"permission_endpoint":            s.Issuer + "/permissions",
+		"resource_registration_endpoint": s.Issuer + "/resources",
+	})
+}
+
+func (s *UMAServer) isGateway(r *http.Request) bool {
+	id, secret, ok := r.BasicAuth()
+	return ok && id == UMAClient && secret == UMASecret
+}
+
+func (s *UMAServer) token(w http.ResponseWriter, r *http.Request) {
+	if r.PostFormValue("grant_type") == "urn:ietf:params:oauth:grant-type:uma-ticket" {
+		s.counts["rpt"]++
+		s.rpt(w, r)
+		return
+	}
+	s.counts["token"]++
+	scope := r.PostFormValue("scope")
+	switch {
+	case !s.isGateway(r):
+		fail(w, http.StatusUnauthorized, "invalid_client")
+		return
+	case r.PostFormValue("grant_type") != "client_credentials":
+		fail(w, http.StatusBadRequest, "unsupported_grant_type")
+		return
+	case s.config.NoScope && scope != "":
+		fail(w, http.StatusBadRequest, "invalid_scope")
+		return
+	}
+	token := rand.Text()
+	if s.config.NoScope || scope == "uma_protection" {
+		s.pats[token] = s.now().Add(s.config.PATLife)
+	}
+	reply(w, http.StatusOK, map[string]any{
+		"access_token": token, "token_type": "Bearer", "expires_in": int(s.config.PATLife / time.Second),
+	})
+}
+
+// rpt exchanges a ticket (UMA 2.0 Grant, section 3.3). The user stands for
+// all that a client would have to prove.
+func (s *UMAServer) rpt(w http.ResponseWriter, r *http.Request) {
+	asked, ok := s.tickets[r.PostFormValue("ticket")]
+	if !ok {
+		fail(w, http.StatusBadRequest, "invalid_grant")
+		return
+	}
+	delete(s.tickets, r.PostFormValue("ticket"))
+	user := r.PostFormValue("user")
+	var granted []string
+	for _, scope := range asked.Scopes {
+		if slices.Contains(s.allowed[user], scope) {
+			granted = append(granted, scope)
+		}
+	}
+	if len(granted) == 0 {
+		fail(w, http.StatusForbidden, "access_denied")
+		return
+	}
+	expires := s.now().Add(s.config.RPTLife).Unix()
+	permission := map[string]any{"resource_id": asked.ResourceID, "resource_scopes": granted}
+	if s.config.Legacy {
+		permission = map[string]any{"rsid": asked.ResourceID, "scopes": granted}
+	}
+	permissions := []any{permission}
+	if earlier, ok := s.rpts[r.PostFormValue("rpt")]; ok {
+		if more, ok := permissionsIn(earlier); ok {
+			permissions = append(permissions, more...)
+		}
+	}
+	claims := map[string]any{"sub": user, "client_id": "todo-app", "aud": UMAClient, "exp": expires}
+	if s.config.Legacy {
+		claims["authorization"] = map[string]any{"permissions": permissions}
+	} else {
+		claims["permissions"] = permissions
+	}
+	token := rand.Text()
+	s.rpts[token] = claims
+	reply(w, http.StatusOK, map[string]any{"access_token": token, "token_type": "Bearer"})
+}
+
+func permissionsIn(claims map[string]any) ([]any, bool) {
+	if within, ok := claims["authorization"].(map[string]any); ok {
+		claims = within
+	}
+	list, ok := claims["permissions"].([]any)
+	return list, ok
+}
+
+func (s *UMAServer) introspect(w http.ResponseWriter, r *http.Request) {
+	s.counts["introspect"]++
+	if !s.isGateway(r) {
+		fail(w, http.StatusUnauthorized, "invalid_client")
+		return
+	}
+	answer := map[string]any{"active": false}
+	if claims, ok := s.rpts[r.PostFormValue("token")]; ok {
+		if expires, has := claims["exp"].(int64); !has || s.now().Unix() < expires {
+			answer = maps.Clone(claims)
+			answer["active"] = true
+		}
+	}
+	reply(w, http.StatusOK, answer)
+}
+
+// protected checks the protection API token and reads the body.
+func (s *UMAServer) protected(w http.ResponseWriter, r *http.Request, body any) bool {
+	token, _ := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if expires, ok := s.pats[token]; !ok || !s.now().Before(expires) {
+		w.Header().Set("WWW-Authenticate", `Bearer error="invalid_token"`)
+		fail(w, http.StatusUnauthorized, "invalid_token")
+		return false
+	}
+	if body == nil {
+		return true
+	}
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
+		fail(w, http.StatusUnsupportedMediaType, "invalid_request")
+		return false
+	}
+	if err := json.NewDecoder(r.Body).Decode(body); err != nil {
+		fail(w, http.StatusBadRequest, "invalid_request")
+		return false
+	}
+	return true
+}
+
+func (s *UMAServer) permission(w http.ResponseWriter, r *http.Request) {
+	var asked []UMATicket
+	if !s.protected(w, r, &asked) {
+		return
+	}
+	if len(asked) != 1 {
+		fail(w, http.StatusBadRequest, "invalid_request")
+		return
+	}
+	known := s.resources[asked[0].ResourceID]
+	if known == nil {
+		fail(w, http.StatusBadRequest, "invalid_resource_id")
+		return
+	}
+	for _, scope := range asked[0].Scopes {
+		if !slices.Contains(known.Scopes, scope) {
+			fail(w, http.StatusBadRequest, "invalid_scope")
+			return
+		}
+	}
+	ticket := rand.Text()
+	s.tickets[ticket] = asked[0]
+	reply(w, http.StatusCreated, map[string]string{"ticket": ticket})
+}
+
+func (s *UMAServer) resource(w http.ResponseWriter, r *http.Request, id string) {
+	var described *UMAResource
+	s.counts[map[string]string{"GET": "read", "POST": "create", "PUT": "update", "DELETE": "delete"}[r.Method]]++
+	if r.Method == http.MethodGet && id == "" {
+		s.counts["read"]--
+		s.counts["list"]++
+	}
+	body := any(&described)
+	if r.Method == http.MethodGet || r.Method == http.MethodDelete {
+		body = nil
+	}
+	if !s.protected(w, r, body) {
+		return
+	}
+	known := s.resources[id]
+	switch {
+	case id == "" && r.Method == http.MethodGet:
+		s.list(w, r)
+		return
+	case id == "" && r.Method == http.MethodPost:
+		s.create(w, described)
+		return
+	case known == nil:
+		fail(w, http.StatusNotFound, "not_found")
+		return
+	}
+	switch r.Method {
+	case http.MethodGet:
+		reply(w, http.StatusOK, known)
+	case http.MethodPut:
+		described.ID = id
+		s.resources[id] = described
+		reply(w, http.StatusOK, map[string]string{"_id": id})
+	case http.MethodDelete:
+		delete(s.resources, id)
+		w.WriteHeader(http.StatusNoContent)
+	default:
+		fail(w, http.StatusMethodNotAllowed, "unsupported_method_type")
+	}
+}
+
+func (s *UMAServer) list(w http.ResponseWriter, r *http.Request) {
+	ids := []string{}
+	for id, each := range s.resources {
+		if name := r.URL.Query().Get("name"); s.config.CannotSearch || name == "" || name == each.Name {
+			ids = append(ids, id)
+		}
+	}
+	reply(w, http.StatusOK, ids)
+}
+
+func (s *UMAServer) create(w http.ResponseWriter, described *UMAResource) {
+	if described == nil || described.Name == "" || len(described.Scopes) == 0 {
+		fail(w, http.StatusBadRequest, "invalid_request")
+		return
+	}
+	for _, each := range s.resources {
+		if each.Name == described.Name {
+			fail(w, http.StatusConflict, "invalid_request")
+			return
+		}
+	}
+	described.ID = rand.Text()
+	s.resources[described.ID] = described
+	w.Header().Set("Location", fmt.Sprintf("%s/resources/%s", s.Issuer, described.ID))
+	reply(w, http.StatusCreated, map[string]string{"_id": described.ID})
+}
+
+func reply(w http.ResponseWriter, status int, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(body)
+}
+
+func fail(w http.ResponseWriter, status int, code string) {
+	reply(w, status, map[string]string{"error": code})
+}
