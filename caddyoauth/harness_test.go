@@ -172,6 +172,7 @@ type gateway struct {
 	dir      string
 
 	adminAddress string // "" for no admin endpoint
+	bare         bool   // the site has no host in its address
 }
 
 // skeleton is the Caddyfile that the tests fill: options of the app `gluu`
@@ -235,7 +236,11 @@ func (g *gateway) tryLoad(app, site string) error {
 		app = fmt.Sprintf(provider, g.auth.URL) + app
 	}
 	fill := strings.NewReplacer("{upstream}", g.upstream.Addr().String(), "{issuer}", g.auth.URL).Replace
-	config, err := adapt(fmt.Sprintf(skeleton, g.dir, fill(app), g.address, fill(site), cmp.Or(g.adminAddress, "off")))
+	address := g.address
+	if g.bare {
+		address = address[strings.LastIndexByte(address, ':'):]
+	}
+	config, err := adapt(fmt.Sprintf(skeleton, g.dir, fill(app), address, fill(site), cmp.Or(g.adminAddress, "off")))
 	if err != nil {
 		return err
 	}

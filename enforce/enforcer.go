@@ -76,6 +76,7 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	if err != nil {
 		return err
 	}
+	identity.ProtectSite(ctx, app)
 	metrics, err := identity.NewMetrics(ctx, kind)
 	if err != nil {
 		return err

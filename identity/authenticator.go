@@ -46,6 +46,7 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	if err != nil {
 		return err
 	}
+	ProtectSite(ctx, app)
 	a.app, a.logger, a.consumers = app, ctx.Logger(), app.Directory()
 	if a.provider, err = a.findProvider(ctx); err != nil {
 		return err

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyoauth
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// On a site that has a gateway handler no forged header arrives anywhere:
+// not on paths that the handler's matcher leaves out, not on error routes
+// that are reached before it.
+func TestSec_S18_TheWholeSiteIsProtected(t *testing.T) {
+	const basicAuth = "basic_auth /secret {\nann $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\n"
+	const errors = "handle_errors {\nreverse_proxy {upstream}\n}\n"
+	sites := map[string]string{
+		"matcher":       "gluu_oauth_auth /api/*\nreverse_proxy {upstream}\n",
+		"handle":        "handle /api/* {\ngluu_oauth_auth\nreverse_proxy {upstream}\n}\nhandle {\nreverse_proxy {upstream}\n}\n",
+		"handle last":   "handle /other {\nreverse_proxy {upstream}\n}\nhandle {\ngluu_oauth_auth\nreverse_proxy {upstream}\n}\n",
+		"only a pep":    "route /api/* {\ngluu_oauth_pep {\npath /x {\nGET scope a\n}\n}\n}\nreverse_proxy {upstream}\n",
+		"errors before": basicAuth + "gluu_oauth_auth /api/*\nreverse_proxy {upstream}\n" + errors,
+	}
+	lines, _ := forged()
+	for name, site := range sites {
+		g := start(t, simpleApp, site)
+		// The same as the only site of a server, whose routes Caddy does not
+		// put into one.
+		for _, address := range []string{"", "bare"} {
+			if address == "bare" {
+				g.bare = true
+				g.load(simpleApp, site)
+			}
+			for _, target := range []string{"/other", "/secret"} {
+				if target == "/secret" && !strings.Contains(site, "basic_auth") {
+					continue
+				}
+				before := g.upstream.requests()
+				got := g.get(target, "", lines...)
+				if g.upstream.requests() != before+1 {
+					t.Errorf("%s %s%s: the upstream was not asked: %d %s", name, target, address, got.status, got.body)
+				}
+				g.expectNothingForged(got, name+" "+target+" "+address)
+			}
+		}
+		if err := caddy.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What the configuration itself sets is not the client's, and a site without
+// a handler of the gateway is left alone.
+func TestSitesOfOthersAreLeftAlone(t *testing.T) {
+	g := start(t, simpleApp, "")
+	other := freeAddress(t)
+	site := `gluu_oauth_auth /api/*
+		request_header X-Consumer-ID "set by the configuration"
+		reverse_proxy {upstream}
+	}
+	http://other.example:%[2]s {
+		reverse_proxy {upstream}
+	}
+	http://%[1]s {
+		reverse_proxy {upstream}`
+	_, port, _ := strings.Cut(g.address, ":")
+	g.load(simpleApp, fmt.Sprintf(site, other, port))
+	if got := g.get("/other", ""); !slices.Equal(got.received("X-Consumer-ID"), []string{"set by the configuration"}) {
+		t.Errorf("got %q on the site itself", got.received("X-Consumer-ID"))
+	}
+	got := g.send("GET / HTTP/1.1\nHost: other.example:" + port + "\nX-Consumer-ID: of another gateway")
+	if !slices.Equal(got.received("X-Consumer-ID"), []string{"of another gateway"}) {
+		t.Errorf("got %q on another site of the same server", got.received("X-Consumer-ID"))
+	}
+}
+
+// The headers that the gateway sets survive the routes that follow.
+func TestOurHeadersSurviveTheRestOfTheSite(t *testing.T) {
+	g := start(t, simpleApp, "")
+	g.bare = true
+	g.auth.issue("good", claims("client-a", "read"))
+	g.load(simpleApp, "gluu_oauth_auth\nheader X-A b\n@two path /two\nrequest_header @two X-B c\nreverse_proxy {upstream}\n")
+	for _, target := range []string{"/", "/two"} {
+		g.expectReceived(g.get(target, "good"), map[string]string{"X-Consumer-Username": "ann"})
+	}
+}

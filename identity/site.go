@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+// A handler sees the requests that its matcher lets through, and only those
+// that no handler before it has answered. An upstream sees more:
+//
+//	example.com {
+//		gluu_oauth_auth /api/*
+//		reverse_proxy localhost:9000
+//	}
+//
+// believes `X-Consumer-ID` whatever the path is, and so does one behind
+// handle_errors. So the headers that only the gateway may set are removed where
+// the site begins: on every top-level route of the server that has the hosts
+// of the route in which the handler stands. In a Caddyfile that is the site.
+
+// ProtectSite is called by every handler of the gateway while it is
+// provisioned, and sees to it that requests of its site lose such headers
+// before anything else happens to them.
+func ProtectSite(ctx caddy.Context, app *introspect.App) {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return // not in a server, as in tests of one handler
+	}
+	// Handlers are provisioned route by route, after all matchers, and a route
+	// loses the raw form of its handlers when it is done. In routes for errors,
+	// and in named ones, there is none left: requests come there by way of
+	// others.
+	current := slices.IndexFunc(server.Routes, func(r caddyhttp.Route) bool { return r.HandlersRaw != nil })
+	if current < 0 {
+		return
+	}
+	site := hostsOf(server.Routes[current])
+	for i := range server.Routes {
+		if slices.Equal(hostsOf(server.Routes[i]), site) {
+			protect(&server.Routes[i], app)
+		}
+	}
+}
+
+// hostsOf returns the hosts that a route is for, sorted, none if for all.
+func hostsOf(route caddyhttp.Route) (hosts []string) {
+	for _, set := range route.MatcherSets {
+		for _, matcher := range set {
+			if names, ok := matcher.(*caddyhttp.MatchHost); ok {
+				hosts = append(hosts, *names...)
+			}
+		}
+	}
+	slices.Sort(hosts)
+	return slices.Compact(hosts)
+}
+
+// protect adds a matcher to a route that matches everything and strips what it
+// has matched. A handler would have to stand before those that the route has
+// already, which Caddy allows nobody to change; matchers may leave their mark
+// on requests, as those for files and regular expressions do.
+func protect(route *caddyhttp.Route, app *introspect.App) {
+	if len(route.MatcherSets) == 0 {
+		route.MatcherSets = caddyhttp.MatcherSets{caddyhttp.MatcherSet{}}
+	}
+	for i, set := range route.MatcherSets {
+		if len(set) > 0 {
+			if _, done := set[len(set)-1].(siteStripper); done {
+				continue
+			}
+		}
+		route.MatcherSets[i] = append(set, siteStripper{app})
+	}
+}
+
+// siteStripper is the matcher. It stands last in a set, so that it sees only
+// what the others have matched.
+type siteStripper struct{ app *introspect.App }
+
+// strippedVar marks requests that have been through a siteStripper: a site may
+// have several routes, and what the configuration itself sets on the way is
+// not the client's.
+const strippedVar = "gluu.stripped"
+
+// Match strips the request and returns true.
+func (s siteStripper) Match(r *http.Request) bool {
+	vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	if !ok || vars[strippedVar] == true {
+		return true
+	}
+	if _, authenticated := vars[identityVar].(*Identity); authenticated {
+		return true // the headers are ours
+	}
+	vars[strippedVar] = true
+	s.app.Stripper().StripRequest(r)
+	return true
+}
+
+// Interface guard
+var _ caddyhttp.RequestMatcher = siteStripper{}
