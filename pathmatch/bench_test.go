@@ -14,50 +14,56 @@ import (
 // rule is one line of a policy.
 type rule struct{ method, path string }
 
-// apiRules returns n rules as APIs have them: services with resources, each
-// with exact paths, wildcards, expressions and ??.
-func apiRules(n int) []rule {
-	templates := []rule{
-		{"GET", "/%[1]s/v1/%[2]s"},
-		{"GET", "/%[1]s/v1/%[2]s/?"},
-		{"POST", "/%[1]s/v1/%[2]s/search"},
-		{"GET", "/%[1]s/v1/%[2]s/?/items"},
-		{"PUT", `/%[1]s/v1/%[2]s/?/items/{\d+}`},
-		{"GET", `/%[1]s/v1/%[2]s/{[a-z]{2}-(\d+)}/history`},
-		{"GET", "/%[1]s/v1/%[2]s/?/{todos|photos}"},
-		{"GET", "/%[1]s/v1/%[2]s/files/??"},
-		{"?", "/%[1]s/v1/%[2]s/export/??/report.csv"},
-		{"DELETE", "/%[1]s/v1/%[2]s/?/items/?/comments/?"},
+// apiTemplates are kinds of rules as APIs have them, and a request for each.
+// %s is a resource.
+var apiTemplates = []struct{ method, path, request string }{
+	{"GET", "%s", "%s"},
+	{"GET", "%s/?", "%s/12345"},
+	{"POST", "%s/search", "%s/search"},
+	{"GET", "%s/?/items", "%s/12345/items"},
+	{"PUT", `%s/?/items/{\d+}`, "%s/12345/items/17"},
+	{"GET", `%s/{[a-z]{2}-(\d+)}/history`, "%s/de-4711/history"},
+	{"GET", "%s/?/{todos|photos}", "%s/12345/photos"},
+	{"GET", "%s/files/??", "%s/files/2024/05/summary.pdf"},
+	{Any, "%s/export/??/report.csv", "%s/export/2024/05/report.csv"},
+	{"DELETE", "%s/?/items/?/comments/?", "%s/12345/items/17/comments/3"},
+}
+
+// apiResource returns the resource of rule i of n: there are ten rules for
+// each, in one of ten services, but no API has a single resource.
+func apiResource(i, n int) string {
+	number := i / len(apiTemplates)
+	if n <= 3*len(apiTemplates) {
+		number = i % 3
 	}
-	services := []string{"shop", "billing", "crm", "identity", "media", "search", "stock", "mail", "audit", "reports"}
-	rules := make([]rule, 0, n)
-	for i := 0; len(rules) < n; i++ {
-		service := services[i%len(services)]
-		resource := fmt.Sprintf("%s-%d", []string{"orders", "users", "invoices", "images"}[i%4], i/len(services))
-		for _, template := range templates[:min(len(templates), n-len(rules))] {
-			rules = append(rules, rule{template.method, fmt.Sprintf(template.path, service, resource)})
-		}
+	service := []string{"shop", "billing", "crm", "identity", "media", "search", "stock", "mail", "audit", "reports"}[number%10]
+	kind := []string{"orders", "users", "invoices", "images"}[number%4]
+	return fmt.Sprintf("/%s/v1/%s-%d", service, kind, number/10)
+}
+
+func apiRules(n int) []rule {
+	rules := make([]rule, n)
+	for i := range rules {
+		t := apiTemplates[i%len(apiTemplates)]
+		rules[i] = rule{t.method, fmt.Sprintf(t.path, apiResource(i, n))}
 	}
 	return rules
 }
 
-// apiRequests returns requests for apiRules(n), one in nine of which no rule fits.
+// apiRequests returns a request for each of apiRules(n), and some that no rule
+// fits.
 func apiRequests(n int) []rule {
 	var requests []rule
-	rules := apiRules(n)
-	for i := 0; i < len(rules); i += 10 {
-		base := rules[i].path
-		requests = append(requests,
-			rule{"GET", base},
-			rule{"GET", base + "/12345"},
-			rule{"POST", base + "/search"},
-			rule{"GET", base + "/12345/items"},
-			rule{"PUT", base + "/12345/items/17"},
-			rule{"GET", base + "/de-4711/history"},
-			rule{"GET", base + "/12345/photos"},
-			rule{"GET", base + "/files/2024/05/summary.pdf"},
-			rule{"GET", base + "/12345/nothing"},
-		)
+	for i := range n {
+		t := apiTemplates[i%len(apiTemplates)]
+		method := t.method
+		if method == Any {
+			method = "PATCH"
+		}
+		requests = append(requests, rule{method, fmt.Sprintf(t.request, apiResource(i, n))})
+		if i%len(apiTemplates) == 0 {
+			requests = append(requests, rule{"GET", apiResource(i, n) + "/12345/nothing"})
+		}
 	}
 	return requests
 }
@@ -77,21 +83,40 @@ func buildTree(tb testing.TB, rules []rule) *Tree[int] {
 	return tree
 }
 
+// traffic returns 10,000 requests for apiRules(n). Their paths lie in memory in
+// the order in which they are used: a server has just read the path, and need
+// not fetch it.
+func traffic(n int, pick func(r *rand.Rand, requests int) int) []rule {
+	r := rand.New(rand.NewPCG(1, 2))
+	all := apiRequests(n)
+	r.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	requests := make([]rule, 10000)
+	for i := range requests {
+		requests[i] = all[pick(r, len(all))]
+		requests[i].path = strings.Clone(requests[i].path)
+	}
+	return requests
+}
+
+// In real traffic some requests are much more frequent than others, as Zipf's
+// law has it.
 func BenchmarkMatch(b *testing.B) {
+	benchmarkMatch(b, func(r *rand.Rand, requests int) int {
+		return int(rand.NewZipf(r, 1.01, 1, uint64(requests-1)).Uint64())
+	})
+}
+
+// If all requests are equally frequent, hardly anything that a search needs in
+// a large tree is in the processor's cache.
+func BenchmarkMatchUniform(b *testing.B) {
+	benchmarkMatch(b, (*rand.Rand).IntN)
+}
+
+func benchmarkMatch(b *testing.B, pick func(r *rand.Rand, requests int) int) {
 	for _, n := range []int{10, 100, 1000, 10000} {
 		b.Run(fmt.Sprintf("rules=%d", n), func(b *testing.B) {
 			tree := buildTree(b, apiRules(n))
-			// The same number of paths for all sizes, so that the cost of
-			// fetching them from memory is the same.
-			var requests []rule
-			for len(requests) < 9000 {
-				for _, r := range apiRequests(n) {
-					requests = append(requests, rule{r.method, strings.Clone(r.path)})
-				}
-			}
-			rand.New(rand.NewPCG(1, 2)).Shuffle(len(requests), func(i, j int) {
-				requests[i], requests[j] = requests[j], requests[i]
-			})
+			requests := traffic(n, pick)
 			b.ReportAllocs()
 			b.ResetTimer()
 			for i := range b.N {

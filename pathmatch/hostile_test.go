@@ -108,7 +108,7 @@ func visits(n *node, path string, elements int) int {
 		if c := n.literal(element); c != nil {
 			count += visits(c, rest, elements-1)
 		}
-		for _, e := range n.regexps {
+		for e := n.regexps; e != nil; e = e.next {
 			if e.re.MatchWhole(element) {
 				count += visits(e.to, rest, elements-1)
 			}
@@ -117,10 +117,10 @@ func visits(n *node, path string, elements int) int {
 			count += visits(n.any, rest, elements-1)
 		}
 	}
-	if n.multi != nil {
-		for _, tail := range n.multi.tails {
+	if n.rare != nil {
+		for _, tail := range n.rare.tails {
 			if tail <= elements {
-				count += visits(n.multi.to, skipElements(path, elements-tail), tail)
+				count += visits(n.rare.multi, skipElements(path, elements-tail), tail)
 			}
 		}
 	}

@@ -12,72 +12,94 @@ import "math/bits"
 type literalEdge struct {
 	text string
 	to   *node
+	next *literalEdge
 }
 
 // A literalTable is a hash table with open addressing, at least half of which
 // is empty.
-type literalTable []slot
+type literalTable struct {
+	slots []slot // a power of two
+	count int
+	last  *literalEdge // of the list
+}
 
 // A slot is an edge and the hash of its text, or empty.
 type slot struct {
-	literalEdge
 	hash uint64
+	text string
+	to   *node
 }
 
 // fewLiterals is the number of children up to which there is no table.
 const fewLiterals = 6
 
 func (n *node) literal(text string) *node {
-	if n.many != nil && n.many.literals != nil {
-		return n.many.literals.find(text)
+	if n.rare != nil && n.rare.table != nil {
+		return n.rare.table.find(text)
 	}
-	for i := range n.literals {
-		if n.literals[i].text == text {
-			return n.literals[i].to
+	for e := n.literals; e != nil; e = e.next {
+		if e.text == text {
+			return e.to
 		}
 	}
 	return nil
 }
 
-func (n *node) addLiteral(text string, to *node) {
-	n.literals = append(n.literals, literalEdge{text, to})
-	count := len(n.literals)
-	if count <= fewLiterals {
+func (n *node) addLiteral(e *literalEdge) {
+	if n.rare != nil && n.rare.table != nil {
+		n.rare.table.add(e)
 		return
 	}
-	if n.many == nil {
-		n.many = new(many)
+	end, count := &n.literals, 1
+	for ; *end != nil; end = &(*end).next {
+		count++
 	}
-	if t := n.many.literals; 2*count <= len(t) {
-		t.add(n.literals[count-1])
-		return
+	*end = e
+	if count > fewLiterals {
+		t := &literalTable{slots: make([]slot, 16)}
+		for e := n.literals; e != nil; e = e.next {
+			t.enter(e.text, e.to)
+			t.last = e
+		}
+		n.rarely().table = t
 	}
-	t := make(literalTable, 2<<bits.Len(uint(count)))
-	for _, e := range n.literals {
-		t.add(e)
-	}
-	n.many.literals = t
 }
 
-func (t literalTable) find(text string) *node {
+// add adds an edge to the table and to the end of the list.
+func (t *literalTable) add(e *literalEdge) {
+	t.last.next, t.last = e, e
+	if 2*t.count >= len(t.slots) {
+		old := t.slots
+		t.slots, t.count = make([]slot, 2*len(old)), 0
+		for _, s := range old {
+			if s.to != nil {
+				t.enter(s.text, s.to)
+			}
+		}
+	}
+	t.enter(e.text, e.to)
+}
+
+func (t *literalTable) enter(text string, to *node) {
 	hash := hashText(text)
-	mask := uint64(len(t) - 1)
-	for i := hash & mask; t[i].to != nil; i = (i + 1) & mask {
-		if s := &t[i]; s.hash == hash && s.text == text {
+	mask := uint64(len(t.slots) - 1)
+	i := hash & mask
+	for t.slots[i].to != nil {
+		i = (i + 1) & mask
+	}
+	t.slots[i] = slot{hash, text, to}
+	t.count++
+}
+
+func (t *literalTable) find(text string) *node {
+	hash := hashText(text)
+	mask := uint64(len(t.slots) - 1)
+	for i := hash & mask; t.slots[i].to != nil; i = (i + 1) & mask {
+		if s := &t.slots[i]; s.hash == hash && s.text == text {
 			return s.to
 		}
 	}
 	return nil
-}
-
-func (t literalTable) add(e literalEdge) {
-	hash := hashText(e.text)
-	mask := uint64(len(t) - 1)
-	i := hash & mask
-	for t[i].to != nil {
-		i = (i + 1) & mask
-	}
-	t[i] = slot{e, hash}
 }
 
 // hashText hashes all of a text, eight bytes at a time.

@@ -5,7 +5,7 @@ package pathmatch
 // A methodID is the number of a method in a tree, so that rules compare
 // numbers. Methods are case-sensitive, as RFC 9110 section 9.1 has it: "get"
 // is a method that nobody has heard of.
-type methodID uint
+type methodID uint32
 
 const (
 	anyMethod methodID = 0

@@ -206,7 +206,7 @@ func FuzzRegexp(f *testing.F) {
 			return
 		}
 		index := regexpIndex{known: make(map[Regexp]*node)}
-		index.add(0, regexpEdge{re: re})
+		index.add(&regexpEdge{re: re})
 		var properties elementProperties
 		properties.read(text)
 		if index.blocks[0].candidates(&properties) != 1 {

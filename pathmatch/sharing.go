@@ -2,6 +2,8 @@
 
 package pathmatch
 
+import "strings"
+
 // sharing keeps one copy of what occurs at many nodes. Besides memory it saves
 // time, since what all nodes use stays in the processor's cache.
 type sharing struct {
@@ -29,6 +31,8 @@ func (s *sharing) text(text string) string {
 	if shared, ok := s.texts[text]; ok {
 		return shared
 	}
+	// A copy lies beside other short texts, not in the middle of its pattern.
+	text = strings.Clone(text)
 	s.texts[text] = text
 	s.longest = max(s.longest, len(text))
 	return text

@@ -29,14 +29,15 @@ const fewSiblings = 16
 
 // A regexpIndex tells which regular expressions of a node may match.
 type regexpIndex struct {
-	blocks []block          // blocks[i] is about regexps[64*i:] of the node
+	edges  []*regexpEdge
+	blocks []block          // blocks[i] is about edges[64*i:]
 	known  map[Regexp]*node // what they lead to
 }
 
 type regexpEdge struct {
-	re  Regexp
-	to  *node
-	via *Pattern // one that takes this edge
+	re   Regexp
+	to   *node
+	next *regexpEdge
 }
 
 // A block tells for 64 expressions, by one bit each, which may match. A
@@ -61,38 +62,42 @@ const (
 // regexp returns the child of n for an expression, of which there is only one
 // copy in a tree.
 func (n *node) regexp(re Regexp) *node {
-	if n.many != nil && n.many.regexps != nil {
-		return n.many.regexps.known[re]
+	if n.rare != nil && n.rare.index != nil {
+		return n.rare.index.known[re]
 	}
-	for i := range n.regexps {
-		if n.regexps[i].re == re {
-			return n.regexps[i].to
+	for e := n.regexps; e != nil; e = e.next {
+		if e.re == re {
+			return e.to
 		}
 	}
 	return nil
 }
 
-func (n *node) addRegexp(e regexpEdge) {
-	n.regexps = append(n.regexps, e)
-	count := len(n.regexps)
-	if count <= fewSiblings {
+func (n *node) addRegexp(e *regexpEdge) {
+	if n.rare != nil && n.rare.index != nil {
+		x := n.rare.index
+		x.edges[len(x.edges)-1].next = e
+		x.add(e)
 		return
 	}
-	if n.many == nil {
-		n.many = new(many)
+	end, count := &n.regexps, 1
+	for ; *end != nil; end = &(*end).next {
+		count++
 	}
-	if n.many.regexps != nil {
-		n.many.regexps.add(count-1, e)
-		return
-	}
-	n.many.regexps = &regexpIndex{known: make(map[Regexp]*node)}
-	for i, e := range n.regexps {
-		n.many.regexps.add(i, e)
+	*end = e
+	if count > fewSiblings {
+		x := &regexpIndex{known: make(map[Regexp]*node)}
+		for e := n.regexps; e != nil; e = e.next {
+			x.add(e)
+		}
+		n.rarely().index = x
 	}
 }
 
-// add enters the expression with this number.
-func (x *regexpIndex) add(number int, e regexpEdge) {
+// add enters the next expression.
+func (x *regexpIndex) add(e *regexpEdge) {
+	number := len(x.edges)
+	x.edges = append(x.edges, e)
 	x.known[e.re] = e.to
 	if number%64 == 0 {
 		x.blocks = append(x.blocks, block{})

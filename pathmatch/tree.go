@@ -37,44 +37,54 @@ type Tree[V any] struct {
 	shared  sharing
 }
 
-// A node is a place in the patterns, namely between two elements.
+// A node is a place in the patterns, namely between two elements. Most of what
+// a search needs to know of it fits into one line of the processor's cache:
+// fetching nodes from memory is what a search spends its time with in a tree of
+// many rules.
 type node struct {
 	// What the patterns below this node need, to turn around early: bit n of
 	// exactly is set if one of them ends n elements further down, and the last
 	// bit if one ends there or deeper. Patterns with a ?? below this node have
 	// atLeast more elements, the ?? among them; 0 means that there are none.
 	exactly uint64
-	atLeast int
+	atLeast uint32
 
-	ending *ending // the rules of the pattern that leads here
+	// The first rule of the pattern that leads here. The pattern is nil if none
+	// does.
+	ending
 
-	// The children, in the order in which they are tried.
-	literals []literalEdge // in order of appearance
-	regexps  []regexpEdge  // {regexp}, in order of appearance
-	any      *node         // ?
-	multi    *multiEdge    // ??
+	// The children, in the order in which they are tried, but for ??, which is
+	// the last.
+	literals *literalEdge // in order of appearance
+	regexps  *regexpEdge  // {regexp}, in order of appearance
+	any      *node        // ?
 
-	many *many // nil if there are few literals and regexps
+	rare *rare // nil if there is nothing
 }
 
-// many holds what finds the right ones of many children.
-type many struct {
-	literals literalTable // nil if they are few
-	regexps  *regexpIndex // likewise
-}
-
-type multiEdge struct {
-	to    *node
-	tails []int // how many elements follow the ?? in patterns, descending
-}
-
-// An ending is one rule of a pattern. Those for other methods follow, the one
-// for any method last.
+// An ending is one rule of the pattern that leads to a node.
 type ending struct {
-	pattern *Pattern
 	method  methodID
-	value   int // index into the tree's values
-	next    *ending
+	value   uint32 // index into the tree's values
+	pattern *Pattern
+}
+
+// rare is what most nodes have not.
+type rare struct {
+	endings []ending // for further methods, the one for any method last
+
+	multi *node // child for ??
+	tails []int // how many elements follow the ?? in patterns, descending
+
+	table *literalTable // of literals, if they are many
+	index *regexpIndex  // of regexps, if they are many
+}
+
+func (n *node) rarely() *rare {
+	if n.rare == nil {
+		n.rare = new(rare)
+	}
+	return n.rare
 }
 
 // A ConflictError says that a tree has a rule for this pattern and method.
@@ -100,22 +110,40 @@ func (t *Tree[V]) Add(p *Pattern, method string, v V) error {
 	}
 	n.expect(p, len(p.elements))
 
-	id := t.methods.add(method)
-	at := &n.ending
-	for *at != nil && (*at).method != id && (*at).method != anyMethod {
-		at = &(*at).next
-	}
-	if *at != nil && (*at).method == id {
+	e := ending{method: t.methods.add(method), value: uint32(len(t.values)), pattern: p}
+	if !n.addEnding(e) {
 		return &ConflictError{Pattern: p.text, Method: method}
 	}
-	*at = &ending{pattern: p, method: id, value: len(t.values), next: *at}
 	t.values = append(t.values, v)
 	return nil
 }
 
+// addEnding adds a rule of the pattern that leads to n, unless there is one
+// for its method.
+func (n *node) addEnding(e ending) bool {
+	if n.pattern == nil {
+		n.ending = e
+		return true
+	}
+	same := func(other ending) bool { return other.method == e.method }
+	if same(n.ending) || n.rare != nil && slices.ContainsFunc(n.rare.endings, same) {
+		return false
+	}
+	if n.method == anyMethod {
+		n.ending, e = e, n.ending
+	}
+	endings := &n.rarely().endings
+	at := len(*endings)
+	if at > 0 && (*endings)[at-1].method == anyMethod {
+		at--
+	}
+	*endings = slices.Insert(*endings, at, e)
+	return true
+}
+
 // expect notes that the pattern comes through n with element i next.
 func (n *node) expect(p *Pattern, i int) {
-	rest := len(p.elements) - i
+	rest := uint32(len(p.elements) - i)
 	if i > p.multi { // there is no ??, or it is behind us
 		n.exactly |= 1 << min(rest, 63)
 	} else if n.atLeast == 0 || rest < n.atLeast {
@@ -125,7 +153,7 @@ func (n *node) expect(p *Pattern, i int) {
 
 // fits reports whether a pattern can end so many elements below n.
 func (n *node) fits(elements int) bool {
-	return n.exactly>>min(uint(elements), 63)&1 != 0 || n.atLeast != 0 && n.atLeast <= elements+1
+	return n.exactly>>min(uint(elements), 63)&1 != 0 || n.atLeast != 0 && int(n.atLeast) <= elements+1
 }
 
 // child returns the child of n for element i of the pattern, which it makes if
@@ -137,7 +165,7 @@ func (n *node) child(p *Pattern, i int, shared *sharing) *node {
 		c := n.literal(e.text)
 		if c == nil {
 			c = shared.node()
-			n.addLiteral(shared.text(e.text), c)
+			n.addLiteral(&literalEdge{text: shared.text(e.text), to: c})
 		}
 		return c
 	case regexpElement:
@@ -145,7 +173,7 @@ func (n *node) child(p *Pattern, i int, shared *sharing) *node {
 		c := n.regexp(re)
 		if c == nil {
 			c = shared.node()
-			n.addRegexp(regexpEdge{re: re, to: c, via: p})
+			n.addRegexp(&regexpEdge{re: re, to: c})
 		}
 		return c
 	case anyElement:
@@ -154,18 +182,19 @@ func (n *node) child(p *Pattern, i int, shared *sharing) *node {
 		}
 		return n.any
 	default:
-		if n.multi == nil {
-			n.multi = &multiEdge{to: shared.node()}
+		r := n.rarely()
+		if r.multi == nil {
+			r.multi = shared.node()
 		}
-		n.multi.add(len(p.elements) - 1 - i)
-		return n.multi.to
+		r.addTail(len(p.elements) - 1 - i)
+		return r.multi
 	}
 }
 
-func (m *multiEdge) add(tail int) {
-	at, found := slices.BinarySearchFunc(m.tails, tail, func(a, b int) int { return b - a })
+func (r *rare) addTail(tail int) {
+	at, found := slices.BinarySearchFunc(r.tails, tail, func(a, b int) int { return b - a })
 	if !found {
-		m.tails = slices.Insert(m.tails, at, tail)
+		r.tails = slices.Insert(r.tails, at, tail)
 	}
 }
 
@@ -212,9 +241,9 @@ func (s *search) match(n *node, path string, elements int) int {
 		return nothingFound
 	}
 	if elements == 0 {
-		if e := n.ending.find(s.method, s.otherwise); e != nil {
+		if e := n.find(s.method, s.otherwise); e != nil {
 			s.pattern = e.pattern
-			return e.value
+			return int(e.value)
 		}
 	} else {
 		element, rest := firstElement(path)
@@ -236,8 +265,8 @@ func (s *search) match(n *node, path string, elements int) int {
 			}
 		}
 	}
-	if n.multi != nil {
-		return s.matchMulti(n.multi, path, elements)
+	if n.rare != nil && n.rare.multi != nil {
+		return s.matchMulti(n.rare, path, elements)
 	}
 	return nothingFound
 }
@@ -245,9 +274,9 @@ func (s *search) match(n *node, path string, elements int) int {
 // matchRegexps matches one element with the expressions of a node, and rest
 // with what is below those that match.
 func (s *search) matchRegexps(n *node, element, rest string, elements int) int {
-	if n.many == nil || n.many.regexps == nil {
-		for i := range n.regexps {
-			if value := s.matchRegexp(&n.regexps[i], element, rest, elements); value != nothingFound {
+	if n.rare == nil || n.rare.index == nil {
+		for edge := n.regexps; edge != nil; edge = edge.next {
+			if value := s.matchRegexp(edge, element, rest, elements); value != nothingFound {
 				return value
 			}
 		}
@@ -255,10 +284,11 @@ func (s *search) matchRegexps(n *node, element, rest string, elements int) int {
 	}
 	var properties elementProperties
 	properties.read(element)
-	for i := range n.many.regexps.blocks {
-		set := n.many.regexps.blocks[i].candidates(&properties)
+	index := n.rare.index
+	for i := range index.blocks {
+		set := index.blocks[i].candidates(&properties)
 		for ; set != 0; set &= set - 1 {
-			edge := &n.regexps[64*i+bits.TrailingZeros64(set)]
+			edge := index.edges[64*i+bits.TrailingZeros64(set)]
 			if value := s.matchRegexp(edge, element, rest, elements); value != nothingFound {
 				return value
 			}
@@ -273,7 +303,10 @@ func (s *search) matchRegexp(edge *regexpEdge, element, rest string, elements in
 	}
 	ok, err := edge.re.Match(element)
 	if err != nil {
-		s.pattern = edge.via
+		edge.to.walk(-1, func(e *ending) bool {
+			s.pattern = e.pattern
+			return false
+		})
 		return undecided
 	}
 	if !ok {
@@ -284,14 +317,14 @@ func (s *search) matchRegexp(edge *regexpEdge, element, rest string, elements in
 
 // matchMulti lets ?? stand for as few elements as possible, so that as many as
 // possible are left for what follows it.
-func (s *search) matchMulti(multi *multiEdge, path string, elements int) int {
-	for _, tail := range multi.tails {
+func (s *search) matchMulti(r *rare, path string, elements int) int {
+	for _, tail := range r.tails {
 		if tail > elements {
 			continue
 		}
 		path = skipElements(path, elements-tail)
 		elements = tail
-		if value := s.match(multi.to, path, elements); value != nothingFound {
+		if value := s.match(r.multi, path, elements); value != nothingFound {
 			return value
 		}
 	}
@@ -299,10 +332,22 @@ func (s *search) matchMulti(multi *multiEdge, path string, elements int) int {
 }
 
 // find returns the rule for the method, else for the other one, else for any.
-func (e *ending) find(method, otherwise methodID) *ending {
+func (n *node) find(method, otherwise methodID) *ending {
+	switch {
+	case n.pattern == nil:
+		return nil
+	case n.method == method:
+		return &n.ending
+	}
 	var found *ending
-	for ; e != nil; e = e.next {
-		switch {
+	if n.method == otherwise || n.method == anyMethod {
+		found = &n.ending
+	}
+	if n.rare == nil {
+		return found
+	}
+	for i := range n.rare.endings {
+		switch e := &n.rare.endings[i]; {
 		case e.method == method:
 			return e
 		case e.method == otherwise, e.method == anyMethod && found == nil:
@@ -320,25 +365,30 @@ func (t *Tree[V]) Walk(yield func(p *Pattern, method string, v V) bool) {
 	})
 }
 
-// walk calls yield for the endings at and below n in the order in which they
-// are tried, until it returns false. Only those so many elements below n count,
+// walk calls yield for the endings at and below n in the order in which they are
+// tried, until it returns false. Only those so many elements below n count,
 // unless depth is -1.
 func (n *node) walk(depth int, yield func(*ending) bool) bool {
-	for e := n.ending; e != nil && depth <= 0; e = e.next {
-		if !yield(e) {
-			return false
+	if depth <= 0 && n.pattern != nil && !yield(&n.ending) {
+		return false
+	}
+	if depth <= 0 && n.rare != nil {
+		for i := range n.rare.endings {
+			if !yield(&n.rare.endings[i]) {
+				return false
+			}
 		}
 	}
 	if depth == 0 {
 		return true
 	}
 	next := max(depth-1, -1)
-	for _, e := range n.literals {
+	for e := n.literals; e != nil; e = e.next {
 		if !e.to.walk(next, yield) {
 			return false
 		}
 	}
-	for _, e := range n.regexps {
+	for e := n.regexps; e != nil; e = e.next {
 		if !e.to.walk(next, yield) {
 			return false
 		}
@@ -346,9 +396,9 @@ func (n *node) walk(depth int, yield func(*ending) bool) bool {
 	if n.any != nil && !n.any.walk(next, yield) {
 		return false
 	}
-	if n.multi != nil {
-		for _, tail := range n.multi.tails {
-			if !n.multi.to.walk(tail, yield) {
+	if n.rare != nil {
+		for _, tail := range n.rare.tails {
+			if !n.rare.multi.walk(tail, yield) {
 				return false
 			}
 		}

@@ -252,13 +252,13 @@ func TestTextsOfEqualHash(t *testing.T) {
 	if one == other || hashText(one) != hashText(other) {
 		t.Fatal("the hash is another one by now: adapt this test")
 	}
-	table := make(literalTable, 8)
+	table := literalTable{slots: make([]slot, 8)}
 	first, second := new(node), new(node)
-	table.add(literalEdge{one, first})
+	table.enter(one, first)
 	if table.find(one) != first || table.find(other) != nil {
 		t.Error("a text is taken for another one with its hash")
 	}
-	table.add(literalEdge{other, second})
+	table.enter(other, second)
 	if table.find(one) != first || table.find(other) != second {
 		t.Error("of two texts with the same hash one is lost")
 	}
@@ -304,6 +304,26 @@ func TestTimeoutIsUndecided(t *testing.T) {
 	}
 	if p := mustParse(t, "/x/{("+catastrophe+")}"); p.Matches("/x/"+hostile) || len(p.Captures("/x/"+hostile, nil)) != 0 {
 		t.Error("the pattern has captures although its expression ran out of time")
+	}
+}
+
+// The rules of the benchmarks are found, and found by the requests for them.
+func TestBenchmarkRules(t *testing.T) {
+	for _, n := range []int{10, 1000} {
+		all := apiRules(n)
+		tree := buildTree(t, all)
+		missed := 0
+		seen := make(map[string]bool)
+		for _, r := range apiRequests(n) {
+			got := found(tree, all, r.method, r.path)
+			seen[got] = true
+			if got == "none" {
+				missed++
+			}
+		}
+		if missed > n/10+1 || len(seen) != n+1 {
+			t.Errorf("%d rules: requests find %d of them, %d find none", n, len(seen)-1, missed)
+		}
 	}
 }
 
