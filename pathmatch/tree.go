@@ -201,7 +201,8 @@ func (r *rare) addTail(tail int) {
 // Match returns the rule for a request: its value and its pattern. The path
 // must be canonical, see [Canonicalize]. A rule for the method goes before one
 // for GET if the method is HEAD, and that before one for [Any], but the path
-// decides first. Match does not allocate.
+// decides first. Match does not allocate, unless it has to try one of the
+// expressions that backtrack (see [Regexp]).
 //
 // If no rule fits, ok is false and the pattern is nil. If a regular expression
 // with look-around or back-references ran out of time, ok is false as well and
