@@ -29,7 +29,7 @@ const (
 
 func newHTTPClient(tlsConfig *tls.Config) *http.Client {
 	return &http.Client{
-		Transport: &http.Transport{
+		Transport: newTraced(&http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 			TLSClientConfig:        tlsConfig,
@@ -39,7 +39,7 @@ func newHTTPClient(tlsConfig *tls.Config) *http.Client {
 			MaxIdleConnsPerHost:    64,
 			IdleConnTimeout:        90 * time.Second,
 			MaxResponseHeaderBytes: maxAnswerHeader,
-		},
+		}),
 		// A redirect would carry the token, and with it the credentials, to
 		// an address that nobody configured.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -83,7 +83,7 @@ func (s *server) do(ctx context.Context, endpoint string, req *http.Request, ok 
 	if err := s.origins.checkURL(req.URL); err != nil {
 		return nil, unavailable(defaultRetryAfter, "%s: %w", endpoint, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.config.Timeout))
+	ctx, cancel := context.WithTimeout(namingSpan(ctx, endpoint), time.Duration(s.config.Timeout))
 	defer cancel()
 	a, err := s.breakers.of(s, endpoint).execute(func() (*answer, error) {
 		return s.exchange(ctx, req, ok)

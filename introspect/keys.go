@@ -113,14 +113,14 @@ func (s *remoteKeySet) Key(ctx context.Context, kid, alg string) (jose.Key, erro
 	key, err := known.find(kid, alg)
 	if err == nil {
 		if s.now().Sub(known.at) > maxAge(kid, s.coolDown) {
-			s.refresh()
+			s.refresh(ctx)
 		}
 		return key, nil
 	}
 	if !errors.Is(err, errUnknownKey) {
 		return jose.Key{}, refuse(TokenInvalid, "%w", err)
 	}
-	if done := s.refresh(); done != nil {
+	if done := s.refresh(ctx); done != nil {
 		select {
 		case <-done:
 		case <-ctx.Done():
@@ -160,8 +160,9 @@ func (s *remoteKeySet) refusal(err error) *Error {
 
 // refresh has the set fetched: now if the cool-down is over, otherwise when it
 // is. It does not wait. The channel is closed when the fetch that is running
-// has ended; it is nil if none is.
-func (s *remoteKeySet) refresh() <-chan struct{} {
+// has ended; it is nil if none is. The context is that of the token which needs
+// it; it does not end the fetch.
+func (s *remoteKeySet) refresh(ctx context.Context) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.running != nil || s.closed {
@@ -173,7 +174,7 @@ func (s *remoteKeySet) refresh() <-chan struct{} {
 		}
 		return nil
 	}
-	s.start()
+	s.start(ctx)
 	return s.running
 }
 
@@ -183,12 +184,12 @@ func (s *remoteKeySet) refreshDue() {
 	defer s.mu.Unlock()
 	s.due = nil
 	if s.running == nil && !s.closed {
-		s.start()
+		s.start(s.ctx)
 	}
 }
 
 // start begins a fetch. The caller holds the lock and has seen that none runs.
-func (s *remoteKeySet) start() {
+func (s *remoteKeySet) start(ctx context.Context) {
 	if s.due != nil {
 		s.due.Stop()
 		s.due = nil
@@ -197,20 +198,20 @@ func (s *remoteKeySet) start() {
 	s.next = begun.Add(s.coolDown)
 	s.running = make(chan struct{})
 	s.wg.Go(func() {
-		keys, err := s.load()
+		keys, err := s.load(onBehalfOf(ctx, s.ctx))
 		s.ended(begun, keys, err)
 	})
 }
 
 // load fetches and reads the set. It survives what should not happen: nobody
 // above its goroutine would catch a panic, and the whole process would end.
-func (s *remoteKeySet) load() (keys []jose.Key, err error) {
+func (s *remoteKeySet) load(ctx context.Context) (keys []jose.Key, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic while reading the keys: %v", r)
 		}
 	}()
-	body, err := s.fetch(s.ctx)
+	body, err := s.fetch(ctx)
 	if err != nil {
 		return nil, err
 	}
