@@ -10,7 +10,7 @@ BENCH ?= .
 PKG   ?= $(shell go list ./... | grep -v /e2e)
 COUNT ?= 1
 
-.PHONY: build run test lint unit fuzz policy e2e bench clean
+.PHONY: build run test lint unit fuzz policy e2e bench bench-load soak clean
 
 # bin/caddy: Caddy with this working tree and the plugins of xcaddy.json.
 build:
@@ -34,6 +34,15 @@ policy e2e: build
 # Figures for people and benchstat; no test depends on one.
 bench:
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)
+
+# The gateway beside plain reverse_proxy, under load: docs/performance.md.
+# One scenario alone: make bench-load BENCH_LOAD='-scenarios "cached JWT"'.
+bench-load: build
+	@go run ./bench -binary bin/caddy $(BENCH_LOAD)
+
+# All scenarios at a fixed rate, and every minute what could grow.
+soak: build
+	@go run ./bench -binary bin/caddy -soak 10m -rate 20 -connections 2 -tokens 50000 $(BENCH_LOAD)
 
 clean:
 	rm -rf bin .cache e2e/node_modules

@@ -17,5 +17,5 @@
 // it delayed.
 //
 //	go run ./bench -binary bin/caddy            the table
-//	go run ./bench -binary bin/caddy -soak 10m  one scenario at a fixed rate
+//	go run ./bench -binary bin/caddy -soak 10m  all scenarios at a fixed rate
 package main

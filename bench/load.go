@@ -171,34 +171,51 @@ func readAnswer(r *bufio.Reader) (status int, err error) {
 	return status, err
 }
 
-// closedLoop keeps the given number of connections busy until the context
-// ends and returns how many requests were answered.
-func closedLoop(ctx context.Context, t *target, connections int) (uint64, error) {
+// closedLoop keeps the given number of connections to each target busy until
+// the context ends and returns how many requests each target has answered.
+// Every worker goes from one target to the next with each request, so that
+// all targets get the same number of requests at the same time: how many
+// requests a proxy finds waiting when it wakes up changes what one costs.
+func closedLoop(ctx context.Context, connections int, targets ...*target) (uint64, error) {
 	var answered atomic.Uint64
 	var failed atomic.Pointer[error]
 	var group sync.WaitGroup
-	for range connections {
+	for worker := range connections * len(targets) {
 		group.Go(func() {
-			c, err := t.connect()
-			if err != nil {
+			if err := visit(ctx, worker, targets, &answered); err != nil {
 				failed.Store(&err)
-				return
-			}
-			defer c.close()
-			for ctx.Err() == nil {
-				if err := c.do(); err != nil {
-					failed.Store(&err)
-					return
-				}
-				answered.Add(1)
 			}
 		})
 	}
 	group.Wait()
+	rounds := answered.Load() / uint64(len(targets))
 	if err := failed.Load(); err != nil {
-		return answered.Load(), fmt.Errorf("load on %s: %w", t.addr, *err)
+		return rounds, *err
 	}
-	return answered.Load(), nil
+	return rounds, nil
+}
+
+// visit is one worker. It ends with as many requests to each target, and
+// begins with another target than its neighbour.
+func visit(ctx context.Context, worker int, targets []*target, answered *atomic.Uint64) error {
+	senders := make([]sender, len(targets))
+	for i, t := range targets {
+		var err error
+		if senders[i], err = t.connect(); err != nil {
+			return fmt.Errorf("load on %s: %w", t.addr, err)
+		}
+		defer senders[i].close()
+	}
+	for ctx.Err() == nil {
+		for i := range senders {
+			at := (worker + i) % len(senders)
+			if err := senders[at].do(); err != nil {
+				return fmt.Errorf("load on %s: %w", targets[at].addr, err)
+			}
+			answered.Add(1)
+		}
+	}
+	return nil
 }
 
 // latencies are sorted durations from when a request was due to its answer.

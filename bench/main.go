@@ -29,7 +29,7 @@ func main() {
 	flag.IntVar(&cfg.rate, "rate", 300, "requests a second to each proxy while latency is measured")
 	tokens := flag.Uint64("tokens", 1_000_000, "tokens of the scenario with many")
 	only := flag.String("scenarios", "", "run only the scenarios whose name matches this regular expression")
-	soakFor := flag.Duration("soak", 0, "run one scenario at the fixed rate for this long instead of the table")
+	soakFor := flag.Duration("soak", 0, "run all scenarios at once, at the fixed rate, for this long instead of the table")
 	profile := flag.Duration("profile", 0, "write a CPU profile of this length of each scenario's gateway into the current folder")
 	flag.Parse()
 
@@ -60,25 +60,26 @@ func main() {
 
 // newWorld starts what stands beside the pairs. The load generator, the
 // upstream and the authorization servers keep off the core of the pair.
-func newWorld(cfg settings, tokens uint64) (*world, error) {
+func newWorld(cfg settings, many uint64) (*world, error) {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return nil, err
 	}
-	w := &world{dir: dir, tokens: max(tokens, 1)}
+	w := &world{dir: dir, tokens: max(many, 1)}
 	if err := leaveCore(cfg.core); err != nil {
 		return w, err
 	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	api, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return w, err
 	}
-	w.upstream = listener.Addr().String()
-	go func() { _ = upstream(listener) }()
-	if listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
+	w.upstream = api.Addr().String()
+	go func() { _ = upstream(api) }()
+	tokens, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
 		return w, err
 	}
-	if w.issuer, err = newIssuer(listener); err != nil {
+	if w.issuer, err = newIssuer(tokens); err != nil {
 		return w, err
 	}
 	w.embedded, err = startEmbedded(cfg.binary, dir, runtime.NumCPU()-1)

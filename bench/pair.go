@@ -22,7 +22,7 @@ type settings struct {
 
 // measured is what one proxy used for one request, and how fast it answered.
 type measured struct {
-	perSecond float64
+	perSecond float64       // with the core for itself
 	cpu       time.Duration // a request
 	allocs    float64       // a request
 	p50, p99  time.Duration // at the fixed rate
@@ -116,7 +116,7 @@ func fill(t *target, connections int, n uint64) error {
 		}
 		cancel()
 	}()
-	_, err := closedLoop(ctx, t, connections)
+	_, err := closedLoop(ctx, connections, t)
 	return err
 }
 
@@ -136,6 +136,9 @@ func (p *pair) run(ctx context.Context) (row, error) {
 		plain: medians(plain), gateway: medians(gateway),
 		ratio: median(ratios), low: slices.Min(ratios), high: slices.Max(ratios),
 	}
+	if err := p.throughput(ctx, &result); err != nil {
+		return result, err
+	}
 	return result, p.latency(ctx, &result)
 }
 
@@ -143,34 +146,47 @@ func (p *pair) run(ctx context.Context) (row, error) {
 func (p *pair) round(ctx context.Context, length time.Duration) (plain, gateway measured, err error) {
 	ctx, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
-	var group sync.WaitGroup
-	var plainErr, gatewayErr error
-	group.Go(func() { plain, plainErr = p.plain.load(ctx, p.cfg.connections, length) })
-	group.Go(func() { gateway, gatewayErr = p.gateway.load(ctx, p.cfg.connections, length) })
-	group.Wait()
-	if plainErr != nil {
-		return plain, gateway, fmt.Errorf("plain proxy: %w", plainErr)
+	plainBefore, err := p.plain.used()
+	if err != nil {
+		return plain, gateway, err
 	}
-	if gatewayErr != nil {
-		return plain, gateway, fmt.Errorf("gateway: %w", gatewayErr)
+	gatewayBefore, err := p.gateway.used()
+	if err != nil {
+		return plain, gateway, err
 	}
-	return plain, gateway, nil
+	answered, err := closedLoop(ctx, p.cfg.connections, p.plain.target, p.gateway.target)
+	if err != nil {
+		return plain, gateway, err
+	}
+	if answered == 0 {
+		return plain, gateway, fmt.Errorf("no request was answered in %s", length)
+	}
+	if plain, err = p.plain.perRequest(plainBefore, answered); err != nil {
+		return plain, gateway, err
+	}
+	gateway, err = p.gateway.perRequest(gatewayBefore, answered)
+	return plain, gateway, err
 }
 
-func (s side) load(ctx context.Context, connections int, length time.Duration) (m measured, err error) {
-	before, err := s.proxy.memory()
+// used is what a process has used since it started.
+type used struct {
+	cpu     time.Duration
+	mallocs uint64
+}
+
+func (s side) used() (u used, err error) {
+	// Memory first: asking for it costs CPU time, which must not count.
+	memory, err := s.proxy.memory()
 	if err != nil {
-		return m, err
+		return u, err
 	}
+	u.mallocs = memory.Mallocs
+	u.cpu, err = s.proxy.cpuTime()
+	return u, err
+}
+
+func (s side) perRequest(before used, answered uint64) (m measured, err error) {
 	cpu, err := s.proxy.cpuTime()
-	if err != nil {
-		return m, err
-	}
-	answered, err := closedLoop(ctx, s.target, connections)
-	if err != nil {
-		return m, err
-	}
-	after, err := s.proxy.cpuTime()
 	if err != nil {
 		return m, err
 	}
@@ -178,13 +194,27 @@ func (s side) load(ctx context.Context, connections int, length time.Duration) (
 	if err != nil {
 		return m, err
 	}
-	if answered == 0 {
-		return m, fmt.Errorf("no request was answered in %s", length)
-	}
-	m.perSecond = float64(answered) / length.Seconds()
-	m.cpu = (after - cpu) / time.Duration(answered)
-	m.allocs = float64(memory.Mallocs-before.Mallocs) / float64(answered)
+	m.cpu = (cpu - before.cpu) / time.Duration(answered)
+	m.allocs = float64(memory.Mallocs-before.mallocs) / float64(answered)
 	return m, nil
+}
+
+// throughput measures how many requests a second each proxy answers when it
+// has the core for itself.
+func (p *pair) throughput(ctx context.Context, result *row) error {
+	for _, each := range []struct {
+		side   side
+		result *measured
+	}{{p.plain, &result.plain}, {p.gateway, &result.gateway}} {
+		window, cancel := context.WithTimeout(ctx, p.cfg.length)
+		answered, err := closedLoop(window, p.cfg.connections, each.side.target)
+		cancel()
+		if err != nil {
+			return err
+		}
+		each.result.perSecond = float64(answered) / p.cfg.length.Seconds()
+	}
+	return nil
 }
 
 // latency measures both at the same fixed rate, in an open loop.
@@ -215,9 +245,8 @@ func medians(all []measured) measured {
 		return median(values)
 	}
 	return measured{
-		perSecond: pick(func(m measured) float64 { return m.perSecond }),
-		cpu:       time.Duration(pick(func(m measured) float64 { return float64(m.cpu) })),
-		allocs:    pick(func(m measured) float64 { return m.allocs }),
+		cpu:    time.Duration(pick(func(m measured) float64 { return float64(m.cpu) })),
+		allocs: pick(func(m measured) float64 { return m.allocs }),
 	}
 }
 

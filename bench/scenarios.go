@@ -32,10 +32,19 @@ func (s scenario) caddyfile(upstream string) string {
 		protocols = "\tservers {\n\t\tprotocols h1 h2c\n\t}\n"
 	}
 	if s.site != "" {
-		app = fmt.Sprintf("\tgluu {\n\t\tprovider {\n%s\t\t}\n\t\tconsumer app {\n\t\t\tcustom_id app\n\t\t}\n\t\tconsumer guest\n\t\tcache {\n\t\t\tsize %d\n\t\t\tmax_age 1h\n\t\t}\n\t}\n", s.provider, s.cache)
+		app = fmt.Sprintf("\tgluu {\n\t\tprovider {\n%s\t\t}\n\t\tconsumer app {\n\t\t\tcustom_id %s\n\t\t}\n\t\tconsumer app-jwt {\n\t\t\tcustom_id %[2]s-jwt\n\t\t}\n\t\tconsumer guest\n\t\tcache {\n\t\t\tsize %[3]d\n\t\t\tmax_age 1h\n\t\t}\n\t}\n", s.provider, s.client(), s.cache)
 	}
 	return fmt.Sprintf("{\n\tadmin {{admin}}\n\tlog {\n\t\tlevel WARN\n\t}\n%s%s}\nhttp://{{addr}} {\n%s\treverse_proxy %s\n}\n",
 		protocols, app, s.site, upstream)
+}
+
+// client is the one that the consumer stands for: nobody's where the scenario
+// wants a client without a consumer.
+func (s scenario) client() string {
+	if strings.Contains(s.site, four) {
+		return "nobody"
+	}
+	return "app"
 }
 
 // plainCaddyfile is the configuration that the other proxy of the pair runs.
@@ -77,7 +86,7 @@ const twentyRules = `		path /todos {
 		path /files/?? {
 			GET scope files:read or admin
 		}
-		path /reports/??/{\d{4}}.pdf {
+		path /reports/??/{\d{4}\.pdf} {
 			GET scope reports or admin
 		}
 		path /health {
@@ -113,7 +122,10 @@ func auth(words string) string {
 func pep(words string) string { return "\tgluu_oauth_pep {\n" + words + "\t}\n" }
 
 const (
-	bare   = "\t\tupstream_headers off\n"
+	bare = "\t\tupstream_headers off\n"
+	// Of a client that is no consumer the upstream learns four things: client,
+	// subject, scopes and when the token ends.
+	four   = "\t\tconsumer_mapping false\n"
 	tenCEL = `		header X-Bench-Subject introspect_data.sub
 		header X-Bench-Client introspect_data.client_id
 		header X-Bench-Issuer introspect_data.iss
@@ -145,8 +157,10 @@ func (w *world) scenarios() ([]scenario, error) {
 	return []scenario{
 		{name: "A/A (plain beside plain)", request: fixed("/todos/17", ""), status: 200},
 		{name: "cached opaque token, no headers", provider: local, site: auth(bare) + pep(twentyRules), request: opaque, status: 200},
+		{name: "cached opaque token, four identity headers", provider: local, site: auth(four) + pep(twentyRules), request: opaque, status: 200},
 		{name: "cached opaque token, standard headers", provider: local, site: standard, request: opaque, status: 200},
 		{name: "cached JWT, no headers", provider: local, site: auth(bare) + pep(twentyRules), request: fixed("/todos/17", w.embedded.jwt), status: 200},
+		{name: "cached JWT, four identity headers", provider: local, site: auth(four) + pep(twentyRules), request: fixed("/todos/17", w.embedded.jwt), status: 200},
 		{name: "cached JWT, standard headers", provider: local, site: standard, request: fixed("/todos/17", w.embedded.jwt), status: 200},
 		{name: "10,000 rules", provider: local, site: auth("") + pep("\t\toauth_scope_expression_file "+rules+"\n"), request: fixed("/api/v1/resource-4711/item-17/detail", w.embedded.opaque), status: 200},
 		{name: "scope bound to a capture", provider: local, site: auth("") + pep("\t\tpath /todos/? {\n\t\t\tGET scope `^todo:(?<PC1>\\d+)$`\n\t\t}\n"), request: fixed("/todos/17", w.embedded.opaque), status: 200},

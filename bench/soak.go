@@ -11,55 +11,72 @@ import (
 	"os"
 	"regexp"
 	"strconv"
+	"sync"
 	"time"
 )
 
-// soak runs each scenario's gateway at the fixed rate and prints, minute by
-// minute, what would grow if something leaked: resident memory, heap,
-// goroutines and latency.
+// soak runs the gateways of all scenarios at once, each at the fixed rate, and
+// prints minute by minute what would grow if something leaked: resident
+// memory, heap, goroutines and latency.
 func soak(ctx context.Context, w *world, all []scenario, cfg settings, length time.Duration) error {
+	var running []side
+	var names []string
 	for _, s := range all {
 		if s.site == "" {
 			continue
 		}
-		if err := soakOne(ctx, w, s, cfg, length); err != nil {
+		p, stop, err := startSingle(ctx, w, s, cfg)
+		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		defer stop()
+		running, names = append(running, p), append(names, s.name)
+	}
+	fmt.Printf("%d scenarios at once, %d requests/s each, for %s\n\n%-45s %8s %10s %10s %11s %10s %10s %9s\n", len(running), cfg.rate, length,
+		"scenario", "elapsed", "resident", "heap", "goroutines", "p50", "p99", "requests")
+	step := min(time.Minute, length)
+	for elapsed := step; elapsed <= length; elapsed += step {
+		taken, err := soakWindow(ctx, running, cfg, step)
+		if err != nil {
+			return err
+		}
+		for i, p := range running {
+			if err := p.printState(names[i], elapsed, taken[i]); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func soakOne(ctx context.Context, w *world, s scenario, cfg settings, length time.Duration) error {
-	p, stop, err := startSingle(ctx, w, s, cfg)
+// soakWindow loads all gateways for a while and returns the latencies of each.
+func soakWindow(ctx context.Context, running []side, cfg settings, length time.Duration) ([]latencies, error) {
+	window, cancel := context.WithTimeout(ctx, length)
+	defer cancel()
+	taken, errs := make([]latencies, len(running)), make([]error, len(running))
+	var group sync.WaitGroup
+	for i, p := range running {
+		group.Go(func() { taken[i], errs[i] = openLoop(window, p.target, cfg.rate, cfg.connections) })
+	}
+	group.Wait()
+	return taken, errors.Join(append(errs, ctx.Err())...)
+}
+
+func (s side) printState(name string, elapsed time.Duration, taken latencies) error {
+	resident, err := s.proxy.residentBytes()
 	if err != nil {
 		return err
 	}
-	defer stop()
-	fmt.Printf("%s, %s at %d requests/s\n%8s %10s %10s %11s %9s %9s %10s\n", s.name, length, cfg.rate,
-		"elapsed", "resident", "heap", "goroutines", "p50", "p99", "requests")
-	step := min(time.Minute, length)
-	for elapsed := step; elapsed <= length; elapsed += step {
-		window, cancel := context.WithTimeout(ctx, step)
-		taken, err := openLoop(window, p.target, cfg.rate, cfg.connections)
-		cancel()
-		if err := errors.Join(err, ctx.Err()); err != nil {
-			return err
-		}
-		resident, err := p.proxy.residentBytes()
-		if err != nil {
-			return err
-		}
-		memory, err := p.proxy.memory()
-		if err != nil {
-			return err
-		}
-		goroutines, err := p.proxy.goroutines()
-		if err != nil {
-			return err
-		}
-		fmt.Printf("%8s %8.1fMB %8.1fMB %11d %7.2fms %7.2fms %10d\n", elapsed, float64(resident)/1e6, float64(memory.HeapInuse)/1e6,
-			goroutines, millis(taken.quantile(0.5)), millis(taken.quantile(0.99)), len(taken))
+	memory, err := s.proxy.memory()
+	if err != nil {
+		return err
 	}
+	goroutines, err := s.proxy.goroutines()
+	if err != nil {
+		return err
+	}
+	fmt.Printf("%-45s %8s %8.1fMB %8.1fMB %11d %8.2fms %8.2fms %9d\n", name, elapsed, float64(resident)/1e6, float64(memory.HeapInuse)/1e6,
+		goroutines, millis(taken.quantile(0.5)), millis(taken.quantile(0.99)), len(taken))
 	return nil
 }
 
@@ -85,7 +102,7 @@ func profileOne(ctx context.Context, w *world, s scenario, cfg settings, length 
 	defer cancel()
 	loaded := make(chan error, 1)
 	go func() {
-		_, err := closedLoop(under, p.target, cfg.connections)
+		_, err := closedLoop(under, cfg.connections, p.target)
 		loaded <- err
 	}()
 	seconds := strconv.Itoa(max(1, int(length.Seconds())))
@@ -112,7 +129,7 @@ func startSingle(ctx context.Context, w *world, s scenario, cfg settings) (side,
 	if s.cache == 0 {
 		s.cache = 200_000
 	}
-	gateway, err := startProxy(cfg.binary, w.dir, "gateway", s.caddyfile(w.upstream), cfg.core)
+	gateway, err := startProxy(cfg.binary, w.dir, "gateway-"+notInFileNames.ReplaceAllString(s.name, "-"), s.caddyfile(w.upstream), cfg.core)
 	if err != nil {
 		return side{}, nil, err
 	}
