@@ -22,7 +22,7 @@ type Memo struct {
 
 	consumer *consumer.Consumer
 	granted  identity.Count
-	event    func() authenticationEvent
+	event    func() authenticationEvent // nil if no rule asks for it
 }
 
 func (e *Enforcer) memo(id *identity.Identity) *Memo {
@@ -36,7 +36,9 @@ func (e *Enforcer) memo(id *identity.Identity) *Memo {
 		memo.Scopes, memo.event = kept.Scopes, kept.event
 	} else {
 		memo.Scopes = scopeexpr.NewScopes(e.policy, token.Scopes)
-		memo.event = sync.OnceValue(func() authenticationEvent { return eventOf(token) })
+		if e.stepsUp {
+			memo.event = sync.OnceValue(func() authenticationEvent { return eventOf(token) })
+		}
 	}
 	token.SetSlot(e.slot, memo)
 	return memo

@@ -91,7 +91,7 @@ func (a *Authenticator) provisionUpstream(kind Kind, metrics *Metrics) error {
 	a.app.ReserveHeaders(set.Names()...)
 	a.upstream = upstream{
 		standard: enabled(a.UpstreamHeaders), expiration: "X-OAuth-Expiration",
-		custom: set, named: namesOf(set),
+		custom: set, named: namesOf(set), spelled: spellings(set),
 		phantom: a.PassCredentials == phantomToken, signer: a.app.Signer(),
 		metrics: metrics, logger: a.logger,
 	}

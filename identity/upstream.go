@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +27,7 @@ type upstream struct {
 	expiration string          // the name of the header with the token's end
 	custom     *headers.Set    // what the configuration adds
 	named      map[string]bool // folded names that custom sets, keys of objects aside
+	spelled    map[string]string
 	phantom    bool
 	algorithm  string
 	signer     *headers.Signer
@@ -80,6 +82,24 @@ func namesOf(set *headers.Set) map[string]bool {
 	return named
 }
 
+// spell returns a name in the form that net/http keeps headers under. A
+// rendering is kept for each token, so that all share one spelling of the
+// names that the configuration knows.
+func (u *upstream) spell(name string) string {
+	if spelled, ok := u.spelled[name]; ok {
+		return spelled
+	}
+	return http.CanonicalHeaderKey(name)
+}
+
+func spellings(set *headers.Set) map[string]string {
+	spelled := make(map[string]string)
+	for _, name := range slices.Concat(headers.StandardNames(), set.Names()) {
+		spelled[name] = http.CanonicalHeaderKey(name)
+	}
+	return spelled
+}
+
 // render makes the headers for a verified token, or for the anonymous consumer
 // if there is none. An error means that the upstream cannot be told what the
 // configuration promises.
@@ -100,6 +120,7 @@ func (u *upstream) render(provider string, token *introspect.Token, c *consumer.
 		}
 	}
 	r.authenticated = u.metrics.Authenticated(provider, c)
+	r.lines = slices.Clone(r.lines) // without the room that append has left
 	return r, nil
 }
 
@@ -110,7 +131,7 @@ func (u *upstream) renderStandard(r *rendering, token *introspect.Token, c *cons
 		switch {
 		case value == "" || u.named[headers.Fold(name)]:
 		case headers.Sendable(value):
-			r.lines = append(r.lines, headers.Line{Name: http.CanonicalHeaderKey(name), Value: value})
+			r.lines = append(r.lines, headers.Line{Name: u.spell(name), Value: value})
 		default:
 			if _, before := u.reported.LoadOrStore(name, true); !before {
 				u.logger.Warn("a header was not sent to the upstream: its value is too long or contains control characters", zap.String("header", name))
@@ -164,7 +185,7 @@ func (u *upstream) renderCustom(r *rendering, token *introspect.Token, c *consum
 		if standardNames[folded] && !u.named[folded] {
 			continue
 		}
-		r.lines = append(r.lines, headers.Line{Name: http.CanonicalHeaderKey(line.Name), Value: line.Value})
+		r.lines = append(r.lines, headers.Line{Name: u.spell(line.Name), Value: line.Value})
 	}
 	return unsigned
 }
