@@ -166,11 +166,13 @@ func (s *Stripper) Reserved(name string) bool {
 	return false
 }
 
-// Strip removes all reserved headers, and what Connection says about them. It
-// is for headers alone; a request may also carry trailers: see StripRequest.
+// Strip removes all reserved headers, what Connection says about them, and the
+// offer to go on in another version of HTTP. It is for headers alone; a request
+// may also carry trailers: see StripRequest.
 func (s *Stripper) Strip(h http.Header) {
 	s.stripNames(h)
 	if connection, ok := h["Connection"]; ok {
+		stripUpgrade(h)
 		s.stripConnection(h, connection)
 	}
 }
