@@ -89,7 +89,7 @@ func (k *Keycloak) Start() (err error) {
 		}
 		err = k.waitReady()
 		if err == nil {
-			k.forwardTo(k.addr)
+			k.ForwardTo(k.addr)
 			return nil
 		}
 		var exit *exec.ExitError

@@ -69,6 +69,30 @@ func RunNode(t testing.TB, script, input string, args ...string) string {
 	return string(output)
 }
 
+// StartNode starts a script below e2e for the life of the test, and returns the
+// line of JSON that it prints when it is ready. It ends with its standard
+// input. Where there is no Node.js the test skips itself.
+func StartNode(t testing.TB, script string) (ready string) {
+	t.Helper()
+	path, err := node()
+	if errors.Is(err, ErrMissing) {
+		t.Skipf("%s cannot run: %v", script, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := startProcess(script, exec.Command(path, filepath.Join(Root(), "e2e", filepath.FromSlash(script))))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Stop() })
+	ready, err = p.waitLine(func(line string) bool { return strings.HasPrefix(line, "{") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ready
+}
+
 // installPackages brings e2e/node_modules to what package-lock.json says. A
 // copy of that file within tells that nothing is to be done.
 func installPackages() error {

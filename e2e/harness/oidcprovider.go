@@ -24,6 +24,12 @@ type OIDCConfig struct {
 	Scopes        []string         `json:"scopes"`
 	Clients       []map[string]any `json:"clients"` // metadata in the words of RFC 7591
 	Introspectors []string         `json:"introspectors,omitempty"`
+
+	// Person makes it a server where clients register themselves and this
+	// person logs in, agreeing to everything; Resources are then what the
+	// clients get tokens for, each with its scopes.
+	Person    string              `json:"person,omitempty"`
+	Resources map[string][]string `json:"resources,omitempty"`
 }
 
 // ClientCredentials is the metadata of a client that gets tokens for itself.
@@ -127,7 +133,7 @@ func (p *OIDCProvider) start(program string, config OIDCConfig) error {
 		return fmt.Errorf("oidc-provider said %q: %w", ready, err)
 	}
 	p.control = fmt.Sprintf("http://127.0.0.1:%d", ports.Control)
-	p.forwardTo(fmt.Sprintf("127.0.0.1:%d", ports.Port))
+	p.ForwardTo(fmt.Sprintf("127.0.0.1:%d", ports.Port))
 	return nil
 }
 

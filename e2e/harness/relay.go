@@ -51,11 +51,12 @@ func StartRelay(t testing.TB, addr string) *Relay {
 		t.Fatal(err)
 	}
 	t.Cleanup(r.close)
-	r.forwardTo(addr)
+	r.ForwardTo(addr)
 	return r
 }
 
-func (r *Relay) forwardTo(addr string) {
+// ForwardTo makes it forward to the server at addr (host:port) from now on.
+func (r *Relay) ForwardTo(addr string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.target = &url.URL{Scheme: "http", Host: addr}

@@ -8,6 +8,9 @@
 //   clients    client metadata, in the words of RFC 7591
 //   introspectors  the client ids that may introspect and revoke any token;
 //              other clients see only their own
+//   person     anybody may register a client and sends people here to log in;
+//              they are this person and agree to everything
+//   resources  {address: [scope, ...]}: protected resources that get JWTs
 //   tls        {key, cert}: PEM; asks for client certificates then
 //
 // When it listens it prints one line of JSON, {"port", "control"}. It ends
@@ -92,6 +95,14 @@ async function newKeys() {
 }
 
 function resourceServer(resource) {
+  if (config.resources?.[resource]) {
+    return {
+      scope: config.resources[resource].join(' '),
+      audience: resource,
+      accessTokenFormat: 'jwt',
+      jwt: { sign: { alg: 'ES256' } },
+    };
+  }
   const [, format, ttl, alg] = /^urn:e2e:(opaque|jwt)(?::(\d+)(?::(\w+))?)?$/.exec(resource) ?? [];
   if (!format) {
     return undefined;
@@ -111,6 +122,28 @@ function mayInspect(ctx, client, token) {
     || client.clientId === token.clientId;
 }
 
+// person is somebody with a browser who says yes to whatever is asked.
+const person = config.person ? {
+  findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+  interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
+  pkce: { required: () => true },
+} : {};
+
+async function agree(request, response) {
+  const { prompt, params } = await provider.interactionDetails(request, response);
+  if (prompt.name === 'login') {
+    await provider.interactionFinished(request, response, { login: { accountId: config.person } });
+    return;
+  }
+  const grant = new provider.Grant({ accountId: config.person, clientId: params.client_id });
+  grant.addOIDCScope(params.scope ?? '');
+  for (const [resource, scopes] of Object.entries(config.resources ?? {})) {
+    grant.addResourceScope(resource, scopes.join(' '));
+  }
+  const consent = { grantId: await grant.save() };
+  await provider.interactionFinished(request, response, { consent }, { mergeWithLastSubmission: true });
+}
+
 async function newProvider() {
   const provider = new Provider(config.issuer, {
     adapter: Store,
@@ -127,7 +160,9 @@ async function newProvider() {
       AccessToken: (ctx, token) => token.resourceServer?.accessTokenTTL ?? 3600,
     },
     extraTokenClaims: (ctx, token) => claimsOf.get(token),
+    ...person,
     features: {
+      ...(config.person ? { registration: { enabled: true } } : {}),
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },
       introspection: { enabled: true, allowedPolicy: mayInspect },
@@ -205,7 +240,16 @@ const control = http.createServer(async (request, response) => {
   }
 });
 
-const serve = (request, response) => provider.callback()(request, response);
+function serve(request, response) {
+  if (config.person && request.url.startsWith('/interaction/')) {
+    agree(request, response).catch((error) => {
+      console.error(error);
+      response.destroy();
+    });
+    return;
+  }
+  provider.callback()(request, response);
+}
 const server = config.tls
   ? https.createServer({ ...config.tls, requestCert: true, rejectUnauthorized: false }, serve)
   : http.createServer(serve);
