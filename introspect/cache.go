@@ -26,70 +26,6 @@ import (
 // compared with the clock at each lookup and decides, and the cache library's,
 // which only sees to it that memory is given back.
 
-// CacheConfig bounds how many tokens are remembered and for how long.
-type CacheConfig struct {
-	// How many verified tokens are kept at most, of all providers together. A
-	// tenth of it, but at least 1,000, can be kept besides of tokens that were
-	// found to be no good. Default: 100000.
-	Size int `json:"size,omitempty"`
-
-	// How long a verified token is used without asking its authorization
-	// server again, however late it expires. A token that is revoked there
-	// goes on working for this long. Default: 10m.
-	MaxAge caddy.Duration `json:"max_age,omitempty"`
-
-	// How long it is remembered that a token is no good. Default: 10s.
-	NegativeAge caddy.Duration `json:"negative_age,omitempty"`
-}
-
-const (
-	defaultCacheSize   = 100_000
-	defaultMaxAge      = 10 * time.Minute
-	defaultNegativeAge = 10 * time.Second
-	minNegativeSize    = 1000
-	maxCacheSize       = 100_000_000
-
-	// maxCachedClaims is the size of a token, in claims, beyond which it is
-	// used but not remembered: the cache is bounded by count, and this makes
-	// that a bound of memory.
-	maxCachedClaims = 64 << 10
-)
-
-// settled returns the settings with defaults.
-func (c *CacheConfig) settled() CacheConfig {
-	var settled CacheConfig
-	if c != nil {
-		settled = *c
-	}
-	if settled.Size == 0 {
-		settled.Size = defaultCacheSize
-	}
-	if settled.MaxAge == 0 {
-		settled.MaxAge = caddy.Duration(defaultMaxAge)
-	}
-	if settled.NegativeAge == 0 {
-		settled.NegativeAge = caddy.Duration(defaultNegativeAge)
-	}
-	return settled
-}
-
-// Check refuses impossible settings.
-func (c *CacheConfig) Check() error {
-	switch {
-	case c == nil:
-		return nil
-	case c.Size < 0:
-		return fmt.Errorf("cache: size cannot be negative, got %d", c.Size)
-	case c.Size > maxCacheSize:
-		return fmt.Errorf("cache: size can be %d at most, got %d", maxCacheSize, c.Size)
-	case c.MaxAge < 0:
-		return fmt.Errorf("cache: max_age cannot be negative, got %s", time.Duration(c.MaxAge))
-	case c.NegativeAge < 0:
-		return fmt.Errorf("cache: negative_age cannot be negative, got %s", time.Duration(c.NegativeAge))
-	}
-	return nil
-}
-
 // caches keeps the cache across reloads that do not change its settings.
 var caches = caddy.NewUsagePool()
 
@@ -128,6 +64,10 @@ type refused struct {
 
 // openCache returns the cache with these settings, which may be in use already.
 func openCache(config *CacheConfig) (*tokenCache, error) {
+	config, err := config.resolved()
+	if err != nil {
+		return nil, err
+	}
 	settings := config.settled()
 	shared, _, err := caches.LoadOrNew(settings, func() (caddy.Destructor, error) {
 		return newTokenCache(settings)
@@ -153,7 +93,17 @@ func newTokenCache(settings CacheConfig) (*tokenCache, error) {
 			return e.Value.lifetime
 		}),
 	})
-	return c, errors.Join(err1, err2)
+	if err := errors.Join(err1, err2); err != nil {
+		return nil, err
+	}
+	if settings.Redis != "" {
+		shared, err := openRedis(settings.Redis, settings.RedisKey, c.forget)
+		if err != nil {
+			return nil, err
+		}
+		c.shared = shared
+	}
+	return c, nil
 }
 
 // release lets go of the cache, which ends if no other configuration has it.
@@ -164,6 +114,9 @@ func (c *tokenCache) release() error {
 
 // Destruct implements caddy.Destructor.
 func (c *tokenCache) Destruct() error {
+	if c.shared != nil {
+		c.shared.close()
+	}
 	c.positive.StopAllGoroutines()
 	c.negative.StopAllGoroutines()
 	c.positive.InvalidateAll()
@@ -282,6 +235,26 @@ func (c *tokenCache) evict(what selection, keys []cacheKey) (evicted int) {
 	return evicted
 }
 
+// forget evicts what other gateways revoked, however much it is, in one go. A
+// token goes by the name that it has among gateways.
+func (c *tokenCache) forget(what []revoked) {
+	gone := make(map[revoked]bool, len(what))
+	for _, r := range what {
+		if r.Kind == allTokens {
+			c.evict(selection{kind: allTokens}, nil)
+			return
+		}
+		gone[r] = true
+	}
+	c.newEpoch()
+	for key, e := range c.positive.All() {
+		t := e.token
+		if gone[revoked{tokensOfClient, t.ClientID}] || gone[revoked{tokensOfSubject, t.Subject}] || gone[revoked{oneToken, string(t.name[:])}] {
+			c.positive.Invalidate(key)
+		}
+	}
+}
+
 // sizes returns how many entries there are, some of which may have expired a
 // moment ago.
 func (c *tokenCache) sizes() (positive, negative int) {
@@ -319,6 +292,7 @@ func (h *keyedHash) key(raw string) cacheKey {
 type cacheFigures struct {
 	Positive segmentFigures `json:"positive"`
 	Negative segmentFigures `json:"negative"`
+	Shared   *sharedFigures `json:"shared,omitempty"`
 }
 
 type segmentFigures struct {
@@ -329,8 +303,12 @@ type segmentFigures struct {
 
 func (c *tokenCache) figures() cacheFigures {
 	positive, negative := c.sizes()
-	return cacheFigures{
+	figures := cacheFigures{
 		Positive: segmentFigures{positive, c.positive.GetMaximum(), time.Duration(c.settings.MaxAge).String()},
 		Negative: segmentFigures{negative, c.negative.GetMaximum(), time.Duration(c.settings.NegativeAge).String()},
 	}
+	if c.shared != nil {
+		figures.Shared = c.shared.figures()
+	}
+	return figures
 }

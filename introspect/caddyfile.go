@@ -81,6 +81,8 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			size <tokens>
 //			max_age <duration>
 //			negative_age <duration>
+//			redis <url>
+//			redis_key <secret>
 //		}
 //		signing_key <file>
 //		signing_issuer <issuer>
@@ -228,8 +230,12 @@ func (a *App) parseCache(d *caddyfile.Dispenser) error {
 			a.Cache.MaxAge, err = age(d)
 		case "negative_age":
 			a.Cache.NegativeAge, err = age(d)
+		case "redis":
+			err = setString(d, &a.Cache.Redis)
+		case "redis_key":
+			err = setString(d, &a.Cache.RedisKey)
 		default:
-			err = unknown(d, "cache", []string{"size", "max_age", "negative_age"})
+			err = unknown(d, "cache", []string{"size", "max_age", "negative_age", "redis", "redis_key"})
 		}
 		if err != nil {
 			return err

@@ -21,22 +21,30 @@ func (s *server) verifyAnew(ctx context.Context, raw string) (*Token, error) {
 }
 
 func (s *server) verifyByMode(ctx context.Context, raw string) (*Token, error) {
-	switch s.config.Verify {
-	case verifyJWT:
-		return s.verifyLocally(ctx, raw)
-	case verifyIntrospection:
-		return s.introspect(ctx, raw)
-	}
-	if looksLikeJWTOf(s.config.Issuer, raw) {
+	if s.verifiesLocally(raw) {
 		return s.verifyLocally(ctx, raw)
 	}
 	token, err := s.introspect(ctx, raw)
+	if s.config.Verify == verifyIntrospection {
+		return token, err
+	}
 	// A server that issues nothing but JWTs need not have an introspection
 	// endpoint, and then this token is not one of its own.
 	if missing := (*noEndpointError)(nil); errors.As(err, &missing) {
 		return nil, refuse(TokenInvalid, "no JWT of this issuer, and the issuer introspects none")
 	}
 	return token, err
+}
+
+// verifiesLocally reports whether nobody has to be asked about this token.
+func (s *server) verifiesLocally(raw string) bool {
+	switch s.config.Verify {
+	case verifyJWT:
+		return true
+	case verifyIntrospection:
+		return false
+	}
+	return looksLikeJWTOf(s.config.Issuer, raw)
 }
 
 func (s *server) verifyLocally(ctx context.Context, raw string) (*Token, error) {

@@ -80,18 +80,19 @@ func (p *Provider) verifyOnce(ctx context.Context, key cacheKey, epoch uint64, r
 		return nil, refusal
 	}
 	staleFor := time.Duration(s.config.StaleIfError)
-	if token, verifiedAt, ok := p.fromShared(ctx, raw); ok {
-		token.compact()
+	token, verifiedAt, since := p.fromShared(ctx, raw)
+	if token != nil {
+		p.prepare(token, raw)
 		p.cache.keep(key, epoch, token, verifiedAt, s.now(), staleFor)
 		return token, nil
 	}
 	token, refusal := s.verifySafely(ctx, raw)
 	switch {
 	case refusal == nil:
-		token.compact()
+		p.prepare(token, raw)
 		now := s.now()
 		p.cache.keep(key, epoch, token, now, now, staleFor)
-		p.toShared(ctx, raw, token, now)
+		p.toShared(ctx, raw, since, token, now)
 		return token, nil
 	case refusal.Reason == ProviderUnavailable:
 		if stale := p.cache.lookupStale(key, s.now()); stale != nil {
@@ -103,6 +104,14 @@ func (p *Provider) verifyOnce(ctx context.Context, key cacheKey, epoch uint64, r
 		p.cache.refuse(key, epoch, refusal, s.now())
 	}
 	return nil, refusal
+}
+
+// prepare makes a token ready to be kept.
+func (p *Provider) prepare(token *Token, raw string) {
+	token.compact()
+	if shared := p.cache.shared; shared != nil {
+		token.name = shared.name(raw)
+	}
 }
 
 // isLasting reports whether a refusal holds for a while. That no key fits ends

@@ -37,6 +37,11 @@ var (
 		Help: "Lookups of tokens, by result: hit, negative_hit (remembered as no good), stale (used because the server was away) or miss.",
 	}, []string{"provider", "result"})
 
+	sharedLookups = prometheus.NewCounterVec(prometheus.CounterOpts{
+		Name: "gluu_shared_cache_lookups_total",
+		Help: "Lookups of tokens in Redis, by result: hit, miss, rejected (revoked, over or not sealed by a gateway), error or away (not asked).",
+	}, []string{"result"})
+
 	keyFetches = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gluu_key_fetches_total",
 		Help: "Fetches of an authorization server's keys, by result: ok or error.",
@@ -51,7 +56,7 @@ var (
 // registerMetrics makes the metrics visible in a configuration's registry.
 func registerMetrics(registry *prometheus.Registry, cache *tokenCache) error {
 	collectors := []prometheus.Collector{
-		introspections, cacheLookups, keyFetches, breakerState, &cacheCollector{cache},
+		introspections, cacheLookups, sharedLookups, keyFetches, breakerState, &cacheCollector{cache},
 	}
 	for _, collector := range collectors {
 		err := registry.Register(collector)
@@ -130,10 +135,23 @@ type cacheCollector struct{ cache *tokenCache }
 var cacheEntries = prometheus.NewDesc("gluu_token_cache_entries",
 	"Tokens that are remembered, by segment: positive or negative.", []string{"segment"}, nil)
 
-func (c *cacheCollector) Describe(out chan<- *prometheus.Desc) { out <- cacheEntries }
+var sharedUp = prometheus.NewDesc("gluu_shared_cache_up",
+	"Whether the cache that gateways share is used: 1, or 0 while Redis is away.", nil, nil)
+
+func (c *cacheCollector) Describe(out chan<- *prometheus.Desc) {
+	out <- cacheEntries
+	out <- sharedUp
+}
 
 func (c *cacheCollector) Collect(out chan<- prometheus.Metric) {
 	positive, negative := c.cache.sizes()
 	out <- prometheus.MustNewConstMetric(cacheEntries, prometheus.GaugeValue, float64(positive), "positive")
 	out <- prometheus.MustNewConstMetric(cacheEntries, prometheus.GaugeValue, float64(negative), "negative")
+	if c.cache.shared != nil {
+		up := 0.0
+		if c.cache.shared.figures().State == sharedOK {
+			up = 1
+		}
+		out <- prometheus.MustNewConstMetric(sharedUp, prometheus.GaugeValue, up)
+	}
 }

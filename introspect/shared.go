@@ -20,15 +20,38 @@ import (
 // recordID under a secret, seals the records, and answers with a miss whatever
 // goes wrong.
 type sharedStore interface {
-	get(ctx context.Context, id recordID) (record []byte, ok bool)
+	// name returns what the token is called when it is revoked elsewhere.
+	name(token string) tokenName
 
-	// set keeps a record for a while. The token is what the record says, for
-	// an index by client and subject.
-	set(ctx context.Context, id recordID, record []byte, token *Token, lifetime time.Duration)
+	// get returns a record that has not been revoked, and in any case since
+	// when this gateway will have known about the token: to be handed to set.
+	get(ctx context.Context, id recordID) (record []byte, since position, ok bool)
+
+	// set keeps a record for a while. The token is what the record says.
+	set(ctx context.Context, id recordID, since position, record []byte, token *Token, lifetime time.Duration)
 
 	// evict forgets what was selected, on all gateways.
 	evict(ctx context.Context, what selection) error
+
+	// figures are for the operator.
+	figures() *sharedFigures
+
+	// close ends what the store does in the background.
+	close()
 }
+
+// sharedFigures are the state of the second level, for the operator.
+type sharedFigures struct {
+	Address   string `json:"address"`
+	State     string `json:"state"`
+	Waiting   int    `json:"waiting_revocations"` // that the other gateways have not been told of
+	LastError string `json:"last_error,omitempty"`
+}
+
+const (
+	sharedOK   = "ok"
+	sharedAway = "away" // each gateway works on its own
+)
 
 // recordID is what a record is stored under.
 type recordID struct {
@@ -121,35 +144,41 @@ func (s *server) recordID(raw string) recordID {
 	return recordID{answerDigest(s.name, &s.config, s.clientID()), raw}
 }
 
+// isShared reports whether gateways tell each other of this token. One whose
+// signature says it all is verified in less time than it takes to ask.
+func (p *Provider) isShared(raw string) bool {
+	return p.cache.shared != nil && !p.server.verifiesLocally(raw)
+}
+
 // fromShared returns the token if another gateway has verified it and what it
 // found still holds.
-func (p *Provider) fromShared(ctx context.Context, raw string) (token *Token, verifiedAt time.Time, ok bool) {
-	shared, s := p.cache.shared, p.server
-	if shared == nil {
-		return nil, time.Time{}, false
+func (p *Provider) fromShared(ctx context.Context, raw string) (token *Token, verifiedAt time.Time, since position) {
+	if !p.isShared(raw) {
+		return nil, time.Time{}, position{}
 	}
-	text, ok := shared.get(ctx, s.recordID(raw))
+	s := p.server
+	text, since, ok := p.cache.shared.get(ctx, s.recordID(raw))
 	if !ok {
-		return nil, time.Time{}, false
+		return nil, time.Time{}, since
 	}
 	token, verifiedAt, err := s.decodeRecord(text)
 	now := s.now()
 	fresh, _ := p.cache.lifetimes(token, verifiedAt, 0)
 	if err != nil || verifiedAt.After(now.Add(clockLeeway)) || !now.Before(fresh) {
-		return nil, time.Time{}, false
+		return nil, time.Time{}, since
 	}
-	return token, verifiedAt, true
+	return token, verifiedAt, since
 }
 
 // toShared tells the other gateways of a token.
-func (p *Provider) toShared(ctx context.Context, raw string, token *Token, verifiedAt time.Time) {
+func (p *Provider) toShared(ctx context.Context, raw string, since position, token *Token, verifiedAt time.Time) {
 	shared := p.cache.shared
-	if shared == nil || len(token.ClaimsJSON) > maxCachedClaims {
+	if !p.isShared(raw) || len(token.ClaimsJSON) > maxCachedClaims {
 		return
 	}
 	fresh, _ := p.cache.lifetimes(token, verifiedAt, 0)
 	text, err := encodeRecord(token, verifiedAt)
 	if lifetime := fresh.Sub(verifiedAt); err == nil && lifetime > 0 {
-		shared.set(ctx, p.server.recordID(raw), text, token, lifetime)
+		shared.set(ctx, p.server.recordID(raw), since, text, token, lifetime)
 	}
 }

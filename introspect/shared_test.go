@@ -24,12 +24,16 @@ func newMemoryStore() *memoryStore {
 	return &memoryStore{map[recordID][]byte{}, map[recordID]*Token{}, map[recordID]time.Duration{}, false}
 }
 
-func (m *memoryStore) get(_ context.Context, id recordID) ([]byte, bool) {
+func (m *memoryStore) name(string) tokenName   { return tokenName{} }
+func (m *memoryStore) figures() *sharedFigures { return new(sharedFigures) }
+func (m *memoryStore) close()                  {}
+
+func (m *memoryStore) get(_ context.Context, id recordID) ([]byte, position, bool) {
 	record, ok := m.records[id]
-	return record, ok && !m.away
+	return record, position{}, ok && !m.away
 }
 
-func (m *memoryStore) set(_ context.Context, id recordID, record []byte, token *Token, lifetime time.Duration) {
+func (m *memoryStore) set(_ context.Context, id recordID, _ position, record []byte, token *Token, lifetime time.Duration) {
 	if !m.away {
 		m.records[id], m.tokens[id], m.lasts[id] = record, token, lifetime
 	}

@@ -49,6 +49,7 @@ type Token struct {
 	// JSON object.
 	ClaimsJSON []byte
 
+	name  tokenName // for revocations by other gateways, if there are any
 	slots atomic.Pointer[[]slot]
 }
 

@@ -1,0 +1,349 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/redis/rueidis"
+	"go.uber.org/zap"
+)
+
+// redisStore is the second level of the cache on a Redis or Valkey. The first
+// level is the cache of the process, so a hit stays local and the client
+// library's own cache is not used: every token would be kept twice. What keeps
+// the first levels together is the log of revocations, see redis_log.go.
+//
+// Redis is a help, never a condition. It is asked only while the log can be
+// read; the first request that it fails to answer in time is the last one that
+// waits for it, until whoever reads the log has found it well again.
+
+const (
+	// redisPatience is how long a token waits for Redis.
+	redisPatience = 80 * time.Millisecond
+
+	// evictPatience is how long a revocation waits for Redis: somebody wants
+	// to know that it holds everywhere.
+	evictPatience = time.Second
+
+	// maxSharedRecord bounds what is written, and what is read of a value that
+	// somebody else may have put there.
+	maxSharedRecord = 128 << 10
+
+	// maxWaiting is how many revocations wait for Redis to come back before
+	// all tokens are revoked instead.
+	maxWaiting = 1000
+)
+
+type redisStore struct {
+	option rueidis.ClientOption
+	seal   *seal
+	now    func() time.Time
+	forget func([]revoked) // tells the cache of this process
+
+	client  atomic.Pointer[rueidis.Client]
+	usable  atomic.Bool
+	revoked revocations
+
+	mu      sync.Mutex
+	waiting []revoked // that Redis has not been told of
+	problem error     // why it is away
+
+	cancel context.CancelFunc
+	ended  chan struct{}
+}
+
+// redisOption returns how to connect.
+func redisOption(address string) (rueidis.ClientOption, error) {
+	option, err := rueidis.ParseURL(address)
+	if err != nil {
+		return option, err
+	}
+	option.Dialer.Timeout = time.Second
+	option.ConnWriteTimeout = 2 * time.Second
+	option.ReadBufferEachConn, option.WriteBufferEachConn = 64<<10, 64<<10
+	option.ClientName = "gluu-gateway"
+	option.PipelineMultiplex = -1 // one connection: when it is well, all are
+	option.ForceSingleClient = true
+	option.DisableCache = true
+	// What fails is seen to here, at once.
+	option.DisableRetry = true
+	return option, nil
+}
+
+// openRedis begins to connect and does not wait.
+func openRedis(address, secret string, forget func([]revoked)) (*redisStore, error) {
+	option, err := redisOption(address)
+	if err != nil {
+		return nil, err
+	}
+	r := &redisStore{option: option, now: time.Now, forget: forget}
+	if r.seal, err = newSeal(secret); err != nil {
+		return nil, err
+	}
+	r.start()
+	return r, nil
+}
+
+// start begins to read the log.
+func (r *redisStore) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan struct{})
+	r.cancel, r.ended = cancel, ended
+	go func() {
+		defer close(ended)
+		r.follow(ctx)
+	}()
+}
+
+func (r *redisStore) close() {
+	r.usable.Store(false)
+	r.cancel()
+	<-r.ended
+	if client := r.client.Load(); client != nil {
+		(*client).Close()
+	}
+}
+
+func (r *redisStore) name(token string) tokenName { return r.seal.tokenName(token) }
+
+// sharedRecord is what is sealed: the record, and what it takes to tell
+// whether it has been revoked.
+type sharedRecord struct {
+	Since   position        `json:"since"`
+	Client  string          `json:"client,omitempty"`
+	Subject string          `json:"subject,omitempty"`
+	Record  json.RawMessage `json:"record"`
+}
+
+func (r *redisStore) get(ctx context.Context, id recordID) (record []byte, since position, ok bool) {
+	if !r.usable.Load() {
+		sharedLookups.WithLabelValues("away").Inc()
+		return nil, position{}, false
+	}
+	since = r.revoked.position()
+	key := r.seal.recordKey(id)
+	sealed, err := r.do(ctx, redisPatience, func(b rueidis.Builder) rueidis.Completed {
+		return b.Getrange().Key(key).Start(0).End(maxSharedRecord).Build()
+	}).AsBytes()
+	if err != nil {
+		r.suspect(err)
+		sharedLookups.WithLabelValues("error").Inc()
+		return nil, since, false
+	}
+	if len(sealed) == 0 {
+		sharedLookups.WithLabelValues("miss").Inc()
+		return nil, since, false
+	}
+	if record, ok = r.openRecord(key, id, sealed); !ok {
+		sharedLookups.WithLabelValues("rejected").Inc()
+		return nil, since, false
+	}
+	sharedLookups.WithLabelValues("hit").Inc()
+	return record, since, true
+}
+
+// openRecord returns the record in what was found under a key, unless it is
+// forged, over, or revoked.
+func (r *redisStore) openRecord(key string, id recordID, sealed []byte) ([]byte, bool) {
+	if len(sealed) > maxSharedRecord {
+		return nil, false
+	}
+	text, err := r.seal.openRecord(key, id.settings, r.now(), sealed)
+	if err != nil {
+		return nil, false
+	}
+	var found sharedRecord
+	if json.Unmarshal(text, &found) != nil {
+		return nil, false
+	}
+	return found.Record, r.revoked.allow(found.Since, r.name(id.token), found.Client, found.Subject)
+}
+
+func (r *redisStore) set(ctx context.Context, id recordID, since position, record []byte, token *Token, lifetime time.Duration) {
+	if since.Run == "" || lifetime < time.Millisecond || !r.usable.Load() {
+		return
+	}
+	text, err := json.Marshal(sharedRecord{since, token.ClientID, token.Subject, record})
+	if err != nil {
+		return
+	}
+	key := r.seal.recordKey(id)
+	sealed := r.seal.sealRecord(key, id.settings, r.now().Add(lifetime), text)
+	if len(sealed) > maxSharedRecord {
+		return
+	}
+	err = r.do(ctx, redisPatience, func(b rueidis.Builder) rueidis.Completed {
+		return b.Set().Key(key).Value(rueidis.BinaryString(sealed)).PxMilliseconds(lifetime.Milliseconds()).Build()
+	}).Error()
+	if err != nil {
+		r.suspect(err)
+	}
+}
+
+// evict writes a revocation into the log. If that fails the revocation waits,
+// and nothing is read from Redis before it has been written.
+func (r *redisStore) evict(ctx context.Context, what selection) error {
+	entry := revoked{what.kind, what.value}
+	if what.kind == oneToken {
+		name := r.name(what.value)
+		entry.Value = string(name[:])
+	}
+	err := r.publish(ctx, entry)
+	if err == nil {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.usable.Store(false)
+	if r.waiting = append(r.waiting, entry); len(r.waiting) > maxWaiting {
+		r.waiting = []revoked{{Kind: allTokens}}
+	}
+	return fmt.Errorf("redis does not answer: forgotten on this gateway only, and on the others once it does: %w", err)
+}
+
+// publish writes an entry of the log.
+func (r *redisStore) publish(ctx context.Context, entry revoked) error {
+	text, err := r.do(ctx, evictPatience, func(b rueidis.Builder) rueidis.Completed {
+		return b.Xadd().Key(r.seal.logKey()).Maxlen().Almost().Threshold(logLength).Id("*").
+			FieldValue().FieldValue(logField, rueidis.BinaryString(r.seal.sealEntry(entry.encode()))).Build()
+	}).ToString()
+	if err != nil {
+		return err
+	}
+	id, err := parseEntryID(text)
+	if err == nil {
+		r.revoked.note(id, entry)
+	}
+	return err
+}
+
+var errNotConnected = errors.New("not connected")
+
+// do sends a command and waits no longer than it may, whatever the library is
+// doing: connecting anew, say.
+func (r *redisStore) do(ctx context.Context, patience time.Duration, build func(rueidis.Builder) rueidis.Completed) redisAnswer {
+	client := r.client.Load()
+	if client == nil {
+		return redisAnswer{err: errNotConnected}
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	answered := make(chan rueidis.RedisResult, 1)
+	go func() {
+		defer cancel()
+		answered <- (*client).Do(ctx, build((*client).B()))
+	}()
+	select {
+	case result := <-answered:
+		return redisAnswer{result: result}
+	case <-ctx.Done():
+		select { // both may be the case
+		case result := <-answered:
+			return redisAnswer{result: result}
+		default:
+			return redisAnswer{err: context.Cause(ctx)}
+		}
+	}
+}
+
+// redisAnswer is the answer to a command, or that there was none.
+type redisAnswer struct {
+	result rueidis.RedisResult
+	err    error
+}
+
+func (a redisAnswer) Error() error {
+	if a.err != nil {
+		return a.err
+	}
+	return a.result.Error()
+}
+
+func (a redisAnswer) AsBytes() ([]byte, error) {
+	if a.err != nil {
+		return nil, a.err
+	}
+	return a.result.AsBytes()
+}
+
+func (a redisAnswer) ToString() (string, error) {
+	if a.err != nil {
+		return "", a.err
+	}
+	return a.result.ToString()
+}
+
+// suspect stops the use of a Redis that did not answer. One that answers with
+// an error, because it is full, say, is not away.
+func (r *redisStore) suspect(err error) {
+	if _, answered := rueidis.IsRedisErr(err); !answered {
+		r.away(err)
+	}
+}
+
+func (r *redisStore) away(err error) {
+	r.mu.Lock()
+	first := r.problem == nil
+	r.problem = err
+	r.usable.Store(false)
+	r.mu.Unlock()
+	if first {
+		r.logger().Warn("redis is away: this gateway works on its own", zap.Error(err))
+	}
+}
+
+// well lets Redis be used, once it knows of all revocations.
+func (r *redisStore) well(ctx context.Context) error {
+	for {
+		r.mu.Lock()
+		if len(r.waiting) == 0 {
+			back := r.problem != nil || !r.usable.Load()
+			r.problem = nil
+			r.usable.Store(true)
+			r.mu.Unlock()
+			if back {
+				r.logger().Info("redis is used")
+			}
+			return nil
+		}
+		next := r.waiting[0]
+		r.mu.Unlock()
+		if err := r.publish(ctx, next); err != nil {
+			return err
+		}
+		r.mu.Lock()
+		if r.waiting[0] == next { // else they have become one for all tokens
+			r.waiting = r.waiting[1:]
+		}
+		r.mu.Unlock()
+	}
+}
+
+// logger is Caddy's own at this moment: the store outlives configurations and
+// their logs.
+func (r *redisStore) logger() *zap.Logger {
+	return caddy.Log().Named("gluu.redis").With(zap.Strings("address", r.option.InitAddress))
+}
+
+func (r *redisStore) figures() *sharedFigures {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	f := &sharedFigures{Address: r.option.InitAddress[0], State: sharedAway, Waiting: len(r.waiting)}
+	if r.usable.Load() {
+		f.State = sharedOK
+	}
+	if r.problem != nil {
+		f.LastError = r.problem.Error()
+	}
+	return f
+}
+
+// Interface guards
+var _ sharedStore = (*redisStore)(nil)
