@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/caddycors"
 	"github.com/caddy-gluu/gateway/caddyoauth"
+	"github.com/caddy-gluu/gateway/caddyuma"
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/introspect"
@@ -25,6 +26,8 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		{"app.md", []any{introspect.App{}, introspect.ProviderConfig{}, introspect.CacheConfig{}, introspect.Registration{}, consumer.Consumer{}}},
 		{"gluu_oauth_auth.md", []any{caddyoauth.OAuthAuth{}, headers.HeaderConfig{}}},
 		{"gluu_oauth_pep.md", []any{caddyoauth.OAuthPEP{}}},
+		{"gluu_uma_auth.md", []any{caddyuma.UMAAuth{}}},
+		{"gluu_uma_pep.md", []any{caddyuma.UMAPEP{}}},
 		{"headers.md", []any{headers.HeaderConfig{}}},
 		{"gluu_jwks.md", []any{caddyoauth.JWKS{}}},
 		{"gluu_resource_metadata.md", []any{caddyoauth.ResourceMetadata{}}},

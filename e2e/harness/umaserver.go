@@ -218,6 +218,9 @@ func (s *UMAServer) serve(w http.ResponseWriter, r *http.Request) {
 	defer s.mu.Unlock()
 	below, ok := strings.CutPrefix(r.URL.Path, s.config.Path)
 	id, isResource := strings.CutPrefix(below, "/resources/")
+	if !isResource {
+		id = ""
+	}
 	switch {
 	case r.Method == http.MethodGet && r.URL.Path == s.config.Metadata:
 		s.counts["metadata"]++
