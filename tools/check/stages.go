@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 )
 
@@ -142,47 +141,6 @@ func (c *checker) hasRace() bool {
 	}
 	_, err = exec.LookPath(fields[1])
 	return err == nil
-}
-
-var (
-	fuzzTarget = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
-	fuzzCount  = regexp.MustCompile(`execs: (\d+)`)
-)
-
-// fuzz runs each fuzz target for a moment: enough to see that it still runs
-// and that nothing near its corpus broke.
-func (c *checker) fuzz() result {
-	var r result
-	files, err := c.command(".", "git", "ls-files", "--cached", "--others", "--exclude-standard", "*_test.go")
-	if err != nil {
-		r.fail("listing the tests: %v", err)
-		return r
-	}
-	for _, file := range strings.Fields(files) {
-		content, err := os.ReadFile(filepath.Join(c.root, file))
-		if err != nil || strings.HasPrefix(file, "tools/") {
-			continue
-		}
-		for _, match := range fuzzTarget.FindAllSubmatch(content, -1) {
-			name, dir := string(match[1]), filepath.ToSlash(filepath.Dir(file))
-			out, err := c.command(".", "go", "test", "-run", "^$", "-fuzz", "^"+name+"$", "-fuzztime", c.fuzzTime.String(), "./"+dir)
-			if err != nil {
-				fmt.Printf("FAIL %s %s\n%s", dir, name, out)
-				r.fail("%s %s", dir, name)
-				continue
-			}
-			r.passed++
-			// A machine that has fuzzed before has a corpus that can take
-			// all of the time.
-			executions := "the corpus only, 0 new"
-			if counts := fuzzCount.FindAllStringSubmatch(out, -1); len(counts) > 0 {
-				executions = counts[len(counts)-1][1]
-			}
-			fmt.Printf("ok   %s %s: %s executions\n", dir, name, executions)
-		}
-	}
-	r.note = c.fuzzTime.String() + " each"
-	return r
 }
 
 // policy asks the standard binary what the policies of the examples decide.

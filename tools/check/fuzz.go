@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+var (
+	fuzzTarget = regexp.MustCompile(`(?m)^func (Fuzz\w+)\(\w+ \*testing\.F\)`)
+	fuzzCount  = regexp.MustCompile(`execs: (\d+)`)
+)
+
+// fuzz runs each fuzz target for a moment: enough to see that it still runs
+// and that nothing near its corpus broke. A package's tests are linked once
+// for all of its targets, and begin with the corpus in the repository only,
+// so that it takes the same time on a machine that has fuzzed before.
+func (c *checker) fuzz() result {
+	var r result
+	r.note = c.fuzzTime.String() + " each"
+	targets, err := c.fuzzTargets()
+	if err != nil {
+		r.fail("looking for fuzz targets: %v", err)
+		return r
+	}
+	work, err := os.MkdirTemp("", "fuzz")
+	if err != nil {
+		r.fail("%v", err)
+		return r
+	}
+	defer os.RemoveAll(work)
+	for _, dir := range slices.Sorted(maps.Keys(targets)) {
+		binary := filepath.Join(work, "test")
+		if out, err := c.command(".", "go", "test", "-c", "-fuzz", ".", "-o", binary, "./"+dir); err != nil {
+			fmt.Print(out)
+			r.fail("%s does not compile", dir)
+			continue
+		}
+		for _, name := range targets[dir] {
+			c.fuzzOne(&r, binary, dir, name, filepath.Join(work, "corpus", dir))
+		}
+	}
+	return r
+}
+
+func (c *checker) fuzzOne(r *result, binary, dir, name, corpus string) {
+	out, err := c.command(dir, binary, "-test.run", "^$", "-test.fuzz", "^"+name+"$",
+		"-test.fuzztime", c.fuzzTime.String(), "-test.fuzzcachedir", corpus)
+	if err != nil && !endedMidway(out) {
+		fmt.Printf("FAIL %s %s\n%s", dir, name, out)
+		r.fail("%s %s", dir, name)
+		return
+	}
+	r.passed++
+	executions := "the corpus only, 0 new"
+	if counts := fuzzCount.FindAllStringSubmatch(out, -1); len(counts) > 0 {
+		executions = counts[len(counts)-1][1]
+	}
+	fmt.Printf("ok   %s %s: %s executions\n", dir, name, executions)
+}
+
+// endedMidway says whether all that was wrong is that the time was up while
+// an input was under way, which go test reports as a failure now and then.
+// With a failing input it says where that was written.
+func endedMidway(out string) bool {
+	return strings.Contains(out, "context deadline exceeded") && !strings.Contains(out, "Failing input")
+}
+
+// fuzzTargets finds the targets of this module, by folder.
+func (c *checker) fuzzTargets() (map[string][]string, error) {
+	files, err := c.command(".", "git", "ls-files", "--cached", "--others", "--exclude-standard", "*_test.go")
+	if err != nil {
+		return nil, err
+	}
+	targets := map[string][]string{}
+	for _, file := range strings.Fields(files) {
+		content, err := os.ReadFile(filepath.Join(c.root, file))
+		if err != nil || strings.HasPrefix(file, "tools/") {
+			continue
+		}
+		dir := filepath.ToSlash(filepath.Dir(file))
+		for _, match := range fuzzTarget.FindAllSubmatch(content, -1) {
+			targets[dir] = append(targets[dir], string(match[1]))
+		}
+	}
+	return targets, nil
+}
