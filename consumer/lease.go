@@ -62,8 +62,10 @@ func (l *live) acquire(ctx context.Context, storage certmagic.Storage) error {
 
 // expire gives the lock back when nothing has been written for a while.
 func (l *live) expire() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if l.mu.lock(context.Background()) != nil {
+		return
+	}
+	defer l.mu.unlock()
 	if l.lease == nil {
 		return
 	}
@@ -90,8 +92,10 @@ func (l *live) release() error {
 // releaseFor gives the lock back if it was taken through this storage value,
 // which is about to be closed.
 func (l *live) releaseFor(storage certmagic.Storage) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
+	if err := l.mu.lock(context.Background()); err != nil {
+		return err
+	}
+	defer l.mu.unlock()
 	if l.lease == nil || l.lease.storage != storage {
 		return nil
 	}

@@ -49,8 +49,8 @@ type live struct {
 	byCustomID index
 	loaded     atomic.Bool
 
-	// mu is held while the storage is read or written.
-	mu      sync.Mutex
+	// mu is held while the storage is read or written, which may take long.
+	mu      mutex
 	rawHead []byte // as it was last read or written, nil if that is not known
 	head    head
 	lease   *lease
@@ -60,6 +60,22 @@ type live struct {
 	partsMu sync.RWMutex
 	parts   [shardCount]map[string]*Consumer
 }
+
+func newLive() *live { return &live{mu: make(mutex, 1)} }
+
+// mutex is a lock that nobody has to wait for longer than he likes.
+type mutex chan struct{}
+
+func (m mutex) lock(ctx context.Context) error {
+	select {
+	case m <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m mutex) unlock() { <-m }
 
 // head says which value of each part is current. A part that is not named is
 // empty.

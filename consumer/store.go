@@ -48,7 +48,7 @@ type Store struct {
 // the background. Close must be called in the end.
 func Open(storage certmagic.Storage, logger *zap.Logger) *Store {
 	key := poolKey(storage)
-	shared, _ := stores.LoadOrStore(key, new(live))
+	shared, _ := stores.LoadOrStore(key, newLive())
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Store{live: shared.(*live), poolKey: key, storage: storage, logger: logger, cancel: cancel}
 
@@ -89,8 +89,10 @@ func (s *Store) Close() error {
 
 // Refresh reads what other gateways have changed.
 func (s *Store) Refresh(ctx context.Context) error {
-	s.live.mu.Lock()
-	defer s.live.mu.Unlock()
+	if err := s.live.mu.lock(ctx); err != nil {
+		return err
+	}
+	defer s.live.mu.unlock()
 	if s.live.lease != nil && s.live.lease.storage == s.storage {
 		return nil // as long as we hold the lock nobody else writes
 	}
@@ -129,8 +131,10 @@ func (s *Store) change(ctx context.Context, decide func() (old, replacement *Con
 	// half-way for that.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	s.live.mu.Lock()
-	defer s.live.mu.Unlock()
+	if err := s.live.mu.lock(ctx); err != nil {
+		return fmt.Errorf("waiting for other changes: %w", err)
+	}
+	defer s.live.mu.unlock()
 	if err := s.live.acquire(ctx, s.storage); err != nil {
 		return fmt.Errorf("waiting for the storage: %w", err)
 	}

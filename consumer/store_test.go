@@ -15,6 +15,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
@@ -28,6 +30,7 @@ type memoryStorage struct {
 	locked  sync.Mutex
 	values  map[string][]byte
 	loads   int
+	locks   int
 	failure func(operation, key string) error
 }
 
@@ -42,7 +45,14 @@ func (s *memoryStorage) fail(operation, key string) error {
 	return nil
 }
 
-func (s *memoryStorage) Lock(context.Context, string) error   { s.locked.Lock(); return nil }
+func (s *memoryStorage) Lock(context.Context, string) error {
+	s.locked.Lock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.locks++
+	return nil
+}
+
 func (s *memoryStorage) Unlock(context.Context, string) error { s.locked.Unlock(); return nil }
 
 func (s *memoryStorage) Store(_ context.Context, key string, value []byte) error {
@@ -498,7 +508,7 @@ func TestAPartThatIsReplacedWhileItIsReadIsReadAgain(t *testing.T) {
 	if _, err := directory(t, writer).Create(ctx, Consumer{Username: "ann"}); err != nil {
 		t.Fatal(err)
 	}
-	reader := new(live)
+	reader := newLive()
 	missing := 0
 	storage.failure = func(operation, key string) error {
 		if operation == "load" && strings.HasPrefix(key, partsKey) && missing < 2 {
@@ -560,6 +570,103 @@ func TestReadersNeedNoLockWhileConsumersChange(t *testing.T) {
 	writers.Wait()
 	close(stop)
 	readers.Wait()
+}
+
+// The storage's lock is dear: many changes in a row take it once, but nobody
+// keeps it from others for long.
+func TestTheLockIsKeptForAMomentAndNotForEver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := newMemoryStorage()
+		store := Open(storage, zap.NewNop())
+		defer store.Close()
+		d := directory(t, store)
+		create := func(i int) {
+			if _, err := d.Create(t.Context(), Consumer{Username: fmt.Sprint("ann-", i)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for i := range 20 {
+			create(i)
+			time.Sleep(leaseIdle / 2)
+		}
+		if storage.locks != 1 {
+			t.Errorf("20 changes in a row took the lock %d times, want once", storage.locks)
+		}
+		time.Sleep(2 * leaseIdle)
+		if !storage.locked.TryLock() {
+			t.Fatal("the lock is still held after nothing has happened for a while")
+		}
+		storage.locked.Unlock()
+
+		start, longest := time.Now(), time.Duration(0)
+		for i := 20; time.Since(start) < 3*leaseMax; i++ {
+			before := time.Now()
+			create(i)
+			longest = max(longest, time.Since(before))
+			time.Sleep(leaseIdle / 5)
+		}
+		if storage.locks < 3 || longest < leasePause {
+			t.Errorf("in %s of changes the lock was taken %d times and left alone for %s", 3*leaseMax, storage.locks-1, longest)
+		}
+	})
+}
+
+// What another gateway has changed is known within the interval, and a
+// storage that fails for a while loses nothing.
+func TestTheStoreLooksForNews(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := newMemoryStorage()
+		store := Open(storage, zap.NewNop())
+		defer store.Close()
+		d := directory(t, store)
+
+		other := newLive() // another process
+		change := func(username string) {
+			c := Consumer{Username: username}
+			if err := c.normalize(); err != nil {
+				t.Fatal(err)
+			}
+			if err := other.mu.lock(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			defer other.mu.unlock()
+			if err := other.acquire(t.Context(), storage); err != nil {
+				t.Fatal(err)
+			}
+			if err := other.commit(t.Context(), storage, nil, &c); err != nil {
+				t.Fatal(err)
+			}
+			if err := other.release(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		change("ann")
+		time.Sleep(RefreshInterval + time.Millisecond)
+		if d.Find("ann") == nil {
+			t.Errorf("a change is not known after %s", RefreshInterval)
+		}
+		setFailure := func(failure func(operation, key string) error) {
+			storage.mu.Lock()
+			defer storage.mu.Unlock()
+			storage.failure = failure
+		}
+		setFailure(func(operation, _ string) error {
+			if operation == "load" {
+				return errors.New("connection refused")
+			}
+			return nil
+		})
+		time.Sleep(5 * RefreshInterval)
+		if d.Find("ann") == nil || !d.Ready() {
+			t.Error("a storage that fails made the gateway forget what it knew")
+		}
+		setFailure(nil)
+		change("bob")
+		time.Sleep(RefreshInterval + time.Millisecond)
+		if d.Find("bob") == nil {
+			t.Error("the gateway does not look for news after a failure")
+		}
+	})
 }
 
 // A process that creates consumers and says so is killed. Whatever it said
@@ -649,7 +756,7 @@ func BenchmarkStore(b *testing.B) {
 	}
 	b.Run("start", func(b *testing.B) {
 		for b.Loop() {
-			fresh := new(live)
+			fresh := newLive()
 			if err := fresh.refresh(b.Context(), files); err != nil {
 				b.Fatal(err)
 			}
