@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyoauth
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+)
+
+// receivedWorld is a gateway with all variants of the handler, and an upstream
+// that keeps what it receives.
+type receivedWorld struct {
+	client   *handWriter
+	upstream *recorder
+	passed   int
+}
+
+func newReceivedWorld(t testing.TB) *receivedWorld {
+	t.Helper()
+	dir := t.TempDir()
+	for _, name := range []string{"public/x", "public/index.html", "admin/secret", "a b"} {
+		name = filepath.Join(dir, "root", name)
+		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	auth, up, address := newAuthServer(t), newRecorder(t), freeAddress(t)
+	for _, caller := range receivedCallers {
+		auth.issue(caller.token, claims("client-"+caller.token, caller.scopes))
+	}
+	config, err := adapt(receivedSite(dir, address, auth.URL, up.Addr().String()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caddy.Load(config, true); err != nil {
+		t.Fatal(err)
+	}
+	w := &receivedWorld{client: &handWriter{address: address}, upstream: up}
+	t.Cleanup(func() {
+		w.client.close()
+		if err := caddy.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	return w
+}
+
+// try sends a request through one variant for one caller, and judges what the
+// upstream receives.
+func (w *receivedWorld) try(t *testing.T, in receivedInput, variant, caller int) {
+	t.Helper()
+	v, c := receivedVariants[variant], receivedCallers[caller]
+	var head strings.Builder
+	fmt.Fprintf(&head, "%s HTTP/1.1\r\nHost: %s\r\nX-Target: %s\r\nX-Variant: %s\r\n", in.line, w.client.address, in.target, v.name)
+	if c.token != "" {
+		fmt.Fprintf(&head, "Authorization: Bearer %s\r\n", c.token)
+	}
+	if in.strip {
+		head.WriteString("X-Strip: 1\r\n")
+	}
+	for i, step := range in.steps[:min(len(in.steps), maxSteps)] {
+		fmt.Fprintf(&head, "X-Step-%d: %d\r\n", i, int(step)%len(uriHandlers))
+	}
+	head.WriteString("\r\n")
+
+	method, _, _ := strings.Cut(in.line, " ")
+	status := w.client.send(t, method, head.String())
+	received := w.upstream.take()
+	if received == nil {
+		return
+	}
+	w.passed++
+	judge(received, v.open, c.token, func(format string, args ...any) {
+		t.Errorf("%s\nthe request was %q, the answer %d, and the upstream received %q",
+			fmt.Sprintf(format, args...), head.String(), status, received[0])
+	})
+}
+
+// recorder is an upstream that keeps the head of the last request.
+type recorder struct {
+	net.Listener
+	mu   sync.Mutex
+	head []string
+}
+
+func newRecorder(t testing.TB) *recorder {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &recorder{Listener: l}
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go u.serve(conn)
+		}
+	}()
+	t.Cleanup(func() { _ = l.Close() })
+	return u
+}
+
+func (u *recorder) serve(conn net.Conn) {
+	defer conn.Close()
+	in := bufio.NewReader(conn)
+	for {
+		var head []string
+		for {
+			line, err := in.ReadString('\n')
+			if err != nil {
+				return
+			}
+			if line == "\r\n" {
+				break
+			}
+			head = append(head, strings.TrimSuffix(line, "\r\n"))
+		}
+		u.mu.Lock()
+		u.head = head
+		u.mu.Unlock()
+		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	}
+}
+
+// take returns the head of the request since the last call, nil if none.
+func (u *recorder) take() []string {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	head := u.head
+	u.head = nil
+	return head
+}
+
+// receivedSite writes the configuration of the test.
+func receivedSite(dir, address, issuer, upstream string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "{\nadmin off\nauto_https off\nstorage file_system %s/storage\npersist_config off\ngrace_period 1s\nlog {\noutput discard\n}\n", dir)
+	fmt.Fprintf(&b, "gluu {\n"+provider+"consumer guest\n}\n}\n", issuer)
+	fmt.Fprintf(&b, "%s {\nroot %s/root\n", address[strings.LastIndexByte(address, ':'):], dir)
+	for step := range maxSteps {
+		for i := range uriHandlers {
+			fmt.Fprintf(&b, "@step%[1]d-%[2]d header X-Step-%[1]d %[2]d\n", step, i)
+		}
+	}
+	b.WriteString("@strip header X-Strip 1\nroute {\nroute @strip {\nhandle_path /api/* {\nimport chain\n}\n}\nimport chain\n}\n}\n")
+
+	var chain strings.Builder
+	chain.WriteString("(chain) {\nroute {\n")
+	for step := range maxSteps {
+		for i, handler := range uriHandlers {
+			fmt.Fprintf(&chain, "route @step%d-%d {\n%s\n}\n", step, i, handler)
+		}
+	}
+	chain.WriteString("gluu_oauth_auth {\nanonymous guest\nconsumer_mapping false\n}\n")
+	for _, v := range receivedVariants {
+		fmt.Fprintf(&chain, "@%[1]s header X-Variant %[1]s\ngluu_recording_pep @%[1]s {\n", v.name)
+		if v.allow {
+			chain.WriteString("ambiguous_paths allow\n")
+		}
+		if v.open {
+			chain.WriteString("deny_by_default false\n")
+		}
+		for _, rule := range receivedRules {
+			if !v.open || rule.pattern != catchAll {
+				fmt.Fprintf(&chain, "path %s {\n%s scope %s\n}\n", rule.pattern, strings.Join(rule.methods, " "), rule.scope)
+			}
+		}
+		chain.WriteString("}\n")
+	}
+	fmt.Fprintf(&chain, "reverse_proxy %s {\nheader_up X-Rule {gluu.rule}\n}\n}\n}\n", upstream)
+
+	// A snippet stands before its use and after the global options.
+	source := b.String()
+	cut := strings.Index(source, "\n}\n}\n") + len("\n}\n}\n")
+	return source[:cut] + chain.String() + source[cut:]
+}
+
+// handWriter sends requests as they are, over one connection as long as it
+// lasts.
+type handWriter struct {
+	address string
+	conn    net.Conn
+	in      *bufio.Reader
+}
+
+// send writes the head of a request and returns the status of the answer, 0
+// if there was none.
+func (w *handWriter) send(t testing.TB, method, head string) int {
+	for attempt := range 2 {
+		fresh := w.conn == nil
+		if fresh {
+			conn, err := net.Dial("tcp", w.address)
+			if err != nil {
+				t.Fatal(err)
+			}
+			// No pile of sockets in TIME_WAIT.
+			_ = conn.(*net.TCPConn).SetLinger(0)
+			w.conn, w.in = conn, bufio.NewReader(conn)
+		}
+		_ = w.conn.SetDeadline(time.Now().Add(20 * time.Second))
+		_, err := io.WriteString(w.conn, head)
+		if err == nil {
+			var resp *http.Response
+			if resp, err = http.ReadResponse(w.in, &http.Request{Method: method}); err == nil {
+				_, err = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+				if err != nil || resp.Close {
+					w.close()
+				}
+				return resp.StatusCode
+			}
+		}
+		w.close()
+		if fresh || attempt > 0 {
+			return 0
+		}
+	}
+	return 0
+}
+
+func (w *handWriter) close() {
+	if w.conn != nil {
+		_ = w.conn.Close()
+		w.conn = nil
+	}
+}
