@@ -67,7 +67,7 @@ func (r *Response) String() string {
 
 // A Client sends requests in one version of HTTP.
 type Client interface {
-	// Protocol is "HTTP/1.1" or "HTTP/2".
+	// Protocol is "HTTP/1.1", "HTTP/2" or "HTTP/3".
 	Protocol() string
 	Do(ctx context.Context, request Request) (*Response, error)
 }

@@ -21,7 +21,8 @@ import (
 // GatewayConfig says how a gateway is started.
 type GatewayConfig struct {
 	// Caddyfile is the configuration. It can use {$SITE}, an http:// address
-	// with a free loopback port, {$PORT}, that port, and whatever Env defines.
+	// with a free loopback port, {$PORT}, that port, {$TLS_SITE}, an https://
+	// address with another (see Certificate), and whatever Env defines.
 	// The admin endpoint needs no option: it gets a free port of its own.
 	Caddyfile string
 
@@ -43,6 +44,7 @@ type GatewayConfig struct {
 type Gateway struct {
 	*Process
 	Addr  string // host:port of {$SITE}
+	TLS   string // host:port of {$TLS_SITE}
 	Admin string // host:port of the admin endpoint
 
 	t       testing.TB
@@ -86,11 +88,17 @@ func startGateway(t testing.TB, config GatewayConfig, dir string) (*Gateway, err
 	if err != nil {
 		return nil, err
 	}
-	g := &Gateway{Addr: site, Admin: admin, t: t, secrets: map[string]bool{}}
+	overTLS, err := freeAddr()
+	if err != nil {
+		return nil, err
+	}
+	g := &Gateway{Addr: site, TLS: overTLS, Admin: admin, t: t, secrets: map[string]bool{}}
 	cmd := exec.Command(config.Binary, "run", "--config", "Caddyfile")
 	cmd.Dir = dir
 	_, port, _ := net.SplitHostPort(site)
-	cmd.Env = environment(config, map[string]string{"SITE": "http://" + site, "PORT": port, "CADDY_ADMIN": admin})
+	cmd.Env = environment(config, map[string]string{
+		"SITE": "http://" + site, "PORT": port, "TLS_SITE": "https://" + overTLS, "CADDY_ADMIN": admin,
+	})
 	if g.Process, err = startProcess("the gateway", cmd); err != nil {
 		return nil, err
 	}
@@ -148,7 +156,7 @@ func RunCaddy(t testing.TB, config GatewayConfig, args ...string) (output string
 	defer cancel()
 	cmd := exec.CommandContext(ctx, config.Binary, args...)
 	cmd.Dir = writeFiles(t, config)
-	cmd.Env = environment(config, map[string]string{"SITE": "http://127.0.0.1:9", "PORT": "9", "CADDY_ADMIN": "127.0.0.1:0"})
+	cmd.Env = environment(config, map[string]string{"SITE": "http://127.0.0.1:9", "PORT": "9", "TLS_SITE": "https://127.0.0.1:10", "CADDY_ADMIN": "127.0.0.1:0"})
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) || ctx.Err() != nil {
