@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyuma
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+func stop(t *testing.T) {
+	t.Helper()
+	if err := caddy.Stop(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCaddyfile(t *testing.T) {
+	const rules = `[{"path":"/a","conditions":[{"httpMethods":["GET"],"scope_expression":{"rule":{"var":0},"data":["s"]}}]}]`
+	for source, want := range map[string]string{
+		"gluu_uma_pep {\n path /a {\n GET scope s\n }\n }":      `{"uma_scope_expression":` + rules + `}`,
+		"gluu_uma_pep main {\n path /a {\n GET scope s\n }\n }": `{"provider":"main","uma_scope_expression":` + rules + `}`,
+		"gluu_uma_pep {\n uma_scope_expression `" + rules + "`\n registration prune\n resource_prefix \"x: \"\n dry_run\n log_grants\n deny_by_default false\n ambiguous_paths allow\n}": `{"deny_by_default":false,"ambiguous_paths":"allow","dry_run":true,"log_grants":true,"uma_scope_expression":` + rules + `,"resource_prefix":"x: ","registration":"prune"}`,
+	} {
+		p := new(UMAPEP)
+		if err := p.UnmarshalCaddyfile(caddyfile.NewTestDispenser(source)); err != nil {
+			t.Errorf("%s: %v", source, err)
+			continue
+		}
+		got, err := json.Marshal(p)
+		if err != nil || string(got) != want {
+			t.Errorf("%s\n got %s, %v\nwant %s", source, got, err, want)
+		}
+	}
+}
+
+func TestRefusedWhenTheConfigurationLoads(t *testing.T) {
+	const get = "path /a {\n GET scope s\n }"
+	for rules, want := range map[string]string{
+		"":                                 "no rules",
+		"registration maybe\n" + get:       "on, off or prune",
+		"resource_prefix \"a\tb\"\n" + get: "control characters",
+		"oauth_scope_expression x\n" + get: "there is no 'oauth_scope_expression'",
+		"path /a {\n GET scope not s\n }":  "not",
+		"path /a {\n GET scope ^s.*\n }":   "pattern",
+		"path /a {\n GET scope s {\n resource_id a\n resource_name b\n }\n }": "resource_",
+	} {
+		p := new(UMAPEP)
+		err := p.UnmarshalCaddyfile(caddyfile.NewTestDispenser("gluu_uma_pep {\n" + rules + "\n}"))
+		if err == nil {
+			_, err = p.Policy()
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want an error about %q", rules, err, want)
+		}
+	}
+	for _, arguments := range []string{"a b", "missing"} {
+		source := fmt.Sprintf("{\n gluu {\n provider {\n issuer http://127.0.0.1:1\n verify jwt\n}\n}\n}\nhttp://127.0.0.1:1 {\n gluu_uma_pep %s {\n%s\n}\n}", arguments, get)
+		adapted, err := adapt(source)
+		if err == nil {
+			err = validate(adapted)
+		}
+		if err == nil {
+			t.Errorf("%s: loaded", arguments)
+		}
+	}
+	adapted, err := adapt("{\n gluu {\n provider {\n issuer http://127.0.0.1:1\n verify jwt\n}\n}\n}\nhttp://127.0.0.1:1 {\n gluu_uma_pep {\n" + get + "\n}\n}")
+	if err == nil {
+		err = validate(adapted)
+	}
+	if err == nil || !strings.Contains(err.Error(), "client_id") {
+		t.Errorf("a provider without client_id: %v", err)
+	}
+}
+
+func validate(config []byte) error {
+	parsed := new(caddy.Config)
+	if err := json.Unmarshal(config, parsed); err != nil {
+		return err
+	}
+	return caddy.Validate(parsed)
+}
+
+func FuzzPermissions(f *testing.F) {
+	for _, seed := range []string{
+		`{"permissions": [{"resource_id": "r", "resource_scopes": ["s"], "exp": 5}]}`,
+		`{"authorization": {"permissions": [{"rsid": "r", "scopes": ["s"], "nbf": 1.5}]}}`,
+		`{"permissions": [{"resource_id": "r", "rsid": "q"}]}`,
+		`{"permissions": ["read"]}`, `{"permissions": {}}`, `[]`, `{"permissions": [{"exp": "1e400", "rsid": "r"}]}`,
+	} {
+		f.Add([]byte(seed), "r", int64(4))
+	}
+	f.Fuzz(func(t *testing.T, claims []byte, resource string, now int64) {
+		all, err := permissionsOf(&introspect.Token{ClaimsJSON: claims})
+		if err != nil && all != nil {
+			t.Fatal("an error with permissions")
+		}
+		if now < 0 || now > 1<<41 {
+			return
+		}
+		scopes, until := all.scopes(resource, now)
+		if len(scopes) > 0 && len(all[resource]) == 0 {
+			t.Fatalf("scopes %q out of nothing", scopes)
+		}
+		if until != 0 && until <= now {
+			t.Fatalf("valid until %d, which is not after %d", until, now)
+		}
+		// Until then nothing changes.
+		if until > now+1 {
+			if later, _ := all.scopes(resource, until-1); len(later) != len(scopes) {
+				t.Fatalf("%q at %d, %q at %d, although nothing was to change before %d", scopes, now, later, until-1, until)
+			}
+		}
+	})
+}
