@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package docs_test
+
+import (
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// Every reason code and every metric of the code stands on the page about
+// records, and the page names none that does not exist.
+func TestRecordsAreDocumented(t *testing.T) {
+	content, err := os.ReadFile("records.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := string(content)
+	reasons := matches(t, `(?m)^\s+(?:Reason\w+\s+=|\w+\s+Reason =) "([a-z_]+)"`, "../identity/*.go", "../introspect/*.go")
+	metrics := matches(t, `(?:Name:\s*|NewDesc\(|vector\(|counter\()"(gluu_[a-z_]+)"`, "../identity/*.go", "../introspect/*.go", "../caddyuma/*.go")
+	for _, kind := range []string{"oauth", "uma"} {
+		metrics["gluu_"+kind+"_client_authenticated"] = true
+		metrics["gluu_"+kind+"_client_granted"] = true
+	}
+	if len(reasons) < 16 || len(metrics) < 13 {
+		t.Fatalf("the code seems to have %d reasons and %d metrics", len(reasons), len(metrics))
+	}
+	rows := map[string]bool{}
+	for _, row := range regexp.MustCompile("(?m)^\\| `([a-z_]+)` \\|").FindAllStringSubmatch(page, -1) {
+		rows[row[1]] = true
+	}
+	for _, known := range []map[string]bool{reasons, metrics} {
+		for name := range known {
+			if !rows[name] {
+				t.Errorf("records.md has no row about %s", name)
+			}
+		}
+	}
+	for name := range rows {
+		if strings.HasPrefix(name, "gluu_") && !metrics[name] && !strings.HasPrefix(name, "gluu_oauth_server_") {
+			t.Errorf("records.md is about %s, which is not in the code", name)
+		}
+	}
+}
+
+// matches returns what the group of an expression matches in the files, tests
+// left out.
+func matches(t *testing.T, expression string, patterns ...string) map[string]bool {
+	t.Helper()
+	found := map[string]bool{}
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no files %s: %v", pattern, err)
+		}
+		for _, file := range files {
+			if strings.HasSuffix(file, "_test.go") {
+				continue
+			}
+			content, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, match := range regexp.MustCompile(expression).FindAllStringSubmatch(string(content), -1) {
+				found[match[1]] = true
+			}
+		}
+	}
+	return found
+}
