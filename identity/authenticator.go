@@ -122,6 +122,12 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	// First of all, so that on no outcome a header arrives that a client made
 	// up.
 	a.app.Stripper().StripRequest(r)
+	if a.Anonymous != "" {
+		// A cache before the gateway may keep the answer to a caller without
+		// a token, and RFC 9111 lets it show that to callers with one. The other
+		// way round section 3.5 sees to it.
+		w.Header().Add("Vary", "Authorization")
+	}
 
 	credential, err := ReadCredential(r.Header)
 	if err != nil {
