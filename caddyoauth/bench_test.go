@@ -81,16 +81,16 @@ func newBench(b testing.TB, authConfig string) *bench {
 }
 
 // request is a request as Caddy gives it to the first handler.
-func (b *bench) request() *http.Request {
+func (bn *bench) request() *http.Request {
 	r := httptest.NewRequest("GET", "/service-7/todos/12345", nil)
 	r.Header = http.Header{
-		"Authorization":   {"Bearer " + b.token},
+		"Authorization":   {"Bearer " + bn.token},
 		"User-Agent":      {"curl/8.0"},
 		"Accept":          {"*/*"},
 		"Accept-Encoding": {"gzip"},
 		"X-Request-Id":    {"b31e6d8b-8f9b-5e7f"},
 	}
-	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, b.server)
+	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, bn.server)
 }
 
 type ending struct{ reached int }

@@ -89,19 +89,19 @@ type siteStripper struct{ app *introspect.App }
 // not the client's.
 const strippedVar = "gluu.stripped"
 
-// Match strips the request and returns true.
-func (s siteStripper) Match(r *http.Request) bool {
+// MatchWithError strips the request and returns true.
+func (s siteStripper) MatchWithError(r *http.Request) (bool, error) {
 	vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	if !ok || vars[strippedVar] == true {
-		return true
+		return true, nil
 	}
 	if _, authenticated := vars[identityVar].(*Identity); authenticated {
-		return true // the headers are ours
+		return true, nil // the headers are ours
 	}
 	vars[strippedVar] = true
 	s.app.Stripper().StripRequest(r)
-	return true
+	return true, nil
 }
 
 // Interface guard
-var _ caddyhttp.RequestMatcher = siteStripper{}
+var _ caddyhttp.RequestMatcherWithError = siteStripper{}
