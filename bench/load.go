@@ -6,7 +6,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -17,8 +16,6 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"golang.org/x/net/http2"
 )
 
 // A request is what differs between the requests of a scenario.
@@ -99,17 +96,13 @@ func (t *target) check(status int) error {
 // own connection, as every HTTP/1.1 client has.
 type http2Sender struct {
 	target    *target
-	transport *http2.Transport
+	transport *http.Transport
 }
 
 func newHTTP2Sender(t *target) *http2Sender {
-	return &http2Sender{target: t, transport: &http2.Transport{
-		AllowHTTP: true,
-		DialTLSContext: func(ctx context.Context, network, addr string, _ *tls.Config) (net.Conn, error) {
-			var dialer net.Dialer
-			return dialer.DialContext(ctx, network, addr)
-		},
-	}}
+	transport := &http.Transport{Protocols: new(http.Protocols), DisableCompression: true}
+	transport.Protocols.SetUnencryptedHTTP2(true)
+	return &http2Sender{target: t, transport: transport}
 }
 
 func (s *http2Sender) close() { s.transport.CloseIdleConnections() }
