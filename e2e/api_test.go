@@ -29,6 +29,8 @@ type site struct {
 	server  *harness.OIDCProvider
 	files   map[string]string // beside the configuration
 	options string            // more global options
+	client  string            // how the provider knows this gateway; by its secret if empty
+	address string            // of the site; {$SITE} if empty
 }
 
 // todoRules are the rules of most tests: plain scopes, a scope bound to an
@@ -55,8 +57,7 @@ const caddyfile = `
 	gluu {
 		provider {
 			issuer {$ISSUER}
-			client_id {$CLIENT_ID}
-			client_secret {env.CLIENT_SECRET}
+			CREDENTIALS
 			audience urn:e2e:opaque urn:e2e:jwt
 		}
 		consumer todo-app {
@@ -70,7 +71,7 @@ const caddyfile = `
 		APP
 	}
 }
-{$SITE} {
+ADDRESS {
 	log
 	BEFORE
 	gluu_oauth_auth {
@@ -88,7 +89,14 @@ func (s site) config(upstream, issuer string) harness.GatewayConfig {
 	if s.pep == "" {
 		s.pep = todoRules
 	}
+	if s.client == "" {
+		s.client = "client_id {$CLIENT_ID}\n client_secret {env.CLIENT_SECRET}"
+	}
+	if s.address == "" {
+		s.address = "{$SITE}"
+	}
 	text := strings.NewReplacer(
+		"CREDENTIALS", s.client, "ADDRESS", s.address,
 		"OPTIONS", s.options, "APP", s.app, "BEFORE", s.before, "AUTH", s.auth, "PEP", s.pep,
 	).Replace(caddyfile)
 	return harness.GatewayConfig{

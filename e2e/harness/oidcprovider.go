@@ -194,6 +194,7 @@ type Person struct {
 	TTL      int            `json:"ttl,omitempty"` // seconds
 	Claims   map[string]any `json:"claims,omitempty"`
 	JKT      string         `json:"jkt,omitempty"` // binds the token to a DPoP key
+	X5T      string         `json:"x5t,omitempty"` // binds it to a client certificate
 }
 
 // PersonalToken gets the access token that a login would have ended with.

@@ -21,7 +21,7 @@
 // Without one it is opaque.
 //
 // The control port is for what no client could ask for:
-//   POST /token   {client_id, subject, scope, resource, ttl, claims, jkt}:
+//   POST /token   {client_id, subject, scope, resource, ttl, claims, jkt, x5t}:
 //                 an access token of a person, as after a login
 //   POST /rotate  new signing keys; the old ones are gone
 
@@ -197,7 +197,7 @@ async function newProvider() {
 let provider = await newProvider();
 
 async function personalToken({
-  client_id: clientId, subject, scope, resource, ttl, claims, jkt,
+  client_id: clientId, subject, scope, resource, ttl, claims, jkt, x5t,
 }) {
   const client = await provider.Client.find(clientId);
   const grant = new provider.Grant({ accountId: subject, clientId });
@@ -209,6 +209,7 @@ async function personalToken({
     gty: 'authorization_code',
     scope,
     jkt,
+    'x5t#S256': x5t,
     ...(resource ? { resourceServer: new provider.ResourceServer(resource, resourceServer(resource)) } : {}),
     ...(ttl ? { expiresIn: ttl } : {}),
   });
