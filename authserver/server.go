@@ -17,6 +17,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/introspect"
 )
 
 func init() {
@@ -97,6 +99,7 @@ func (s *Server) Provision(ctx caddy.Context) error {
 	s.logger = ctx.Logger()
 	s.ready = make(chan struct{})
 	s.keys = ctx.Storage()
+	protectSite(ctx)
 
 	name, err := directive.Secret(s.Issuer)
 	if err != nil {
@@ -136,6 +139,15 @@ func (s *Server) Provision(ctx caddy.Context) error {
 		now:     time.Now,
 	}
 	return startWith(ctx, s)
+}
+
+// protectSite has the headers removed that only the gateway may set from what
+// this handler passes on: on sites beside it upstreams believe them, and may be
+// the same ones. A server alone has no gateway beside it, and needs none.
+func protectSite(ctx caddy.Context) {
+	if app, err := ctx.AppIfConfigured("gluu"); err == nil {
+		identity.ProtectSite(ctx, app.(*introspect.App))
+	}
 }
 
 // checkServer checks the server's own settings.
