@@ -229,7 +229,7 @@ type ticketCounter struct{ issued, failed, limited prometheus.Counter }
 
 func newTicketCounter(ctx caddy.Context, provider string) (ticketCounter, error) {
 	vector := prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "gluu_uma_tickets_total",
+		Name: "gluu_uma_ticket",
 		Help: "Permission tickets asked of the authorization server, by provider and outcome (issued, failed, limited).",
 	}, []string{"provider", "outcome"})
 	if err := ctx.GetMetricsRegistry().Register(vector); err != nil {
@@ -238,7 +238,7 @@ func newTicketCounter(ctx caddy.Context, provider string) (ticketCounter, error)
 			return ticketCounter{}, err
 		}
 		if vector, ok = already.ExistingCollector.(*prometheus.CounterVec); !ok {
-			return ticketCounter{}, errors.New("the metric gluu_uma_tickets_total is somebody else's")
+			return ticketCounter{}, errors.New("the metric gluu_uma_ticket is somebody else's")
 		}
 	}
 	return ticketCounter{
