@@ -182,6 +182,11 @@ func (e *Enforcer) refuse(w http.ResponseWriter, r *http.Request, next caddyhttp
 // canonicalize makes the path of a request the canonical one and returns it
 // decoded.
 func canonicalize(r *http.Request, allowAmbiguous bool) (string, error) {
+	if r.Method == "" {
+		// Caddy's `method` with a placeholder that stands for nothing. What
+		// the upstream receives then is GET.
+		r.Method = http.MethodGet
+	}
 	if r.Method == http.MethodConnect {
 		// There is no path, or with extended CONNECT one that is not all there
 		// is to say about the target.
