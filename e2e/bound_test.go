@@ -116,6 +116,14 @@ func TestTokensBoundToADPoPKey(t *testing.T) {
 func certificate(t *testing.T, name string) (certificate tls.Certificate, thumbprint string) {
 	t.Helper()
 	key := newKeyPair(t)
+	der := selfSigned(t, key, name)
+	sum := sha256.Sum256(der)
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key.PrivateKey}, base64.RawURLEncoding.EncodeToString(sum[:])
+}
+
+// selfSigned makes a client certificate of a key.
+func selfSigned(t *testing.T, key keyPair, name string) []byte {
+	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
@@ -125,8 +133,7 @@ func certificate(t *testing.T, name string) (certificate tls.Certificate, thumbp
 	if err != nil {
 		t.Fatal(err)
 	}
-	sum := sha256.Sum256(der)
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key.PrivateKey}, base64.RawURLEncoding.EncodeToString(sum[:])
+	return der
 }
 
 // A token that is bound to a certificate passes on a connection with that
@@ -253,4 +260,38 @@ func TestPrivateKeyJWT(t *testing.T) {
 		own.passed(get("/todos", own.server.Token(t, todoApp, harness.Opaque, "todos:read")))
 	}
 	own.refused(get("/todos", strings.Repeat("a", 43)), inactiveToken)
+}
+
+// The gateway authenticates itself with a certificate (RFC 8705), to a server
+// that only it trusts.
+func TestMutualTLS(t *testing.T) {
+	t.Parallel()
+	key := newKeyPair(t)
+	own := selfSigned(t, key, gatewayID)
+	config := standardClients()
+	config.Certificate, config.Key = harness.Certificate(t)
+	for _, client := range config.Clients {
+		if client["client_id"] == gatewayID {
+			delete(client, "client_secret")
+			client["token_endpoint_auth_method"] = "self_signed_tls_client_auth"
+			client["jwks"] = map[string]any{"keys": []any{json.RawMessage(
+				strings.TrimSuffix(key.jwk, "}") + fmt.Sprintf(`,"x5c":[%q]}`, base64.StdEncoding.EncodeToString(own)))}}
+		}
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := site{
+		server: harness.StartOIDCProvider(t, config),
+		client: "client_id {$CLIENT_ID}\n client_auth tls_client_auth\n client_certificate own.pem own.key\n trust_pool file server.pem",
+		files: map[string]string{
+			"own.pem":    string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own})),
+			"own.key":    string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})),
+			"server.pem": config.Certificate,
+		},
+	}.start(t)
+	a.passed(get("/todos", a.server.Token(t, todoApp, harness.Opaque, "todos:read")))
+	a.passed(get("/todos", a.server.Token(t, todoApp, harness.JWT, "todos:read")))
+	a.refused(get("/todos", strings.Repeat("a", 43)), inactiveToken)
 }

@@ -4,6 +4,8 @@ package harness
 
 import (
 	"bytes"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,6 +26,12 @@ type OIDCConfig struct {
 	Scopes        []string         `json:"scopes"`
 	Clients       []map[string]any `json:"clients"` // metadata in the words of RFC 7591
 	Introspectors []string         `json:"introspectors,omitempty"`
+
+	// Certificate and Key (PEM, see Certificate) make it an https server at
+	// which clients may authenticate with certificates of their own.
+	Certificate string `json:"-"`
+	Key         string `json:"-"`
+	MutualTLS   bool   `json:"mutualTLS,omitempty"` // set when it starts
 
 	// Person makes it a server where clients register themselves and this
 	// person logs in, agreeing to everything; Resources are then what the
@@ -69,6 +77,7 @@ type OIDCProvider struct {
 	*Process
 	Issuer string
 
+	client  *http.Client // trusts it
 	control string
 	secrets map[string]string
 }
@@ -95,16 +104,37 @@ func NewOIDCProvider(config OIDCConfig) (*OIDCProvider, error) {
 	if err != nil {
 		return nil, err
 	}
-	relay, err := newRelay()
+	p := &OIDCProvider{client: http.DefaultClient, secrets: map[string]string{}}
+	scheme, secure, err := p.secure(&config)
 	if err != nil {
 		return nil, err
 	}
-	p := &OIDCProvider{Relay: relay, Issuer: "http://" + relay.Addr, secrets: map[string]string{}}
+	relay, err := newSecureRelay(secure)
+	if err != nil {
+		return nil, err
+	}
+	p.Relay, p.Issuer = relay, scheme+relay.Addr
 	if err := p.start(program, config); err != nil {
 		relay.close()
 		return nil, err
 	}
 	return p, nil
+}
+
+// secure prepares TLS where the configuration has a certificate.
+func (p *OIDCProvider) secure(config *OIDCConfig) (scheme string, secure *tls.Config, err error) {
+	if config.Certificate == "" {
+		return "http://", nil, nil
+	}
+	config.MutualTLS = true
+	certificate, err := tls.X509KeyPair([]byte(config.Certificate), []byte(config.Key))
+	if err != nil {
+		return "", nil, err
+	}
+	trusted := x509.NewCertPool()
+	trusted.AppendCertsFromPEM([]byte(config.Certificate))
+	p.client = &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: trusted}}}
+	return "https://", &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequestClientCert}, nil
 }
 
 func (p *OIDCProvider) start(program string, config OIDCConfig) error {
@@ -182,7 +212,7 @@ func (p *OIDCProvider) post(t testing.TB, address, client string, form url.Value
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.SetBasicAuth(url.QueryEscape(client), url.QueryEscape(p.secrets[client]))
-	return exchange(t, request)
+	return exchangeBy(t, p.client, request)
 }
 
 // A Person is somebody who logged in through a client.
@@ -231,7 +261,12 @@ func (p *OIDCProvider) command(t testing.TB, path string, body any) []byte {
 // exchange sends a request that must succeed.
 func exchange(t testing.TB, request *http.Request) []byte {
 	t.Helper()
-	answer, err := http.DefaultClient.Do(request)
+	return exchangeBy(t, http.DefaultClient, request)
+}
+
+func exchangeBy(t testing.TB, client *http.Client, request *http.Request) []byte {
+	t.Helper()
+	answer, err := client.Do(request)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,6 +3,8 @@
 package harness
 
 import (
+	"crypto/tls"
+	"encoding/base64"
 	"maps"
 	"net"
 	"net/http"
@@ -28,13 +30,21 @@ type Relay struct {
 
 // newRelay listens at once, so that its address is known before the server
 // behind it is there.
-func newRelay() (*Relay, error) {
+func newRelay() (*Relay, error) { return newSecureRelay(nil) }
+
+// newSecureRelay makes a relay that speaks TLS, unless the configuration is
+// nil.
+func newSecureRelay(secure *tls.Config) (*Relay, error) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
 	}
+	addr := listener.Addr().String()
+	if secure != nil {
+		listener = tls.NewListener(listener, secure)
+	}
 	r := &Relay{
-		Addr:   listener.Addr().String(),
+		Addr:   addr,
 		counts: map[string]int{},
 		faults: map[string]http.HandlerFunc{},
 	}
@@ -85,6 +95,14 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
 		p.SetURL(target)
 		p.Out.Host = p.In.Host
+		p.Out.Header.Del("X-Client-Certificate")
+		if p.In.TLS == nil {
+			return
+		}
+		p.Out.Header.Set("X-Forwarded-Proto", "https")
+		if certificates := p.In.TLS.PeerCertificates; len(certificates) > 0 {
+			p.Out.Header.Set("X-Client-Certificate", base64.StdEncoding.EncodeToString(certificates[0].Raw))
+		}
 	}}).ServeHTTP(w, request)
 }
 

@@ -11,7 +11,8 @@
 //   person     anybody may register a client and sends people here to log in;
 //              they are this person and agree to everything
 //   resources  {address: [scope, ...]}: protected resources that get JWTs
-//   tls        {key, cert}: PEM; asks for client certificates then
+//   mutualTLS  clients may authenticate with certificates, which the relay in
+//              front hands on in the header X-Client-Certificate
 //
 // When it listens it prints one line of JSON, {"port", "control"}. It ends
 // when its standard input does, so that it never outlives the test.
@@ -26,7 +27,6 @@
 //   POST /rotate  new signing keys; the old ones are gone
 
 import http from 'node:http';
-import https from 'node:https';
 import { X509Certificate } from 'node:crypto';
 import { exportJWK, generateKeyPair } from 'jose';
 import { Provider } from 'oidc-provider';
@@ -153,7 +153,7 @@ async function newProvider() {
     cookies: { keys: ['e2e'] },
     clientAuthMethods: [
       'client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt', 'none',
-      ...(config.tls ? ['self_signed_tls_client_auth'] : []),
+      ...(config.mutualTLS ? ['self_signed_tls_client_auth'] : []),
     ],
     ttl: {
       ClientCredentials: (ctx, token) => token.resourceServer?.accessTokenTTL ?? 3600,
@@ -175,14 +175,13 @@ async function newProvider() {
         useGrantedResource: () => true,
         getResourceServerInfo: (ctx, resource) => resourceServer(resource),
       },
-      ...(config.tls ? {
+      ...(config.mutualTLS ? {
         mTLS: {
           enabled: true,
-          certificateBoundAccessTokens: true,
           selfSignedTlsClientAuth: true,
           getCertificate(ctx) {
-            const { raw } = ctx.socket.getPeerCertificate();
-            return raw ? new X509Certificate(raw) : undefined;
+            const certificate = ctx.get('X-Client-Certificate');
+            return certificate ? new X509Certificate(Buffer.from(certificate, 'base64')) : undefined;
           },
         },
       } : {}),
@@ -251,9 +250,7 @@ function serve(request, response) {
   }
   provider.callback()(request, response);
 }
-const server = config.tls
-  ? https.createServer({ ...config.tls, requestCert: true, rejectUnauthorized: false }, serve)
-  : http.createServer(serve);
+const server = http.createServer(serve);
 
 const listen = (s) => new Promise((resolve, reject) => {
   s.on('error', reject);
