@@ -14,6 +14,7 @@ import (
 	"github.com/rs/cors"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -89,7 +90,9 @@ func (c *CORS) Provision(ctx caddy.Context) error {
 	if err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
 		return err
 	}
-	c.app, _ = app.(*introspect.App)
+	if c.app, _ = app.(*introspect.App); c.app != nil {
+		identity.ProtectSite(ctx, c.app)
+	}
 	c.cors = cors.New(c.options(origins))
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -53,7 +54,9 @@ func (j *JWKS) Provision(ctx caddy.Context) (err error) {
 	if j.Path == "" {
 		j.Path = DefaultJWKSPath
 	}
-	j.app, err = introspect.FromContext(ctx)
+	if j.app, err = introspect.FromContext(ctx); err == nil {
+		identity.ProtectSite(ctx, j.app)
+	}
 	return err
 }
 

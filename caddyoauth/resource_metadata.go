@@ -102,6 +102,7 @@ func (m *ResourceMetadata) Provision(ctx caddy.Context) error {
 	if m.app, err = introspect.FromContext(ctx); err != nil {
 		return err
 	}
+	identity.ProtectSite(ctx, m.app)
 	for _, name := range m.Providers {
 		if _, err := m.app.Provider(name); err != nil {
 			return err

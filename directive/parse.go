@@ -76,8 +76,7 @@ var placeholder = regexp.MustCompile(`\{[^{}\s]+\}`)
 
 // Secret resolves the placeholders that Caddy knows when a configuration
 // loads ({env.X}, {file./path}) in a configured value. Anything else in
-// braces is refused: request data must never choose a secret or an address
-// .
+// braces is refused: request data must never choose a secret or an address.
 // The error names the placeholder, never the value.
 func Secret(value string) (string, error) {
 	for _, name := range placeholder.FindAllString(value, -1) {

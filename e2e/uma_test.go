@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -355,5 +354,5 @@ func (g *umaGateway) testFlood() {
 	if calls.tickets > most || limited == 0 {
 		g.t.Errorf("%d tickets were asked for within %s, want %d at most", calls.tickets, took, most)
 	}
-	g.t.Log(fmt.Sprintf("a flood of %d refused requests in %s: %d tickets, %d answers 429", requests, took.Round(time.Millisecond), calls.tickets, limited))
+	g.t.Logf("a flood of %d refused requests in %s: %d tickets, %d answers 429", requests, took.Round(time.Millisecond), calls.tickets, limited)
 }
