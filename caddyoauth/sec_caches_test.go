@@ -3,12 +3,14 @@
 package caddyoauth
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 )
 
@@ -141,6 +143,13 @@ func ask(t *testing.T, address, token string) (status int, header http.Header, b
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	resp, err := http.DefaultTransport.RoundTrip(req)
+	for range 10 {
+		if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
+			break
+		}
+		// As in gateway.send: the socket of the configuration before.
+		resp, err = http.DefaultTransport.RoundTrip(req)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -75,6 +75,9 @@ type remoteKeySet struct {
 	failures int           // since the start, before the first good set
 	closed   bool
 
+	last        sync.Mutex // guards what happens after Close
+	lastFetched bool
+
 	ctx    context.Context // of all fetches, ended by Close
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
@@ -130,7 +133,38 @@ func (s *remoteKeySet) Key(ctx context.Context, kid, alg string) (jose.Key, erro
 			return key, nil
 		}
 	}
+	if s.isClosed() {
+		return s.keyAfterClose(ctx, kid, alg)
+	}
 	return jose.Key{}, s.refusal(err)
+}
+
+func (s *remoteKeySet) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}
+
+// keyAfterClose is for the requests that outlast their configuration: one may
+// have begun before a reload that no longer has the server, and is none that
+// fails for it. The set is fetched once for all of them, by the first one and
+// in its own time, so that nothing runs that nobody waits for.
+func (s *remoteKeySet) keyAfterClose(ctx context.Context, kid, alg string) (jose.Key, error) {
+	s.last.Lock()
+	defer s.last.Unlock()
+	if !s.lastFetched {
+		keys, err := s.load(ctx)
+		if err != nil {
+			return jose.Key{}, unavailable(0, "the keys of the authorization server cannot be had: %w", err)
+		}
+		s.current.Store(&fetchedKeys{keys: keys, at: s.now()})
+		s.lastFetched = true
+	}
+	key, err := s.current.Load().find(kid, alg)
+	if err != nil {
+		return jose.Key{}, refuse(TokenInvalid, "%w", err)
+	}
+	return key, nil
 }
 
 // maxAge is how old a set may get in use. A token without a key ID cannot tell
@@ -149,10 +183,7 @@ func maxAge(kid string, coolDown time.Duration) time.Duration {
 func (s *remoteKeySet) refusal(err error) *Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	switch {
-	case s.closed:
-		return unavailable(0, "the keys of the authorization server are no longer kept")
-	case s.lastErr != nil || s.current.Load() == nil:
+	if s.lastErr != nil || s.current.Load() == nil {
 		return unavailable(s.next.Sub(s.now()), "the keys of the authorization server cannot be had: %w", s.lastErr)
 	}
 	return refuse(TokenInvalid, "%w", err)
@@ -271,7 +302,7 @@ func (s *remoteKeySet) KeyIDs() []string {
 }
 
 // Close ends what is running and returns when it has. Known keys go on being
-// found.
+// found, and whoever still needs others is served as keyAfterClose says.
 func (s *remoteKeySet) Close() {
 	s.mu.Lock()
 	s.closed = true
