@@ -25,7 +25,7 @@ func FuzzCaddyfile(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, source string) {
 		if strings.Contains(source, "_file") || strings.Contains(source, "trust_pool") {
-			t.Skip() // reads files of the machine
+			return // would read files of the machine
 		}
 		tokens, err := caddyfile.Tokenize([]byte(source), "Caddyfile")
 		if err != nil || len(tokens) == 0 {
