@@ -406,3 +406,28 @@ func TestAnOwnProviderOfTheHandler(t *testing.T) {
 	g.auth.issue("good", claims("client-a", "read"))
 	g.expectReceived(g.get("/", "good"), map[string]string{"X-Consumer-ID": consumer.DeriveID("ann")})
 }
+
+// S-41: that there is a bearer token says nothing about who is calling.
+func TestSec_S41_ATokenIsNotAnIdentity(t *testing.T) {
+	for name, c := range map[string]struct {
+		directive      string
+		status, opened int
+	}{
+		"without an anonymous consumer": {"gluu_oauth_auth\n", 401, 401},
+		"with one":                      {"gluu_oauth_auth {\nanonymous guest\n}\n", 401, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := start(t, simpleApp, c.directive+strings.Replace(simplePEP, "gluu_oauth_pep {", "gluu_oauth_pep {\ndeny_by_default false", 1))
+			for _, junk := range []string{"junk", "a.b.c", "eyJhbGciOiJub25lIn0.e30.", strings.Repeat("x", 16<<10)} {
+				if got := g.get("/todos/1", junk); got.status != c.status {
+					t.Errorf("a path with a rule, token %.30q: got %d, want %d", junk, got.status, c.status)
+				}
+				if got := g.get("/open", junk); got.status != c.opened {
+					t.Errorf("a path without a rule, token %.30q: got %d, want %d", junk, got.status, c.opened)
+				} else if strings.Contains(got.body, junk) || (got.status == 200 && !strings.Contains(strings.ToLower(got.body), "x-anonymous-consumer: true")) {
+					t.Errorf("a path without a rule, token %.30q: the upstream received %s", junk, got.body)
+				}
+			}
+		})
+	}
+}

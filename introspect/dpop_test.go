@@ -368,6 +368,20 @@ func TestSec_S42_Replay(t *testing.T) {
 	wantBinding(t, "another client", p.CheckBinding(other.request(t, nil, claims{"jti": "shared"}), other.token, "DPoP", other.raw), "")
 }
 
+// Two gateways do not share what they have seen of proofs. Where that matters
+// each demands a nonce of its own, which no proof for the other one has.
+func TestSec_S42_ReplayAtAnotherReplica(t *testing.T) {
+	one, two := testProvider(), testProvider()
+	for _, p := range []*Provider{one, two} {
+		p.DPoPNonce, p.server.config.DPoPNonce = true, true
+	}
+	d := newDPoPTest(t, "ES256")
+	proof := d.request(t, nil, claims{"nonce": one.NextNonce()})
+	wantBinding(t, "at the gateway that it is for", one.CheckBinding(proof, d.token, "DPoP", d.raw), "")
+	wantBinding(t, "there again", one.CheckBinding(proof, d.token, "DPoP", d.raw), codeInvalidProof)
+	wantBinding(t, "at the other one", two.CheckBinding(proof, d.token, "DPoP", d.raw), codeUseNonce)
+}
+
 // Whoever has no key of his own cannot use up a proof by sending it wrongly.
 func TestRefusedProofsAreNotUsedUp(t *testing.T) {
 	p := testProvider()
