@@ -201,6 +201,14 @@ func (a *api) refusedOver(client harness.Client, request harness.Request, w want
 	a.WaitReason(mark, w.reason)
 }
 
+// status checks only the status of an answer.
+func (a *api) status(request harness.Request, want int) {
+	a.t.Helper()
+	if response := a.Send(request); response.Status != want {
+		a.t.Errorf("got %s, want status %d", response, want)
+	}
+}
+
 // passed checks that a request reaches the upstream and returns what the
 // upstream received.
 func (a *api) passed(request harness.Request) *harness.Received {
