@@ -133,7 +133,12 @@ func TestRevocationsAreKnownToNewGateways(t *testing.T) {
 	server.on("/introspect", respond(`{"active":true,"client_id":"app"}`))
 	a := redis.gateway(server.introspecting())
 	mustVerify(t, a, "revoked")
+	log := &a.cache.shared.(*redisStore).revoked
+	before := log.position()
 	revoke(t, a, selection{tokensOfClient, "app"})
+	// What is verified before a gateway has read its own revocation counts as
+	// older than that.
+	eventually(t, "the gateway has read its own revocation", func() bool { return log.position() != before })
 	mustVerify(t, a, "issued later")
 	server.on("/introspect", respond(`{"active":false}`))
 	b := redis.gateway(server.introspecting())
