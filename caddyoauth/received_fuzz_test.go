@@ -245,7 +245,7 @@ func FuzzDecidedIsReceived(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, line, target string, steps []byte, strip bool) {
 		if strings.ContainsAny(line+target, "\r\n") || len(line)+len(target) > 8<<10 {
-			t.Skip() // a request of more lines is another request
+			return // a request of more lines is another request
 		}
 		for variant := range receivedVariants {
 			for caller := range receivedCallers {
