@@ -136,7 +136,13 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if credential.Token == "" {
 		return a.withoutToken(w, r, next, nil, NoToken())
 	}
-	token, err := a.provider.Verify(r.Context(), credential.Token)
+	token, err, known := a.provider.Known(credential.Token)
+	if !known {
+		if err := credential.CheckToken(); err != nil {
+			return a.refuse(w, r, nil, Malformed(err))
+		}
+		token, err = a.provider.Verify(r.Context(), credential.Token)
+	}
 	if err == nil {
 		err = a.provider.CheckBinding(r, token, string(credential.Scheme), credential.Token)
 	}

@@ -36,7 +36,8 @@ var (
 
 // ReadCredential reads the token from the Authorization header. No header, an
 // empty one and one of another scheme are no credential. An error means that
-// the header is malformed, and its text says how, for the client.
+// the header is malformed, and its text says how, for the client. Which
+// characters the token is made of is left to CheckToken.
 //
 // Tokens in the query or in a form are not looked for (RFC 6750, sections 2.2
 // and 2.3): they end up in logs and histories.
@@ -50,10 +51,13 @@ func ReadCredential(h http.Header) (Credential, error) {
 	}
 	value := strings.Trim(values[0], " \t")
 	name, token := value, ""
-	if end := strings.IndexAny(value, " \t"); end >= 0 {
-		// One or more spaces, says RFC 6750, section 2.1. A tab stays and is
-		// no character of a token.
-		name, token = value[:end], strings.TrimLeft(value[end:], " ")
+	for i := range len(value) {
+		if value[i] == ' ' || value[i] == '\t' {
+			// One or more spaces, says RFC 6750, section 2.1. A tab stays and is
+			// no character of a token.
+			name, token = value[:i], strings.TrimLeft(value[i:], " ")
+			break
+		}
 	}
 	var scheme Scheme
 	switch {
@@ -69,10 +73,18 @@ func ReadCredential(h http.Header) (Credential, error) {
 		return Credential{}, errMissingToken
 	case len(token) > MaxTokenLength:
 		return Credential{}, errTokenTooLong
-	case !isToken68(token):
-		return Credential{}, errTokenCharacters
 	}
 	return Credential{scheme, token}, nil
+}
+
+// CheckToken refuses a token that contains what no token does, with a text
+// for the client. A token that has been verified needs no such check, and most
+// requests bring one of those.
+func (c Credential) CheckToken() error {
+	if !isToken68(c.Token) {
+		return errTokenCharacters
+	}
+	return nil
 }
 
 // notToken68 is not zero for bytes that no token68 has before its padding.

@@ -47,7 +47,7 @@ func TestReadCredential(t *testing.T) {
 		{"two headers of other schemes", []string{"Basic YTpi", "Negotiate x"}, Credential{}, errSeveralCredentials},
 	}
 	for _, test := range tests {
-		got, err := ReadCredential(http.Header{"Authorization": test.values})
+		got, err := presented(http.Header{"Authorization": test.values})
 		if got != test.want || err != test.err {
 			t.Errorf("%s: got %.40q, %v; want %.40q, %v", test.name, got, err, test.want, test.err)
 		}
@@ -55,6 +55,19 @@ func TestReadCredential(t *testing.T) {
 	if got, err := ReadCredential(http.Header{"Proxy-Authorization": {"Bearer abc"}, "X-Authorization": {"Bearer abc"}}); got != (Credential{}) || err != nil {
 		t.Errorf("other headers: got %q, %v", got, err)
 	}
+}
+
+// presented reads a credential and checks its token, as a handler does with
+// one that it does not know.
+func presented(h http.Header) (Credential, error) {
+	c, err := ReadCredential(h)
+	if err == nil && c.Token != "" {
+		err = c.CheckToken()
+	}
+	if err != nil {
+		return Credential{}, err
+	}
+	return c, nil
 }
 
 // FuzzCredential compares with what the standards say in their own words.
@@ -65,7 +78,7 @@ func FuzzCredential(f *testing.F) {
 	wellFormed := regexp.MustCompile(`^(?i:(bearer)|dpop) +([A-Za-z0-9\-._~+/]+=*)$`)
 	ours := regexp.MustCompile(`^(?i:bearer|dpop)(?:[ \t]|$)`)
 	f.Fuzz(func(t *testing.T, value string) {
-		got, err := ReadCredential(http.Header{"Authorization": {value}})
+		got, err := presented(http.Header{"Authorization": {value}})
 		value = strings.Trim(value, " \t")
 		match := wellFormed.FindStringSubmatch(value)
 		switch {
@@ -92,6 +105,16 @@ func BenchmarkReadCredential(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		if _, err := ReadCredential(h); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkCheckToken(b *testing.B) {
+	c := Credential{Bearer, strings.Repeat("a", 800)}
+	b.ReportAllocs()
+	for b.Loop() {
+		if err := c.CheckToken(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -42,11 +42,18 @@ func ProtectSite(ctx caddy.Context, app *introspect.App) {
 		return
 	}
 	site := hostsOf(server.Routes[current])
+	stripper := siteStripper{app, oneRouteEach(server.Routes)}
 	for i := range server.Routes {
 		if slices.Equal(hostsOf(server.Routes[i]), site) {
-			protect(&server.Routes[i], app)
+			protect(&server.Routes[i], stripper)
 		}
 	}
+}
+
+// oneRouteEach reports whether no request can be in more than one of the
+// routes, as in a Caddyfile with hosts.
+func oneRouteEach(routes caddyhttp.RouteList) bool {
+	return len(routes) == 1 || !slices.ContainsFunc(routes, func(r caddyhttp.Route) bool { return !r.Terminal })
 }
 
 // hostsOf returns the hosts that a route is for, sorted, none if for all.
@@ -66,7 +73,7 @@ func hostsOf(route caddyhttp.Route) (hosts []string) {
 // has matched. A handler would have to stand before those that the route has
 // already, which Caddy allows nobody to change; matchers may leave their mark
 // on requests, as those for files and regular expressions do.
-func protect(route *caddyhttp.Route, app *introspect.App) {
+func protect(route *caddyhttp.Route, stripper siteStripper) {
 	if len(route.MatcherSets) == 0 {
 		route.MatcherSets = caddyhttp.MatcherSets{caddyhttp.MatcherSet{}}
 	}
@@ -76,13 +83,18 @@ func protect(route *caddyhttp.Route, app *introspect.App) {
 				continue
 			}
 		}
-		route.MatcherSets[i] = append(set, siteStripper{app})
+		route.MatcherSets[i] = append(set, stripper)
 	}
 }
 
 // siteStripper is the matcher. It stands last in a set, so that it sees only
 // what the others have matched.
-type siteStripper struct{ app *introspect.App }
+type siteStripper struct {
+	app *introspect.App
+
+	// No request can come by a second time, so that it needs no mark.
+	once bool
+}
 
 // strippedVar marks requests that have been through a siteStripper: a site may
 // have several routes, and what the configuration itself sets on the way is
@@ -91,6 +103,10 @@ const strippedVar = "gluu.stripped"
 
 // MatchWithError strips the request and returns true.
 func (s siteStripper) MatchWithError(r *http.Request) (bool, error) {
+	if s.once {
+		s.app.Stripper().StripRequest(r)
+		return true, nil
+	}
 	vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
 	if !ok || vars[strippedVar] == true {
 		return true, nil

@@ -42,6 +42,12 @@ type tokenCache struct {
 	epoch   uint64
 }
 
+// recorded is one in how many hits the cache library learns about, by the
+// clock's nanoseconds. What it has learned it has to put into the order in which
+// entries leave, in a goroutine that it starts for that; a sample gives the same
+// order at a fraction of the cost. A clock that ticks more slowly records more.
+const recorded = 16
+
 // cacheKey stands for a token at a provider. The token cannot be found from
 // it.
 type cacheKey [highwayhash.Size128]byte
@@ -128,6 +134,11 @@ func (c *tokenCache) Destruct() error {
 // or nil twice. It allocates nothing.
 func (c *tokenCache) lookup(key cacheKey, now time.Time) (*Token, *Error) {
 	nano := now.UnixNano()
+	if nano%recorded != 0 {
+		if e, ok := c.positive.GetEntryQuietly(key); ok && nano < e.Value.fresh {
+			return e.Value.token, nil
+		}
+	}
 	if e, ok := c.positive.GetIfPresent(key); ok && nano < e.fresh {
 		return e.token, nil
 	}

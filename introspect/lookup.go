@@ -15,6 +15,30 @@ import (
 	"go.uber.org/zap"
 )
 
+// Known returns what is known about a token without asking anybody: the
+// verified token, or the *Error that refuses it. Known is false if it takes
+// Verify to tell.
+func (p *Provider) Known(raw string) (token *Token, err error, known bool) {
+	if raw == "" || len(raw) > maxToken {
+		return nil, nil, false
+	}
+	return p.known(p.server.cacheKeys.key(raw))
+}
+
+func (p *Provider) known(key cacheKey) (token *Token, err error, known bool) {
+	s := p.server
+	token, refusal := p.cache.lookup(key, s.now())
+	switch {
+	case token != nil:
+		s.metrics.hits.Inc()
+		return token, nil, true
+	case refusal != nil:
+		s.metrics.negativeHits.Inc()
+		return nil, refusal, true
+	}
+	return nil, nil, false
+}
+
 // Verify returns the verified token that raw is. The error is always an
 // *Error: one that refuses the token, or ProviderUnavailable if the
 // authorization server had to be asked and could not be.
@@ -22,21 +46,14 @@ import (
 // A token with a Confirmation comes back like any other. Whoever has the
 // request checks the proof: see CheckBinding.
 func (p *Provider) Verify(ctx context.Context, raw string) (*Token, error) {
-	s := p.server
 	if raw == "" || len(raw) > maxToken {
 		return nil, refuse(TokenInvalid, "a token has between 1 and %d bytes", maxToken)
 	}
-	key := s.cacheKeys.key(raw)
-	token, refusal := p.cache.lookup(key, s.now())
-	switch {
-	case token != nil:
-		s.metrics.hits.Inc()
-		return token, nil
-	case refusal != nil:
-		s.metrics.negativeHits.Inc()
-		return nil, refusal
+	key := p.server.cacheKeys.key(raw)
+	if token, err, known := p.known(key); known {
+		return token, err
 	}
-	s.metrics.misses.Inc()
+	p.server.metrics.misses.Inc()
 	return p.verifyTogether(ctx, key, raw)
 }
 
