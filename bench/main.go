@@ -24,8 +24,8 @@ func main() {
 	var cfg settings
 	flag.StringVar(&cfg.binary, "binary", "bin/caddy", "the Caddy binary to measure")
 	flag.IntVar(&cfg.rounds, "rounds", 5, "concurrent pairs for each scenario")
-	flag.DurationVar(&cfg.length, "length", 3*time.Second, "length of one measurement")
-	flag.IntVar(&cfg.connections, "connections", 8, "connections to each proxy")
+	flag.DurationVar(&cfg.length, "length", 2*time.Second, "length of one measurement")
+	flag.IntVar(&cfg.connections, "connections", 8, "connections to each proxy, where requests are to queue up")
 	flag.IntVar(&cfg.rate, "rate", 300, "requests a second to each proxy while latency is measured")
 	tokens := flag.Uint64("tokens", 1_000_000, "tokens of the scenario with many")
 	only := flag.String("scenarios", "", "run only the scenarios whose name matches this regular expression")
@@ -96,10 +96,10 @@ func (w *world) close() {
 // table measures the scenarios one after another and prints a row as soon as
 // it is known.
 func table(ctx context.Context, w *world, all []scenario, cfg settings) error {
-	fmt.Printf("%s %s/%s, %d cores; %d pairs of %s, %d connections to each proxy, latency at %d requests/s each\n\n",
+	fmt.Printf("%s %s/%s, %d cores; %d pairs of %s with one connection and with %d, latency at %d requests/s each\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cfg.rounds, cfg.length, cfg.connections, cfg.rate)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.Debug)
-	fmt.Fprintln(out, "scenario\tCPU ratio\tlowest..highest\tCPU plain\tCPU gateway\treq/s plain\treq/s gateway\tp50 plain\tp50 gateway\tp99 plain\tp99 gateway\tallocs plain\tallocs gateway\t")
+	fmt.Fprintln(out, "scenario\tCPU ratio\tlowest..highest\tcrowded\tCPU plain\tCPU gateway\treq/s plain\treq/s gateway\tp50 plain\tp50 gateway\tp99 plain\tp99 gateway\tallocs plain\tallocs gateway\t")
 	var failed []string
 	for _, s := range all {
 		fmt.Fprintf(os.Stderr, "measuring %s ...\n", s.name)
@@ -111,8 +111,8 @@ func table(ctx context.Context, w *world, all []scenario, cfg settings) error {
 			failed = append(failed, err.Error())
 			continue
 		}
-		fmt.Fprintf(out, "%s\t%.3f\t%.3f..%.3f\t%.1fµs\t%.1fµs\t%.0f\t%.0f\t%.2fms\t%.2fms\t%.2fms\t%.2fms\t%.1f\t%.1f\t\n",
-			r.scenario, r.ratio, r.low, r.high, micros(r.plain.cpu), micros(r.gateway.cpu), r.plain.perSecond, r.gateway.perSecond,
+		fmt.Fprintf(out, "%s\t%.3f\t%.3f..%.3f\t%.3f\t%.1fµs\t%.1fµs\t%.0f\t%.0f\t%.2fms\t%.2fms\t%.2fms\t%.2fms\t%.1f\t%.1f\t\n",
+			r.scenario, r.ratio, r.low, r.high, r.crowded, micros(r.plain.cpu), micros(r.gateway.cpu), r.plain.perSecond, r.gateway.perSecond,
 			millis(r.plain.p50), millis(r.gateway.p50), millis(r.plain.p99), millis(r.gateway.p99), r.plain.allocs, r.gateway.allocs)
 	}
 	if err := out.Flush(); err != nil {
