@@ -36,9 +36,7 @@ func parseCORS(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		private_network true|false
 //	}
 func (c *CORS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the directive's name
-	start := caddyfile.NewDispenser([]caddyfile.Token{d.Token()})
-	start.Next()
+	start := directive.Begin(d)
 	if d.NextArg() {
 		return d.Errf("gluu_cors takes a block and no value, got '%s': write 'origins %[1]s' into the block", d.Val())
 	}
@@ -56,17 +54,17 @@ func (c *CORS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (c *CORS) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch d.Val() {
 	case "origins":
-		if err = several(d, &c.Origins); err == nil {
+		if err = directive.AddStrings(d, &c.Origins); err == nil {
 			if _, err = parseOrigins(c.Origins); err != nil {
 				err = d.WrapErr(err) // on its own line
 			}
 		}
 	case "methods":
-		err = several(d, &c.Methods)
+		err = directive.AddStrings(d, &c.Methods)
 	case "headers":
-		err = several(d, &c.Headers)
+		err = directive.AddStrings(d, &c.Headers)
 	case "exposed_headers":
-		err = several(d, &c.ExposedHeaders)
+		err = directive.AddStrings(d, &c.ExposedHeaders)
 	case "credentials":
 		c.Credentials, err = directive.Bool(d)
 	case "max_age":
@@ -78,13 +76,6 @@ func (c *CORS) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	default:
 		err = d.Errf("there is no '%s' in gluu_cors: it has origins, methods, headers, exposed_headers, credentials, max_age, preflight_continue, private_network", d.Val())
 	}
-	return err
-}
-
-// several reads values that may also stand on several lines.
-func several(d *caddyfile.Dispenser, field *[]string) error {
-	values, err := directive.Strings(d)
-	*field = append(*field, values...)
 	return err
 }
 

@@ -60,9 +60,7 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 // All rules add up to one document.
 func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the directive's name
-	end := caddyfile.NewDispenser([]caddyfile.Token{d.Token()})
-	end.Next() // what is about the whole is found on the first line
+	start := directive.Begin(d)
 	if d.NextArg() {
 		return d.Errf("gluu_oauth_pep takes a block of rules and no value, got '%s'", d.Val())
 	}
@@ -97,7 +95,7 @@ func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	var err error
-	p.ScopeExpression, err = rules.Finish(end, option, p.ScopeExpressionFile)
+	p.ScopeExpression, err = rules.Finish(start, option, p.ScopeExpressionFile)
 	return err
 }
 

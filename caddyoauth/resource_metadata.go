@@ -279,9 +279,7 @@ func parseResourceMetadata(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler,
 //		jwks_uri <url>
 //	}
 func (m *ResourceMetadata) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the directive's name
-	start := caddyfile.NewDispenser([]caddyfile.Token{d.Token()})
-	start.Next()
+	start := directive.Begin(d)
 	if d.NextArg() {
 		return d.Errf("gluu_resource_metadata takes a block and no value, got '%s': write 'resource %[1]s' into the block", d.Val())
 	}
@@ -299,41 +297,20 @@ func (m *ResourceMetadata) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (m *ResourceMetadata) unmarshalOption(d *caddyfile.Dispenser) error {
 	switch name := d.Val(); name {
 	case "resource":
-		return once(d, &m.Resource)
+		return directive.SetString(d, &m.Resource)
 	case "provider":
-		return several(d, &m.Providers)
+		return directive.AddStrings(d, &m.Providers)
 	case "scopes":
-		return several(d, &m.Scopes)
+		return directive.AddStrings(d, &m.Scopes)
 	case "resource_name":
-		return once(d, &m.ResourceName)
+		return directive.SetString(d, &m.ResourceName)
 	case "resource_documentation":
-		return once(d, &m.ResourceDocumentation)
+		return directive.SetString(d, &m.ResourceDocumentation)
 	case "jwks_uri":
-		return once(d, &m.JWKSURI)
+		return directive.SetString(d, &m.JWKSURI)
 	default:
 		return d.Errf("there is no '%s' in gluu_resource_metadata: it has resource, provider, scopes, resource_name, resource_documentation, jwks_uri", name)
 	}
-}
-
-// several reads values that may also stand on several lines.
-func several(d *caddyfile.Dispenser, field *[]string) error {
-	values, err := directive.Strings(d)
-	*field = append(*field, values...)
-	return err
-}
-
-// once reads a value that stands in a block once at most.
-func once(d *caddyfile.Dispenser, field *string) error {
-	name := d.Val()
-	value, err := directive.String(d)
-	if err != nil {
-		return err
-	}
-	if *field != "" {
-		return d.Errf("%s stands here twice: keep one of them", name)
-	}
-	*field = value
-	return nil
 }
 
 // Interface guards

@@ -44,9 +44,7 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 // All rules add up to one document.
 func (p *UMAPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the directive's name
-	end := caddyfile.NewDispenser([]caddyfile.Token{d.Token()})
-	end.Next() // what is about the whole is found on the first line
+	start := directive.Begin(d)
 	if d.NextArg() {
 		p.Provider = d.Val()
 	}
@@ -64,7 +62,7 @@ func (p *UMAPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	var err error
-	p.ScopeExpression, err = rules.Finish(end, option, p.ScopeExpressionFile)
+	p.ScopeExpression, err = rules.Finish(start, option, p.ScopeExpressionFile)
 	return err
 }
 

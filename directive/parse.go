@@ -13,6 +13,15 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
+// Begin consumes the name of a directive. What it returns stands on the first
+// line of the directive, for errors that are about the whole of it.
+func Begin(d *caddyfile.Dispenser) *caddyfile.Dispenser {
+	d.Next()
+	first := caddyfile.NewDispenser([]caddyfile.Token{d.Token()})
+	first.Next()
+	return first
+}
+
 // Bool reads the one argument of the current subdirective as a boolean:
 // true, false, on or off.
 func Bool(d *caddyfile.Dispenser) (bool, error) {
@@ -48,6 +57,29 @@ func Strings(d *caddyfile.Dispenser) ([]string, error) {
 		return nil, d.Errf("%s takes one or more values, got none", name)
 	}
 	return values, nil
+}
+
+// SetString reads the one argument of a subdirective that can stand only once
+// into its field. Neither may be empty.
+func SetString(d *caddyfile.Dispenser, field *string) error {
+	name := d.Val()
+	if *field != "" {
+		return d.Errf("%s stands here twice: keep one of them", name)
+	}
+	value, err := String(d)
+	if err == nil && value == "" {
+		return d.Errf("%s is empty: write a value, or leave it out", name)
+	}
+	*field = value
+	return err
+}
+
+// AddStrings adds the arguments of a subdirective that can stand several times
+// to its field.
+func AddStrings(d *caddyfile.Dispenser, field *[]string) error {
+	values, err := Strings(d)
+	*field = append(*field, values...)
+	return err
 }
 
 // Duration reads the one argument of the current subdirective as a duration

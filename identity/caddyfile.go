@@ -70,13 +70,13 @@ var options = []string{
 func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch name := d.Val(); name {
 	case "anonymous":
-		err = text(d, &c.Anonymous)
+		err = directive.SetString(d, &c.Anonymous)
 	case "pass_credentials":
-		err = text(d, &c.PassCredentials)
+		err = directive.SetString(d, &c.PassCredentials)
 	case "phantom_token_alg":
-		err = text(d, &c.PhantomTokenAlg)
+		err = directive.SetString(d, &c.PhantomTokenAlg)
 	case "realm":
-		err = text(d, &c.Realm)
+		err = directive.SetString(d, &c.Realm)
 	case "consumer_mapping":
 		c.ConsumerMapping, err = option(d)
 	case "upstream_headers":
@@ -96,20 +96,6 @@ func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 		return true, d.WrapErr(err)
 	}
 	return true, nil
-}
-
-// text reads a value that cannot be empty.
-func text(d *caddyfile.Dispenser, field *string) error {
-	name := d.Val()
-	value, err := directive.String(d)
-	if err != nil {
-		return err
-	}
-	if value == "" {
-		return d.Errf("%s is empty: write a value, or leave it out", name)
-	}
-	*field = value
-	return nil
 }
 
 func option(d *caddyfile.Dispenser) (*bool, error) {

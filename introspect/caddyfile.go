@@ -104,15 +104,15 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "cache":
 			err = a.parseCache(d)
 		case "signing_key":
-			err = setString(d, &a.SigningKey)
+			err = directive.SetString(d, &a.SigningKey)
 		case "signing_issuer":
-			err = setString(d, &a.SigningIssuer)
+			err = directive.SetString(d, &a.SigningIssuer)
 		case "signing_rotation":
 			if a.SigningRotation, err = directive.Duration(d); err == nil {
 				err = located(d, a.check())
 			}
 		case "error_format":
-			if err = setString(d, &a.ErrorFormat); err == nil {
+			if err = directive.SetString(d, &a.ErrorFormat); err == nil {
 				err = located(d, a.check())
 			}
 		default:
@@ -193,11 +193,11 @@ func (a *App) parseConsumer(d *caddyfile.Dispenser) error {
 		var err error
 		switch block.Val() {
 		case "id":
-			err = setString(block, &c.ID)
+			err = directive.SetString(block, &c.ID)
 		case "custom_id":
-			err = setString(block, &c.CustomID)
+			err = directive.SetString(block, &c.CustomID)
 		case "tags":
-			err = addStrings(block, &c.Tags)
+			err = directive.AddStrings(block, &c.Tags)
 		default:
 			err = unknown(block, "consumer", []string{"id", "custom_id", "tags"})
 		}
@@ -231,9 +231,9 @@ func (a *App) parseCache(d *caddyfile.Dispenser) error {
 		case "negative_age":
 			a.Cache.NegativeAge, err = age(d)
 		case "redis":
-			err = setString(d, &a.Cache.Redis)
+			err = directive.SetString(d, &a.Cache.Redis)
 		case "redis_key":
-			err = setString(d, &a.Cache.RedisKey)
+			err = directive.SetString(d, &a.Cache.RedisKey)
 		default:
 			err = unknown(d, "cache", []string{"size", "max_age", "negative_age", "redis", "redis_key"})
 		}
@@ -308,11 +308,11 @@ var providerWords = map[string]parseWord{
 }
 
 func text(field func(*ProviderConfig) *string) parseWord {
-	return func(c *ProviderConfig, d *caddyfile.Dispenser) error { return setString(d, field(c)) }
+	return func(c *ProviderConfig, d *caddyfile.Dispenser) error { return directive.SetString(d, field(c)) }
 }
 
 func list(field func(*ProviderConfig) *[]string) parseWord {
-	return func(c *ProviderConfig, d *caddyfile.Dispenser) error { return addStrings(d, field(c)) }
+	return func(c *ProviderConfig, d *caddyfile.Dispenser) error { return directive.AddStrings(d, field(c)) }
 }
 
 func (c *ProviderConfig) parseClientKey(d *caddyfile.Dispenser) error {
@@ -347,11 +347,11 @@ func (c *ProviderConfig) parseRegister(d *caddyfile.Dispenser) error {
 		var err error
 		switch d.Val() {
 		case "initial_access_token":
-			err = setString(d, &c.Register.InitialAccessToken)
+			err = directive.SetString(d, &c.Register.InitialAccessToken)
 		case "client_name":
-			err = setString(d, &c.Register.ClientName)
+			err = directive.SetString(d, &c.Register.ClientName)
 		case "scopes":
-			err = addStrings(d, &c.Register.Scopes)
+			err = directive.AddStrings(d, &c.Register.Scopes)
 		default:
 			err = unknown(d, "register", []string{"initial_access_token", "client_name", "scopes"})
 		}
@@ -380,27 +380,6 @@ func (c *ProviderConfig) parseTrustPool(d *caddyfile.Dispenser) error {
 	}
 	c.TrustPoolRaw = caddyconfig.JSONModuleObject(ca, "provider", name, nil)
 	return nil
-}
-
-// setString reads the one value of a word that can stand only once.
-func setString(d *caddyfile.Dispenser, field *string) error {
-	name := d.Val()
-	if *field != "" {
-		return d.Errf("%s is given twice", name)
-	}
-	value, err := directive.String(d)
-	if err == nil && value == "" {
-		return d.Errf("%s cannot be empty", name)
-	}
-	*field = value
-	return err
-}
-
-// addStrings reads the values of a word that can stand several times.
-func addStrings(d *caddyfile.Dispenser, field *[]string) error {
-	values, err := directive.Strings(d)
-	*field = append(*field, values...)
-	return err
 }
 
 func positive(d *caddyfile.Dispenser) (int, error) {
