@@ -63,6 +63,7 @@ type Enforcer struct {
 	answerer identity.Answerer
 	counters counters
 	slot     introspect.SlotKey
+	memos    memos
 	stepsUp  bool // some rule asks for a certain authentication
 	now      func() time.Time
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"time"
+	"unsafe"
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/identity"
@@ -16,6 +17,7 @@ import (
 
 // Memo is what a handler keeps about a token from one request to the next. It
 // says nothing about requests: that one was granted is remembered nowhere.
+// Tokens that are alike in all that it says share one.
 type Memo struct {
 	// Scopes are the token's scopes in the form that the policy decides on.
 	Scopes *scopeexpr.Scopes
@@ -31,16 +33,50 @@ func (e *Enforcer) memo(id *identity.Identity) *Memo {
 	if ok && kept.consumer == id.Consumer {
 		return kept
 	}
-	memo := &Memo{consumer: id.Consumer, granted: e.answerer.Metrics.Granted(id.Consumer)}
-	if ok {
-		memo.Scopes, memo.event = kept.Scopes, kept.event
-	} else {
-		memo.Scopes = scopeexpr.NewScopes(e.policy, token.Scopes)
-		if e.stepsUp {
-			memo.event = sync.OnceValue(func() authenticationEvent { return eventOf(token) })
+	memo := e.memos.of(token.Scopes, id.Consumer, func() *Memo {
+		return &Memo{
+			Scopes:   scopeexpr.NewScopes(e.policy, token.Scopes),
+			consumer: id.Consumer, granted: e.answerer.Metrics.Granted(id.Consumer),
 		}
+	})
+	if e.stepsUp {
+		own := *memo
+		own.event = sync.OnceValue(func() authenticationEvent { return eventOf(token) })
+		memo = &own
 	}
 	token.SetSlot(e.slot, memo)
+	return memo
+}
+
+// memos finds the one memo of all tokens with the same scopes and consumer. It
+// goes by the list of scopes itself, which those share (see
+// introspect.Token.Scopes); for those that do not it has another memo.
+type memos struct {
+	mu    sync.Mutex
+	known map[memoKey]*Memo
+}
+
+type memoKey struct {
+	scopes   *string
+	number   int
+	consumer *consumer.Consumer
+}
+
+// maxMemos is when all are forgotten. Tokens keep the ones that they have.
+const maxMemos = 4096
+
+func (m *memos) of(scopes []string, c *consumer.Consumer, create func() *Memo) *Memo {
+	key := memoKey{unsafe.SliceData(scopes), len(scopes), c}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if memo, ok := m.known[key]; ok {
+		return memo
+	}
+	if m.known == nil || len(m.known) >= maxMemos {
+		m.known = make(map[memoKey]*Memo)
+	}
+	memo := create()
+	m.known[key] = memo
 	return memo
 }
 

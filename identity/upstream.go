@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+	"unique"
 
 	"go.uber.org/zap"
 
@@ -34,14 +36,17 @@ type upstream struct {
 	metrics    *Metrics
 	logger     *zap.Logger
 
+	shapes atomic.Pointer[[][]string] // lists of names that renderings share
+
 	reported sync.Map // standard headers that could not be sent, for one log line each
 }
 
 // rendering is what the upstream is told about one token and consumer.
 type rendering struct {
 	consumer      *consumer.Consumer
-	lines         []headers.Line
-	renewAt       time.Time // when a signature has to be made anew; zero: never
+	names         []string // shared with other tokens
+	values        []string
+	renewAt       int64 // when a signature has to be made anew, in nanoseconds since 1970; 0: never
 	authenticated Count
 }
 
@@ -49,16 +54,15 @@ type rendering struct {
 // memory, and never shared with another request: Caddy's header operations
 // edit values in place.
 func (r *rendering) apply(h http.Header) {
-	values := make([]string, len(r.lines))
-	for i, line := range r.lines {
-		values[i] = line.Value
-		h[line.Name] = values[i : i+1 : i+1]
+	values := slices.Clone(r.values)
+	for i, name := range r.names {
+		h[name] = values[i : i+1 : i+1]
 	}
 }
 
 // isFor reports whether the rendering is good for a request at this time.
 func (r *rendering) isFor(c *consumer.Consumer) bool {
-	return r != nil && r.consumer == c && (r.renewAt.IsZero() || time.Now().Before(r.renewAt))
+	return r != nil && r.consumer == c && (r.renewAt == 0 || time.Now().UnixNano() < r.renewAt)
 }
 
 // standardNames are the folded names of the standard set. Keys of an object
@@ -104,34 +108,75 @@ func spellings(set *headers.Set) map[string]string {
 // if there is none. An error means that the upstream cannot be told what the
 // configuration promises.
 func (u *upstream) render(provider string, token *introspect.Token, c *consumer.Consumer) (*rendering, error) {
-	r := &rendering{consumer: c}
+	r := &draft{upstream: u, token: token}
 	if u.standard {
-		u.renderStandard(r, token, c)
+		r.standard(c)
 	}
-	if err := u.renderCustom(r, token, c); err != nil {
+	if err := r.custom(c); err != nil {
 		return nil, err
 	}
-	if token == nil {
-		return r, nil
-	}
-	if u.phantom && !token.JWT {
-		if err := u.renderPhantom(r, token); err != nil {
-			return nil, err
+	rendered := &rendering{consumer: c}
+	if token != nil {
+		if u.phantom && !token.JWT {
+			if err := r.phantom(); err != nil {
+				return nil, err
+			}
 		}
+		rendered.authenticated = u.metrics.Authenticated(provider, c)
 	}
-	r.authenticated = u.metrics.Authenticated(provider, c)
-	r.lines = slices.Clone(r.lines) // without the room that append has left
-	return r, nil
+	rendered.names, rendered.renewAt = u.share(r.names), r.renewAt
+	rendered.values = slices.Clone(r.values) // without the room that append has left
+	return rendered, nil
 }
 
-// renderStandard adds the standard set. A header that the configuration sets
+// maxShapes is how many lists of names are shared. They differ by what a token
+// lacks; where they differ by more, each token has its own.
+const maxShapes = 16
+
+// share returns a list with the same names, the same one for many tokens.
+func (u *upstream) share(names []string) []string {
+	for {
+		known := u.shapes.Load()
+		var shapes [][]string
+		if known != nil {
+			shapes = *known
+		}
+		if i := slices.IndexFunc(shapes, func(s []string) bool { return slices.Equal(s, names) }); i >= 0 {
+			return shapes[i]
+		}
+		names = slices.Clone(names)
+		if len(shapes) >= maxShapes {
+			return names
+		}
+		more := append(slices.Clone(shapes), names)
+		if u.shapes.CompareAndSwap(known, &more) {
+			return names
+		}
+	}
+}
+
+// draft is a rendering while it is made.
+type draft struct {
+	upstream *upstream
+	token    *introspect.Token // nil for the anonymous consumer
+	names    []string
+	values   []string
+	renewAt  int64
+}
+
+func (r *draft) add(name, value string) {
+	r.names, r.values = append(r.names, name), append(r.values, value)
+}
+
+// standard adds the standard set. A header that the configuration sets
 // otherwise is left to it.
-func (u *upstream) renderStandard(r *rendering, token *introspect.Token, c *consumer.Consumer) {
+func (r *draft) standard(c *consumer.Consumer) {
+	u, token := r.upstream, r.token
 	set := func(name, value string) {
 		switch {
 		case value == "" || u.named[headers.Fold(name)]:
 		case headers.Sendable(value):
-			r.lines = append(r.lines, headers.Line{Name: u.spell(name), Value: value})
+			r.add(u.spell(name), value)
 		default:
 			if _, before := u.reported.LoadOrStore(name, true); !before {
 				u.logger.Warn("a header was not sent to the upstream: its value is too long or contains control characters", zap.String("header", name))
@@ -148,15 +193,16 @@ func (u *upstream) renderStandard(r *rendering, token *introspect.Token, c *cons
 		return
 	}
 	set("X-OAuth-Client-ID", token.ClientID)
-	set("X-Authenticated-Scope", strings.Join(token.Scopes, " "))
+	set("X-Authenticated-Scope", unique.Make(strings.Join(token.Scopes, " ")).Value()) // many tokens have the same
 	set("X-Authenticated-Userid", token.Subject)
 	if !token.ExpiresAt.IsZero() {
 		set(u.expiration, strconv.FormatInt(token.ExpiresAt.Unix(), 10))
 	}
 }
 
-// renderCustom adds the headers of the configuration.
-func (u *upstream) renderCustom(r *rendering, token *introspect.Token, c *consumer.Consumer) error {
+// custom adds the headers of the configuration.
+func (r *draft) custom(c *consumer.Consumer) error {
+	u, token := r.upstream, r.token
 	if u.custom.Len() == 0 {
 		return nil
 	}
@@ -173,7 +219,7 @@ func (u *upstream) renderCustom(r *rendering, token *introspect.Token, c *consum
 	}
 	var unsigned error
 	lines, problems := u.custom.Render(vars, func(claims map[string]any) (string, error) {
-		signed, err := u.sign(r, claims, token)
+		signed, err := r.sign(claims)
 		unsigned = errors.Join(unsigned, err)
 		return signed, err
 	})
@@ -185,37 +231,37 @@ func (u *upstream) renderCustom(r *rendering, token *introspect.Token, c *consum
 		if standardNames[folded] && !u.named[folded] {
 			continue
 		}
-		r.lines = append(r.lines, headers.Line{Name: u.spell(line.Name), Value: line.Value})
+		r.add(u.spell(line.Name), line.Value)
 	}
 	return unsigned
 }
 
-// renderPhantom puts a JWT with the token's claims in the token's place.
-func (u *upstream) renderPhantom(r *rendering, token *introspect.Token) error {
-	claims, err := token.Claims()
+// phantom puts a JWT with the token's claims in the token's place.
+func (r *draft) phantom() error {
+	claims, err := r.token.Claims()
 	if err != nil {
 		return err
 	}
-	signed, err := u.sign(r, claims, token)
+	signed, err := r.sign(claims)
 	if err != nil {
 		return err
 	}
-	r.lines = append(r.lines, headers.Line{Name: "Authorization", Value: "Bearer " + signed})
+	r.add("Authorization", "Bearer "+signed)
 	return nil
 }
 
-// sign signs claims that come from a token, nil for the anonymous consumer.
-func (u *upstream) sign(r *rendering, claims map[string]any, token *introspect.Token) (string, error) {
-	request := headers.SignRequest{Claims: claims, Algorithm: u.algorithm}
-	if token != nil {
-		request.NotAfter, request.OriginalIssuer = token.ExpiresAt, token.Issuer
+// sign signs claims that come from the token, if there is one.
+func (r *draft) sign(claims map[string]any) (string, error) {
+	request := headers.SignRequest{Claims: claims, Algorithm: r.upstream.algorithm}
+	if r.token != nil {
+		request.NotAfter, request.OriginalIssuer = r.token.ExpiresAt, r.token.Issuer
 	}
-	signed, err := u.signer.Sign(request)
+	signed, err := r.upstream.signer.Sign(request)
 	if err != nil {
 		return "", err
 	}
-	if r.renewAt.IsZero() || signed.RenewAt.Before(r.renewAt) {
-		r.renewAt = signed.RenewAt
+	if renewAt := signed.RenewAt.UnixNano(); r.renewAt == 0 || renewAt < r.renewAt {
+		r.renewAt = renewAt
 	}
 	return signed.Token, nil
 }

@@ -118,3 +118,59 @@ func typicalAnswer(w http.ResponseWriter, r *http.Request) {
 		`"sub":"3f1c8a52-9c1e-4d58-8a6b-`+subject+`0000","typ":"Bearer","azp":"mobile-app","session_state":"9d2f1c9a-6d6b-4f7e-9a53-`+subject+`abcd","acr":"1",`+
 		`"scope":"openid profile email todos:read todos:write","client_id":"mobile-app","username":"user-`+subject+`","token_type":"Bearer"}`)(w, r)
 }
+
+// BenchmarkStampede sends a thousand requests at once with a token that nobody
+// has seen, and reports how often the authorization server was asked.
+func BenchmarkStampede(b *testing.B) {
+	const requests = 1000
+	server := newFakeServer(b)
+	server.on("/introspect", respond(active("")))
+	p := providerFor(b, server.introspecting(), CacheConfig{})
+	tokens := 0
+	for b.Loop() {
+		tokens++
+		raw := fmt.Sprint("new-token-", tokens)
+		start := make(chan struct{})
+		var wait sync.WaitGroup
+		for range requests {
+			wait.Go(func() {
+				<-start
+				if _, err := p.Verify(context.Background(), raw); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		close(start)
+		wait.Wait()
+	}
+	b.ReportMetric(requests, "requests/op")
+	b.ReportMetric(float64(server.count("/introspect"))/float64(tokens), "introspections/op")
+}
+
+// BenchmarkInventedKeys brings ten thousand tokens, each with the ID of a key
+// that does not exist, within one cool-down, and reports how often the keys of
+// the issuer were fetched.
+func BenchmarkInventedKeys(b *testing.B) {
+	const tokens = 10_000
+	server := newFakeServer(b)
+	issuer := newTokenIssuer(b, server.URL, "k1")
+	server.on("/jwks", issuer.serveKeys)
+	p := providerFor(b, ProviderConfig{Issuer: server.URL, Verify: verifyJWT}, CacheConfig{})
+	p.server.awaitMetadata(b.Context())
+	if _, err := p.Verify(b.Context(), issuer.sign(b, time.Now().Add(time.Hour), nil)); err != nil {
+		b.Fatal(err)
+	}
+	before, rounds := server.count("/jwks"), 0
+	payload := b64(fmt.Sprintf(`{"iss":%q,"exp":4102444800}`, server.URL))
+	for b.Loop() {
+		rounds++
+		for i := range tokens {
+			raw := b64(fmt.Sprintf(`{"alg":"ES256","kid":"invented-%d-%d"}`, rounds, i)) + "." + payload + "." + b64(strings.Repeat("s", 64))
+			if _, err := p.Verify(b.Context(), raw); err == nil {
+				b.Fatal("verified with a key that does not exist")
+			}
+		}
+	}
+	b.ReportMetric(tokens, "tokens/op")
+	b.ReportMetric(float64(server.count("/jwks")-before)/float64(rounds), "fetches/op")
+}

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 	"unique"
+	"unsafe"
 
 	"go.uber.org/zap"
 )
@@ -164,16 +165,22 @@ func (e *Error) memorable() *Error {
 	return &Error{Reason: e.Reason, Err: errors.New(strings.Clone(text[:min(len(text), enough)]))}
 }
 
-// compact gives the token its own memory. What it was parsed from is larger
-// and would stay for as long as the token does. Clients and scopes are few and
-// tokens are many, so those strings are shared.
-func (t *Token) compact() {
-	t.Subject = strings.Clone(t.Subject)
-	t.ClientID = unique.Make(t.ClientID).Value()
-	scopes := make([]string, len(t.Scopes))
-	for i, scope := range t.Scopes {
-		scopes[i] = unique.Make(scope).Value()
+// within returns a text as a part of the document that it comes from, which is
+// kept anyway and never changes, or a copy if it is not written there as it is.
+func within(document []byte, text string) string {
+	at := bytes.Index(document, []byte(text))
+	if at < 0 || text == "" {
+		return strings.Clone(text)
 	}
-	t.Scopes = scopes
+	return unsafe.String(&document[at], len(text))
+}
+
+// compact gives the token its own memory. What it was parsed from is larger
+// and would stay for as long as the token does. Clients and lists of scopes are few
+// and tokens are many, so those are shared.
+func (t *Token) compact() {
+	t.ClientID = unique.Make(t.ClientID).Value()
+	t.Scopes = scopeLists.share(t.Scopes)
 	t.ClaimsJSON = bytes.Clone(t.ClaimsJSON)
+	t.Subject = within(t.ClaimsJSON, t.Subject)
 }

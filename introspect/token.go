@@ -29,7 +29,8 @@ type Token struct {
 	// `azp` or `cid`; empty if none of them is present.
 	ClientID string
 
-	// Scopes are what the token grants, in the order of the token.
+	// Scopes are what the token grants, in the order of the token. Tokens with
+	// the same scopes share the list, as a rule.
 	Scopes []string
 
 	// ExpiresAt is the `exp` claim; zero if the authorization server set no

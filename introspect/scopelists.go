@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"slices"
+	"strings"
+	"sync"
+	"unique"
+)
+
+// scopeLists are the lists of scopes that tokens have.
+var scopeLists sharedLists
+
+const (
+	maxSharedLists      = 4096
+	maxSharedListLength = 1024 // bytes; whoever has more scopes has a list of its own
+)
+
+// sharedLists finds one list for all that are equal. It forgets everything
+// when it has too many, and what was handed out stays what it is.
+type sharedLists struct {
+	mu    sync.RWMutex
+	lists map[string][]string
+}
+
+// share returns a list with the same strings, and the same list for equal ones.
+func (s *sharedLists) share(list []string) []string {
+	key := strings.Join(list, " ")
+	if len(key) > maxSharedListLength {
+		return cloneList(list)
+	}
+	s.mu.RLock()
+	known, ok := s.lists[key]
+	s.mu.RUnlock()
+	if ok && slices.Equal(known, list) { // a string may contain spaces itself
+		return known
+	}
+	list = cloneList(list)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lists == nil || len(s.lists) >= maxSharedLists {
+		s.lists = make(map[string][]string)
+	}
+	s.lists[key] = list
+	return list
+}
+
+// cloneList returns a list that shares no memory with what it was parsed from.
+func cloneList(list []string) []string {
+	own := make([]string, len(list))
+	for i, text := range list {
+		own[i] = unique.Make(text).Value()
+	}
+	return own
+}

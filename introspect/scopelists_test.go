@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+)
+
+func TestSharedLists(t *testing.T) {
+	var s sharedLists
+	for _, list := range [][]string{nil, {}, {"read"}, {"read", "write"}, {"write", "read"}, {"read write"}, {"", ""}, {" "}, {strings.Repeat("x", 2000)}} {
+		given := slices.Clone(list)
+		got := s.share(given)
+		if !slices.Equal(got, list) {
+			t.Errorf("%q became %q", list, got)
+		}
+		if len(given) > 0 {
+			given[0] = "changed afterwards"
+		}
+		if !slices.Equal(got, list) {
+			t.Errorf("%q is not a copy", list)
+		}
+	}
+	a, b := s.share([]string{"read", "delete"}), s.share([]string{"read", "delete"})
+	if &a[0] != &b[0] {
+		t.Error("two equal lists share no memory")
+	}
+	for i := range 2 * maxSharedLists {
+		list := []string{"read", fmt.Sprint("todo:", i)}
+		if got := s.share(list); !slices.Equal(got, list) {
+			t.Fatalf("%q became %q", list, got)
+		}
+		if len(s.lists) > maxSharedLists {
+			t.Fatalf("%d lists are kept, want %d at most", len(s.lists), maxSharedLists)
+		}
+	}
+}
+
+func TestWithin(t *testing.T) {
+	document := []byte(`{"sub":"alice","name":"al\u0069ce2"}`)
+	for _, text := range []string{"alice", "alice2", "", "somebody else"} {
+		given := []byte(text)
+		got := within(document, string(given))
+		if got != text {
+			t.Errorf("%q became %q", text, got)
+		}
+	}
+	if n := testing.AllocsPerRun(10, func() { _ = within(document, "alice") }); n != 0 {
+		t.Errorf("a text that stands in the document takes %v allocations, want none", n)
+	}
+}
