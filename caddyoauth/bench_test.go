@@ -25,6 +25,7 @@ type bench struct {
 	testing.TB
 	auth, pep caddyhttp.MiddlewareHandler
 	server    *caddyhttp.Server
+	as        *authServer
 	token     string
 }
 
@@ -75,7 +76,7 @@ func newBench(b testing.TB, authConfig string) *bench {
 		}
 		return module.(caddyhttp.MiddlewareHandler)
 	}
-	bn := &bench{TB: b, server: new(caddyhttp.Server), token: token}
+	bn := &bench{TB: b, server: new(caddyhttp.Server), as: as, token: token}
 	bn.auth = load("http.handlers.gluu_oauth_auth", authConfig)
 	bn.pep = load("http.handlers.gluu_oauth_pep", `{"oauth_scope_expression":`+rules+`}`)
 	return bn
@@ -226,6 +227,52 @@ func BenchmarkPEP(b *testing.B) {
 		return r
 	}
 	bn.run(b, prepare, &chained{bn.pep, end}, end)
+}
+
+// BenchmarkTokens lets many tokens pass both handlers and reports what one
+// takes in memory: what is known about it, its headers and its decisions. Each
+// belongs to another user, and they have the claims of Keycloak's tokens.
+func BenchmarkTokens(b *testing.B) {
+	const tokens = 20_000
+	bn, end := newBench(b, `{}`), new(ending)
+	handler := &chained{bn.auth, &chained{bn.pep, end}}
+	name := func(i int) string { return fmt.Sprintf("%08d-0123456789abcdef0123456789abcdef012", i) }
+	for i := range tokens {
+		user := fmt.Sprintf("3f1c8a52-9c1e-4d58-8a6b-%012d", i)
+		bn.as.issue(name(i), claims("client-a", "read list openid profile email", "sub", user,
+			"iat", 1700000000, "jti", "6f2f1c9a-6d6b-4f7e-9a53-"+user[24:], "typ", "Bearer", "azp", "client-a", "acr", "1",
+			"session_state", "9d2f1c9a-6d6b-4f7e-9a53-"+user[24:], "token_type", "Bearer", "username", "user-"+user[24:],
+			"realm_access", map[string]any{"roles": []string{"offline_access", "uma_authorization", "employee"}}))
+	}
+	w := httptest.NewRecorder()
+	pass := func(i int) {
+		r := bn.request()
+		r.Header["Authorization"] = []string{"Bearer " + name(i)}
+		if err := handler.ServeHTTP(w, r); err != nil {
+			b.Fatal(err)
+		}
+	}
+	before := heapInUse()
+	for i := range tokens {
+		pass(i)
+	}
+	if end.reached != tokens {
+		b.Fatalf("%d of %d tokens passed: %d %s", end.reached, tokens, w.Code, w.Body)
+	}
+	perToken := float64(heapInUse()-before) / tokens
+	for i := 0; b.Loop(); i++ {
+		pass(i * 7919 % tokens)
+	}
+	b.ReportMetric(perToken, "B/token")
+	b.ReportMetric(perToken*1e6/(1<<20), "MiB/million")
+}
+
+func heapInUse() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
 }
 
 // The bound of the design on allocations, which no machine's speed changes.
