@@ -52,6 +52,38 @@ func TestSec_S18_TheWholeSiteIsProtected(t *testing.T) {
 	}
 }
 
+// Caddy refuses some requests before it looks at any route, and answers them by
+// the routes for errors: those strip them too.
+func TestSec_S18_RefusedBeforeAnyRoute(t *testing.T) {
+	lines, _ := forged()
+	for _, bare := range []bool{false, true} {
+		g := start(t, simpleApp, "gluu_oauth_auth\nreverse_proxy {upstream}\n")
+		g.bare = bare
+		g.load(simpleApp, "gluu_oauth_auth\ngluu_oauth_pep {\npath /x {\nGET scope a\n}\n}\nreverse_proxy {upstream}\nhandle_errors {\nrequest_header X-Authenticated-Userid \"of the configuration\"\nreverse_proxy {upstream}\n}\n")
+		before := g.upstream.requests()
+		got := g.request(strings.Repeat("M", 33), "/x", "", lines...)
+		if g.upstream.requests() != before+1 {
+			t.Fatalf("bare %t: the error route did not ask the upstream: %d %s", bare, got.status, got.body)
+		}
+		if !slices.Equal(got.received("X-Authenticated-Userid"), []string{"of the configuration"}) {
+			t.Errorf("bare %t: what the configuration sets arrives as %q", bare, got.received("X-Authenticated-Userid"))
+		}
+		for _, name := range []string{"X-Consumer-ID", "X-Consumer-Username", "X-OAuth-Client-ID", "X-Authenticated-Scope"} {
+			if values := got.received(name); len(values) > 0 {
+				t.Errorf("bare %t: %s arrived as %q", bare, name, values)
+			}
+		}
+		if bare {
+			if got := g.send("GET /x HTTP/1.1\nHost: \nX-Consumer-ID: evil"); len(got.received("X-Consumer-ID")) > 0 {
+				t.Errorf("without a host %q arrived", got.received("X-Consumer-ID"))
+			}
+		}
+		if err := caddy.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // What the configuration itself sets is not the client's, and a site without
 // a handler of the gateway is left alone.
 func TestSitesOfOthersAreLeftAlone(t *testing.T) {

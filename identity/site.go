@@ -42,12 +42,59 @@ func ProtectSite(ctx caddy.Context, app *introspect.App) {
 		return
 	}
 	site := hostsOf(server.Routes[current])
-	stripper := siteStripper{app, oneRouteEach(server.Routes)}
+	stripper := siteStripper{app, server.Errors == nil && oneRouteEach(server.Routes)}
 	for i := range server.Routes {
 		if slices.Equal(hostsOf(server.Routes[i]), site) {
 			protect(&server.Routes[i], stripper)
 		}
 	}
+	protectErrors(server, server.Routes[current], stripper)
+}
+
+// protectErrors strips requests of a site that come to its error routes by no
+// other: Caddy refuses some - a method that is too long, a Host that is none -
+// before it looks at any route.
+func protectErrors(server *caddyhttp.Server, site caddyhttp.Route, stripper siteStripper) {
+	if server.Errors == nil {
+		return
+	}
+	first := caddyhttp.Route{MatcherSets: hostMatchers(site)}
+	protect(&first, stripper)
+	if slices.ContainsFunc(server.Errors.Routes, func(r caddyhttp.Route) bool {
+		return isProtected(r) && slices.Equal(hostsOf(r), hostsOf(first))
+	}) {
+		return // by another handler of the site
+	}
+	server.Errors.Routes = slices.Insert(server.Errors.Routes, 0, first)
+}
+
+// hostMatchers returns what of a route's matchers is about hosts.
+func hostMatchers(route caddyhttp.Route) (sets caddyhttp.MatcherSets) {
+	for _, set := range route.MatcherSets {
+		var hosts caddyhttp.MatcherSet
+		for _, matcher := range set {
+			if _, ok := matcher.(*caddyhttp.MatchHost); ok {
+				hosts = append(hosts, matcher)
+			}
+		}
+		sets = append(sets, hosts)
+	}
+	return sets
+}
+
+// isProtected reports whether a route strips all that it matches.
+func isProtected(route caddyhttp.Route) bool {
+	return len(route.MatcherSets) > 0 && !slices.ContainsFunc(route.MatcherSets, func(set caddyhttp.MatcherSet) bool {
+		return !endsInStripper(set)
+	})
+}
+
+func endsInStripper(set caddyhttp.MatcherSet) bool {
+	if len(set) == 0 {
+		return false
+	}
+	_, ok := set[len(set)-1].(siteStripper)
+	return ok
 }
 
 // oneRouteEach reports whether no request can be in more than one of the
@@ -78,12 +125,9 @@ func protect(route *caddyhttp.Route, stripper siteStripper) {
 		route.MatcherSets = caddyhttp.MatcherSets{caddyhttp.MatcherSet{}}
 	}
 	for i, set := range route.MatcherSets {
-		if len(set) > 0 {
-			if _, done := set[len(set)-1].(siteStripper); done {
-				continue
-			}
+		if !endsInStripper(set) {
+			route.MatcherSets[i] = append(set, stripper)
 		}
-		route.MatcherSets[i] = append(set, stripper)
 	}
 }
 
