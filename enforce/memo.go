@@ -33,12 +33,18 @@ func (e *Enforcer) memo(id *identity.Identity) *Memo {
 	if ok && kept.consumer == id.Consumer {
 		return kept
 	}
-	memo := e.memos.of(token.Scopes, id.Consumer, func() *Memo {
+	create := func() *Memo {
 		return &Memo{
 			Scopes:   scopeexpr.NewScopes(e.policy, token.Scopes),
 			consumer: id.Consumer, granted: e.answerer.Metrics.Granted(id.Consumer),
 		}
-	})
+	}
+	var memo *Memo
+	if token.SharesScopes() {
+		memo = e.memos.of(token.Scopes, id.Consumer, create)
+	} else {
+		memo = create()
+	}
 	if e.stepsUp {
 		own := *memo
 		own.event = sync.OnceValue(func() authenticationEvent { return eventOf(token) })
@@ -50,7 +56,7 @@ func (e *Enforcer) memo(id *identity.Identity) *Memo {
 
 // memos finds the one memo of all tokens with the same scopes and consumer. It
 // goes by the list of scopes itself, which those share (see
-// introspect.Token.Scopes); for those that do not it has another memo.
+// introspect.Token.SharesScopes).
 type memos struct {
 	mu    sync.Mutex
 	known map[memoKey]*Memo

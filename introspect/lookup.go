@@ -180,7 +180,7 @@ func within(document []byte, text string) string {
 // and tokens are many, so those are shared.
 func (t *Token) compact() {
 	t.ClientID = unique.Make(t.ClientID).Value()
-	t.Scopes = scopeLists.share(t.Scopes)
+	t.Scopes, t.sharesScopes = scopeLists.share(t.Scopes)
 	t.ClaimsJSON = bytes.Clone(t.ClaimsJSON)
 	t.Subject = within(t.ClaimsJSON, t.Subject)
 }

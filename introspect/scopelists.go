@@ -24,17 +24,18 @@ type sharedLists struct {
 	lists map[string][]string
 }
 
-// share returns a list with the same strings, and the same list for equal ones.
-func (s *sharedLists) share(list []string) []string {
+// share returns a list with the same strings, the same list for equal ones as
+// long as shared is true.
+func (s *sharedLists) share(list []string) (equal []string, shared bool) {
 	key := strings.Join(list, " ")
 	if len(key) > maxSharedListLength {
-		return cloneList(list)
+		return cloneList(list), false
 	}
 	s.mu.RLock()
 	known, ok := s.lists[key]
 	s.mu.RUnlock()
 	if ok && slices.Equal(known, list) { // a string may contain spaces itself
-		return known
+		return known, true
 	}
 	list = cloneList(list)
 	s.mu.Lock()
@@ -42,8 +43,8 @@ func (s *sharedLists) share(list []string) []string {
 	if s.lists == nil || len(s.lists) >= maxSharedLists {
 		s.lists = make(map[string][]string)
 	}
-	s.lists[key] = list
-	return list
+	s.lists[strings.Clone(key)] = list // a list of one joined is a part of its document
+	return list, true
 }
 
 // cloneList returns a list that shares no memory with what it was parsed from.

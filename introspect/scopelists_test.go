@@ -7,13 +7,17 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 func TestSharedLists(t *testing.T) {
 	var s sharedLists
 	for _, list := range [][]string{nil, {}, {"read"}, {"read", "write"}, {"write", "read"}, {"read write"}, {"", ""}, {" "}, {strings.Repeat("x", 2000)}} {
 		given := slices.Clone(list)
-		got := s.share(given)
+		got, shared := s.share(given)
+		if want := len(strings.Join(list, " ")) <= maxSharedListLength; shared != want {
+			t.Errorf("%.20q: shared %t, want %t", list, shared, want)
+		}
 		if !slices.Equal(got, list) {
 			t.Errorf("%q became %q", list, got)
 		}
@@ -24,17 +28,33 @@ func TestSharedLists(t *testing.T) {
 			t.Errorf("%q is not a copy", list)
 		}
 	}
-	a, b := s.share([]string{"read", "delete"}), s.share([]string{"read", "delete"})
+	a, _ := s.share([]string{"read", "delete"})
+	b, _ := s.share([]string{"read", "delete"})
 	if &a[0] != &b[0] {
 		t.Error("two equal lists share no memory")
 	}
 	for i := range 2 * maxSharedLists {
 		list := []string{"read", fmt.Sprint("todo:", i)}
-		if got := s.share(list); !slices.Equal(got, list) {
+		if got, _ := s.share(list); !slices.Equal(got, list) {
 			t.Fatalf("%q became %q", list, got)
 		}
 		if len(s.lists) > maxSharedLists {
 			t.Fatalf("%d lists are kept, want %d at most", len(s.lists), maxSharedLists)
+		}
+	}
+}
+
+// What was shared keeps nothing else alive, such as the document that a single
+// scope was cut out of.
+func TestSharedListsKeepNoDocument(t *testing.T) {
+	var s sharedLists
+	document := strings.Repeat("x", 100) + "scope-of-one" + strings.Repeat("x", 100)
+	list, _ := s.share([]string{document[100:112]})
+	for key, kept := range s.lists {
+		for _, text := range []string{key, kept[0], list[0]} {
+			if unsafe.StringData(text) == unsafe.StringData(document[100:]) {
+				t.Errorf("%q is a part of the document", text)
+			}
 		}
 	}
 }

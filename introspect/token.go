@@ -50,6 +50,8 @@ type Token struct {
 	// JSON object.
 	ClaimsJSON []byte
 
+	sharesScopes bool
+
 	name  tokenName // for revocations by other gateways, if there are any
 	slots atomic.Pointer[[]slot]
 }
@@ -77,6 +79,10 @@ func (t *Token) Claims() (map[string]any, error) {
 	}
 	return claims, nil
 }
+
+// SharesScopes reports whether other tokens with equal scopes have the same
+// list of them, so that what is made of the list can be kept under it.
+func (t *Token) SharesScopes() bool { return t.sharesScopes }
 
 // Expired reports whether the token's time is over. There is no leeway:
 // RFC 7519, section 4.1.4, allows some, but a token that is accepted after its
