@@ -84,6 +84,47 @@ func TestSec_S18_RefusedBeforeAnyRoute(t *testing.T) {
 	}
 }
 
+// JSON can have routes for errors that are for any host. They get nothing of
+// the gateway's site unstripped either, nor of no site, and lose nothing of
+// another site.
+func TestSec_S18_ErrorRoutesForAnyHost(t *testing.T) {
+	g := start(t, simpleApp, "")
+	_, port, _ := strings.Cut(g.address, ":")
+	source := fmt.Sprintf(skeleton, g.dir, fmt.Sprintf(provider, g.auth.URL)+simpleApp, g.address,
+		fmt.Sprintf("gluu_oauth_auth\nreverse_proxy %[1]s\n}\nhttp://other.example:%[2]s {\nreverse_proxy %[1]s\nhandle_errors {\nreverse_proxy %[1]s\n}\n", g.upstream.Addr(), port), "off")
+	adapted, err := adapt(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const ofOther = `"errors":{"routes":[{"match":[{"host":["other.example"]}],`
+	if !strings.Contains(string(adapted), ofOther) {
+		t.Fatalf("the routes for errors are not where they were: %s", adapted)
+	}
+	if err := caddy.Load([]byte(strings.Replace(string(adapted), ofOther, `"errors":{"routes":[{`, 1)), true); err != nil {
+		t.Fatal(err)
+	}
+	host, _, _ := strings.Cut(g.address, ":")
+	tests := []struct {
+		name, host string
+		stripped   bool
+	}{
+		{"the gateway's site", host, true},
+		{"no site", "nobody.example", true},
+		{"no host", "", true},
+		{"another site", "other.example", false},
+	}
+	for _, test := range tests {
+		before := g.upstream.requests()
+		got := g.send(strings.Repeat("M", 33) + " /x HTTP/1.1\nHost: " + test.host + "\nX-Consumer-ID: evil")
+		if g.upstream.requests() != before+1 {
+			t.Fatalf("%s: the error route did not ask the upstream: %d %s", test.name, got.status, got.body)
+		}
+		if arrived := len(got.received("X-Consumer-ID")) > 0; arrived == test.stripped {
+			t.Errorf("%s: the header arrived: %t, want %t", test.name, arrived, !test.stripped)
+		}
+	}
+}
+
 // What the configuration itself sets is not the client's, and a site without
 // a handler of the gateway is left alone.
 func TestSitesOfOthersAreLeftAlone(t *testing.T) {

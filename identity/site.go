@@ -48,38 +48,69 @@ func ProtectSite(ctx caddy.Context, app *introspect.App) {
 			protect(&server.Routes[i], stripper)
 		}
 	}
-	protectErrors(server, server.Routes[current], stripper)
+	protectErrors(server, stripper)
 }
 
-// protectErrors strips requests of a site that come to its error routes by no
-// other: Caddy refuses some - a method that is too long, a Host that is none -
-// before it looks at any route.
-func protectErrors(server *caddyhttp.Server, site caddyhttp.Route, stripper siteStripper) {
+// protectErrors strips requests that come to the routes for errors by no other:
+// Caddy refuses some - a method that is too long, a Host that is none - before
+// it looks at any route.
+func protectErrors(server *caddyhttp.Server, stripper siteStripper) {
 	if server.Errors == nil {
 		return
 	}
-	first := caddyhttp.Route{MatcherSets: hostMatchers(site)}
-	protect(&first, stripper)
-	if slices.ContainsFunc(server.Errors.Routes, func(r caddyhttp.Route) bool {
-		return isProtected(r) && slices.Equal(hostsOf(r), hostsOf(first))
-	}) {
-		return // by another handler of the site
+	routes := server.Errors.Routes
+	if len(routes) > 0 && len(routes[0].MatcherSets) > 0 && len(routes[0].MatcherSets[0]) > 0 {
+		if _, done := routes[0].MatcherSets[0][0].(errorStripper); done {
+			return // by another handler
+		}
 	}
-	server.Errors.Routes = slices.Insert(server.Errors.Routes, 0, first)
+	first := caddyhttp.Route{MatcherSets: caddyhttp.MatcherSets{{errorStripper{stripper, server}}}}
+	server.Errors.Routes = slices.Insert(routes, 0, first)
 }
 
-// hostMatchers returns what of a route's matchers is about hosts.
-func hostMatchers(route caddyhttp.Route) (sets caddyhttp.MatcherSets) {
+// errorStripper is the matcher that stands first among the routes for errors.
+type errorStripper struct {
+	siteStripper
+	server *caddyhttp.Server
+}
+
+// MatchWithError strips the request, unless its host is that of other sites
+// alone, and returns true.
+func (s errorStripper) MatchWithError(r *http.Request) (bool, error) {
+	others := false
+	for _, route := range s.server.Routes {
+		if !isFor(route, r) {
+			continue
+		}
+		if isProtected(route) {
+			return s.siteStripper.MatchWithError(r)
+		}
+		others = true
+	}
+	if others {
+		return true, nil
+	}
+	return s.siteStripper.MatchWithError(r) // nobody's: a catch-all may pass it on
+}
+
+// isFor reports whether a route is for the host of a request.
+func isFor(route caddyhttp.Route, r *http.Request) bool {
+	if len(hostsOf(route)) == 0 {
+		return true
+	}
 	for _, set := range route.MatcherSets {
-		var hosts caddyhttp.MatcherSet
+		matches := true
 		for _, matcher := range set {
-			if _, ok := matcher.(*caddyhttp.MatchHost); ok {
-				hosts = append(hosts, matcher)
+			if host, ok := matcher.(*caddyhttp.MatchHost); ok {
+				ok, err := host.MatchWithError(r)
+				matches = matches && ok && err == nil
 			}
 		}
-		sets = append(sets, hosts)
+		if matches {
+			return true
+		}
 	}
-	return sets
+	return false
 }
 
 // isProtected reports whether a route strips all that it matches.
@@ -163,5 +194,8 @@ func (s siteStripper) MatchWithError(r *http.Request) (bool, error) {
 	return true, nil
 }
 
-// Interface guard
-var _ caddyhttp.RequestMatcherWithError = siteStripper{}
+// Interface guards
+var (
+	_ caddyhttp.RequestMatcherWithError = siteStripper{}
+	_ caddyhttp.RequestMatcherWithError = errorStripper{}
+)
