@@ -9,8 +9,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
 // No handler of the gateway lets a header pass that only the gateway may set,
@@ -23,28 +22,24 @@ func TestSec_S18_NoSiteLetsForgedHeadersPass(t *testing.T) {
 		}
 	}))
 	defer upstream.Close()
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	caddytest.StopAfter(t)
 	for name, handler := range map[string]string{
 		"gluu_oauth_server":      "gluu_oauth_server {\nissuer http://%s\nclient x {\nsecret $2a$04$jUYWAWLjI0NoRSN5mQmN4eXGZTyzJmVXGLbb/gGfC0WvVzg.8/cYO\n}\n}",
 		"gluu_cors":              "gluu_cors",
 		"gluu_jwks":              "gluu_jwks",
 		"gluu_resource_metadata": "gluu_resource_metadata {\nresource https://api.example.com\n}",
 	} {
-		address := freeAddress(t)
+		address := caddytest.FreeAddress(t)
 		if strings.Contains(handler, "%s") {
 			handler = fmt.Sprintf(handler, address)
 		}
 		source := fmt.Sprintf("{\nadmin off\npersist_config off\nstorage file_system %s\ngluu {\nconsumer ann\n}\n}\nhttp://%s {\n%s\nreverse_proxy %s\n}\n",
 			t.TempDir(), address, handler, strings.TrimPrefix(upstream.URL, "http://"))
-		config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), map[string]any{"filename": "Caddyfile"})
+		config, err := caddytest.Adapt(source)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
-		if err := caddy.Load(config, true); err != nil {
+		if err := caddytest.Load(config, address); err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/x", nil)

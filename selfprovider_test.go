@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -15,7 +14,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/caddyhttp/standard"
@@ -23,6 +21,7 @@ import (
 
 	_ "github.com/caddy-gluu/gateway"
 	"github.com/caddy-gluu/gateway/authserver"
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
 // A gateway whose authorization server runs in the same process asks itself
@@ -31,11 +30,11 @@ import (
 func TestGatewayIsItsOwnProvider(t *testing.T) {
 	t.Setenv("XDG_DATA_HOME", t.TempDir())
 	root := t.TempDir()
-	address := freeAddress(t)
+	address := caddytest.FreeAddress(t)
 	load := func(format, scope string) {
 		t.Helper()
 		done := make(chan error, 1)
-		go func() { done <- caddy.Load(adapt(t, address, root, format, scope), true) }()
+		go func() { done <- caddytest.Load(adapt(t, address, root, format, scope), address) }()
 		select {
 		case err := <-done:
 			if err != nil {
@@ -45,11 +44,7 @@ func TestGatewayIsItsOwnProvider(t *testing.T) {
 			t.Fatal("the configuration does not start: it waits for itself")
 		}
 	}
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	caddytest.StopAfter(t)
 
 	for _, format := range []string{"opaque", "jwt"} {
 		load(format, "read")
@@ -144,16 +139,6 @@ func adapt(t *testing.T, address, root, format, scope string) []byte {
 		}
 	}
 	return config
-}
-
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer listener.Close()
-	return listener.Addr().String()
 }
 
 func tokenOf(t *testing.T, address string) string {

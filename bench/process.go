@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/caddy-gluu/gateway/internal/testenv"
 )
 
 // proxy is a running Caddy: the process, the address it serves at, and where
@@ -180,12 +182,11 @@ func pinSelf(core int) error {
 }
 
 func freeAddr() string {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	addr, err := testenv.FreeAddress()
 	if err != nil {
 		panic(err) // loopback has no free port: nothing here can go on
 	}
-	defer listener.Close()
-	return listener.Addr().String()
+	return addr
 }
 
 func listening(addr string) bool {

@@ -4,18 +4,16 @@ package caddycors_test
 
 import (
 	"fmt"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-gluu/gateway"
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
 const site = `{
@@ -50,24 +48,15 @@ func TestInFrontOfAuthentication(t *testing.T) {
 		w.Header().Set("Vary", "Origin")
 	}))
 	defer upstream.Close()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	address := caddytest.FreeAddress(t)
+	config, err := caddytest.Adapt(fmt.Sprintf(site, t.TempDir(), address, upstream.Listener.Addr()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	address := listener.Addr().String()
-	listener.Close()
-	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(fmt.Sprintf(site, t.TempDir(), address, upstream.Listener.Addr())), nil)
-	if err != nil {
+	if err := caddytest.Load(config, address); err != nil {
 		t.Fatal(err)
 	}
-	if err := caddy.Load(config, true); err != nil {
-		t.Fatal(err)
-	}
-	defer func() {
-		if err := caddy.Stop(); err != nil {
-			t.Error(err)
-		}
-	}()
+	caddytest.StopAfter(t)
 
 	do := func(method, path string, header http.Header) *http.Response {
 		t.Helper()

@@ -17,6 +17,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/caddytest"
+	"github.com/caddy-gluu/gateway/internal/testenv"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -252,27 +254,19 @@ func BenchmarkTokens(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
-	before := heapInUse()
+	before := testenv.HeapInUse()
 	for i := range tokens {
 		pass(i)
 	}
 	if end.reached != tokens {
 		b.Fatalf("%d of %d tokens passed: %d %s", end.reached, tokens, w.Code, w.Body)
 	}
-	perToken := float64(heapInUse()-before) / tokens
+	perToken := float64(testenv.HeapInUse()-before) / tokens
 	for i := 0; b.Loop(); i++ {
 		pass(i * 7919 % tokens)
 	}
 	b.ReportMetric(perToken, "B/token")
 	b.ReportMetric(perToken*1e6/(1<<20), "MiB/million")
-}
-
-func heapInUse() uint64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // The bound of the design on allocations, which no machine's speed changes.
@@ -333,15 +327,11 @@ func BenchmarkReload(b *testing.B) {
 				{"handler": "gluu_oauth_auth"},
 				{"handler": "gluu_oauth_pep", "oauth_scope_expression": [%s]}
 			]}]}}}
-		}}`, b.TempDir(), strings.TrimSuffix(consumers.String(), ","), freeAddress(b), strings.TrimSuffix(rules.String(), ","))
+		}}`, b.TempDir(), strings.TrimSuffix(consumers.String(), ","), caddytest.FreeAddress(b), strings.TrimSuffix(rules.String(), ","))
 	if err := caddy.Load(config, true); err != nil {
 		b.Fatal(err)
 	}
-	b.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			b.Error(err)
-		}
-	})
+	caddytest.StopAfter(b)
 	for b.Loop() {
 		if err := caddy.Load(config, true); err != nil {
 			b.Fatal(err)

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
 // admin sends a request to Caddy's admin endpoint.
@@ -40,7 +42,7 @@ func (g *gateway) admin(address, method, path, body string, header map[string]st
 // startWithAdmin runs a gateway whose admin endpoint is on.
 func startWithAdmin(t *testing.T, app, site string) (g *gateway, admin string) {
 	g = start(t, app, site)
-	g.adminAddress = freeAddress(t)
+	g.adminAddress = caddytest.FreeAddress(t)
 	g.load(app, site)
 	return g, g.adminAddress
 }

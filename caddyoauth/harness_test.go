@@ -25,8 +25,9 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
+
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
 // What the tests of this package run against: Caddy in this process with a
@@ -212,13 +213,9 @@ const provider = `provider {
 // start runs a gateway. In app and site {upstream} and {issuer} are replaced.
 func start(t testing.TB, app, site string) *gateway {
 	t.Helper()
-	g := &gateway{TB: t, dir: t.TempDir(), auth: newAuthServer(t), upstream: newUpstream(t), address: freeAddress(t)}
+	g := &gateway{TB: t, dir: t.TempDir(), auth: newAuthServer(t), upstream: newUpstream(t), address: caddytest.FreeAddress(t)}
 	g.log = filepath.Join(g.dir, "log.json")
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	caddytest.StopAfter(t)
 	g.load(app, site)
 	return g
 }
@@ -240,25 +237,11 @@ func (g *gateway) tryLoad(app, site string) error {
 	if g.bare {
 		address = address[strings.LastIndexByte(address, ':'):]
 	}
-	config, err := adapt(fmt.Sprintf(skeleton, g.dir, fill(app), address, fill(site), cmp.Or(g.adminAddress, "off")))
+	config, err := caddytest.Adapt(fmt.Sprintf(skeleton, g.dir, fill(app), address, fill(site), cmp.Or(g.adminAddress, "off")))
 	if err != nil {
 		return err
 	}
-	return caddy.Load(config, true)
-}
-
-func adapt(source string) ([]byte, error) {
-	config, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), map[string]any{"filename": "Caddyfile"})
-	return config, err
-}
-
-func freeAddress(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
+	return caddytest.Load(config, address)
 }
 
 // answer is what a client gets.

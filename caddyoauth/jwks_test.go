@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/jose"
 )
@@ -286,7 +287,7 @@ func TestGluuJWKSInACaddyfile(t *testing.T) {
 		"gluu_jwks":                     `"handler":"gluu_jwks"`,
 		"route {\n gluu_jwks /keys\n }": `"path":"/keys"`,
 	} {
-		config, err := adapt("http://x {\n" + site + "\n}")
+		config, err := caddytest.Adapt("http://x {\n" + site + "\n}")
 		if err != nil || !strings.Contains(string(config), want) || strings.Contains(string(config), `"match":[{"path"`) {
 			t.Errorf("%s: got %s %v, want %s", site, config, err, want)
 		}
@@ -298,7 +299,7 @@ func TestGluuJWKSInACaddyfile(t *testing.T) {
 		"gluu_jwks /a /b":          "nothing else",
 		"gluu_jwks {\n path /a\n}": "no block",
 	} {
-		_, err := adapt("http://x {\n" + site + "\n}")
+		_, err := caddytest.Adapt("http://x {\n" + site + "\n}")
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Caddyfile:") {
 			t.Errorf("%s: got %v, want %q with its line", site, err, want)
 		}

@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
 // site wraps subdirectives into a Caddyfile in which the first of them stands
@@ -72,7 +74,7 @@ func TestWrongRulesAreRefusedWithTheirLine(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := adapt(pepCaddyfile(test.block))
+			_, err := caddytest.Adapt(pepCaddyfile(test.block))
 			if err == nil || !strings.Contains(err.Error(), test.reason) || !strings.Contains(err.Error()+"$", "Caddyfile"+test.line+"$") {
 				t.Errorf("got %v\nwant an error that says %q and ends with the line %s", err, test.reason, test.line)
 			}
@@ -106,7 +108,7 @@ func TestWrongAuthenticationIsRefusedWithItsLine(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			_, err := adapt("http://localhost {\n" + test.directive + "\n}\n")
+			_, err := caddytest.Adapt("http://localhost {\n" + test.directive + "\n}\n")
 			if err == nil || !strings.Contains(err.Error(), test.reason) || !strings.Contains(err.Error()+"$", "Caddyfile"+test.line+"$") {
 				t.Errorf("got %v\nwant an error that says %q and ends with the line %s", err, test.reason, test.line)
 			}
@@ -123,7 +125,7 @@ func TestWhatCannotBeRightIsRefusedAtTheStart(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			g := &gateway{TB: t, dir: t.TempDir(), auth: newAuthServer(t), upstream: newUpstream(t), address: freeAddress(t)}
+			g := &gateway{TB: t, dir: t.TempDir(), auth: newAuthServer(t), upstream: newUpstream(t), address: caddytest.FreeAddress(t)}
 			err := g.tryLoad(test.app, test.site)
 			if err == nil || !strings.Contains(err.Error(), test.reason) {
 				t.Errorf("got %v, want an error that says %q", err, test.reason)
@@ -164,7 +166,7 @@ func TestRulesAddUp(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("GLUU_TEST_RULES", file)
-	config, err := adapt(pepCaddyfile(`
+	config, err := caddytest.Adapt(pepCaddyfile(`
 		path /block/? {
 			GET HEAD scope "and" and "(a)" or ^b{2}$ {
 				acr gold

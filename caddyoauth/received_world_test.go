@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
 // receivedWorld is a gateway with all variants of the handler, and an upstream
@@ -38,15 +40,15 @@ func newReceivedWorld(t testing.TB) *receivedWorld {
 			t.Fatal(err)
 		}
 	}
-	auth, up, address := newAuthServer(t), newRecorder(t), freeAddress(t)
+	auth, up, address := newAuthServer(t), newRecorder(t), caddytest.FreeAddress(t)
 	for _, caller := range receivedCallers {
 		auth.issue(caller.token, claims("client-"+caller.token, caller.scopes))
 	}
-	config, err := adapt(receivedSite(dir, address, auth.URL, up.Addr().String()))
+	config, err := caddytest.Adapt(receivedSite(dir, address, auth.URL, up.Addr().String()))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := caddy.Load(config, true); err != nil {
+	if err := caddytest.Load(config, address); err != nil {
 		t.Fatal(err)
 	}
 	w := &receivedWorld{client: &handWriter{address: address}, upstream: up}

@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
 const describing = `
@@ -177,7 +179,7 @@ func TestWrongMetadataIsRefused(t *testing.T) {
 		"resource https://a.example\njwks_uri /keys":                             "jwks_uri '/keys' is no URL",
 		"resource https://a.example\nresource_documentation javascript:alert(1)": "is no URL",
 	} {
-		_, err := adapt("http://x {\ngluu_resource_metadata {\n" + option + "\n}\n}")
+		_, err := caddytest.Adapt("http://x {\ngluu_resource_metadata {\n" + option + "\n}\n}")
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Caddyfile:") {
 			t.Errorf("%q: got %v, want %q", option, err, want)
 		}

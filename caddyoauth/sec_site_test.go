@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
 // On a site that has a gateway handler no forged header arrives anywhere:
@@ -92,7 +94,7 @@ func TestSec_S18_ErrorRoutesForAnyHost(t *testing.T) {
 	_, port, _ := strings.Cut(g.address, ":")
 	source := fmt.Sprintf(skeleton, g.dir, fmt.Sprintf(provider, g.auth.URL)+simpleApp, g.address,
 		fmt.Sprintf("gluu_oauth_auth\nreverse_proxy %[1]s\n}\nhttp://other.example:%[2]s {\nreverse_proxy %[1]s\nhandle_errors {\nreverse_proxy %[1]s\n}\n", g.upstream.Addr(), port), "off")
-	adapted, err := adapt(source)
+	adapted, err := caddytest.Adapt(source)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +102,7 @@ func TestSec_S18_ErrorRoutesForAnyHost(t *testing.T) {
 	if !strings.Contains(string(adapted), ofOther) {
 		t.Fatalf("the routes for errors are not where they were: %s", adapted)
 	}
-	if err := caddy.Load([]byte(strings.Replace(string(adapted), ofOther, `"errors":{"routes":[{`, 1)), true); err != nil {
+	if err := caddytest.Load([]byte(strings.Replace(string(adapted), ofOther, `"errors":{"routes":[{`, 1)), g.address); err != nil {
 		t.Fatal(err)
 	}
 	host, _, _ := strings.Cut(g.address, ":")
@@ -129,7 +131,7 @@ func TestSec_S18_ErrorRoutesForAnyHost(t *testing.T) {
 // a handler of the gateway is left alone.
 func TestSitesOfOthersAreLeftAlone(t *testing.T) {
 	g := start(t, simpleApp, "")
-	other := freeAddress(t)
+	other := caddytest.FreeAddress(t)
 	site := `gluu_oauth_auth /api/*
 		request_header X-Consumer-ID "set by the configuration"
 		reverse_proxy {upstream}

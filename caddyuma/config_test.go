@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -62,7 +63,7 @@ func TestRefusedWhenTheConfigurationLoads(t *testing.T) {
 	}
 	for _, arguments := range []string{"a b", "missing"} {
 		source := fmt.Sprintf("{\n gluu {\n provider {\n issuer http://127.0.0.1:1\n verify jwt\n}\n}\n}\nhttp://127.0.0.1:1 {\n gluu_uma_pep %s {\n%s\n}\n}", arguments, get)
-		adapted, err := adapt(source)
+		adapted, err := caddytest.Adapt(source)
 		if err == nil {
 			err = validate(adapted)
 		}
@@ -70,7 +71,7 @@ func TestRefusedWhenTheConfigurationLoads(t *testing.T) {
 			t.Errorf("%s: loaded", arguments)
 		}
 	}
-	adapted, err := adapt("{\n gluu {\n provider {\n issuer http://127.0.0.1:1\n verify jwt\n}\n}\n}\nhttp://127.0.0.1:1 {\n gluu_uma_pep {\n" + get + "\n}\n}")
+	adapted, err := caddytest.Adapt("{\n gluu {\n provider {\n issuer http://127.0.0.1:1\n verify jwt\n}\n}\n}\nhttp://127.0.0.1:1 {\n gluu_uma_pep {\n" + get + "\n}\n}")
 	if err == nil {
 		err = validate(adapted)
 	}

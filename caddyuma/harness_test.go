@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -16,12 +15,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-	"github.com/caddyserver/caddy/v2/caddyconfig"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 	"go.uber.org/goleak"
 
 	"github.com/caddy-gluu/gateway/e2e/harness"
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
 // The tests run Caddy in this process, in front of an UMA server that insists
@@ -103,13 +101,9 @@ const todos = `path /todos {
 
 func start(t testing.TB, server harness.UMAConfig, rules string) *site {
 	t.Helper()
-	s := &site{TB: t, server: harness.StartUMAServer(t, server), dir: t.TempDir(), addr: freeAddress(t), client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
+	s := &site{TB: t, server: harness.StartUMAServer(t, server), dir: t.TempDir(), addr: caddytest.FreeAddress(t), client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 	s.server.Allow("alice", "todos:view", "todos:edit")
-	t.Cleanup(func() {
-		if err := caddy.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	caddytest.StopAfter(t)
 	s.load(rules)
 	return s
 }
@@ -118,27 +112,13 @@ func (s *site) load(rules string) { s.Helper(); s.loadWith(rules, "", "") }
 
 func (s *site) loadWith(rules, provider, auth string) {
 	s.Helper()
-	adapted, err := adapt(fmt.Sprintf(config, s.dir, s.server.Issuer, provider, s.addr, rules, auth))
+	adapted, err := caddytest.Adapt(fmt.Sprintf(config, s.dir, s.server.Issuer, provider, s.addr, rules, auth))
 	if err != nil {
 		s.Fatal(err)
 	}
-	if err := caddy.Load(adapted, true); err != nil {
+	if err := caddytest.Load(adapted, s.addr); err != nil {
 		s.Fatal(err)
 	}
-}
-
-func adapt(source string) ([]byte, error) {
-	adapted, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), map[string]any{"filename": "Caddyfile"})
-	return adapted, err
-}
-
-func freeAddress(t testing.TB) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
 }
 
 type answer struct {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/e2e/harness"
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
 func TestTicketThenRPTThenAccess(t *testing.T) {
@@ -165,7 +166,7 @@ func forgetAll(t *testing.T) {
 
 func TestFoundByNameInsteadOfCreatedTwice(t *testing.T) {
 	for _, server := range []harness.UMAConfig{{}, {CannotSearch: true}} {
-		s := &site{TB: t, server: harness.StartUMAServer(t, server), dir: t.TempDir(), addr: freeAddress(t), client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
+		s := &site{TB: t, server: harness.StartUMAServer(t, server), dir: t.TempDir(), addr: caddytest.FreeAddress(t), client: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}}
 		s.server.PutResource(harness.UMAResource{ID: "1", Name: "another", Scopes: []string{"x"}})
 		s.server.PutResource(harness.UMAResource{ID: "2", Name: "GET /todos", Scopes: []string{"x"}, Icon: "https://icon.example"})
 		s.load(`path /todos {

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/testenv"
 )
 
 // BenchmarkVerifyCached is what a request pays for a token that is known:
@@ -77,7 +79,7 @@ func BenchmarkCacheMillion(b *testing.B) {
 			Issuer: "https://as.example", ClientID: "g", ClientAuth: clientAuthNone, Verify: verifyIntrospection,
 			IntrospectionEndpoint: "https://as.example/introspect",
 		}, CacheConfig{Size: tokens}), http.HandlerFunc(typicalAnswer))
-		before := heap()
+		before := testenv.HeapInUse()
 		began := time.Now()
 		var wait sync.WaitGroup
 		for worker := range 8 {
@@ -94,7 +96,7 @@ func BenchmarkCacheMillion(b *testing.B) {
 		wait.Wait()
 		p.cache.positive.CleanUp()
 		took := time.Since(began)
-		used := heap() - before
+		used := testenv.HeapInUse() - before
 		kept, _ := p.cache.sizes()
 		b.ReportMetric(float64(used)/float64(kept), "B/token")
 		b.ReportMetric(float64(used)/(1<<20), "MiB")
@@ -102,14 +104,6 @@ func BenchmarkCacheMillion(b *testing.B) {
 		b.ReportMetric(float64(took.Nanoseconds())/tokens, "ns/new-token")
 		runtime.KeepAlive(p)
 	}
-}
-
-func heap() uint64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 func typicalAnswer(w http.ResponseWriter, r *http.Request) {

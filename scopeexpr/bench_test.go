@@ -5,9 +5,10 @@ package scopeexpr
 import (
 	"encoding/json"
 	"fmt"
-	"runtime"
 	"strings"
 	"testing"
+
+	"github.com/caddy-gluu/gateway/internal/testenv"
 )
 
 // apiDocument is a document as a large API has it: resources with five paths
@@ -46,23 +47,15 @@ func BenchmarkLoad(b *testing.B) {
 				}
 			}
 			b.StopTimer()
-			before := heap()
+			before := testenv.HeapInUse()
 			p, err := load(text)
 			if err != nil {
 				b.Fatal(err)
 			}
-			after := heap()
+			after := testenv.HeapInUse()
 			b.ReportMetric(float64(after-before)/float64(p.NumRules()), "B/rule")
 		})
 	}
-}
-
-func heap() uint64 {
-	runtime.GC()
-	runtime.GC()
-	var m runtime.MemStats
-	runtime.ReadMemStats(&m)
-	return m.HeapAlloc
 }
 
 // BenchmarkDecideStatic decides rules without captures for one token.

@@ -4,20 +4,30 @@ package harness
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"io"
 	"net/http"
 	"strconv"
+	"time"
+
+	"github.com/caddy-gluu/gateway/internal/testenv"
 )
 
 // Config changes or reads the running configuration through Caddy's admin
 // API and fails the test if that is refused. The path is below /config/, the
-// body is sent as JSON (nil: none).
+// body is sent as JSON (nil: none). What is asked for holds for every
+// connection that is made after it.
 func (g *Gateway) Config(method, path string, body any) []byte {
 	g.t.Helper()
 	status, answer := g.AdminCall(method, "/config/"+path, body)
 	if status >= 300 {
 		g.t.Fatalf("%s /config/%s: %d %s", method, path, status, answer)
+	}
+	ctx, cancel := context.WithTimeout(g.t.Context(), time.Minute)
+	defer cancel()
+	if err := testenv.AwaitOneListener(ctx, g.Addr); err != nil {
+		g.t.Fatal(err)
 	}
 	return answer
 }

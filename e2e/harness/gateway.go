@@ -16,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/testenv"
 )
 
 // GatewayConfig says how a gateway is started.
@@ -80,15 +82,15 @@ func StartGateway(t testing.TB, config GatewayConfig) *Gateway {
 }
 
 func startGateway(t testing.TB, config GatewayConfig, dir string) (*Gateway, error) {
-	site, err := freeAddr()
+	site, err := testenv.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	admin, err := freeAddr()
+	admin, err := testenv.FreeAddress()
 	if err != nil {
 		return nil, err
 	}
-	overTLS, err := freeAddr()
+	overTLS, err := testenv.FreeAddress()
 	if err != nil {
 		return nil, err
 	}

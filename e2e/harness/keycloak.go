@@ -17,6 +17,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/testenv"
 )
 
 // keycloakVersion is the release that the tests run against.
@@ -77,7 +79,7 @@ func NewKeycloak(realmFile string) (*Keycloak, error) {
 
 // Start starts it, or starts it again after Stop with what it knew.
 func (k *Keycloak) Start() (err error) {
-	if k.addr, err = freeAddr(); err != nil {
+	if k.addr, err = testenv.FreeAddress(); err != nil {
 		return err
 	}
 	// It ends with this code when it has assembled itself and wants to be

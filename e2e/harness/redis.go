@@ -9,6 +9,8 @@ import (
 	"os/exec"
 	"testing"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/testenv"
 )
 
 // A Redis is a redis-server of the test's own. It keeps nothing: what was
@@ -28,7 +30,7 @@ func StartRedis(t testing.TB) *Redis {
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("NOT TESTED: redis-server is not on this machine")
 	}
-	addr, err := freeAddr()
+	addr, err := testenv.FreeAddress()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,8 +3,6 @@
 package harness
 
 import (
-	"fmt"
-	"net"
 	"testing"
 	"time"
 )
@@ -34,15 +32,4 @@ func eventually(within time.Duration, check func() string) string {
 			return problem
 		}
 	}
-}
-
-// freeAddr returns a loopback address on which nothing listens. Another
-// process could take it before it is used; whoever uses it tries again then.
-func freeAddr() (string, error) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("looking for a free port: %w", err)
-	}
-	defer listener.Close()
-	return listener.Addr().String(), nil
 }
