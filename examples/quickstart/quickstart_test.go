@@ -22,11 +22,11 @@ func TestQuickstartDoesWhatItPrints(t *testing.T) {
 		t.Fatal(err)
 	}
 	if _, err := os.Stat(caddy); err != nil {
-		t.Skip("bin/caddy is missing: run make build")
+		t.Skip("NOT TESTED: the quickstart: bin/caddy is missing, run make build")
 	}
 	for _, tool := range []string{"sh", "curl", "sed"} {
 		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("%s is missing, which the commands of the quickstart need", tool)
+			t.Skipf("NOT TESTED: the quickstart: its commands need %s, which is missing", tool)
 		}
 	}
 	commands, gateway := start(t)

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+func TestVerifiedTokenSaysWhatTheIssuerSaid(t *testing.T) {
+	raw := signToken(t, "ES256", nil, goodClaims(claims{"cnf": map[string]any{"jkt": "thumb", "x5t#S256": "cert"}}))
+	got, err := testVerifier(keysFor("ES256"), "api").verify(t.Context(), raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &Token{
+		Issuer: testIssuer, Subject: "alice", ClientID: "app", Scopes: []string{"read", "write"}, JWT: true,
+		ExpiresAt:    time.Unix(testNow.Add(time.Hour).Unix(), 0),
+		Confirmation: &Confirmation{JKT: "thumb", X5T: "cert"},
+		ClaimsJSON:   got.ClaimsJSON,
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	var c claims
+	if err := json.Unmarshal(got.ClaimsJSON, &c); err != nil || c["jti"] != "1" {
+		t.Errorf("claims are %s, %v", got.ClaimsJSON, err)
+	}
+}
+
+func TestClientAndScopesUnderTheirManyNames(t *testing.T) {
+	for name, c := range map[string]struct {
+		claims claims
+		client string
+		scopes []string
+	}{
+		"client_id before azp":  {claims{"azp": "other"}, "app", []string{"read", "write"}},
+		"azp":                   {claims{"client_id": nil, "azp": "other"}, "other", []string{"read", "write"}},
+		"cid":                   {claims{"client_id": nil, "cid": "okta"}, "okta", []string{"read", "write"}},
+		"no client":             {claims{"client_id": nil}, "", []string{"read", "write"}},
+		"scp, a list":           {claims{"scope": nil, "scp": []string{"a", "b"}}, "app", []string{"a", "b"}},
+		"scp, a string":         {claims{"scope": nil, "scp": "a b"}, "app", []string{"a", "b"}},
+		"scope, a list":         {claims{"scope": []string{"a", "b:c"}}, "app", []string{"a", "b:c"}},
+		"scope before scp":      {claims{"scp": "admin"}, "app", []string{"read", "write"}},
+		"split at U+0020 only":  {claims{"scope": " a\tb  c\u00a0d,e "}, "app", []string{"a\tb", "c\u00a0d,e"}},
+		"no scope":              {claims{"scope": nil}, "app", nil},
+		"empty scope":           {claims{"scope": ""}, "app", nil},
+		"scopes of delimiters":  {claims{"scope": "a:b a,b \"a\""}, "app", []string{"a:b", "a,b", "\"a\""}},
+		"names compare exactly": {claims{"Scope": "admin", "SCOPE": "admin", "Client_ID": "x"}, "app", []string{"read", "write"}},
+	} {
+		got, err := testVerifier(keysFor("EdDSA")).verify(t.Context(), signToken(t, "EdDSA", nil, goodClaims(c.claims)))
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got.ClientID != c.client || !slices.Equal(got.Scopes, c.scopes) {
+			t.Errorf("%s: got %q %q, want %q %q", name, got.ClientID, got.Scopes, c.client, c.scopes)
+		}
+	}
+}
+
+// S-35: issuer, audience and time, in all shapes that were ever mistaken for
+// the right one.
+func TestSec_S35_ClaimsTable(t *testing.T) {
+	at := func(d time.Duration) int64 { return testNow.Add(d).Unix() }
+	for name, c := range map[string]struct {
+		changes claims
+		want    Reason
+	}{
+		"as it should be": {nil, ""},
+
+		"iss absent":         {claims{"iss": nil}, TokenInvalid},
+		"iss empty":          {claims{"iss": ""}, TokenInvalid},
+		"iss with slash":     {claims{"iss": testIssuer + "/"}, TokenInvalid},
+		"iss in upper case":  {claims{"iss": strings.ToUpper(testIssuer)}, TokenInvalid},
+		"iss of other realm": {claims{"iss": "https://op.example.com/realms/other"}, TokenInvalid},
+		"iss shorter":        {claims{"iss": "https://op.example.com"}, TokenInvalid},
+		"iss longer":         {claims{"iss": testIssuer + ".evil.example"}, TokenInvalid},
+		"iss over http":      {claims{"iss": strings.Replace(testIssuer, "https", "http", 1)}, TokenInvalid},
+		"iss a list":         {claims{"iss": []string{testIssuer}}, TokenInvalid},
+		"iss an object":      {claims{"iss": claims{"value": testIssuer}}, TokenInvalid},
+		"iss under ISS":      {claims{"iss": nil, "ISS": testIssuer}, TokenInvalid},
+
+		"aud in a list":      {claims{"aud": []string{"other", "api"}}, ""},
+		"aud second name":    {claims{"aud": "api2"}, ""},
+		"aud absent":         {claims{"aud": nil}, TokenInvalid},
+		"aud empty":          {claims{"aud": ""}, TokenInvalid},
+		"aud empty list":     {claims{"aud": []string{}}, TokenInvalid},
+		"aud list of empty":  {claims{"aud": []string{""}}, TokenInvalid},
+		"aud other":          {claims{"aud": "other"}, TokenInvalid},
+		"aud others":         {claims{"aud": []string{"a", "b"}}, TokenInvalid},
+		"aud a prefix":       {claims{"aud": "ap"}, TokenInvalid},
+		"aud longer":         {claims{"aud": "api3"}, TokenInvalid},
+		"aud in upper case":  {claims{"aud": "API"}, TokenInvalid},
+		"aud with space":     {claims{"aud": "api "}, TokenInvalid},
+		"aud of two":         {claims{"aud": "api other"}, TokenInvalid},
+		"aud a number":       {claims{"aud": 1}, TokenInvalid},
+		"aud an object":      {claims{"aud": claims{"api": true}}, TokenInvalid},
+		"aud list of list":   {claims{"aud": []any{[]string{"api"}}}, TokenInvalid},
+		"aud list and more":  {claims{"aud": []any{"api", 1}}, TokenInvalid},
+		"aud true":           {claims{"aud": true}, TokenInvalid},
+		"aud a wildcard":     {claims{"aud": "*"}, TokenInvalid},
+		"aud is the client":  {claims{"aud": "app"}, TokenInvalid},
+		"aud in other claim": {claims{"aud": nil, "Aud": "api", "resource": "api"}, TokenInvalid},
+
+		"exp absent":          {claims{"exp": nil}, TokenInvalid},
+		"exp zero":            {claims{"exp": 0}, TokenExpired},
+		"exp long ago":        {claims{"exp": at(-time.Hour)}, TokenExpired},
+		"exp a second ago":    {claims{"exp": at(-time.Second)}, TokenExpired},
+		"exp now":             {claims{"exp": at(0)}, TokenExpired},
+		"exp in a second":     {claims{"exp": at(time.Second)}, ""},
+		"exp in half one":     {claims{"exp": float64(at(0)) + 0.5}, ""},
+		"exp a string":        {claims{"exp": fmt.Sprint(at(time.Hour))}, TokenInvalid},
+		"exp true":            {claims{"exp": true}, TokenInvalid},
+		"exp a list":          {claims{"exp": []int64{at(time.Hour)}}, TokenInvalid},
+		"exp negative":        {claims{"exp": -1}, TokenInvalid},
+		"exp milliseconds":    {claims{"exp": testNow.Add(time.Hour).UnixMilli()}, TokenInvalid},
+		"exp beyond int64":    {claims{"exp": json.Number("9223372036854775808")}, TokenInvalid},
+		"exp wraps to 0":      {claims{"exp": json.Number("18446744073709551616")}, TokenInvalid},
+		"exp beyond float64":  {claims{"exp": json.Number("1e999")}, TokenInvalid},
+		"exp NaN in a string": {claims{"exp": "NaN"}, TokenInvalid},
+		"exp under EXP":       {claims{"exp": nil, "EXP": at(time.Hour)}, TokenInvalid},
+
+		"nbf now":             {claims{"nbf": at(0)}, ""},
+		"nbf within leeway":   {claims{"nbf": at(5 * time.Second)}, ""},
+		"nbf beyond leeway":   {claims{"nbf": at(6 * time.Second)}, TokenInvalid},
+		"nbf a string":        {claims{"nbf": "0"}, TokenInvalid},
+		"nbf negative":        {claims{"nbf": -1}, TokenInvalid},
+		"nbf beyond int64":    {claims{"nbf": json.Number("1e300")}, TokenInvalid},
+		"iat absent":          {claims{"iat": nil}, ""},
+		"iat within leeway":   {claims{"iat": at(5 * time.Second)}, ""},
+		"iat beyond leeway":   {claims{"iat": at(6 * time.Second)}, TokenInvalid},
+		"iat a string":        {claims{"iat": "now"}, TokenInvalid},
+		"sub a number":        {claims{"sub": 7}, TokenInvalid},
+		"sub absent":          {claims{"sub": nil}, ""},
+		"client_id a list":    {claims{"client_id": []string{"app"}}, TokenInvalid},
+		"scope a number":      {claims{"scope": 1}, TokenInvalid},
+		"scope an object":     {claims{"scope": claims{"admin": true}}, TokenInvalid},
+		"scope list of lists": {claims{"scope": []any{[]string{"admin"}}}, TokenInvalid},
+		"scope with space":    {claims{"scope": []string{"a admin"}}, TokenInvalid},
+		"cnf jkt a number":    {claims{"cnf": claims{"jkt": 1}}, TokenInvalid},
+	} {
+		_, err := testVerifier(keysFor("ES256"), "api", "api2").verify(t.Context(), signToken(t, "ES256", nil, goodClaims(c.changes)))
+		wantReason(t, name, err, c.want)
+	}
+	// Without a configured audience any will do, as the warning at load says.
+	_, err := testVerifier(keysFor("ES256")).verify(t.Context(), signToken(t, "ES256", nil, goodClaims(claims{"aud": "other"})))
+	wantReason(t, "no audience configured", err, "")
+}
+
+// What nobody signed is never called expired or meant for others: the reason
+// in the log is not the attacker's to choose.
+func TestForgedTokensAreOnlyInvalid(t *testing.T) {
+	raw := signToken(t, "ES256", nil, goodClaims(claims{"exp": 1, "aud": "other"}))
+	raw = raw[:len(raw)-8] + "AAAAAAAA"
+	_, err := testVerifier(keysFor("ES256"), "api").verify(t.Context(), raw)
+	wantReason(t, "forged and expired", err, TokenInvalid)
+	if e := new(Error); errors.As(err, &e) && strings.Contains(e.Error(), "expired") {
+		t.Errorf("the error says %v", err)
+	}
+}
+
+// S-36: the issuer signs ID tokens, logout tokens and more with the same keys.
+func TestSec_S36_OnlyAccessTokens(t *testing.T) {
+	type m = map[string]any
+	for name, c := range map[string]struct {
+		header m
+		claims claims
+		want   Reason
+	}{
+		"at+jwt":                   {m{"typ": "at+jwt"}, nil, ""},
+		"AT+JWT":                   {m{"typ": "AT+JWT"}, nil, ""},
+		"application/at+jwt":       {m{"typ": "application/at+jwt"}, nil, ""},
+		"Application/At+Jwt":       {m{"typ": "Application/At+Jwt"}, nil, ""},
+		"JWT":                      {m{"typ": "JWT"}, nil, ""},
+		"jwt":                      {m{"typ": "jwt"}, nil, ""},
+		"application/jwt":          {m{"typ": "application/jwt"}, nil, ""},
+		"no typ":                   {m{"typ": nil}, nil, ""},
+		"payload typ Bearer":       {nil, claims{"typ": "Bearer"}, ""},
+		"payload typ DPoP":         {nil, claims{"typ": "DPoP"}, ""},
+		"token_use access":         {nil, claims{"token_use": "access"}, ""},
+		"dpop+jwt":                 {m{"typ": "dpop+jwt"}, nil, TokenInvalid},
+		"logout+jwt":               {m{"typ": "logout+jwt"}, nil, TokenInvalid},
+		"secevent+jwt":             {m{"typ": "secevent+jwt"}, nil, TokenInvalid},
+		"token-introspection+jwt":  {m{"typ": "token-introspection+jwt"}, nil, TokenInvalid},
+		"oauth-authz-req+jwt":      {m{"typ": "oauth-authz-req+jwt"}, nil, TokenInvalid},
+		"id+jwt":                   {m{"typ": "id+jwt"}, nil, TokenInvalid},
+		"JWS":                      {m{"typ": "JWS"}, nil, TokenInvalid},
+		"JOSE":                     {m{"typ": "JOSE"}, nil, TokenInvalid},
+		"application/ twice":       {m{"typ": "application/application/jwt"}, nil, TokenInvalid},
+		"text/jwt":                 {m{"typ": "text/jwt"}, nil, TokenInvalid},
+		"typ with space":           {m{"typ": "at+jwt "}, nil, TokenInvalid},
+		"typ a list":               {m{"typ": []string{"at+jwt"}}, nil, TokenInvalid},
+		"payload typ ID":           {nil, claims{"typ": "ID"}, TokenInvalid},
+		"payload typ id":           {nil, claims{"typ": "id"}, TokenInvalid},
+		"payload typ Refresh":      {nil, claims{"typ": "Refresh"}, TokenInvalid},
+		"payload typ REFRESH":      {nil, claims{"typ": "REFRESH"}, TokenInvalid},
+		"payload typ Offline":      {nil, claims{"typ": "Offline"}, TokenInvalid},
+		"payload typ Logout":       {nil, claims{"typ": "Logout"}, TokenInvalid},
+		"payload typ a list":       {nil, claims{"typ": []string{"ID"}}, TokenInvalid},
+		"token_use id":             {nil, claims{"token_use": "id"}, TokenInvalid},
+		"token_use refresh":        {nil, claims{"token_use": "refresh"}, TokenInvalid},
+		"token_use Access":         {nil, claims{"token_use": "Access"}, TokenInvalid},
+		"token_use empty":          {nil, claims{"token_use": ""}, TokenInvalid},
+		"token_use a list":         {nil, claims{"token_use": []string{"access", "id"}}, TokenInvalid},
+		"at_hash":                  {nil, claims{"at_hash": "x"}, TokenInvalid},
+		"c_hash":                   {nil, claims{"c_hash": "x"}, TokenInvalid},
+		"s_hash":                   {nil, claims{"s_hash": "x"}, TokenInvalid},
+		"at_hash that is no text":  {nil, claims{"at_hash": 0}, TokenInvalid},
+		"logout token, old":        {m{"typ": "JWT"}, claims{"events": m{"http://schemas.openid.net/event/backchannel-logout": m{}}}, TokenInvalid},
+		"ID token of our client":   {m{"typ": "JWT"}, claims{"aud": "app", "azp": "app", "client_id": nil, "scope": nil, "nonce": "n", "at_hash": "h"}, TokenInvalid},
+		"ID token, audience tells": {m{"typ": "JWT"}, claims{"aud": "app", "azp": "app", "client_id": nil, "scope": nil}, TokenInvalid},
+	} {
+		_, err := testVerifier(keysFor("RS256"), "api").verify(t.Context(), signToken(t, "RS256", c.header, goodClaims(c.claims)))
+		wantReason(t, name, err, c.want)
+	}
+}
+
+// A token that two readers could read in two ways is no token.
+func TestTokensHaveOneReading(t *testing.T) {
+	good := func(extra string) []byte {
+		return []byte(fmt.Sprintf(`{%s"iss":%q,"exp":%d}`, extra, testIssuer, testNow.Add(time.Hour).Unix()))
+	}
+	for name, c := range map[string]struct {
+		payload []byte
+		want    Reason
+	}{
+		"plain":            {good(``), ""},
+		"iss twice":        {good(`"iss":"https://other.example",`), TokenInvalid},
+		"exp twice":        {good(`"exp":1,`), TokenInvalid},
+		"scope twice":      {good(`"scope":"a","scope":"admin",`), TokenInvalid},
+		"scope, escaped":   {good(`"scope":"a","\u0073cope":"admin",`), TokenInvalid},
+		"cnf jkt twice":    {good(`"cnf":{"jkt":"a","jkt":"b"},`), TokenInvalid},
+		"deep, twice":      {good(`"realm_access":{"roles":[],"roles":["admin"]},`), TokenInvalid},
+		"invalid UTF-8":    {good("\"sub\":\"\xff\","), TokenInvalid},
+		"half a surrogate": {good(`"sub":"\ud800",`), TokenInvalid},
+		"no object":        {[]byte(`[]`), TokenInvalid},
+		"a string":         {[]byte(`"x"`), TokenInvalid},
+		"more after it":    {append(good(``), '{', '}'), TokenInvalid},
+		"nested deeply":    {good(`"x":` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `,`), TokenInvalid},
+		"NaN":              {[]byte(fmt.Sprintf(`{"iss":%q,"exp":NaN}`, testIssuer)), TokenInvalid},
+	} {
+		_, err := testVerifier(keysFor("ES256")).verify(t.Context(), signToken(t, "ES256", nil, c.payload))
+		wantReason(t, name, err, c.want)
+	}
+}
