@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"errors"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,27 +17,9 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// The UMA example in front of Keycloak, from the gateway's start without its
-// authorization server to a flood of requests.
-func TestUMAWithKeycloak(t *testing.T) {
-	t.Parallel()
-	world, err := newKeycloakUMA()
-	if errors.Is(err, harness.ErrMissing) {
-		t.Skipf("NOT TESTED: UMA with Keycloak: %v", err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := world.Close(); err != nil {
-			t.Error(err)
-		}
-	})
-	testUMA(t, world)
-}
-
-// The same in front of a server in the tests' own code, which can always be
-// had and answers by the letter of the standards.
+// The UMA example in front of a server in the tests' own code, which can always be
+// had and answers by the letter of the standards: from the gateway's start
+// without its authorization server to a flood of requests.
 func TestUMAWithOwnServer(t *testing.T) {
 	t.Parallel()
 	testUMA(t, startOwnUMA(t))

@@ -77,6 +77,25 @@ func NewKeycloak(realmFile string) (*Keycloak, error) {
 	return k, nil
 }
 
+// AddRealm imports one more realm, under another name than the one in the
+// file. What it returns is the same server with that realm.
+func (k *Keycloak) AddRealm(t testing.TB, file, name string) *Keycloak {
+	t.Helper()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var realm map[string]any
+	if err := json.Unmarshal(text, &realm); err != nil {
+		t.Fatalf("%s: %v", file, err)
+	}
+	realm["realm"] = name
+	k.admin(t, http.MethodPost, "/admin/realms", realm)
+	added := *k
+	added.Realm, added.Issuer = name, "http://"+k.Relay.Addr+"/realms/"+name
+	return &added
+}
+
 // Start starts it, or starts it again after Stop with what it knew.
 func (k *Keycloak) Start() (err error) {
 	if k.addr, err = testenv.FreeAddress(); err != nil {
@@ -170,13 +189,28 @@ func (k *Keycloak) Path(below string) string { return "/realms/" + k.Realm + bel
 // KeycloakTokenPath is where tokens are had, below the issuer.
 const KeycloakTokenPath = "/protocol/openid-connect/token"
 
-// Login gets an access token for a user of a public client, by way of the
-// server itself, so that the relay counts only the gateway's calls.
+// Login gets an access token for a user of a public client.
 func (k *Keycloak) Login(t testing.TB, client, user, password string) string {
 	t.Helper()
-	answer := exchange(t, k.form(t, KeycloakTokenPath, url.Values{
-		"grant_type": {"password"}, "client_id": {client}, "username": {user}, "password": {password},
-	}))
+	return k.token(t, url.Values{"grant_type": {"password"}, "client_id": {client}, "username": {user}, "password": {password}})
+}
+
+// Token gets an access token for a client itself, with what it has without
+// asking if the scope is empty.
+func (k *Keycloak) Token(t testing.TB, client, secret, scope string) string {
+	t.Helper()
+	form := url.Values{"grant_type": {"client_credentials"}, "client_id": {client}, "client_secret": {secret}}
+	if scope != "" {
+		form.Set("scope", scope)
+	}
+	return k.token(t, form)
+}
+
+// token asks the server itself, so that the relay counts only the gateway's
+// calls.
+func (k *Keycloak) token(t testing.TB, form url.Values) string {
+	t.Helper()
+	answer := exchange(t, k.form(t, KeycloakTokenPath, form))
 	var token struct {
 		Value string `json:"access_token"`
 	}
@@ -239,6 +273,17 @@ const keycloakAdmin = "admin"
 // if that is not nil.
 func (k *Keycloak) Admin(t testing.TB, method, below string, body, out any) {
 	t.Helper()
+	answer := k.admin(t, method, "/admin/realms/"+k.Realm+below, body)
+	if out == nil {
+		return
+	}
+	if err := json.Unmarshal(answer, out); err != nil {
+		t.Fatalf("%s %s answered %q: %v", method, below, answer, err)
+	}
+}
+
+func (k *Keycloak) admin(t testing.TB, method, path string, body any) []byte {
+	t.Helper()
 	login, err := http.PostForm("http://"+k.addr+"/realms/master"+KeycloakTokenPath, url.Values{
 		"grant_type": {"password"}, "client_id": {"admin-cli"}, "username": {keycloakAdmin}, "password": {keycloakAdmin},
 	})
@@ -256,19 +301,13 @@ func (k *Keycloak) Admin(t testing.TB, method, below string, body, out any) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	request, err := http.NewRequest(method, "http://"+k.addr+"/admin/realms/"+k.Realm+below, bytes.NewReader(encoded))
+	request, err := http.NewRequest(method, "http://"+k.addr+path, bytes.NewReader(encoded))
 	if err != nil {
 		t.Fatal(err)
 	}
 	request.Header.Set("Authorization", "Bearer "+token.Value)
 	request.Header.Set("Content-Type", "application/json")
-	answer := exchange(t, request)
-	if out == nil {
-		return
-	}
-	if err := json.Unmarshal(answer, out); err != nil {
-		t.Fatalf("%s %s answered %q: %v", method, below, answer, err)
-	}
+	return exchange(t, request)
 }
 
 // SetLifespan says how long tokens that are given out from now on live.
