@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -31,6 +32,7 @@ type site struct {
 	options string            // more global options
 	client  string            // how the provider knows this gateway; by its secret if empty
 	address string            // of the site; {$SITE} if empty
+	env     map[string]string // added to that of the process
 }
 
 // todoRules are the rules of most tests: plain scopes, a scope bound to an
@@ -99,14 +101,9 @@ func (s site) config(upstream, issuer string) harness.GatewayConfig {
 		"CREDENTIALS", s.client, "ADDRESS", s.address,
 		"OPTIONS", s.options, "APP", s.app, "BEFORE", s.before, "AUTH", s.auth, "PEP", s.pep,
 	).Replace(caddyfile)
-	return harness.GatewayConfig{
-		Caddyfile: text,
-		Binary:    s.binary,
-		Files:     s.files,
-		Env: map[string]string{
-			"UPSTREAM": upstream, "ISSUER": issuer, "CLIENT_ID": gatewayID, "CLIENT_SECRET": gatewaySecret,
-		},
-	}
+	env := map[string]string{"UPSTREAM": upstream, "ISSUER": issuer, "CLIENT_ID": gatewayID, "CLIENT_SECRET": gatewaySecret}
+	maps.Copy(env, s.env)
+	return harness.GatewayConfig{Caddyfile: text, Binary: s.binary, Files: s.files, Env: env}
 }
 
 // start starts the site and waits until it has found its authorization

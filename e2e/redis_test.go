@@ -5,6 +5,10 @@ package e2e
 import (
 	"encoding/json"
 	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,12 +18,19 @@ import (
 // sharing is a gateway that shares its cache with others.
 func sharing(t *testing.T, redis *harness.Redis, server *harness.OIDCProvider) *api {
 	t.Helper()
+	a := sharingBy(t, "redis://"+redis.Addr, server, nil)
+	a.waitShared("ok")
+	return a
+}
+
+func sharingBy(t *testing.T, url string, server *harness.OIDCProvider, env map[string]string) *api {
+	t.Helper()
 	a := site{
 		server: server,
-		app:    "cache {\n redis redis://" + redis.Addr + "\n redis_key a-secret-of-thirty-two-bytes-or-more\n}",
+		app:    "cache {\n redis " + url + "\n redis_key a-secret-of-thirty-two-bytes-or-more\n}",
+		env:    env,
 	}.start(t)
 	a.Forbid("a-secret-of-thirty-two-bytes-or-more")
-	a.waitShared("ok")
 	return a
 }
 
@@ -62,6 +73,55 @@ func TestGatewaysShareTokensThroughRedis(t *testing.T) {
 	// in time, and then the token is rather introspected.
 	if asked > tokens+2 {
 		t.Errorf("%d introspections for %d tokens: they are not shared", asked, tokens)
+	}
+}
+
+// With TLS and a user who has the rights that docs/app.md asks for, and no
+// more.
+func TestRedisWithTLSAndRights(t *testing.T) {
+	t.Parallel()
+	rights := regexp.MustCompile("With ACLs: `([^`]+)`, on keys `([^`]+)`").FindStringSubmatch(readFile(t, "docs/app.md"))
+	if rights == nil {
+		t.Fatal("docs/app.md does not say which rights are needed")
+	}
+	const password = "redis-password-of-the-gateway"
+	redis, server := harness.StartSecuredRedis(t, "gateway", password, rights[1]+" "+rights[2]), ownServer(t)
+	trusted := filepath.Join(t.TempDir(), "trusted.pem")
+	if err := os.WriteFile(trusted, []byte(redis.Certificate), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	env := map[string]string{"SSL_CERT_FILE": trusted, "REDIS_PASSWORD": password}
+	url := "rediss://gateway:{env.REDIS_PASSWORD}@" + redis.Addr + "/1"
+	a, b := sharingBy(t, url, server, env), sharingBy(t, url, server, env)
+	for _, gateway := range []*api{a, b} {
+		gateway.Forbid(password)
+		gateway.waitShared("ok")
+	}
+
+	before := server.Count(harness.IntrospectionPath)
+	token := server.Token(t, todoApp, harness.Opaque, "todos:read")
+	a.passed(get("/todos", token))
+	b.passed(get("/todos", token))
+	if n := server.Count(harness.IntrospectionPath) - before; n != 1 {
+		t.Errorf("%d introspections of one token, want 1", n)
+	}
+	server.Revoke(t, todoApp, token)
+	a.revoke("/client/" + todoApp)
+	b.waitRefused(token)
+
+	// Whom the gateway does not trust and who does not trust it get nothing,
+	// and hold up nobody.
+	for name, other := range map[string]*api{
+		"another certificate": sharingBy(t, url, server, map[string]string{"REDIS_PASSWORD": password}),
+		"another password":    sharingBy(t, url, server, map[string]string{"SSL_CERT_FILE": trusted, "REDIS_PASSWORD": "another-password"}),
+		"no TLS":              sharingBy(t, strings.Replace(url, "rediss", "redis", 1), server, env),
+	} {
+		other.Forbid(password, "another-password")
+		other.waitShared("away")
+		other.passed(get("/todos", server.Token(t, todoApp, harness.Opaque, "todos:read")))
+		if t.Failed() {
+			t.Fatalf("with %s", name)
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -19,13 +20,49 @@ type Redis struct {
 	*Process
 	Addr string // host:port
 
-	t   testing.TB
-	dir string
+	// Certificate is what its clients must trust, PEM; "" without TLS.
+	Certificate string
+
+	t       testing.TB
+	dir     string
+	options []string
 }
 
 // StartRedis starts one for the life of the test. Where there is none the
 // test skips itself.
 func StartRedis(t testing.TB) *Redis {
+	t.Helper()
+	r := newRedis(t)
+	r.options = []string{"--port", r.port()}
+	r.Start()
+	return r
+}
+
+// StartSecuredRedis starts one that speaks TLS only and knows only one user,
+// whose rights are those of an ACL rule like "+get ~prefix:*".
+func StartSecuredRedis(t testing.TB, user, password, rights string) *Redis {
+	t.Helper()
+	r := newRedis(t)
+	certificate, key := Certificate(t)
+	r.Certificate = certificate
+	files := map[string]string{
+		"certificate.pem": certificate, "key.pem": key,
+		"users": "user default off\nuser " + user + " on >" + password + " " + rights + "\n",
+	}
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(r.dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.options = []string{
+		"--port", "0", "--tls-port", r.port(), "--tls-auth-clients", "no", "--aclfile", "users",
+		"--tls-cert-file", "certificate.pem", "--tls-key-file", "key.pem",
+	}
+	r.Start()
+	return r
+}
+
+func newRedis(t testing.TB) *Redis {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		t.Skip("NOT TESTED: redis-server is not on this machine")
@@ -35,16 +72,25 @@ func StartRedis(t testing.TB) *Redis {
 		t.Fatal(err)
 	}
 	r := &Redis{Addr: addr, t: t, dir: t.TempDir()}
-	t.Cleanup(func() { r.Process.Kill() })
-	r.Start()
+	t.Cleanup(func() {
+		if r.Process != nil {
+			_ = r.Kill()
+		}
+	})
 	return r
+}
+
+func (r *Redis) port() string {
+	_, port, _ := net.SplitHostPort(r.Addr)
+	return port
 }
 
 // Start starts it again after Kill, at the same address.
 func (r *Redis) Start() {
 	r.t.Helper()
-	host, port, _ := net.SplitHostPort(r.Addr)
-	cmd := exec.Command("redis-server", "--bind", host, "--port", port, "--dir", r.dir, "--save", "", "--appendonly", "no")
+	host, _, _ := net.SplitHostPort(r.Addr)
+	cmd := exec.Command("redis-server", append([]string{"--bind", host, "--dir", r.dir, "--save", "", "--appendonly", "no"}, r.options...)...)
+	cmd.Dir = r.dir
 	cmd.Env = os.Environ()
 	process, err := startProcess("redis-server", cmd)
 	if err != nil {
