@@ -130,9 +130,11 @@ func (r *redisStore) get(ctx context.Context, id recordID) (record []byte, since
 	}
 	since = r.revoked.position()
 	key := r.seal.recordKey(id)
+	ctx, ended := spanOf(ctx, "redis get")
 	sealed, err := r.do(ctx, redisPatience, func(b rueidis.Builder) rueidis.Completed {
 		return b.Getrange().Key(key).Start(0).End(maxSharedRecord).Build()
 	}).AsBytes()
+	ended(err)
 	if err != nil {
 		r.suspect(err)
 		sharedLookups.WithLabelValues("error").Inc()
@@ -180,9 +182,11 @@ func (r *redisStore) set(ctx context.Context, id recordID, since position, recor
 	if len(sealed) > maxSharedRecord {
 		return
 	}
+	ctx, ended := spanOf(ctx, "redis set")
 	err = r.do(ctx, redisPatience, func(b rueidis.Builder) rueidis.Completed {
 		return b.Set().Key(key).Value(rueidis.BinaryString(sealed)).PxMilliseconds(lifetime.Milliseconds()).Build()
 	}).Error()
+	ended(err)
 	if err != nil {
 		r.suspect(err)
 	}

@@ -7,12 +7,13 @@ import (
 	"net/http"
 
 	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Where Caddy's `tracing` is on, each call to an authorization server is a span
-// below that of the request that made it necessary. Caddy keeps its tracer
+// Where Caddy's `tracing` is on, each call to an authorization server or to
+// Redis is a span below that of the request that made it necessary. Caddy keeps its tracer
 // provider to itself; a request's span leads to it. So what a request does not
 // cause (discovery, registration, renewals) has no span, and where tracing is
 // off nothing is done for it.
@@ -59,6 +60,23 @@ func spanName(_ string, r *http.Request) string {
 		return "gluu " + endpoint
 	}
 	return "gluu " + r.Method
+}
+
+// spanOf begins the span of a call that is none by HTTP. The call is over when
+// the function is called that it returns.
+func spanOf(ctx context.Context, call string) (context.Context, func(error)) {
+	parent := trace.SpanFromContext(ctx)
+	if !parent.IsRecording() {
+		return ctx, func(error) {}
+	}
+	ctx, span := parent.TracerProvider().Tracer("github.com/caddy-gluu/gateway/introspect").
+		Start(ctx, "gluu "+call, trace.WithSpanKind(trace.SpanKindClient))
+	return ctx, func(err error) {
+		if err != nil {
+			span.SetStatus(codes.Error, err.Error())
+		}
+		span.End()
+	}
 }
 
 // onBehalfOf returns a context that ends when ctx does, for work that belongs

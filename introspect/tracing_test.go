@@ -8,9 +8,11 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/codes"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
@@ -88,6 +90,46 @@ func TestKeyFetchIsASpanOfTheRequestThatBeganIt(t *testing.T) {
 		}
 	}
 	t.Errorf("no span of the fetch among %v", recorder.Ended())
+}
+
+// What Redis is asked while a request waits is seen too, also where it fails.
+func TestRedisCallsAreSpans(t *testing.T) {
+	redis := startRedis(t)
+	server, _ := newTracedServer(t)
+	a, b := redis.gateway(server.introspecting()), redis.gateway(server.introspecting())
+	recorder := tracetest.NewSpanRecorder()
+	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer("caddy")
+	var seen int
+	verify := func(p *Provider, want ...string) {
+		t.Helper()
+		ctx, request := tracer.Start(context.Background(), "handler")
+		if _, err := p.Verify(ctx, "opaque-token-0123456789"); err != nil {
+			t.Fatal(err)
+		}
+		request.End()
+		var names []string
+		for _, span := range recorder.Ended()[seen:] {
+			name := span.Name()
+			if span.Status().Code == codes.Error {
+				name += " failed"
+			}
+			if names = append(names, name); name != "handler" && span.Parent().SpanID() != request.SpanContext().SpanID() {
+				t.Errorf("%s: its parent is not the request", name)
+			}
+		}
+		seen += len(names)
+		if !slices.Equal(names, append(want, "handler")) {
+			t.Errorf("the spans are %q, want %q", names, want)
+		}
+	}
+	verify(a, "gluu redis get", "gluu introspection_endpoint", "gluu redis set")
+	verify(a) // it is in the cache of the process
+	verify(b, "gluu redis get")
+
+	c := redis.gateway(server.introspecting())
+	redis.signal(syscall.SIGSTOP)
+	defer redis.signal(syscall.SIGCONT)
+	verify(c, "gluu redis get failed", "gluu introspection_endpoint")
 }
 
 // newTracedServer is an authorization server to which every token is active,
