@@ -27,7 +27,7 @@ import (
 // reloads, so that one token serves them all.
 type authority struct {
 	identity [32]byte
-	provider atomic.Pointer[introspect.Provider] // of the configuration loaded last
+	provider atomic.Pointer[introspect.Provider] // of the configuration that runs
 	now      func() time.Time
 
 	flights  singleflight.Group
@@ -53,9 +53,7 @@ func openAuthority(p *introspect.Provider) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := shared.(*authority)
-	a.provider.Store(p)
-	return a, nil
+	return shared.(*authority), nil
 }
 
 func newAuthority(p *introspect.Provider) (*authority, error) {

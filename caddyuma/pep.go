@@ -64,13 +64,12 @@ type UMAPEP struct {
 	// what this gateway registered for rules that are gone. Default: `on`.
 	Registration string `json:"registration,omitempty"`
 
-	provider   *introspect.Provider
-	authority  *authority
-	resources  *resources
-	tickets    *tickets
-	slot       introspect.SlotKey
-	generation uint64
-	now        func() time.Time
+	provider  *introspect.Provider
+	authority *authority
+	resources *resources
+	tickets   *tickets
+	slot      introspect.SlotKey
+	now       func() time.Time
 }
 
 // What is done about resources at the authorization server.
@@ -125,9 +124,8 @@ func (p *UMAPEP) Provision(ctx caddy.Context) error {
 	}
 	p.now = time.Now
 	p.slot = introspect.SlotKey{Generation: app.Generation(), Handler: introspect.NextHandlerID()}
-	p.resources = newResources(policy, p.ResourcePrefix, p.Registration, p.authority, ctx.Storage(), ctx.Logger())
-	p.generation = app.Generation()
-	p.authority.announce(p.generation, p.resources.all)
+	p.resources = newResources(policy, p.ResourcePrefix, p.Registration, p.authority, app.Generation(), ctx.Storage(), ctx.Logger())
+	p.authority.announce(p.resources, p.provider)
 	p.tickets = &tickets{authority: p.authority, count: counter}
 	app.Background(p.resources.keep)
 	return nil
@@ -155,7 +153,9 @@ func (p *UMAPEP) Cleanup() error {
 	if p.authority == nil {
 		return nil
 	}
-	p.authority.retire(p.generation)
+	if p.resources != nil {
+		p.authority.retire(p.resources.generation)
+	}
 	return p.authority.release()
 }
 

@@ -15,6 +15,8 @@ import (
 	"sync"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/introspect"
 )
 
 // registry remembers which resources this gateway has at an authorization
@@ -24,11 +26,19 @@ type registry struct {
 	mu     sync.Mutex
 	byName map[string]registered
 
-	// names are those of all handlers, by the number of their configuration:
-	// what no handler names any more belongs to a rule that is gone.
-	names map[uint64]map[string][]string
+	// configurations are those with handlers for this server, by their number.
+	// The oldest is the one that runs. A newer one is being loaded, and may yet
+	// be refused: until the older one is gone nothing is concluded from it.
+	configurations map[uint64]*configuration
+	retired        chan struct{} // closed when one of them is gone
 
 	reconciling sync.Mutex // one handler at a time
+}
+
+// configuration is what the handlers of one configuration have in common.
+type configuration struct {
+	provider *introspect.Provider
+	names    map[string][]string // of resources, with all scopes that are asked for under each
 }
 
 // registered is a resource as it was last seen or written.
@@ -63,47 +73,66 @@ func (a *authority) unlearn(name string) {
 
 // announce says, while a configuration is loaded, which resources one of its
 // handlers has.
-func (a *authority) announce(generation uint64, all []*resource) {
+func (a *authority) announce(r *resources, p *introspect.Provider) {
 	a.registry.mu.Lock()
 	defer a.registry.mu.Unlock()
-	if a.registry.names == nil {
-		a.registry.names = make(map[uint64]map[string][]string)
+	if a.registry.configurations == nil {
+		a.registry.configurations = make(map[uint64]*configuration)
 	}
-	names := a.registry.names[generation]
-	if names == nil {
-		names = make(map[string][]string)
-		a.registry.names[generation] = names
+	c := a.registry.configurations[r.generation]
+	if c == nil {
+		c = &configuration{p, make(map[string][]string)}
+		a.registry.configurations[r.generation] = c
 	}
-	for _, each := range all {
+	for _, each := range r.all {
 		if each.name != "" {
-			names[each.name] = append(names[each.name], each.scopes...)
+			c.names[each.name] = append(c.names[each.name], each.scopes...)
 		}
 	}
+	a.provider.Store(a.registry.running().provider)
 }
 
 // retire is called when a configuration is gone.
 func (a *authority) retire(generation uint64) {
 	a.registry.mu.Lock()
 	defer a.registry.mu.Unlock()
-	delete(a.registry.names, generation)
-}
-
-// current returns the names of the newest configuration, with all scopes that
-// its handlers ask for under each.
-func (r *registry) current() map[string][]string {
-	var newest uint64
-	for generation := range r.names {
-		newest = max(newest, generation)
+	delete(a.registry.configurations, generation)
+	if c := a.registry.running(); c != nil {
+		a.provider.Store(c.provider)
 	}
-	return r.names[newest]
+	if a.registry.retired != nil {
+		close(a.registry.retired)
+		a.registry.retired = nil
+	}
 }
 
-// wanted returns the scopes that a resource has to have: those of all rules
-// that are about it.
-func (a *authority) wanted(each *resource) []string {
+// running returns the configuration that runs, nil if there is none.
+func (r *registry) running() *configuration {
+	if len(r.configurations) == 0 {
+		return nil
+	}
+	return r.configurations[slices.Min(slices.Collect(maps.Keys(r.configurations)))]
+}
+
+// retirement returns a channel that is closed when a configuration is gone.
+func (a *authority) retirement() <-chan struct{} {
 	a.registry.mu.Lock()
 	defer a.registry.mu.Unlock()
-	scopes := slices.Concat(a.registry.current()[each.name], each.scopes)
+	if a.registry.retired == nil {
+		a.registry.retired = make(chan struct{})
+	}
+	return a.registry.retired
+}
+
+// wanted returns the scopes that a resource has to have: those of all rules of
+// its configuration that are about it.
+func (a *authority) wanted(r *resources, each *resource) []string {
+	a.registry.mu.Lock()
+	defer a.registry.mu.Unlock()
+	scopes := slices.Clone(each.scopes)
+	if c := a.registry.configurations[r.generation]; c != nil {
+		scopes = append(scopes, c.names[each.name]...)
+	}
 	slices.Sort(scopes)
 	return slices.Compact(scopes)
 }
@@ -190,7 +219,7 @@ func (a *authority) ensure(ctx context.Context, r *resources, each *resource, fi
 	if err != nil {
 		return registered{}, err
 	}
-	scopes := a.wanted(each)
+	scopes := a.wanted(r, each)
 	switch {
 	case found == nil && (each.given || !r.registers()):
 		return registered{}, errors.New("the authorization server has none of this name: create it there, or let the gateway register it (registration on, and no resource_name)")
@@ -211,14 +240,18 @@ func (a *authority) ensure(ctx context.Context, r *resources, each *resource, fi
 	return registered{ID: found.id, Scopes: scopes, Ours: true}, nil
 }
 
-// gone returns the names of resources that no rule has any more.
+// gone returns the names of resources that no rule has any more; none while
+// one configuration takes the place of another.
 func (a *authority) gone(stored map[string]registered) []string {
 	a.registry.mu.Lock()
 	defer a.registry.mu.Unlock()
-	current := a.registry.current()
+	if len(a.registry.configurations) != 1 {
+		return nil
+	}
+	current := a.registry.running()
 	var gone []string
 	for name, each := range stored {
-		if _, has := current[name]; !has && each.Ours {
+		if _, has := current.names[name]; !has && each.Ours {
 			gone = append(gone, name)
 		}
 	}

@@ -20,11 +20,12 @@ import (
 // known in the background; a rule whose resource is not known yet lets nobody
 // pass.
 type resources struct {
-	policy    *scopeexpr.Policy
-	mode      string
-	authority *authority
-	storage   certmagic.Storage
-	logger    *zap.Logger
+	policy     *scopeexpr.Policy
+	mode       string
+	authority  *authority
+	generation uint64 // of the configuration
+	storage    certmagic.Storage
+	logger     *zap.Logger
 
 	all    []*resource
 	byRule []*resource   // by the index of the rule
@@ -41,9 +42,9 @@ type resource struct {
 	forgotten atomic.Bool // the server has said that it is not what it was
 }
 
-func newResources(policy *scopeexpr.Policy, prefix, mode string, a *authority, storage certmagic.Storage, logger *zap.Logger) *resources {
+func newResources(policy *scopeexpr.Policy, prefix, mode string, a *authority, generation uint64, storage certmagic.Storage, logger *zap.Logger) *resources {
 	r := &resources{
-		policy: policy, mode: mode, authority: a, storage: storage, logger: logger,
+		policy: policy, mode: mode, authority: a, generation: generation, storage: storage, logger: logger,
 		byRule: make([]*resource, policy.NumRules()), wake: make(chan struct{}, 1),
 	}
 	byCondition := make(map[*scopeexpr.Condition]*resource)
@@ -103,6 +104,7 @@ func (r *resources) keep(ctx context.Context) {
 	retry := registrationRetry
 	for ctx.Err() == nil {
 		var wait <-chan time.Time
+		retired := r.authority.retirement()
 		err := r.authority.reconcile(ctx, r)
 		switch {
 		case err == nil:
@@ -115,36 +117,37 @@ func (r *resources) keep(ctx context.Context) {
 				zap.String("provider", r.authority.provider.Load().Name()), zap.Error(err), zap.Duration("retry_in", pause))
 			wait, retry = time.After(pause), min(2*retry, longestRegistrationRetry)
 		}
-		select {
-		case <-ctx.Done():
+		if !r.rest(ctx, wait, retired) {
 			return
-		case <-wait:
-		case <-r.wakened(ctx, wait):
 		}
 	}
 }
 
-// wakened returns the channel that tells of a forgotten resource, unless there
-// is a pause to be made first: a server that knows a resource at one endpoint
-// and not at another must not be asked without end.
-func (r *resources) wakened(ctx context.Context, pause <-chan time.Time) <-chan struct{} {
+// rest waits until there is something to do: the pause is over, a
+// configuration has retired or, where there is no pause to be made, a resource
+// was forgotten. It reports whether the context goes on.
+func (r *resources) rest(ctx context.Context, pause <-chan time.Time, retired <-chan struct{}) bool {
+	wake := r.wake
 	if pause != nil {
-		return nil
+		wake = nil
 	}
-	woken := make(chan struct{})
-	go func() {
-		defer close(woken)
-		select {
-		case <-r.wake:
-		case <-ctx.Done():
-			return
-		}
-		select {
-		case <-time.After(registrationRetry):
-		case <-ctx.Done():
-		}
-	}()
-	return woken
+	select {
+	case <-ctx.Done():
+		return false
+	case <-pause:
+		return true
+	case <-retired: // what it alone had is gone now
+		return true
+	case <-wake:
+	}
+	// A server that knows a resource at one endpoint and not at another must
+	// not be asked without end.
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(registrationRetry):
+		return true
+	}
 }
 
 // missing returns the resources whose id is not known, or which are not known
@@ -159,7 +162,7 @@ func (r *resources) missing() []*resource {
 		switch {
 		case !ok:
 			missing = append(missing, each)
-		case !each.given && r.registers() && !sameScopes(known.Scopes, r.authority.wanted(each)):
+		case !each.given && r.registers() && !sameScopes(known.Scopes, r.authority.wanted(r, each)):
 			each.id.Store(&known.ID)
 			missing = append(missing, each)
 		default:
