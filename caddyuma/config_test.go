@@ -12,7 +12,6 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-gluu/gateway/internal/caddytest"
-	"github.com/caddy-gluu/gateway/introspect"
 )
 
 func stop(t *testing.T) {
@@ -86,37 +85,4 @@ func validate(config []byte) error {
 		return err
 	}
 	return caddy.Validate(parsed)
-}
-
-func FuzzPermissions(f *testing.F) {
-	for _, seed := range []string{
-		`{"permissions": [{"resource_id": "r", "resource_scopes": ["s"], "exp": 5}]}`,
-		`{"authorization": {"permissions": [{"rsid": "r", "scopes": ["s"], "nbf": 1.5}]}}`,
-		`{"permissions": [{"resource_id": "r", "rsid": "q"}]}`,
-		`{"permissions": ["read"]}`, `{"permissions": {}}`, `[]`, `{"permissions": [{"exp": "1e400", "rsid": "r"}]}`,
-	} {
-		f.Add([]byte(seed), "r", int64(4))
-	}
-	f.Fuzz(func(t *testing.T, claims []byte, resource string, now int64) {
-		all, err := permissionsOf(&introspect.Token{ClaimsJSON: claims})
-		if err != nil && all != nil {
-			t.Fatal("an error with permissions")
-		}
-		if now < 0 || now > 1<<41 {
-			return
-		}
-		scopes, until := all.scopes(resource, now)
-		if len(scopes) > 0 && len(all[resource]) == 0 {
-			t.Fatalf("scopes %q out of nothing", scopes)
-		}
-		if until != 0 && until <= now {
-			t.Fatalf("valid until %d, which is not after %d", until, now)
-		}
-		// Until then nothing changes.
-		if until > now+1 {
-			if later, _ := all.scopes(resource, until-1); len(later) != len(scopes) {
-				t.Fatalf("%q at %d, %q at %d, although nothing was to change before %d", scopes, now, later, until-1, until)
-			}
-		}
-	})
 }

@@ -3,11 +3,13 @@
 package caddyuma
 
 import (
-	"encoding/json"
+	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 
 	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/jose"
 )
 
 // Permissions of a requesting party token (Federated Authorization for UMA
@@ -56,74 +58,98 @@ func (p permissions) scopes(resource string, now int64) (scopes []string, until 
 	return scopes, until
 }
 
-// claimedPermission is a permission in both spellings.
-type claimedPermission struct {
-	ResourceID     string      `json:"resource_id"`
-	ResourceScopes []string    `json:"resource_scopes"`
-	RSID           string      `json:"rsid"`
-	Scopes         []string    `json:"scopes"`
-	Expires        json.Number `json:"exp"`
-	NotBefore      json.Number `json:"nbf"`
-}
-
 // permissionsOf reads the permissions of a verified token. A token without
 // any has an empty map. A permission whose meaning is unclear is an error: to
 // leave out an "exp" that cannot be read would turn a short permission into a
-// long one.
+// long one. Names are compared exactly: a claim "Permissions", which somebody
+// may have chosen for himself, is another one.
 func permissionsOf(token *introspect.Token) (permissions, error) {
-	var claims struct {
-		Permissions   []claimedPermission `json:"permissions"`
-		Authorization struct {
-			Permissions []claimedPermission `json:"permissions"`
-		} `json:"authorization"`
-	}
-	if err := json.Unmarshal(token.ClaimsJSON, &claims); err != nil {
-		return nil, fmt.Errorf("permissions of the token: %w", err)
-	}
 	all := make(permissions)
-	for _, claimed := range slices.Concat(claims.Permissions, claims.Authorization.Permissions) {
-		id, p, err := claimed.read()
-		if err != nil {
-			return nil, fmt.Errorf("permissions of the token: %w", err)
+	claims, err := jose.ParseObject(token.ClaimsJSON)
+	if err == nil {
+		err = all.add(claims)
+	}
+	if authorization, ok := claims.Get("authorization"); err == nil && ok && !authorization.IsNull() {
+		var inner jose.Object
+		if inner, err = authorization.Object(); err == nil {
+			err = all.add(inner)
 		}
-		all[id] = append(all[id], p)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("permissions of the token: %w", err)
 	}
 	return all, nil
 }
 
-func (c claimedPermission) read() (id string, p permission, err error) {
-	switch {
-	case c.ResourceID != "" && c.RSID != "" && c.ResourceID != c.RSID:
-		return "", p, fmt.Errorf("one names two resources, %q and %q", c.ResourceID, c.RSID)
-	case c.ResourceID != "":
-		id = c.ResourceID
-	case c.RSID != "":
-		id = c.RSID
-	default:
-		return "", p, fmt.Errorf("one names no resource")
+// add reads the member "permissions" of an object.
+func (p permissions) add(o jose.Object) error {
+	list, ok := o.Get("permissions")
+	if !ok || list.IsNull() {
+		return nil
 	}
-	p.scopes = c.ResourceScopes
-	if p.scopes == nil {
-		p.scopes = c.Scopes
+	elements, err := list.Elements()
+	if err != nil {
+		return err
 	}
-	if p.expires, err = seconds(c.Expires); err != nil {
-		return "", p, fmt.Errorf("exp: %w", err)
+	for _, element := range elements {
+		claimed, err := element.Object()
+		if err != nil {
+			return err
+		}
+		id, read, err := readPermission(claimed)
+		if err != nil {
+			return err
+		}
+		p[id] = append(p[id], read)
 	}
-	if p.notBefore, err = seconds(c.NotBefore); err != nil {
-		return "", p, fmt.Errorf("nbf: %w", err)
-	}
-	return id, p, nil
+	return nil
 }
 
-// seconds reads a NumericDate (RFC 7519, section 2), which may have a
-// fraction. Keycloak writes 0 where there is no end.
-func seconds(n json.Number) (int64, error) {
-	if n == "" {
-		return 0, nil
+// readPermission reads a permission in both spellings.
+func readPermission(claimed jose.Object) (id string, p permission, err error) {
+	if id, err = resourceOf(claimed); err != nil {
+		return "", p, err
 	}
-	value, err := n.Float64()
-	if err != nil || value < 0 || value > float64(1<<40) {
-		return 0, fmt.Errorf("%s is no time", n)
+	for _, name := range []string{"resource_scopes", "scopes"} {
+		list, ok := claimed.Get(name)
+		if !ok || list.IsNull() {
+			continue
+		}
+		if p.scopes, err = list.Texts(); err != nil {
+			return "", p, fmt.Errorf("%s: %w", name, err)
+		}
+		break
 	}
-	return int64(value), nil
+	if p.expires, err = seconds(claimed, "exp"); err != nil {
+		return "", p, err
+	}
+	p.notBefore, err = seconds(claimed, "nbf")
+	return id, p, err
+}
+
+func resourceOf(claimed jose.Object) (string, error) {
+	id, err := claimed.Text("resource_id")
+	if err != nil {
+		return "", err
+	}
+	rsid, err := claimed.Text("rsid")
+	switch {
+	case err != nil:
+		return "", err
+	case id != "" && rsid != "" && id != rsid:
+		return "", fmt.Errorf("one names two resources, %q and %q", id, rsid)
+	case id == "" && rsid == "":
+		return "", errors.New("one names no resource")
+	}
+	return cmp.Or(id, rsid), nil
+}
+
+// seconds reads a time, 0 if there is none. Keycloak writes 0 where there is no
+// end.
+func seconds(o jose.Object, name string) (int64, error) {
+	t, err := o.Time(name)
+	if err != nil || t.IsZero() {
+		return 0, err
+	}
+	return t.Unix(), nil
 }

@@ -128,26 +128,37 @@ func (v Value) Text() (string, error) {
 
 // Texts returns the elements of a JSON array of strings.
 func (v Value) Texts() ([]string, error) {
+	elements, err := v.Elements()
+	if err != nil {
+		return nil, err
+	}
+	texts := make([]string, len(elements))
+	for i, element := range elements {
+		if texts[i], err = element.Text(); err != nil {
+			return nil, fmt.Errorf("an element is %w", err)
+		}
+	}
+	return texts, nil
+}
+
+// Elements returns the elements of a JSON array.
+func (v Value) Elements() ([]Value, error) {
 	if !v.IsList() {
 		return nil, errors.New("not a list")
 	}
 	w := walker{text: v.raw}
-	texts := []string{}
+	var elements []Value
 	for i := w.space(1); v.raw[i] != ']'; {
 		end := w.value(i, 1)
 		if w.err != nil {
 			return nil, w.err
 		}
-		text, err := Value{v.raw[i:end]}.Text()
-		if err != nil {
-			return nil, fmt.Errorf("an element is %w", err)
-		}
-		texts = append(texts, text)
+		elements = append(elements, Value{v.raw[i:end]})
 		if i = w.space(end); v.raw[i] == ',' {
 			i = w.space(i + 1)
 		}
 	}
-	return texts, nil
+	return elements, nil
 }
 
 // Object returns the value of a JSON object.
