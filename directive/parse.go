@@ -41,10 +41,10 @@ func Bool(d *caddyfile.Dispenser) (bool, error) {
 
 // String reads the one argument of the current subdirective.
 func String(d *caddyfile.Dispenser) (string, error) {
-	name := d.Val()
+	name, count := d.Val(), d.CountRemainingArgs()
 	var value string
 	if !d.AllArgs(&value) {
-		return "", d.Errf("%s takes exactly one value, got %d", name, d.CountRemainingArgs())
+		return "", d.Errf("%s takes exactly one value, got %d", name, count)
 	}
 	return value, nil
 }
