@@ -44,7 +44,7 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("gluu_oauth_server takes no argument '%s' after its matcher: write 'issuer <url>' in its block", d.Val())
 	}
-	seen := make(map[string]bool)
+	var once directive.Once
 	var later []func() error
 	for d.NextBlock(0) {
 		name := d.Val()
@@ -56,7 +56,7 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			later = append(later, check)
 			continue
 		}
-		if err := once(d, seen); err != nil {
+		if err := once.Check(d); err != nil {
 			return err
 		}
 		var err error
@@ -109,10 +109,10 @@ func (s *Server) unmarshalClient(d *caddyfile.Dispenser) (check func() error, er
 	}
 	c := new(Client)
 	scopesAt := d.Token()
-	seen := make(map[string]bool)
+	var once directive.Once
 	for d.NextBlock(1) {
 		name := d.Val()
-		if err := once(d, seen); err != nil {
+		if err := once.Check(d); err != nil {
 			return nil, err
 		}
 		switch name {
@@ -226,17 +226,6 @@ func positive(d *caddyfile.Dispenser) (int, error) {
 		return 0, d.Errf("%s is a whole number of at least 1, not '%s'", name, value)
 	}
 	return number, nil
-}
-
-// once refuses an option that its block has had already: which of the two
-// would be in force?
-func once(d *caddyfile.Dispenser, seen map[string]bool) error {
-	name := d.Val()
-	if seen[name] {
-		return d.Errf("%s is given twice", name)
-	}
-	seen[name] = true
-	return nil
 }
 
 func hasPlaceholder(value string) bool { return strings.Contains(value, "{") }

@@ -108,7 +108,7 @@ func TestCaddyfileMistakesAreNamedWithLineAndMend(t *testing.T) {
 	}{
 		{"nothing", "", ":3", []string{"issuer is missing", "write 'issuer https://<host>'"}},
 		{"an unknown option", "issuer https://a.example\nnonsense 1", ":3", []string{"unknown option 'nonsense'", "issuer, scopes, token_ttl"}},
-		{"an option twice", "issuer https://a.example\nissuer https://b.example", ":3", []string{"issuer is given twice"}},
+		{"an option twice", "issuer https://a.example\nissuer https://b.example", ":3", []string{"issuer stands here twice: keep one of them"}},
 		{"an issuer that is not protected", "issuer http://a.example", ":2", []string{"not protected", "https://"}},
 		{"two issuers", "issuer https://a.example https://b.example", ":2", []string{"issuer takes exactly one value"}},
 		{"scopes without any", "issuer https://a.example\nscopes", ":3", []string{"scopes takes one or more values"}},

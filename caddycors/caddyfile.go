@@ -40,7 +40,11 @@ func (c *CORS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("gluu_cors takes a block and no value, got '%s': write 'origins %[1]s' into the block", d.Val())
 	}
+	var once directive.Once
 	for d.NextBlock(0) {
+		if err := once.Check(d, "origins", "methods", "headers", "exposed_headers"); err != nil {
+			return err
+		}
 		if err := c.unmarshalOption(d); err != nil {
 			return err
 		}

@@ -76,6 +76,10 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		{"gluu_cors {\n exposed_headers \"X Y\"\n}", "no header name"},
 		{"gluu_cors {\n max_age -1\n}", "cannot be negative"},
 		{"gluu_cors {\n max_age soon\n}", "number of seconds"},
+		{"gluu_cors {\n max_age 5\n max_age 1h\n}", "max_age stands here twice"},
+		{"gluu_cors {\n origins https://a.example\n credentials false\n credentials true\n}", "credentials stands here twice"},
+		{"gluu_cors {\n preflight_continue false\n preflight_continue true\n}", "preflight_continue stands here twice"},
+		{"gluu_cors {\n private_network false\n private_network true\n}", "private_network stands here twice"},
 	} {
 		_, err := load(c.config)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -65,7 +65,11 @@ func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("gluu_oauth_pep takes a block of rules and no value, got '%s'", d.Val())
 	}
 	rules := enforce.Rules{Options: scopeexpr.Options{}}
+	var once directive.Once
 	for d.NextBlock(0) {
+		if err := once.Check(d, "path", option, option+"_file"); err != nil {
+			return err
+		}
 		known, err := p.UnmarshalOption(d)
 		if known || err != nil {
 			if err != nil {

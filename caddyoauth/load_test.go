@@ -55,6 +55,11 @@ func TestWrongRulesAreRefusedWithTheirLine(t *testing.T) {
 		{"unknown option of a rule", "path /x {\nGET scope a {\ncolour red\n}\n}", ":5", "only acr and max_age"},
 		{"max_age that is none", "path /x {\nGET scope a {\nmax_age soon\n}\n}", ":5", "duration"},
 		{"max_age of parts of a second", "path /x {\nGET scope a {\nmax_age 1500ms\n}\n}", ":5", "whole seconds"},
+		{"max_age of a rule twice", "path /x {\nGET scope a {\nmax_age 1m\nmax_age 1d\n}\n}", ":6", "max_age stands here twice"},
+		{"deny_by_default twice", "deny_by_default true\ndeny_by_default false", ":4", "deny_by_default stands here twice: keep one of them"},
+		{"ambiguous_paths twice", "ambiguous_paths reject\nambiguous_paths allow", ":4", "ambiguous_paths stands here twice"},
+		{"dry_run twice", "dry_run false\ndry_run", ":4", "dry_run stands here twice"},
+		{"log_grants twice", "log_grants\nlog_grants off", ":4", "log_grants stands here twice"},
 		{"unknown option", "paths /x", ":3", "there is no 'paths' in gluu_oauth_pep: it has path"},
 		{"ambiguous_paths", "ambiguous_paths maybe", ":3", "reject or allow"},
 		{"deny_by_default", "deny_by_default perhaps", ":3", "true or false"},
@@ -87,6 +92,8 @@ func TestWrongAuthenticationIsRefusedWithItsLine(t *testing.T) {
 		{"two providers", "gluu_oauth_auth a b", ":2", "takes one provider"},
 		{"unknown option", "gluu_oauth_auth {\nanonymus x\n}", ":3", "there is no 'anonymus' in gluu_oauth_auth: it has anonymous"},
 		{"twice", "gluu_oauth_auth {\nrealm a\nrealm b\n}", ":4", "realm stands here twice"},
+		{"switch twice", "gluu_oauth_auth {\nconsumer_mapping true\nconsumer_mapping false\n}", ":4", "consumer_mapping stands here twice"},
+		{"setting of an own provider twice", "gluu_oauth_auth {\nissuer https://as.example\nverify jwt\ndpop_nonce true\ndpop_nonce false\n}", ":6", "dpop_nonce stands here twice"},
 		{"pass_credentials", "gluu_oauth_auth {\npass_credentials no\n}", ":3", "pass, hide or phantom_token"},
 		{"consumer_mapping", "gluu_oauth_auth {\nconsumer_mapping 1\n}", ":3", "true or false"},
 		{"anonymous without a name", "gluu_oauth_auth {\nanonymous\n}", ":3", "anonymous"},
@@ -170,6 +177,7 @@ func TestRulesAddUp(t *testing.T) {
 		path /block/? {
 			GET HEAD scope "and" and "(a)" or ^b{2}$ {
 				acr gold
+				acr silver bronze
 				max_age 5m
 			}
 			? scope "a and (b or c)"
@@ -230,7 +238,7 @@ func TestRulesAddUp(t *testing.T) {
 	if !other.Explain("/block/1", []string{"a", "c"}).Granted || other.Explain("/block/1", []string{"a"}).Granted {
 		t.Error("an expression in quotes is not one")
 	}
-	if c := block.Condition(); c.MaxAge != 300 || len(c.ACR) != 1 {
+	if c := block.Condition(); c.MaxAge != 300 || strings.Join(c.ACR, " ") != "gold silver bronze" {
 		t.Errorf("got %+v", c)
 	}
 	// The document may be a string that holds it, as in the systems before.

@@ -52,7 +52,11 @@ func (p *UMAPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("gluu_uma_pep takes one provider, got '%s' besides", d.Val())
 	}
 	rules := enforce.Rules{Options: documentOptions}
+	var once directive.Once
 	for d.NextBlock(0) {
+		if err := once.Check(d, "path", option, option+"_file"); err != nil {
+			return err
+		}
 		known, err := p.UnmarshalOption(d)
 		if !known && err == nil {
 			err = p.unmarshalOwn(d, &rules)

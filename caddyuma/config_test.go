@@ -46,10 +46,15 @@ func TestRefusedWhenTheConfigurationLoads(t *testing.T) {
 		"":                                 "no rules",
 		"registration maybe\n" + get:       "on, off or prune",
 		"resource_prefix \"a\tb\"\n" + get: "control characters",
-		"oauth_scope_expression x\n" + get: "there is no 'oauth_scope_expression'",
-		"path /a {\n GET scope not s\n }":  "not",
-		"path /a {\n GET scope ^s.*\n }":   "pattern",
-		"path /a {\n GET scope s {\n resource_id a\n resource_name b\n }\n }": "resource_",
+		"registration off\nregistration prune\n" + get:                          "registration stands here twice",
+		"resource_prefix a\nresource_prefix b\n" + get:                          "resource_prefix stands here twice",
+		"deny_by_default true\ndeny_by_default false\n" + get:                   "deny_by_default stands here twice",
+		"path /a {\n GET scope s {\n resource_id a\n resource_id b\n }\n }":     "resource_id stands here twice",
+		"path /a {\n GET scope s {\n resource_name a\n resource_name b\n }\n }": "resource_name stands here twice",
+		"oauth_scope_expression x\n" + get:                                      "there is no 'oauth_scope_expression'",
+		"path /a {\n GET scope not s\n }":                                       "not",
+		"path /a {\n GET scope ^s.*\n }":                                        "pattern",
+		"path /a {\n GET scope s {\n resource_id a\n resource_name b\n }\n }":   "resource_",
 	} {
 		p := new(UMAPEP)
 		err := p.UnmarshalCaddyfile(caddyfile.NewTestDispenser("gluu_uma_pep {\n" + rules + "\n}"))

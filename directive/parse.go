@@ -17,9 +17,15 @@ import (
 // line of the directive, for errors that are about the whole of it.
 func Begin(d *caddyfile.Dispenser) *caddyfile.Dispenser {
 	d.Next()
-	first := caddyfile.NewDispenser([]caddyfile.Token{d.Token()})
-	first.Next()
-	return first
+	return At(d.Token())
+}
+
+// At returns a dispenser that stands on a token, for errors that are about
+// what was read before.
+func At(token caddyfile.Token) *caddyfile.Dispenser {
+	d := caddyfile.NewDispenser([]caddyfile.Token{token})
+	d.Next()
+	return d
 }
 
 // Bool reads the one argument of the current subdirective as a boolean:
@@ -62,16 +68,14 @@ func Strings(d *caddyfile.Dispenser) ([]string, error) {
 // SetString reads the one argument of a subdirective that can stand only once
 // into its field. Neither may be empty.
 func SetString(d *caddyfile.Dispenser, field *string) error {
-	name := d.Val()
-	if *field != "" {
-		return d.Errf("%s stands here twice: keep one of them", name)
-	}
-	value, err := String(d)
-	if err == nil && value == "" {
-		return d.Errf("%s is empty: write a value, or leave it out", name)
-	}
-	*field = value
-	return err
+	return Set(d, field, func(d *caddyfile.Dispenser) (string, error) {
+		name := d.Val()
+		value, err := String(d)
+		if err == nil && value == "" {
+			err = d.Errf("%s is empty: write a value, or leave it out", name)
+		}
+		return value, err
+	})
 }
 
 // AddStrings adds the arguments of a subdirective that can stand several times

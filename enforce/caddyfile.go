@@ -5,7 +5,6 @@ package enforce
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +22,9 @@ import (
 //	ambiguous_paths reject|allow
 //	dry_run [true|false]
 //	log_grants [true|false]
+//
+// That none of them stands twice is for the handler to see, which knows its own
+// options too.
 func (c *Config) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "deny_by_default":
@@ -117,9 +119,13 @@ func (r *Rules) unmarshalCondition(d *caddyfile.Dispenser) (condition scopeexpr.
 		condition.ScopeExpression, err = scopeexpr.ParseShort(text)
 	}
 	if err != nil {
-		return condition, wrapAt(line[0], fmt.Errorf("scope %s: %s", text, described(err)))
+		return condition, directive.At(line[0]).Errf("scope %s: %s", text, described(err))
 	}
+	var once directive.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.Check(d, "acr"); err != nil {
+			return condition, err
+		}
 		if err := r.unmarshalConditionOption(d, &condition); err != nil {
 			return condition, err
 		}
@@ -130,7 +136,7 @@ func (r *Rules) unmarshalCondition(d *caddyfile.Dispenser) (condition scopeexpr.
 func (r *Rules) unmarshalConditionOption(d *caddyfile.Dispenser, condition *scopeexpr.Condition) (err error) {
 	switch name := d.Val(); {
 	case name == "acr":
-		condition.ACR, err = directive.Strings(d)
+		err = directive.AddStrings(d, &condition.ACR)
 	case name == "max_age":
 		age, durationErr := directive.Duration(d)
 		if err = durationErr; err == nil {
@@ -184,7 +190,7 @@ func (r *Rules) UnmarshalDocument(d *caddyfile.Dispenser) error {
 		_, err = document.Compile(r.Options)
 	}
 	if err != nil {
-		return wrapAt(lineWithin(args[0], err), fmt.Errorf("%s: %w", name, err))
+		return directive.At(lineWithin(args[0], err)).Errf("%s: %w", name, err)
 	}
 	r.document = append(r.document, document...)
 	for range document {
@@ -251,7 +257,7 @@ func (r *Rules) explain(d *caddyfile.Dispenser, err error) error {
 			token = r.places[i].conditions[j]
 		}
 	}
-	return wrapAt(token, errors.New("path "+r.document[i].Path+": "+described(err)))
+	return directive.At(token).Errf("path %s: %s", r.document[i].Path, described(err))
 }
 
 // described says what is wrong and how to mend it, without the place in a JSON
@@ -265,12 +271,4 @@ func described(err error) string {
 		return e.Reason
 	}
 	return e.Reason + ": " + e.Mend
-}
-
-// wrapAt adds the file and line of a token to an error, as Dispenser.WrapErr
-// does for the current one.
-func wrapAt(token caddyfile.Token, err error) error {
-	d := caddyfile.NewDispenser([]caddyfile.Token{token})
-	d.Next()
-	return d.WrapErr(err)
 }

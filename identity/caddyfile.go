@@ -26,21 +26,20 @@ import (
 //		realm <text>
 //	}
 func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // consume the directive's name
-	directiveName, start := d.Val(), d.Token()
+	start := directive.Begin(d)
+	directiveName := start.Val()
 	if d.NextArg() {
 		c.Provider = d.Val()
 	}
 	if d.NextArg() {
 		return d.Errf("%s takes one provider, got '%s' besides", directiveName, d.Val())
 	}
-	seen := make(map[string]bool)
+	var once directive.Once
 	for d.NextBlock(0) {
 		name := d.Val()
-		if seen[name] && name != "header" && name != "header_each" {
-			return d.Errf("%s stands here twice: keep one of them", name)
+		if err := once.Check(d, addingOptions...); err != nil {
+			return err
 		}
-		seen[name] = true
 		known, err := c.unmarshalOption(d)
 		if err == nil && !known {
 			known, err = c.ProviderConfig.UnmarshalCaddyfileSubdirective(d)
@@ -54,9 +53,7 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	if err := c.check(); err != nil {
-		at := caddyfile.NewDispenser([]caddyfile.Token{start})
-		at.Next()
-		return at.WrapErr(err)
+		return start.WrapErr(err)
 	}
 	return nil
 }
@@ -66,6 +63,9 @@ var options = []string{
 	"anonymous", "pass_credentials", "consumer_mapping", "upstream_headers",
 	"header", "header_each", "phantom_token_alg", "realm",
 }
+
+// addingOptions are those that can stand several times.
+var addingOptions = append(introspect.ProviderLists(), "header", "header_each")
 
 func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch name := d.Val(); name {

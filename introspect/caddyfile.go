@@ -94,8 +94,12 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
 		return d.Errf("gluu takes a block and no values, got '%s'", d.Val())
 	}
+	var once directive.Once
 	for d.NextBlock(0) {
-		var err error
+		err := once.Check(d, "provider", "consumer", "cache")
+		if err != nil {
+			return err
+		}
 		switch d.Val() {
 		case "provider":
 			err = a.parseProvider(d)
@@ -108,7 +112,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "signing_issuer":
 			err = directive.SetString(d, &a.SigningIssuer)
 		case "signing_rotation":
-			if a.SigningRotation, err = directive.Duration(d); err == nil {
+			if err = directive.Set(d, &a.SigningRotation, directive.Duration); err == nil {
 				err = located(d, a.check())
 			}
 		case "error_format":
@@ -157,7 +161,11 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 		return block.Errf("there is a provider '%s' already: give this one another name, 'provider <name> {'", name)
 	}
 	p := new(Provider)
+	var once directive.Once
 	for nesting := block.Nesting(); block.NextBlock(nesting); {
+		if err := once.Check(block, providerLists...); err != nil {
+			return err
+		}
 		handled, err := p.UnmarshalCaddyfileSubdirective(block)
 		if err != nil {
 			return err
@@ -225,11 +233,11 @@ func (a *App) parseCache(d *caddyfile.Dispenser) error {
 		var err error
 		switch d.Val() {
 		case "size":
-			a.Cache.Size, err = positive(d)
+			err = directive.Set(d, &a.Cache.Size, positive)
 		case "max_age":
-			a.Cache.MaxAge, err = age(d)
+			err = directive.Set(d, &a.Cache.MaxAge, age)
 		case "negative_age":
-			a.Cache.NegativeAge, err = age(d)
+			err = directive.Set(d, &a.Cache.NegativeAge, age)
 		case "redis":
 			err = directive.SetString(d, &a.Cache.Redis)
 		case "redis_key":
@@ -247,7 +255,8 @@ func (a *App) parseCache(d *caddyfile.Dispenser) error {
 // UnmarshalCaddyfileSubdirective parses the setting of a provider on which the
 // dispenser stands. A handler with a provider of its own calls it for words
 // that are not its own; handled is false if the word is none of a provider's
-// either. When the block is over the handler calls Check.
+// either. The handler sees to it that no word but those of ProviderLists stands
+// twice, and calls Check when the block is over.
 func (c *ProviderConfig) UnmarshalCaddyfileSubdirective(d *caddyfile.Dispenser) (handled bool, err error) {
 	parse, ok := providerWords[d.Val()]
 	if !ok {
@@ -259,6 +268,12 @@ func (c *ProviderConfig) UnmarshalCaddyfileSubdirective(d *caddyfile.Dispenser) 
 // ProviderWords returns the names of all settings of a provider, for a handler
 // that has to say which words there are.
 func ProviderWords() []string { return slices.Sorted(maps.Keys(providerWords)) }
+
+// ProviderLists returns the names of those settings of a provider that can
+// stand several times, since their values add up.
+func ProviderLists() []string { return slices.Clone(providerLists) }
+
+var providerLists = []string{"algorithms", "audience", "endpoint_hosts"}
 
 type parseWord func(c *ProviderConfig, d *caddyfile.Dispenser) error
 
@@ -363,9 +378,6 @@ func (c *ProviderConfig) parseRegister(d *caddyfile.Dispenser) error {
 }
 
 func (c *ProviderConfig) parseTrustPool(d *caddyfile.Dispenser) error {
-	if c.TrustPoolRaw != nil {
-		return d.Err("trust_pool is given twice")
-	}
 	if !d.NextArg() {
 		return d.Err("trust_pool takes the name of a module: write 'trust_pool file <pem file>', say")
 	}

@@ -160,6 +160,16 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"provider {\nissuer https://a.example\nverify jwt\ntrust_pool unheard_of\n}", 6, "unheard_of"},
 		{"provider {\nissuer https://a.example\nverify jwt\njwks_uri http://a.example\n}", 3, "jwks_uri"},
 
+		{"provider {\nissuer https://a.example\nverify jwt\nverify auto\n}", 6, "verify stands here twice: keep one of them"},
+		{"provider {\nissuer https://a.example\nverify jwt\ntimeout 2s\ntimeout 5m\n}", 7, "timeout stands here twice"},
+		{"provider {\nissuer https://a.example\nverify jwt\nstale_if_error 0\nstale_if_error 1h\n}", 7, "stale_if_error stands here twice"},
+		{"provider {\nissuer https://a.example\nverify jwt\ndpop_nonce false\ndpop_nonce true\n}", 7, "dpop_nonce stands here twice"},
+		{"provider {\nissuer https://a.example\nverify jwt\nintrospection_signed true\nintrospection_signed false\n}", 7, "introspection_signed stands here twice"},
+		{"provider {\nissuer https://a.example\nverify jwt\nclient_key a\nclient_key b c\n}", 7, "client_key stands here twice"},
+		{"provider {\nissuer https://a.example\nverify jwt\nclient_certificate a b\nclient_certificate c d\n}", 7, "client_certificate stands here twice"},
+		{"provider {\nissuer https://a.example\nverify jwt\ntrust_pool system\ntrust_pool system\n}", 7, "trust_pool stands here twice"},
+		{"provider {\nissuer https://a.example\nregister\nregister\n}", 6, "register stands here twice"},
+
 		{"consumer", 3, "consumer <username>"},
 		{"consumer a b", 3, "one username"},
 		{"consumer a {\nid 5\n}", 3, "UUID"},
@@ -172,9 +182,19 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"cache {\nsize many\n}", 4, "greater than 0"},
 		{"cache {\nmax_age 0\n}", 4, "max_age"},
 		{"cache {\nnegative_age -1s\n}", 4, "negative"},
+		{"cache {\nsize 5\nsize 6\n}", 5, "size stands here twice"},
+		{"cache {\nsize 5\n}\ncache {\nsize 6\n}", 7, "size stands here twice"},
+		{"cache {\nmax_age 1m\nmax_age 1d\n}", 5, "max_age stands here twice"},
+		{"cache {\nnegative_age 1m\nnegative_age 1d\n}", 5, "negative_age stands here twice"},
+		{"cache {\nredis redis://a.example\nredis redis://b.example\n}", 5, "redis stands here twice"},
+		{"cache {\nredis_key a\nredis_key b\n}", 5, "redis_key stands here twice"},
 		{"error_format xml", 3, "json or caddy"},
 		{"error_format json\nerror_format json", 4, "twice"},
 		{"signing_key", 3, "signing_key"},
+		{"signing_key a\nsigning_key b", 4, "signing_key stands here twice"},
+		{"signing_rotation 30d\nsigning_rotation 90d", 4, "signing_rotation stands here twice"},
+		{"signing_rotation 0\nsigning_rotation 90d", 4, "signing_rotation stands here twice"},
+		{"signing_rotation 30d\n}\ngluu {\nsigning_rotation 90d", 6, "signing_rotation stands here twice"},
 	}
 	for _, test := range tests {
 		_, err := adapt("gluu {\n" + test.text + "\n}")
