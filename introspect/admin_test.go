@@ -255,3 +255,27 @@ func TestSec_S54_NoSecretIsShown(t *testing.T) {
 		t.Errorf("a secret is shown in:\n%s", shown.String())
 	}
 }
+
+// A token that was forgotten stays forgotten when settings come back with which
+// it was verified once.
+func TestForgottenTokensDoNotComeBackWithOldSettings(t *testing.T) {
+	server := newFakeServer(t)
+	server.on("/introspect", respond(active("")))
+	dir := t.TempDir()
+	load := func(secret string) *App {
+		config := server.introspecting()
+		config.ClientSecret = secret
+		return mustLoad(t, dir, fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(config)))
+	}
+	if _, err := verify(t, load("old"), "", "token"); err != nil {
+		t.Fatal(err)
+	}
+	load("new")
+	if status, body := admin(t, "DELETE", "/gluu/tokens/token", "token"); status != 200 {
+		t.Fatalf("got %d %s", status, body)
+	}
+	server.on("/introspect", respond(`{"active":false}`))
+	if _, err := verify(t, load("old"), "", "token"); reasonOf(t, err) != TokenInactive {
+		t.Errorf("got %v, want it asked about and refused", err)
+	}
+}

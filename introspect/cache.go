@@ -3,9 +3,7 @@
 package introspect
 
 import (
-	"crypto/hmac"
 	"crypto/rand"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"sync"
@@ -272,22 +270,15 @@ func (c *tokenCache) sizes() (positive, negative int) {
 	return c.positive.EstimatedSize(), c.negative.EstimatedSize()
 }
 
-// keyedHash turns tokens into cache keys. It is a secret of this process, and
-// another one for each provider and each of its settings: a token verified
-// under one can never be found under another, and nobody can choose tokens
-// that collide.
+// keyedHash turns tokens into cache keys. It is a secret of this process that
+// each server draws anew: a token verified by one can never be found by
+// another, and nobody can choose tokens that collide. What a server with the
+// same settings kept that was gone in between is not found either: nobody could
+// evict it by its key meanwhile.
 type keyedHash [highwayhash.Size]byte
 
-// processSecret is new with each start.
-var processSecret = func() (secret [32]byte) {
-	rand.Read(secret[:]) // never fails, see its documentation
-	return secret
-}()
-
-func newKeyedHash(settings digest) (h keyedHash) {
-	mac := hmac.New(sha256.New, processSecret[:])
-	mac.Write(settings[:])
-	copy(h[:], mac.Sum(nil))
+func newKeyedHash() (h keyedHash) {
+	rand.Read(h[:]) // never fails, see its documentation
 	return h
 }
 

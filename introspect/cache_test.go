@@ -27,7 +27,7 @@ func TestCacheHitAllocatesNothing(t *testing.T) {
 
 // Keys tell apart what differs in a single bit or in length only.
 func TestCacheKeys(t *testing.T) {
-	h := newKeyedHash(digest{1})
+	h := newKeyedHash()
 	seen := map[cacheKey]string{}
 	for n := range 200 {
 		for _, raw := range []string{strings.Repeat("a", n), strings.Repeat("a", n) + "b", strings.Repeat("\x00", n+1)} {

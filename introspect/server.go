@@ -89,7 +89,7 @@ func newServer(name string, settings digest, config ProviderConfig, a *attachmen
 		storage:   storage,
 		metrics:   metricsOf(name),
 		inFlight:  make(chan struct{}, maxInFlight),
-		cacheKeys: newKeyedHash(settings),
+		cacheKeys: newKeyedHash(),
 		proofs:    newProofGuard(),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
