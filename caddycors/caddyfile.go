@@ -93,8 +93,13 @@ func maxAge(d *caddyfile.Dispenser) (*int, error) {
 		return &seconds, nil
 	}
 	duration, err := caddy.ParseDuration(value)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, d.Errf("max_age is a number of seconds, or a duration such as 1h, not '%s'", value)
+	case duration < 0:
+		return nil, d.Errf("max_age cannot be negative, got %s", duration)
+	case duration%time.Second != 0:
+		return nil, d.Errf("max_age is a number of whole seconds, such as 300, 300s or 5m, not '%s'", value)
 	}
 	seconds := int(duration / time.Second)
 	return &seconds, nil
