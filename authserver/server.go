@@ -99,7 +99,9 @@ func (s *Server) Provision(ctx caddy.Context) error {
 	s.logger = ctx.Logger()
 	s.ready = make(chan struct{})
 	s.keys = ctx.Storage()
-	protectSite(ctx)
+	if err := protectSite(ctx); err != nil {
+		return err
+	}
 
 	name, err := directive.Secret(s.Issuer)
 	if err != nil {
@@ -144,10 +146,15 @@ func (s *Server) Provision(ctx caddy.Context) error {
 // protectSite has the headers removed that only the gateway may set from what
 // this handler passes on: on sites beside it upstreams believe them, and may be
 // the same ones. A server alone has no gateway beside it, and needs none.
-func protectSite(ctx caddy.Context) {
-	if app, err := ctx.AppIfConfigured("gluu"); err == nil {
-		identity.ProtectSite(ctx, app.(*introspect.App))
+func protectSite(ctx caddy.Context) error {
+	app, err := ctx.AppIfConfigured("gluu")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil
 	}
+	if err != nil {
+		return err
+	}
+	return identity.ProtectSite(ctx, app.(*introspect.App))
 }
 
 // checkServer checks the server's own settings.

@@ -91,7 +91,9 @@ func (c *CORS) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if c.app, _ = app.(*introspect.App); c.app != nil {
-		identity.ProtectSite(ctx, c.app)
+		if err := identity.ProtectSite(ctx, c.app); err != nil {
+			return err
+		}
 	}
 	c.cors = cors.New(c.options(origins))
 	return nil

@@ -54,10 +54,10 @@ func (j *JWKS) Provision(ctx caddy.Context) (err error) {
 	if j.Path == "" {
 		j.Path = DefaultJWKSPath
 	}
-	if j.app, err = introspect.FromContext(ctx); err == nil {
-		identity.ProtectSite(ctx, j.app)
+	if j.app, err = introspect.FromContext(ctx); err != nil {
+		return err
 	}
-	return err
+	return identity.ProtectSite(ctx, j.app)
 }
 
 // Validate refuses what is no path.

@@ -102,7 +102,9 @@ func (m *ResourceMetadata) Provision(ctx caddy.Context) error {
 	if m.app, err = introspect.FromContext(ctx); err != nil {
 		return err
 	}
-	identity.ProtectSite(ctx, m.app)
+	if err := identity.ProtectSite(ctx, m.app); err != nil {
+		return err
+	}
 	for _, name := range m.Providers {
 		if _, err := m.app.Provider(name); err != nil {
 			return err

@@ -3,6 +3,7 @@
 package caddyoauth
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -123,6 +124,101 @@ func TestSec_S18_ErrorRoutesForAnyHost(t *testing.T) {
 		}
 		if arrived := len(got.received("X-Consumer-ID")) > 0; arrived == test.stripped {
 			t.Errorf("%s: the header arrived: %t, want %t", test.name, arrived, !test.stripped)
+		}
+	}
+}
+
+// Handlers in named routes and in routes for errors protect the site as others
+// do. Caddy sets them up when the site's own routes cannot be changed any more;
+// what is left then is to say so.
+func TestSec_S18_HandlersOutsideOfTheSitesRoutes(t *testing.T) {
+	const named = "}\n&(auth) {\ngluu_oauth_auth\n}\n&(pep) {\ngluu_oauth_pep {\npath /x {\nGET scope a\n}\n}\n"
+	tests := map[string]struct {
+		site       string
+		refusedFor string // how the site is written when it is refused: "bare" or ""
+	}{
+		"invoked in a route":       {"route /api/* {\ninvoke auth\nreverse_proxy {upstream}\n}\nreverse_proxy {upstream}\n" + named, "bare"},
+		"only a pep":               {"handle /api/* {\ninvoke pep\n}\nreverse_proxy {upstream}\n" + named, "bare"},
+		"beside another handler":   {"gluu_jwks\nroute /api/* {\ninvoke auth\n}\nreverse_proxy {upstream}\n" + named, ""},
+		"with routes for errors":   {"basic_auth /other {\nann $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\ninvoke /api/* auth\nrespond hi\nhandle_errors {\nreverse_proxy {upstream}\n}\n" + named, "bare"},
+		"in the routes for errors": {"reverse_proxy {upstream}\nhandle_errors {\ngluu_oauth_auth\nreverse_proxy {upstream}\n}\n", "bare"},
+	}
+	lines, _ := forged()
+	for name, test := range tests {
+		g := start(t, simpleApp, "")
+		for _, address := range []string{"", "bare"} {
+			g.bare = address == "bare"
+			err := g.tryLoad(simpleApp, test.site)
+			if address == test.refusedFor && address != "" {
+				if err == nil || !strings.Contains(err.Error(), "write the handlers as a snippet") {
+					t.Errorf("%s %s: got %v, want it refused", name, address, err)
+				}
+				continue
+			}
+			if err != nil {
+				t.Fatalf("%s %s: %v", name, address, err)
+			}
+			before := g.upstream.requests()
+			got := g.get("/other", "", lines...)
+			if g.upstream.requests() != before+1 {
+				t.Errorf("%s %s: the upstream was not asked: %d %s", name, address, got.status, got.body)
+			}
+			g.expectNothingForged(got, name+" "+address)
+		}
+		if err := caddy.Stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// In JSON a host can have several routes, alone or with others.
+func TestSec_S18_RoutesThatShareAHost(t *testing.T) {
+	g := start(t, simpleApp, "")
+	_, port, _ := strings.Cut(g.address, ":")
+	route := func(match, handlers string) string {
+		return `{"match":[` + match + `],"handle":[` + handlers + `{"handler":"reverse_proxy","upstreams":[{"dial":"` + g.upstream.Addr().String() + `"}]}]}`
+	}
+	const auth = `{"handler":"gluu_oauth_auth"},`
+	source := fmt.Sprintf(skeleton, g.dir, fmt.Sprintf(provider, g.auth.URL)+simpleApp, "PLACE:"+port, "respond x", "off")
+	adapted, err := caddytest.Adapt(source)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var config map[string]any
+	if err := json.Unmarshal(adapted, &config); err != nil {
+		t.Fatal(err)
+	}
+	server := config["apps"].(map[string]any)["http"].(map[string]any)["servers"].(map[string]any)["srv0"].(map[string]any)
+	server["routes"] = json.RawMessage("[" + strings.Join([]string{
+		route(`{"host":["a.test","b.test"],"path":["/first/*"]}`, ""),
+		route(`{"host":["a.test","b.test"],"path":["/api/*"]}`, auth),
+		route(`{"host":["a.test"],"path":["/x/*"]}`, ""),
+		route(`{"host":["*.test"],"path":["/wild/*"]}`, ""),
+		route(`{"path":["/y/*"]}`, ""),
+		route(`{"host":["other.test"]}`, ""),
+	}, ",") + "]")
+	text, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := caddytest.Load(text, g.address); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		host, path string
+		stripped   bool
+	}{
+		{"a.test", "/first/x", true}, {"a.test", "/x/1", true}, {"a.test", "/wild/1", true}, {"b.test", "/wild/1", true},
+		{"a.test", "/y/1", true}, {"b.test", "/y/1", true}, {"A.TEST", "/y/1", true},
+		{"other.test", "/wild/1", false}, {"other.test", "/y/1", false}, {"other.test", "/z", false},
+	} {
+		before := g.upstream.requests()
+		got := g.send("GET " + test.path + " HTTP/1.1\nHost: " + test.host + ":" + port + "\nX-Consumer-ID: evil")
+		if g.upstream.requests() != before+1 {
+			t.Fatalf("%s%s: the upstream was not asked: %d %s", test.host, test.path, got.status, got.body)
+		}
+		if arrived := len(got.received("X-Consumer-ID")) > 0; arrived == test.stripped {
+			t.Errorf("%s%s: the header arrived: %t, want %t", test.host, test.path, arrived, !test.stripped)
 		}
 	}
 }

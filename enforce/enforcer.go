@@ -77,7 +77,9 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	if err != nil {
 		return err
 	}
-	identity.ProtectSite(ctx, app)
+	if err := identity.ProtectSite(ctx, app); err != nil {
+		return err
+	}
 	metrics, err := identity.NewMetrics(ctx, kind)
 	if err != nil {
 		return err

@@ -46,7 +46,9 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	if err != nil {
 		return err
 	}
-	ProtectSite(ctx, app)
+	if err := ProtectSite(ctx, app); err != nil {
+		return err
+	}
 	a.app, a.logger, a.consumers = app, ctx.Logger(), app.Directory()
 	if a.provider, err = a.findProvider(ctx); err != nil {
 		return err

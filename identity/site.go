@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 
@@ -22,33 +23,143 @@ import (
 //
 // believes `X-Consumer-ID` whatever the path is, and so does one behind
 // handle_errors. So the headers that only the gateway may set are removed where
-// the site begins: on every top-level route of the server that has the hosts
-// of the route in which the handler stands. In a Caddyfile that is the site.
+// the site begins: on every top-level route of the server by which requests
+// for the hosts can come that the route is for in which the handler stands. In
+// a Caddyfile that is the site.
 
 // ProtectSite is called by every handler of the gateway while it is
 // provisioned, and sees to it that requests of its site lose such headers
-// before anything else happens to them.
-func ProtectSite(ctx caddy.Context, app *introspect.App) {
+// before anything else happens to them. It fails where that cannot be had.
+func ProtectSite(ctx caddy.Context, app *introspect.App) error {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok {
-		return // not in a server, as in tests of one handler
+		return nil // not in a server, as in tests of one handler
 	}
+	p := protection{app: app, server: server, once: server.Errors == nil && oneRouteEach(server.Routes)}
 	// Handlers are provisioned route by route, after all matchers, and a route
-	// loses the raw form of its handlers when it is done. In routes for errors,
-	// and in named ones, there is none left: requests come there by way of
-	// others.
-	current := slices.IndexFunc(server.Routes, func(r caddyhttp.Route) bool { return r.HandlersRaw != nil })
-	if current < 0 {
-		return
+	// loses the raw form of its handlers when it is done: first the routes of
+	// the server, then those for errors, then the named ones.
+	if current := slices.IndexFunc(server.Routes, isUnderWay); current >= 0 {
+		for i := range server.Routes {
+			p.add(server.Routes, i, current)
+		}
+		protectErrors(server, siteStripper{app: app, once: p.once, only: anyHost})
+		return nil
 	}
-	site := hostsOf(server.Routes[current])
-	stripper := siteStripper{app, server.Errors == nil && oneRouteEach(server.Routes)}
-	for i := range server.Routes {
-		if slices.Equal(hostsOf(server.Routes[i]), site) {
-			protect(&server.Routes[i], stripper)
+	for _, each := range p.sitesOfLateHandlers() {
+		if err := p.addLate(each); err != nil {
+			return err
 		}
 	}
-	protectErrors(server, stripper)
+	return nil
+}
+
+func isUnderWay(route caddyhttp.Route) bool { return route.HandlersRaw != nil }
+
+// protection adds what strips requests to the routes of a server.
+type protection struct {
+	app    *introspect.App
+	server *caddyhttp.Server
+	once   bool
+}
+
+// sitesOfLateHandlers returns the indexes of the routes by which requests come
+// to a handler in a route for errors or in a named route.
+func (p *protection) sitesOfLateHandlers() (sites []int) {
+	leadsHere := func(route caddyhttp.Route) bool { return invokes(route.Handlers) }
+	if i := slices.IndexFunc(p.errors(), isUnderWay); i >= 0 {
+		hosts := hostsOf(p.errors()[i])
+		leadsHere = func(route caddyhttp.Route) bool { return slices.Equal(hostsOf(route), hosts) }
+	}
+	for i, route := range p.server.Routes {
+		if leadsHere(route) {
+			sites = append(sites, i)
+		}
+	}
+	if len(sites) > 0 {
+		return sites
+	}
+	for i := range p.server.Routes { // it is not to be seen which
+		sites = append(sites, i)
+	}
+	return sites
+}
+
+// invokes reports whether there is a way from handlers to a named route.
+func invokes(handlers []caddyhttp.MiddlewareHandler) bool {
+	return slices.ContainsFunc(handlers, func(handler caddyhttp.MiddlewareHandler) bool {
+		switch h := handler.(type) {
+		case *caddyhttp.Invoke:
+			return true
+		case *caddyhttp.Subroute:
+			return slices.ContainsFunc(h.Routes, func(r caddyhttp.Route) bool { return invokes(r.Handlers) }) ||
+				h.Errors != nil && slices.ContainsFunc(h.Errors.Routes, func(r caddyhttp.Route) bool { return invokes(r.Handlers) })
+		}
+		return false
+	})
+}
+
+func (p *protection) errors() caddyhttp.RouteList {
+	if p.server.Errors == nil {
+		return nil
+	}
+	return p.server.Errors.Routes
+}
+
+// addLate protects the site of a route when routes are compiled already: those
+// for errors too, unless one of them is under way. To what is compiled a
+// matcher can be added where there are others, and not where there is none.
+func (p *protection) addLate(site int) error {
+	p.once = false
+	for _, list := range []caddyhttp.RouteList{p.server.Routes, p.errors()} {
+		compiled := !slices.ContainsFunc(list, isUnderWay)
+		for i := range list {
+			if compiled && len(list[i].MatcherSets) == 0 && !p.areApart(list[i], site) {
+				return errors.New("this handler stands in a named route (or in handle_errors) and nothing else of the gateway stands in the site itself, " +
+					"so that other routes of the site would pass on identity headers that clients have made up: " +
+					"write the handlers as a snippet, '(name) { ... }' with 'import name' in place of '&(name) { ... }' with 'invoke name', or put one of them into the site as well")
+			}
+			p.add(list, i, site)
+		}
+	}
+	return nil
+}
+
+// add protects one route of a list against what clients of a site send.
+func (p *protection) add(list caddyhttp.RouteList, i, site int) {
+	if p.areApart(list[i], site) {
+		return
+	}
+	stripper := siteStripper{app: p.app, once: p.once, server: p.server, only: site}
+	if slices.Equal(hostsOf(list[i]), hostsOf(p.server.Routes[site])) {
+		stripper.server, stripper.only = nil, anyHost
+	}
+	protect(&list[i], stripper)
+}
+
+// areApart reports whether no request of a site can come to a route. Sites of a
+// Caddyfile are apart: requests for its hosts end in the first one that has
+// them. Routes in JSON may share hosts, and paths tell where a request goes.
+func (p *protection) areApart(route caddyhttp.Route, site int) bool {
+	gateway := p.server.Routes[site]
+	return isWholeSite(route) && isWholeSite(gateway) && !slices.Equal(hostsOf(route), hostsOf(gateway))
+}
+
+// isWholeSite reports whether a route takes all requests of its hosts and
+// lets none go on.
+func isWholeSite(route caddyhttp.Route) bool {
+	if !route.Terminal {
+		return false
+	}
+	return !slices.ContainsFunc(route.MatcherSets, func(set caddyhttp.MatcherSet) bool {
+		return slices.ContainsFunc(set, func(matcher any) bool {
+			switch matcher.(type) {
+			case *caddyhttp.MatchHost, siteStripper:
+				return false
+			}
+			return true
+		})
+	})
 }
 
 // protectErrors strips requests that come to the routes for errors by no other:
@@ -82,7 +193,7 @@ func (s errorStripper) MatchWithError(r *http.Request) (bool, error) {
 		if !isFor(route, r) {
 			continue
 		}
-		if isProtected(route) {
+		if isProtected(route, r) {
 			return s.siteStripper.MatchWithError(r)
 		}
 		others = true
@@ -113,19 +224,15 @@ func isFor(route caddyhttp.Route, r *http.Request) bool {
 	return false
 }
 
-// isProtected reports whether a route strips all that it matches.
-func isProtected(route caddyhttp.Route) bool {
+// isProtected reports whether a route strips all that it matches of the host
+// of a request.
+func isProtected(route caddyhttp.Route, r *http.Request) bool {
 	return len(route.MatcherSets) > 0 && !slices.ContainsFunc(route.MatcherSets, func(set caddyhttp.MatcherSet) bool {
-		return !endsInStripper(set)
+		return !slices.ContainsFunc(set, func(matcher any) bool {
+			stripper, ok := matcher.(siteStripper)
+			return ok && stripper.concerns(r)
+		})
 	})
-}
-
-func endsInStripper(set caddyhttp.MatcherSet) bool {
-	if len(set) == 0 {
-		return false
-	}
-	_, ok := set[len(set)-1].(siteStripper)
-	return ok
 }
 
 // oneRouteEach reports whether no request can be in more than one of the
@@ -156,7 +263,7 @@ func protect(route *caddyhttp.Route, stripper siteStripper) {
 		route.MatcherSets = caddyhttp.MatcherSets{caddyhttp.MatcherSet{}}
 	}
 	for i, set := range route.MatcherSets {
-		if !endsInStripper(set) {
+		if !slices.ContainsFunc(set, func(matcher any) bool { return matcher == stripper }) {
 			route.MatcherSets[i] = append(set, stripper)
 		}
 	}
@@ -169,6 +276,18 @@ type siteStripper struct {
 
 	// No request can come by a second time, so that it needs no mark.
 	once bool
+
+	// Only requests for the hosts of this route of the server are stripped;
+	// anyHost: all.
+	server *caddyhttp.Server
+	only   int
+}
+
+const anyHost = -1
+
+// concerns reports whether a request is for the site.
+func (s siteStripper) concerns(r *http.Request) bool {
+	return s.only == anyHost || isFor(s.server.Routes[s.only], r)
 }
 
 // strippedVar marks requests that have been through a siteStripper: a site may
@@ -178,6 +297,9 @@ const strippedVar = "gluu.stripped"
 
 // MatchWithError strips the request and returns true.
 func (s siteStripper) MatchWithError(r *http.Request) (bool, error) {
+	if !s.concerns(r) {
+		return true, nil
+	}
 	if s.once {
 		s.app.Stripper().StripRequest(r)
 		return true, nil
