@@ -141,9 +141,9 @@ func providerFor(t testing.TB, config ProviderConfig, cache CacheConfig) *Provid
 	}
 	config.setDefaults()
 	p := &Provider{ProviderConfig: config, name: "test"}
-	p.loaded = &attachment{http: newHTTPClient(nil), logger: zap.NewNop()}
+	p.loaded = &attachment{http: newHTTPClient(nil), storage: &certmagic.FileStorage{Path: t.TempDir()}, logger: zap.NewNop()}
 	p.poolID = p.settings()
-	p.server = newServer(p.name, p.poolID, config, p.loaded, &certmagic.FileStorage{Path: t.TempDir()})
+	p.server = newServer(p.name, config, p.loaded)
 	p.cache = cacheFor(t, cache)
 	t.Cleanup(func() {
 		_ = p.server.Destruct()
@@ -200,7 +200,7 @@ func (h handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
 func connectTo(p *Provider, h http.Handler) *Provider {
 	client := newHTTPClient(nil)
 	client.Transport = handlerTransport{h}
-	p.loaded = &attachment{http: client, logger: p.loaded.logger, key: p.loaded.key}
+	p.loaded = &attachment{http: client, storage: p.loaded.storage, logger: p.loaded.logger, key: p.loaded.key}
 	p.server.attach(p.loaded)
 	return p
 }

@@ -74,11 +74,12 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 	if err != nil {
 		return err
 	}
+	p.loaded.storage = ctx.Storage()
 	if len(p.Audience) == 0 && p.ProviderConfig.Verify != verifyIntrospection {
 		p.loaded.logger.Warn("no audience is configured: tokens that this server issued for any other API are accepted too; write 'audience <name>'")
 	}
 	shared, _, err := servers.LoadOrNew(p.poolID, func() (caddy.Destructor, error) {
-		return newServer(name, p.poolID, p.ProviderConfig, p.loaded, ctx.Storage()), nil
+		return newServer(name, p.ProviderConfig, p.loaded), nil
 	})
 	if err != nil {
 		return err
@@ -167,7 +168,7 @@ func digestOf(name string, config ProviderConfig) digest {
 }
 
 // start lets the server use what this configuration brings: the connection
-// settings with certificates read just now, and the logger.
+// settings with certificates read just now, the storage and the logger.
 func (p *Provider) start() {
 	p.server.attach(p.loaded)
 	p.server.begin()

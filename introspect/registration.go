@@ -18,6 +18,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/jose"
@@ -173,7 +174,9 @@ func pause(ctx context.Context, d time.Duration) (ok bool) {
 // client to forget is not taken from the storage again.
 func (s *server) obtainClient(ctx context.Context, forget *registeredClient) (*registeredClient, error) {
 	key := s.registrationKey()
-	stored, err := s.loadClient(ctx, key)
+	// The same one to the end, so that what is locked is unlocked.
+	storage := s.attached.Load().storage
+	stored, err := loadClient(ctx, storage, key)
 	if err != nil {
 		return nil, err
 	}
@@ -186,16 +189,16 @@ func (s *server) obtainClient(ctx context.Context, forget *registeredClient) (*r
 	if err != nil {
 		return nil, err
 	}
-	if err := s.storage.Lock(ctx, key); err != nil {
+	if err := storage.Lock(ctx, key); err != nil {
 		return nil, fmt.Errorf("locking the storage: %w", err)
 	}
 	defer func() {
 		// Also when the context has ended: others wait for the lock.
-		if err := s.storage.Unlock(context.WithoutCancel(ctx), key); err != nil {
+		if err := storage.Unlock(context.WithoutCancel(ctx), key); err != nil {
 			s.logger().Error("unlocking the storage", zap.Error(err))
 		}
 	}()
-	stored, err = s.loadClient(ctx, key)
+	stored, err = loadClient(ctx, storage, key)
 	if err != nil {
 		return nil, err
 	}
@@ -206,16 +209,16 @@ func (s *server) obtainClient(ctx context.Context, forget *registeredClient) (*r
 	if err != nil {
 		return nil, err
 	}
-	s.storeClient(ctx, key, client)
+	s.storeClient(ctx, storage, key, client)
 	return client, nil
 }
 
 // storeClient keeps a client for the next start. That it cannot be kept is no
 // reason to register another one.
-func (s *server) storeClient(ctx context.Context, key string, client *registeredClient) {
+func (s *server) storeClient(ctx context.Context, storage certmagic.Storage, key string, client *registeredClient) {
 	text, err := json.Marshal(client)
 	if err == nil {
-		err = s.storage.Store(ctx, key, text)
+		err = storage.Store(ctx, key, text)
 	}
 	if err != nil {
 		s.logger().Error("storing the gateway's credentials; after a restart it will register again", zap.Error(err))
@@ -245,8 +248,8 @@ func (s *server) registrationKey() string {
 	return "gluu/clients/" + hex.EncodeToString(sum[:16]) + ".json"
 }
 
-func (s *server) loadClient(ctx context.Context, key string) (*registeredClient, error) {
-	text, err := s.storage.Load(ctx, key)
+func loadClient(ctx context.Context, storage certmagic.Storage, key string) (*registeredClient, error) {
+	text, err := storage.Load(ctx, key)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -85,7 +86,7 @@ func inStorage(t *testing.T, r *registrar, config ProviderConfig, storage certma
 	t.Cleanup(func() { time.Sleep(time.Minute) })
 	config.setDefaults()
 	p := connectTo(providerFor(t, config, CacheConfig{}), r)
-	p.server.storage = storage
+	p.loaded.storage = storage
 	p.start()
 	return p
 }
@@ -212,6 +213,44 @@ func TestRegistrationThatCannotBeStored(t *testing.T) {
 type fullStorage struct{ certmagic.FileStorage }
 
 func (*fullStorage) Store(context.Context, string, []byte) error { return errors.New("no space left") }
+
+// closableStorage is one whose module closes its client when the configuration
+// goes that opened it.
+type closableStorage struct {
+	certmagic.FileStorage
+	closed atomic.Bool
+}
+
+func (s *closableStorage) Lock(ctx context.Context, name string) error {
+	if s.closed.Load() {
+		return errors.New("client is closed")
+	}
+	return s.FileStorage.Lock(ctx, name)
+}
+
+// A reload that leaves the provider alone brings a new storage all the same, and
+// closes the old one.
+func TestRegistrationUsesTheStorageOfTheRunningConfiguration(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &registrar{broken: true}
+		dir := t.TempDir()
+		before := &closableStorage{FileStorage: certmagic.FileStorage{Path: dir}}
+		p := inStorage(t, r, registering(), before)
+		synctest.Wait()
+		next := *p
+		next.loaded = new(*p.loaded)
+		next.loaded.storage = &closableStorage{FileStorage: certmagic.FileStorage{Path: dir}}
+		next.start()
+		before.closed.Store(true)
+		r.mu.Lock()
+		r.broken = false
+		r.mu.Unlock()
+		time.Sleep(time.Minute)
+		if _, err := next.Verify(t.Context(), "token"); err != nil || r.count() != 1 {
+			t.Errorf("got %v after %d registrations, want one", err, r.count())
+		}
+	})
+}
 
 // A gateway that waits for the server does not keep another one, which reaches
 // it, from registering.

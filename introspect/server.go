@@ -29,19 +29,17 @@ import (
 //     configurations that have the same.
 //   - attachment: what has to be fresh with each configuration although the
 //     settings are the same, because it was read from files or belongs to
-//     Caddy: certificates, keys, the logger. The configuration that started
-//     last attaches its own to the server.
+//     Caddy: certificates, keys, the storage, the logger. The configuration
+//     that started last attaches its own to the server.
 
 // server is what this process knows about one authorization server.
 type server struct {
-	name     string
-	settings digest
-	config   ProviderConfig // resolved, with defaults, never changed
-	origins  origins
-	now      func() time.Time
+	name    string
+	config  ProviderConfig // resolved, with defaults, never changed
+	origins origins
+	now     func() time.Time
 
 	attached atomic.Pointer[attachment]
-	storage  certmagic.Storage
 	metrics  *serverMetrics
 
 	keys         *remoteKeySet
@@ -62,9 +60,10 @@ type server struct {
 
 // attachment is what the running configuration lends to a server.
 type attachment struct {
-	http   *http.Client
-	key    jose.PrivateKey // for private_key_jwt
-	logger *zap.Logger
+	http    *http.Client
+	key     jose.PrivateKey // for private_key_jwt
+	storage certmagic.Storage
+	logger  *zap.Logger
 }
 
 // failure is the last thing that went wrong with a server, for the operator.
@@ -79,14 +78,12 @@ type failure struct {
 // neither the server nor this process an unbounded number of connections.
 const maxInFlight = 256
 
-func newServer(name string, settings digest, config ProviderConfig, a *attachment, storage certmagic.Storage) *server {
+func newServer(name string, config ProviderConfig, a *attachment) *server {
 	s := &server{
 		name:      name,
-		settings:  settings,
 		config:    config,
 		origins:   originsOf(&config),
 		now:       time.Now,
-		storage:   storage,
 		metrics:   metricsOf(name),
 		inFlight:  make(chan struct{}, maxInFlight),
 		cacheKeys: newKeyedHash(),
