@@ -171,9 +171,20 @@ func (a *App) Start() error {
 // Stop implements caddy.App.
 func (a *App) Stop() error {
 	running.remove(a)
+	// If this one was refused after it had started, the one before runs on.
+	if current := running.current(); current != nil {
+		current.attach()
+	}
 	a.background.stop()
 	a.signer.Stop()
 	return nil
+}
+
+// attach lets the servers use what this configuration brings.
+func (a *App) attach() {
+	for _, p := range a.all() {
+		p.server.attach(p.loaded)
+	}
 }
 
 // Cleanup implements caddy.CleanerUpper. What requests use stays in place: one

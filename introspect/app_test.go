@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -195,6 +196,49 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 	}
 	if n := server.count("/introspect"); n != 1 {
 		t.Errorf("%d introspections, want 1", n)
+	}
+}
+
+// refusingApp is another app of a configuration, that does not start.
+type refusingApp struct{}
+
+// startedBefore is the gluu app that was running when refusingApp was started.
+var startedBefore *App
+
+func (refusingApp) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "refusing", New: func() caddy.Module { return new(refusingApp) }}
+}
+
+func (refusingApp) Start() error {
+	startedBefore = running.current()
+	return errors.New("the address is in use")
+}
+
+func (refusingApp) Stop() error { return nil }
+
+func init() { caddy.RegisterModule(refusingApp{}) }
+
+// What a configuration brings that was started and refused after all goes with
+// it: the servers that it shares with the running one are that one's again.
+func TestRefusedConfigurationLeavesNothingBehind(t *testing.T) {
+	dir, refusedDir := t.TempDir(), t.TempDir()
+	gluu := `{"providers": {"default": {"issuer": "https://as.example", "verify": "jwt"}}}`
+	app := mustLoad(t, dir, gluu)
+	p, err := app.Provider("")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for startedBefore = app; startedBefore == app; { // Caddy starts apps in any order
+		if err := load(t, refusedDir, gluu+`, "refusing": {}`); err == nil {
+			t.Fatal("the configuration was loaded")
+		}
+	}
+	p.server.logger().Warn("of the running configuration")
+	if !strings.Contains(logOf(t, dir), "of the running configuration") {
+		t.Error("the provider logs elsewhere")
+	}
+	if attached := p.server.attached.Load(); attached != p.loaded {
+		t.Error("the provider has the connections of another configuration")
 	}
 }
 
