@@ -262,7 +262,10 @@ func (c *ProviderConfig) UnmarshalCaddyfileSubdirective(d *caddyfile.Dispenser) 
 	if !ok {
 		return false, nil
 	}
-	return true, parse(c, d)
+	if err := parse(c, d); err != nil {
+		return true, err
+	}
+	return true, located(d, c.checkValues(hasPlaceholder))
 }
 
 // ProviderWords returns the names of all settings of a provider, for a handler

@@ -212,13 +212,26 @@ func (c ProviderConfig) Check() error { return c.check(hasPlaceholder) }
 // check is Check for values of which some may be open: an open one will only be
 // known when the configuration loads. Then it is called again with none open.
 func (c ProviderConfig) check(open func(value string) bool) error {
+	if err := c.checkValues(open); err != nil {
+		return err
+	}
 	if c.Issuer != "" && c.OPURL != "" {
 		return errors.New("issuer and op_url are two names of one setting: write only issuer")
 	}
 	c.setDefaults()
-	for _, check := range []func(open func(string) bool) error{
-		c.checkIssuer, c.checkVerify, c.checkClient, c.checkEndpoints,
-	} {
+	if c.Issuer == "" {
+		return errors.New("a provider needs an issuer: write 'issuer <url>', the address that the server's tokens name as 'iss'")
+	}
+	if c.Verify != verifyJWT && c.ClientID == "" && c.Register == nil {
+		return fmt.Errorf("introspection needs a client_id: write 'client_id <id>', or 'verify jwt' if all tokens are JWTs (verify is %s)", c.Verify)
+	}
+	return c.checkClient(open)
+}
+
+// checkValues refuses what is wrong with a setting by itself, whatever the
+// others are. The Caddyfile parser calls it after each, to name its line.
+func (c *ProviderConfig) checkValues(open func(value string) bool) error {
+	for _, check := range []func(open func(string) bool) error{c.checkIssuer, c.checkWords, c.checkEndpoints} {
 		if err := check(open); err != nil {
 			return err
 		}
@@ -233,26 +246,29 @@ func (c ProviderConfig) check(open func(value string) bool) error {
 }
 
 func (c *ProviderConfig) checkIssuer(open func(string) bool) error {
-	if c.Issuer == "" {
-		return errors.New("a provider needs an issuer: write 'issuer <url>', the address that the server's tokens name as 'iss'")
-	}
-	if open(c.Issuer) {
-		return nil
-	}
-	u, err := checkURL("issuer", c.Issuer)
-	if err != nil {
-		return err
-	}
-	// RFC 8414, section 2.
-	if u.RawQuery != "" || u.ForceQuery {
-		return fmt.Errorf("issuer '%s' has a query, which an issuer identifier cannot have", c.Issuer)
+	for _, issuer := range []struct{ name, value string }{{"issuer", c.Issuer}, {"op_url", c.OPURL}} {
+		if issuer.value == "" || open(issuer.value) {
+			continue
+		}
+		u, err := checkURL(issuer.name, issuer.value)
+		if err != nil {
+			return err
+		}
+		// RFC 8414, section 2.
+		if u.RawQuery != "" || u.ForceQuery {
+			return fmt.Errorf("%s '%s' has a query, which an issuer identifier cannot have", issuer.name, issuer.value)
+		}
 	}
 	return nil
 }
 
-func (c *ProviderConfig) checkVerify(func(string) bool) error {
-	if !slices.Contains(verifyModes, c.Verify) {
+// checkWords refuses words that a setting does not have.
+func (c *ProviderConfig) checkWords(func(string) bool) error {
+	if c.Verify != "" && !slices.Contains(verifyModes, c.Verify) {
 		return fmt.Errorf("verify is %s, not '%s'", either(verifyModes), c.Verify)
+	}
+	if c.ClientAuth != "" && !slices.Contains(clientAuthMethods, c.ClientAuth) {
+		return fmt.Errorf("client_auth is %s, not '%s'", either(clientAuthMethods), c.ClientAuth)
 	}
 	for _, alg := range c.Algorithms {
 		if !slices.Contains(signatureAlgorithms, alg) {
@@ -262,9 +278,6 @@ func (c *ProviderConfig) checkVerify(func(string) bool) error {
 	if slices.Contains(c.Audience, "") {
 		return errors.New("an audience cannot be empty")
 	}
-	if c.Verify != verifyJWT && c.ClientID == "" && c.Register == nil {
-		return fmt.Errorf("introspection needs a client_id: write 'client_id <id>', or 'verify jwt' if all tokens are JWTs (verify is %s)", c.Verify)
-	}
 	return nil
 }
 
@@ -272,9 +285,6 @@ func (c *ProviderConfig) checkVerify(func(string) bool) error {
 // anything that the chosen method would ignore: an operator who gave a key
 // and gets a password sent instead should know.
 func (c *ProviderConfig) checkClient(open func(string) bool) error {
-	if !slices.Contains(clientAuthMethods, c.ClientAuth) {
-		return fmt.Errorf("client_auth is %s, not '%s'", either(clientAuthMethods), c.ClientAuth)
-	}
 	if c.Register != nil && (c.ClientID != "" || c.ClientSecret != "") {
 		return errors.New("register obtains a client_id and client_secret: leave those two out, or leave out register")
 	}
