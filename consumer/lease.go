@@ -20,6 +20,9 @@ const (
 	leasePause = 1100 * time.Millisecond
 )
 
+// closeTimeout bounds what a reload waits for a lock to be given back.
+const closeTimeout = time.Second
+
 // lease is a hold on the storage's lock.
 type lease struct {
 	storage  certmagic.Storage // the value that locked must unlock
@@ -28,21 +31,23 @@ type lease struct {
 	timer    *time.Timer
 }
 
-// acquire makes sure that this process alone may write and that everything is
-// up to date. The caller holds mu.
+// acquire makes sure that this process alone may write. The caller holds
+// writing.
 func (l *live) acquire(ctx context.Context, storage certmagic.Storage) error {
-	if l.lease != nil && time.Since(l.lease.acquired) > leaseMax {
-		l.release()
-		select {
-		case <-time.After(leasePause):
-		case <-ctx.Done():
-			return ctx.Err()
+	if held := l.lease; held != nil {
+		old := time.Since(held.acquired) > leaseMax
+		// One through another value was taken by the configuration before.
+		if old || held.storage != storage {
+			if err := l.release(ctx); err == nil && old {
+				select {
+				case <-time.After(leasePause):
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+			}
 		}
 	}
-	if l.lease != nil && l.lease.storage != storage {
-		l.release() // taken by the configuration before, through a value of its own
-	}
-	if l.lease != nil {
+	if l.lease != nil && l.lease.storage == storage {
 		l.lease.used = time.Now()
 		return nil
 	}
@@ -52,20 +57,15 @@ func (l *live) acquire(ctx context.Context, storage certmagic.Storage) error {
 	now := time.Now()
 	l.lease = &lease{storage: storage, acquired: now, used: now}
 	l.lease.timer = time.AfterFunc(leaseIdle, l.expire)
-	if err := l.refresh(ctx, storage); err != nil {
-		l.release()
-		return err
-	}
-	l.sweep(ctx, storage)
 	return nil
 }
 
 // expire gives the lock back when nothing has been written for a while.
 func (l *live) expire() {
-	if l.mu.lock(context.Background()) != nil {
+	if l.writing.lock(context.Background()) != nil {
 		return
 	}
-	defer l.mu.unlock()
+	defer l.writing.unlock()
 	if l.lease == nil {
 		return
 	}
@@ -73,31 +73,34 @@ func (l *live) expire() {
 		l.lease.timer.Reset(leaseIdle - idle)
 		return
 	}
-	l.release()
+	_ = l.release(context.Background())
 }
 
-// release gives the lock back. The caller holds mu.
-func (l *live) release() error {
+// release gives the lock back. The caller holds writing.
+func (l *live) release(ctx context.Context) error {
 	if l.lease == nil {
 		return nil
 	}
 	held := l.lease
 	l.lease = nil
 	held.timer.Stop()
-	ctx, cancel := context.WithTimeout(context.Background(), openTimeout)
+	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
 	return held.storage.Unlock(ctx, lockName)
 }
 
 // releaseFor gives the lock back if it was taken through this storage value,
-// which is about to be closed.
+// which is about to be closed. It does not wait for a change that is being
+// made: when that is done, the lock is given back as after every change.
 func (l *live) releaseFor(storage certmagic.Storage) error {
-	if err := l.mu.lock(context.Background()); err != nil {
-		return err
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	if l.writing.lock(ctx) != nil {
+		return nil
 	}
-	defer l.mu.unlock()
+	defer l.writing.unlock()
 	if l.lease == nil || l.lease.storage != storage {
 		return nil
 	}
-	return l.release()
+	return l.release(ctx)
 }

@@ -49,11 +49,17 @@ type live struct {
 	byCustomID index
 	loaded     atomic.Bool
 
-	// mu is held while the storage is read or written, which may take long.
+	// writing is held by the one change that is being made, also while it waits
+	// for the storage's lock. Reading does not need it: another gateway may
+	// keep the lock for long.
+	writing mutex
+	lease   *lease
+
+	// mu is held while consumers are read from the storage or written to it.
+	// Who needs both takes writing first.
 	mu      mutex
 	rawHead []byte // as it was last read or written, nil if that is not known
 	head    head
-	lease   *lease
 	swept   bool // keys that nobody refers to have been deleted
 
 	// The same consumers by part and id, for listing and writing.
@@ -61,7 +67,7 @@ type live struct {
 	parts   [shardCount]map[string]*Consumer
 }
 
-func newLive() *live { return &live{mu: make(mutex, 1)} }
+func newLive() *live { return &live{writing: make(mutex, 1), mu: make(mutex, 1)} }
 
 // mutex is a lock that nobody has to wait for longer than he likes.
 type mutex chan struct{}
@@ -234,8 +240,8 @@ func (l *live) taken(c, old *Consumer) error {
 }
 
 // commit replaces old (nil: none) by replacement (nil: none) in the storage
-// and then in memory. Both have the same id. The caller holds mu and the
-// storage's lock, and has refreshed.
+// and then in memory. Both have the same id. The caller holds writing, the
+// storage's lock and mu, and has refreshed.
 func (l *live) commit(ctx context.Context, storage certmagic.Storage, old, replacement *Consumer) error {
 	var gone, come []*Consumer
 	var n uint8
@@ -281,7 +287,6 @@ func (l *live) commit(ctx context.Context, storage certmagic.Storage, old, repla
 		// It may have been written all the same: what counts from now on
 		// is what the storage says.
 		l.rawHead = nil
-		l.release()
 		return err
 	}
 	l.rawHead, l.head = raw, next
@@ -298,7 +303,8 @@ func (l *live) commit(ctx context.Context, storage certmagic.Storage, old, repla
 }
 
 // sweep deletes values of parts that no head refers to: those of gateways
-// that were killed while they wrote. The caller holds the storage's lock.
+// that were killed while they wrote. The caller holds mu and the storage's
+// lock.
 func (l *live) sweep(ctx context.Context, storage certmagic.Storage) {
 	if l.swept {
 		return

@@ -18,7 +18,7 @@ type memoryStorage struct {
 	certmagic.Storage // panics on what a store should not use
 
 	mu      sync.Mutex
-	locked  sync.Mutex
+	locked  mutex
 	values  map[string][]byte
 	loads   int
 	locks   int
@@ -26,7 +26,7 @@ type memoryStorage struct {
 }
 
 func newMemoryStorage() *memoryStorage {
-	return &memoryStorage{values: make(map[string][]byte)}
+	return &memoryStorage{locked: make(mutex, 1), values: make(map[string][]byte)}
 }
 
 func (s *memoryStorage) fail(operation, key string) error {
@@ -36,15 +36,35 @@ func (s *memoryStorage) fail(operation, key string) error {
 	return nil
 }
 
-func (s *memoryStorage) Lock(context.Context, string) error {
-	s.locked.Lock()
+func (s *memoryStorage) Lock(ctx context.Context, _ string) error {
+	if err := s.locked.lock(ctx); err != nil {
+		return err
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.locks++
 	return nil
 }
 
-func (s *memoryStorage) Unlock(context.Context, string) error { s.locked.Unlock(); return nil }
+func (s *memoryStorage) Unlock(context.Context, string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.fail("unlock", ""); err != nil {
+		return err
+	}
+	s.locked.unlock()
+	return nil
+}
+
+// setFailure makes operations fail from now on, or none.
+func (s *memoryStorage) setFailure(failure func(operation, key string) error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.failure = failure
+}
+
+// isLocked reports whether anybody holds the lock.
+func (s *memoryStorage) isLocked() bool { return len(s.locked) > 0 }
 
 func (s *memoryStorage) Store(_ context.Context, key string, value []byte) error {
 	s.mu.Lock()

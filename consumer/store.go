@@ -21,6 +21,10 @@ const (
 
 	openTimeout  = 5 * time.Second
 	writeTimeout = 30 * time.Second
+
+	// reopenTimeout is how long a reload waits for news of consumers that are
+	// known. Later news is seen within RefreshInterval.
+	reopenTimeout = time.Second
 )
 
 // stores keeps what is in memory of each storage for as long as any
@@ -54,15 +58,24 @@ func Open(storage certmagic.Storage, logger *zap.Logger) *Store {
 
 	// Also when the consumers are in memory already: the head that this
 	// storage holds decides whether they are still the right ones.
-	first, done := context.WithTimeout(ctx, openTimeout)
+	known, patience := s.live.loaded.Load(), openTimeout
+	if known {
+		patience = reopenTimeout
+	}
+	first, done := context.WithTimeout(ctx, patience)
 	defer done()
 	err := s.Refresh(first)
-	if err != nil {
+	switch {
+	case err != nil && known:
+		logger.Error(stillKnown, zap.Error(err))
+	case err != nil:
 		logger.Error("reading the live consumers; they are unknown until it succeeds", zap.Error(err))
 	}
 	s.polls.Go(func() { s.poll(ctx, err != nil) })
 	return s
 }
+
+const stillKnown = "reading the live consumers; the last ones known go on being used"
 
 // poolKey names a storage in such a way that the same storage has the same
 // name in the next configuration, although Caddy makes a new value for it. A
@@ -93,9 +106,6 @@ func (s *Store) Refresh(ctx context.Context) error {
 		return err
 	}
 	defer s.live.mu.unlock()
-	if s.live.lease != nil && s.live.lease.storage == s.storage {
-		return nil // as long as we hold the lock nobody else writes
-	}
 	return s.live.refresh(ctx, s.storage)
 }
 
@@ -115,7 +125,7 @@ func (s *Store) poll(ctx context.Context, failing bool) {
 		case ctx.Err() != nil:
 			return
 		case err != nil && !failing:
-			s.logger.Error("reading the live consumers; the last ones known go on being used", zap.Error(err))
+			s.logger.Error(stillKnown, zap.Error(err))
 		case err == nil && failing:
 			s.logger.Info("reading the live consumers succeeds again")
 		}
@@ -131,13 +141,23 @@ func (s *Store) change(ctx context.Context, decide func() (old, replacement *Con
 	// half-way for that.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	if err := s.live.mu.lock(ctx); err != nil {
+	if err := s.live.writing.lock(ctx); err != nil {
 		return fmt.Errorf("waiting for other changes: %w", err)
 	}
-	defer s.live.mu.unlock()
+	defer s.live.writing.unlock()
 	if err := s.live.acquire(ctx, s.storage); err != nil {
 		return fmt.Errorf("waiting for the storage: %w", err)
 	}
+	if err := s.live.mu.lock(ctx); err != nil {
+		return fmt.Errorf("waiting for the storage: %w", err)
+	}
+	defer s.live.mu.unlock()
+	// Also under a lock that we have had for a while: the configuration before
+	// may read another storage, and a lock may have been lost.
+	if err := s.live.refresh(ctx, s.storage); err != nil {
+		return fmt.Errorf("reading the storage: %w", err)
+	}
+	s.live.sweep(ctx, s.storage)
 	old, replacement, err := decide()
 	if err != nil {
 		return err

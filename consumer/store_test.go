@@ -180,9 +180,7 @@ func TestAStorageThatCannotBeReadIsNotAnEmptyOne(t *testing.T) {
 	if _, err := d.Create(ctx, Consumer{Username: "ann"}); err == nil {
 		t.Error("a consumer was created in a storage that cannot be read")
 	}
-	storage.mu.Lock()
-	storage.failure = nil
-	storage.mu.Unlock()
+	storage.setFailure(nil)
 	if err := store.Refresh(ctx); err != nil || !d.Ready() {
 		t.Errorf("after the storage came back: error %v, ready %t", err, d.Ready())
 	}
@@ -280,10 +278,9 @@ func TestTheLockIsKeptForAMomentAndNotForEver(t *testing.T) {
 			t.Errorf("20 changes in a row took the lock %d times, want once", storage.locks)
 		}
 		time.Sleep(2 * leaseIdle)
-		if !storage.locked.TryLock() {
+		if storage.isLocked() {
 			t.Fatal("the lock is still held after nothing has happened for a while")
 		}
-		storage.locked.Unlock()
 
 		start, longest := time.Now(), time.Duration(0)
 		for i := 20; time.Since(start) < 3*leaseMax; i++ {
@@ -313,31 +310,18 @@ func TestTheStoreLooksForNews(t *testing.T) {
 			if err := c.normalize(); err != nil {
 				t.Fatal(err)
 			}
-			if err := other.mu.lock(t.Context()); err != nil {
+			there := &Store{live: other, storage: storage, logger: zap.NewNop()}
+			if err := there.change(t.Context(), func() (*Consumer, *Consumer, error) { return nil, &c, nil }); err != nil {
 				t.Fatal(err)
 			}
-			defer other.mu.unlock()
-			if err := other.acquire(t.Context(), storage); err != nil {
-				t.Fatal(err)
-			}
-			if err := other.commit(t.Context(), storage, nil, &c); err != nil {
-				t.Fatal(err)
-			}
-			if err := other.release(); err != nil {
-				t.Fatal(err)
-			}
+			release(t, there)
 		}
 		change("ann")
 		time.Sleep(RefreshInterval + time.Millisecond)
 		if d.Find("ann") == nil {
 			t.Errorf("a change is not known after %s", RefreshInterval)
 		}
-		setFailure := func(failure func(operation, key string) error) {
-			storage.mu.Lock()
-			defer storage.mu.Unlock()
-			storage.failure = failure
-		}
-		setFailure(func(operation, _ string) error {
+		storage.setFailure(func(operation, _ string) error {
 			if operation == "load" {
 				return errors.New("connection refused")
 			}
@@ -347,7 +331,7 @@ func TestTheStoreLooksForNews(t *testing.T) {
 		if d.Find("ann") == nil || !d.Ready() {
 			t.Error("a storage that fails made the gateway forget what it knew")
 		}
-		setFailure(nil)
+		storage.setFailure(nil)
 		change("bob")
 		time.Sleep(RefreshInterval + time.Millisecond)
 		if d.Find("bob") == nil {
