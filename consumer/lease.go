@@ -4,9 +4,12 @@ package consumer
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"time"
 
 	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
 )
 
 // The storage's lock is not made for short use: with files, taking it costs a
@@ -20,24 +23,37 @@ const (
 	leasePause = 1100 * time.Millisecond
 )
 
-// closeTimeout bounds what a reload waits for a lock to be given back.
-const closeTimeout = time.Second
+// A lock that the storage does not take back stays ours, and is offered to it
+// again in the background.
+const (
+	minLeaseRetry = 500 * time.Millisecond
+	maxLeaseRetry = 30 * time.Second
+
+	// lastLeaseRetries is how often it is offered, in half an hour, when no
+	// configuration uses the storage any more.
+	lastLeaseRetries = 64
+
+	// closeTimeout bounds what a reload waits for a lock to be given back.
+	closeTimeout = time.Second
+)
 
 // lease is a hold on the storage's lock.
 type lease struct {
 	storage  certmagic.Storage // the value that locked must unlock
+	logger   *zap.Logger
 	acquired time.Time
 	used     time.Time
 	timer    *time.Timer
+	refusals int // how often the storage has failed to take it back
 }
 
 // acquire makes sure that this process alone may write. The caller holds
 // writing.
-func (l *live) acquire(ctx context.Context, storage certmagic.Storage) error {
+func (l *live) acquire(ctx context.Context, storage certmagic.Storage, logger *zap.Logger) error {
 	if held := l.lease; held != nil {
 		old := time.Since(held.acquired) > leaseMax
 		// One through another value was taken by the configuration before.
-		if old || held.storage != storage {
+		if old || held.refusals > 0 || held.storage != storage {
 			if err := l.release(ctx); err == nil && old {
 				select {
 				case <-time.After(leasePause):
@@ -48,19 +64,25 @@ func (l *live) acquire(ctx context.Context, storage certmagic.Storage) error {
 		}
 	}
 	if l.lease != nil && l.lease.storage == storage {
+		// Perhaps one that cannot be given back: to wait for it would be to
+		// wait for ourselves.
 		l.lease.used = time.Now()
 		return nil
 	}
 	if err := storage.Lock(ctx, lockName); err != nil {
 		return err
 	}
+	if l.lease != nil {
+		l.lease.timer.Stop() // it must have ended, or nobody could have locked
+	}
 	now := time.Now()
-	l.lease = &lease{storage: storage, acquired: now, used: now}
+	l.lease = &lease{storage: storage, logger: logger, acquired: now, used: now}
 	l.lease.timer = time.AfterFunc(leaseIdle, l.expire)
 	return nil
 }
 
-// expire gives the lock back when nothing has been written for a while.
+// expire gives the lock back when nothing has been written for a while, and
+// tries again to when that has failed.
 func (l *live) expire() {
 	if l.writing.lock(context.Background()) != nil {
 		return
@@ -69,24 +91,44 @@ func (l *live) expire() {
 	if l.lease == nil {
 		return
 	}
-	if idle := time.Since(l.lease.used); idle < leaseIdle {
+	if idle := time.Since(l.lease.used); idle < leaseIdle && l.lease.refusals == 0 {
 		l.lease.timer.Reset(leaseIdle - idle)
 		return
 	}
-	_ = l.release(context.Background())
+	_ = l.release(context.Background()) // logged, and tried again
 }
 
-// release gives the lock back. The caller holds writing.
+// release gives the lock back. If the storage fails, the lease is kept: a lock
+// in a file is kept fresh by a goroutine for as long as the file is there, so
+// that forgetting it would lock out every gateway until this process ends. The
+// caller holds writing.
 func (l *live) release(ctx context.Context) error {
-	if l.lease == nil {
+	held := l.lease
+	if held == nil {
 		return nil
 	}
-	held := l.lease
-	l.lease = nil
 	held.timer.Stop()
 	ctx, cancel := context.WithTimeout(ctx, openTimeout)
 	defer cancel()
-	return held.storage.Unlock(ctx, lockName)
+	err := held.storage.Unlock(ctx, lockName)
+	if err == nil || errors.Is(err, fs.ErrNotExist) {
+		if held.refusals > 0 {
+			held.logger.Info("the storage's lock has been given back")
+		}
+		l.lease = nil
+		return nil
+	}
+	if held.refusals == 0 {
+		held.logger.Error("giving the storage's lock back; until it succeeds no other gateway can change consumers", zap.Error(err))
+	}
+	held.refusals++
+	if l.unused.Load() && held.refusals > lastLeaseRetries {
+		held.logger.Error("the storage's lock could not be given back", zap.Error(err))
+		l.lease = nil
+		return err
+	}
+	held.timer.Reset(min(minLeaseRetry<<min(held.refusals-1, 10), maxLeaseRetry))
+	return err
 }
 
 // releaseFor gives the lock back if it was taken through this storage value,

@@ -5,7 +5,10 @@ package consumer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -21,10 +24,119 @@ var errAway = errors.New("the storage is away")
 // away makes all operations fail.
 func away(string, string) error { return errAway }
 
+func refuseUnlock(operation, _ string) error {
+	if operation == "unlock" {
+		return errAway
+	}
+	return nil
+}
+
+// A lock in a file is kept fresh for as long as the file is there. If it were
+// forgotten, nobody could change consumers until this process ends.
+func TestALockThatCannotBeGivenBackIsNotForgotten(t *testing.T) {
+	for name, failure := range map[string]func(string, string) error{"nothing works": away, "only unlocking fails": refuseUnlock} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				storage := newMemoryStorage()
+				store := Open(storage, zap.NewNop())
+				defer store.Close()
+				d := directory(t, store)
+				if _, err := d.Create(t.Context(), Consumer{Username: "ann"}); err != nil {
+					t.Fatal(err)
+				}
+				storage.setFailure(failure)
+				time.Sleep(leaseIdle + 1500*time.Millisecond)
+				if !storage.isLocked() {
+					t.Fatal("the test does not test a lock that was not given back")
+				}
+				storage.setFailure(nil)
+				time.Sleep(4 * minLeaseRetry)
+				if storage.isLocked() {
+					t.Error("the lock is still held after the storage came back")
+				}
+				if _, err := d.Create(t.Context(), Consumer{Username: "bob"}); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}
+
+func TestALockThatIsStillHeldIsUsedForTheNextChange(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := newMemoryStorage()
+		store := Open(storage, zap.NewNop())
+		defer store.Close()
+		d := directory(t, store)
+		storage.setFailure(refuseUnlock)
+		for i := range 5 {
+			before := time.Now()
+			if _, err := d.Create(t.Context(), Consumer{Username: fmt.Sprint("ann-", i)}); err != nil {
+				t.Fatal(err)
+			}
+			if took := time.Since(before); took > leasePause {
+				t.Errorf("change %d waited %s for a lock of our own", i, took)
+			}
+			time.Sleep(leaseMax / 2)
+		}
+		storage.setFailure(nil)
+	})
+}
+
 // named is a storage that the next configuration has another value for.
 type named struct{ *memoryStorage }
 
 func (*named) String() string { return "memory" }
+
+func TestALockOfTheConfigurationBeforeIsGivenBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := newMemoryStorage()
+		before, after := Open(&named{storage}, zap.NewNop()), Open(&named{storage}, zap.NewNop())
+		defer after.Close()
+		if before.live != after.live {
+			t.Fatal("the test does not test a reload")
+		}
+		if _, err := directory(t, before).Create(t.Context(), Consumer{Username: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		storage.setFailure(away)
+		if err := before.Close(); !errors.Is(err, errAway) {
+			t.Errorf("got %v, want the storage's error", err)
+		}
+		storage.setFailure(nil)
+		start := time.Now()
+		if _, err := directory(t, after).Create(t.Context(), Consumer{Username: "bob"}); err != nil || time.Since(start) > leasePause {
+			t.Errorf("a change after the reload took %s: %v", time.Since(start), err)
+		}
+	})
+}
+
+// A storage value that has been closed can fail for ever. When the storage
+// itself gives the lock to another value, it has been given back.
+func TestALockOfAStorageThatWasClosedHoldsNobodyUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := newMemoryStorage()
+		closed := &closable{memoryStorage: storage}
+		before, after := Open(closed, zap.NewNop()), Open(&named{storage}, zap.NewNop())
+		defer after.Close()
+		after.live = before.live
+		if _, err := directory(t, before).Create(t.Context(), Consumer{Username: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		closed.isClosed = true
+		if before.Close() == nil {
+			t.Error("a lock that was not given back is not reported")
+		}
+		storage.locked.unlock() // it has run out
+		if _, err := directory(t, after).Create(t.Context(), Consumer{Username: "bob"}); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(2 * leaseIdle)
+		if storage.isLocked() {
+			t.Error("the lock that the next configuration took is still held")
+		}
+	})
+}
 
 type closable struct {
 	*memoryStorage
@@ -36,6 +148,37 @@ func (c *closable) Unlock(ctx context.Context, name string) error {
 		return fs.ErrClosed
 	}
 	return c.memoryStorage.Unlock(ctx, name)
+}
+
+// The same with files, whose locks are kept fresh: the folder of the locks is
+// away while one is to be given back.
+func TestALockInAFileThatCannotBeGivenBackIsNotForgotten(t *testing.T) {
+	dir := t.TempDir()
+	d := directory(t, open(t, &certmagic.FileStorage{Path: dir}))
+	if _, err := d.Create(t.Context(), Consumer{Username: "ann"}); err != nil {
+		t.Fatal(err)
+	}
+	locks := filepath.Join(dir, "locks")
+	file := filepath.Join(locks, lockName+".lock")
+	contents, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A folder with something in it cannot be removed, whoever asks.
+	if err := errors.Join(os.Remove(file), os.MkdirAll(filepath.Join(file, "x"), 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	store := d.store
+	if err := store.live.releaseFor(store.storage); err == nil {
+		t.Fatal("the test does not test a lock that was not given back")
+	}
+	if err := errors.Join(os.RemoveAll(file), os.WriteFile(file, contents, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	if _, err := d.Create(t.Context(), Consumer{Username: "bob"}); err != nil || time.Since(start) > 5*time.Second {
+		t.Errorf("after the storage came back a change took %s: %v", time.Since(start), err)
+	}
 }
 
 // Another gateway may keep the lock for long. That is no reason for a reload

@@ -62,12 +62,20 @@ type live struct {
 	head    head
 	swept   bool // keys that nobody refers to have been deleted
 
+	unused atomic.Bool // by any configuration
+
 	// The same consumers by part and id, for listing and writing.
 	partsMu sync.RWMutex
 	parts   [shardCount]map[string]*Consumer
 }
 
 func newLive() *live { return &live{writing: make(mutex, 1), mu: make(mutex, 1)} }
+
+// Destruct implements caddy.Destructor.
+func (l *live) Destruct() error {
+	l.unused.Store(true)
+	return nil
+}
 
 // mutex is a lock that nobody has to wait for longer than he likes.
 type mutex chan struct{}

@@ -145,7 +145,7 @@ func (s *Store) change(ctx context.Context, decide func() (old, replacement *Con
 		return fmt.Errorf("waiting for other changes: %w", err)
 	}
 	defer s.live.writing.unlock()
-	if err := s.live.acquire(ctx, s.storage); err != nil {
+	if err := s.live.acquire(ctx, s.storage, s.logger); err != nil {
 		return fmt.Errorf("waiting for the storage: %w", err)
 	}
 	if err := s.live.mu.lock(ctx); err != nil {
