@@ -209,12 +209,12 @@ func (s *remoteKeySet) refresh(ctx context.Context) <-chan struct{} {
 	return s.running
 }
 
-// refreshDue is run by the timer.
+// refreshDue is run by the timer. A token that came in the same moment may have
+// begun the next cool-down already.
 func (s *remoteKeySet) refreshDue() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.due = nil
-	if s.running == nil && !s.closed {
+	if s.running == nil && !s.closed && !s.now().Before(s.next) {
 		s.start(s.ctx)
 	}
 }

@@ -279,6 +279,22 @@ func TestSec_S33_DeniedFetchIsMadeUpFor(t *testing.T) {
 	})
 }
 
+// S-33: a token that comes in the moment in which the denied fetch is due makes
+// the same one, also if that is over at once.
+func TestSec_S33_DeniedFetchIsMadeUpForOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		server, keys := newKeyTest(t)
+		server.delay = 0
+		server.publish(issuerKey("ES256"))
+		for range 600 {
+			wantKey(t, keys, "ES256", "ES256", "")
+			wantKey(t, keys, "invented", "ES256", TokenInvalid)
+			time.Sleep(time.Second)
+		}
+		server.wantCoolDowns(t)
+	})
+}
+
 // S-33: the last good set survives every failure, and no failure shortens the
 // cool-down.
 func TestSec_S33_LastGoodSetSurvives(t *testing.T) {
