@@ -79,9 +79,25 @@ func (c *CacheConfig) settled() CacheConfig {
 func (c *CacheConfig) Check() error { return c.check(hasPlaceholder) }
 
 func (c *CacheConfig) check(open func(value string) bool) error {
-	switch {
-	case c == nil:
+	if c == nil {
 		return nil
+	}
+	if err := c.checkValues(open); err != nil {
+		return err
+	}
+	switch {
+	case c.Redis != "" && c.RedisKey == "":
+		return errors.New("cache: redis needs a key to seal what is stored there: write 'redis_key <secret>', the same for all gateways")
+	case c.RedisKey != "" && c.Redis == "":
+		return errors.New("cache: redis_key needs a Redis: write 'redis redis://<host>:<port>'")
+	}
+	return nil
+}
+
+// checkValues refuses what is wrong with a setting by itself, whatever the
+// others are. The Caddyfile parser calls it after each, to name its line.
+func (c *CacheConfig) checkValues(open func(value string) bool) error {
+	switch {
 	case c.Size < 0:
 		return fmt.Errorf("cache: size cannot be negative, got %d", c.Size)
 	case c.Size > maxCacheSize:
@@ -90,6 +106,8 @@ func (c *CacheConfig) check(open func(value string) bool) error {
 		return fmt.Errorf("cache: max_age cannot be negative, got %s", time.Duration(c.MaxAge))
 	case c.NegativeAge < 0:
 		return fmt.Errorf("cache: negative_age cannot be negative, got %s", time.Duration(c.NegativeAge))
+	case c.RedisKey != "" && !open(c.RedisKey) && len(c.RedisKey) < minRedisKey:
+		return fmt.Errorf("cache: redis_key has %d bytes, %d are needed: make one with 'openssl rand -hex 32'", len(c.RedisKey), minRedisKey)
 	}
 	return c.checkRedis(open)
 }
@@ -98,19 +116,9 @@ func (c *CacheConfig) check(open func(value string) bool) error {
 // all day.
 const minRedisKey = 32
 
-// checkRedis says nothing of the values themselves: both are secrets.
+// checkRedis says nothing of the value itself, which may have a password in it.
 func (c *CacheConfig) checkRedis(open func(value string) bool) error {
-	switch {
-	case c.Redis == "" && c.RedisKey == "":
-		return nil
-	case c.RedisKey == "":
-		return errors.New("cache: redis needs a key to seal what is stored there: write 'redis_key <secret>', the same for all gateways")
-	case c.Redis == "":
-		return errors.New("cache: redis_key needs a Redis: write 'redis redis://<host>:<port>'")
-	case !open(c.RedisKey) && len(c.RedisKey) < minRedisKey:
-		return fmt.Errorf("cache: redis_key has %d bytes, %d are needed: make one with 'openssl rand -hex 32'", len(c.RedisKey), minRedisKey)
-	}
-	if open(c.Redis) {
+	if c.Redis == "" || open(c.Redis) {
 		return nil
 	}
 	u, err := url.Parse(c.Redis)

@@ -245,6 +245,9 @@ func (a *App) parseCache(d *caddyfile.Dispenser) error {
 		default:
 			err = unknown(d, "cache", []string{"size", "max_age", "negative_age", "redis", "redis_key"})
 		}
+		if err == nil {
+			err = located(d, a.Cache.checkValues(hasPlaceholder))
+		}
 		if err != nil {
 			return err
 		}
