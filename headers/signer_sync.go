@@ -41,6 +41,11 @@ const (
 
 	minBackOff = time.Second
 	maxBackOff = 30 * time.Second
+
+	// unlockRetries is how often a lock that the storage has not taken back is
+	// offered to it again, in some five minutes.
+	unlockRetries = 14
+	unlockTimeout = 5 * time.Second
 )
 
 // Start begins to read the keys, and to make those that are missing. It returns
@@ -142,8 +147,9 @@ func (s *Signer) updateLocked(ctx context.Context, planner func(*keyRing, time.T
 	}
 	defer func() {
 		// The lock is given back even if the reason to stop is that ctx ended.
-		if err := s.config.Storage.Unlock(context.WithoutCancel(ctx), ringLock); err != nil {
-			s.log.Error("unlocking signing keys", zap.Error(err))
+		if err := s.unlock(context.WithoutCancel(ctx)); err != nil {
+			s.log.Error("unlocking signing keys; trying again", zap.Error(err))
+			go s.unlockLater()
 		}
 	}()
 	ring, err := s.load(ctx)
@@ -171,6 +177,36 @@ func (s *Signer) updateLocked(ctx context.Context, planner func(*keyRing, time.T
 		s.log.Info("new signing key", zap.String("kid", key.public.ID()), zap.String("alg", key.alg), zap.Time("use_from", key.useFrom), zap.Bool("from_file", key.file))
 	}
 	return changed, nil
+}
+
+func (s *Signer) unlock(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, unlockTimeout)
+	defer cancel()
+	err := s.config.Storage.Unlock(ctx, ringLock)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil // somebody else has removed it
+	}
+	return err
+}
+
+// unlockLater gives back a lock that could not be given back at once. A lock in
+// a file is kept fresh for as long as the file is there: left alone it would
+// lock out all gateways until this process ends. It goes on after Stop, since
+// the next configuration needs the same lock, but not for ever.
+func (s *Signer) unlockLater() {
+	backOff := minBackOff
+	for range unlockRetries {
+		time.Sleep(backOff)
+		backOff = min(2*backOff, maxBackOff)
+		s.syncing.Lock() // so that it is not the lock of an update
+		err := s.unlock(context.Background())
+		s.syncing.Unlock()
+		if err == nil {
+			s.log.Info("unlocking signing keys succeeded")
+			return
+		}
+	}
+	s.log.Error("the lock of the signing keys could not be given back")
 }
 
 func (s *Signer) apply(ring *keyRing, p plan, now time.Time) (*keyRing, error) {
