@@ -4,9 +4,11 @@ package introspect
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
+	"sort"
 	"strconv"
 	"strings"
 
@@ -95,6 +97,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("gluu takes a block and no values, got '%s'", d.Val())
 	}
 	var once directive.Once
+	places := make([]caddyfile.Token, len(a.Consumers)) // of consumers; those of an earlier block need none
 	for d.NextBlock(0) {
 		err := once.Check(d, "provider", "consumer", "cache")
 		if err != nil {
@@ -104,6 +107,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "provider":
 			err = a.parseProvider(d)
 		case "consumer":
+			places = append(places, d.Token())
 			err = a.parseConsumer(d)
 		case "cache":
 			err = a.parseCache(d)
@@ -131,9 +135,18 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.WrapErr(err)
 	}
 	if _, err := consumer.NewDirectory(a.Consumers, nil); err != nil {
-		return d.WrapErr(err)
+		return directive.At(places[clashing(a.Consumers)]).WrapErr(err)
 	}
 	return nil
+}
+
+// clashing returns the position of the first consumer that cannot be beside
+// those before it. There is one.
+func clashing(consumers []consumer.Consumer) int {
+	return sort.Search(len(consumers)-1, func(last int) bool {
+		_, err := consumer.NewDirectory(consumers[:last+1], nil)
+		return err != nil
+	})
 }
 
 // located adds the file and line to an error.
@@ -190,6 +203,7 @@ func (a *App) parseConsumer(d *caddyfile.Dispenser) error {
 	block := d.NewFromNextSegment()
 	block.Next() // consumer
 	var c consumer.Consumer
+	places := map[string]caddyfile.Token{"username": block.Token()}
 	if !block.NextArg() {
 		return block.Err("a consumer needs a name: write 'consumer <username> {'")
 	}
@@ -198,6 +212,7 @@ func (a *App) parseConsumer(d *caddyfile.Dispenser) error {
 		return block.Errf("a consumer has one username, got '%s' besides", block.Val())
 	}
 	for nesting := block.Nesting(); block.NextBlock(nesting); {
+		places[block.Val()] = block.Token()
 		var err error
 		switch block.Val() {
 		case "id":
@@ -214,9 +229,11 @@ func (a *App) parseConsumer(d *caddyfile.Dispenser) error {
 		}
 	}
 	if _, err := consumer.NewDirectory([]consumer.Consumer{c}, nil); err != nil {
-		block.Reset()
-		block.Next()
-		return block.WrapErr(err)
+		at := places["username"]
+		if e, ok := errors.AsType[*consumer.InvalidError](err); ok {
+			at = places[e.Field]
+		}
+		return directive.At(at).WrapErr(err)
 	}
 	a.Consumers = append(a.Consumers, c)
 	return nil

@@ -179,9 +179,12 @@ func TestCaddyfileRefusals(t *testing.T) {
 
 		{"consumer", 3, "consumer <username>"},
 		{"consumer a b", 3, "one username"},
-		{"consumer a {\nid 5\n}", 3, "UUID"},
-		{"consumer a\nconsumer a", 5, "a"},
-		{"consumer a {\ncustom_id x\n}\nconsumer b {\ncustom_id x\n}", 9, "custom_id"},
+		{"consumer a {\nid 5\n}", 4, "UUID"},
+		{"consumer a {\ncustom_id b\ntags a \"\"\n}", 5, "tags contain an empty one"},
+		{"consumer \" a\" {\ncustom_id b\n}", 3, "username begins or ends with white space"},
+		{"consumer a\nconsumer a\nconsumer b", 4, "consumers 'a' and 'a' have the same username"},
+		{"consumer a {\ncustom_id x\n}\nconsumer b {\ncustom_id x\n}\nconsumer c", 6, "the same custom_id 'x'"},
+		{"consumer a\nconsumer b\n}\ngluu {\nconsumer c\nconsumer b\nconsumer d", 8, "the same username 'b'"},
 
 		{"cache 5", 3, "block"},
 		{"cache {\nsize 0\n}", 4, "greater than 0"},
