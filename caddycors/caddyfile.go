@@ -80,7 +80,13 @@ func (c *CORS) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	default:
 		err = d.Errf("there is no '%s' in gluu_cors: it has origins, methods, headers, exposed_headers, credentials, max_age, preflight_continue, private_network", d.Val())
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	if err := c.checkValues(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
 }
 
 // maxAge reads seconds, as in Kong, or a duration.

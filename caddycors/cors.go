@@ -142,25 +142,31 @@ func (c *CORS) check() (*origins, error) {
 			return nil, err
 		}
 	}
+	return origins, c.checkValues()
+}
+
+// checkValues refuses what is wrong with an option by itself, whatever the
+// others are. The Caddyfile parser calls it after each, to name its line.
+func (c *CORS) checkValues() error {
 	for _, method := range c.Methods {
 		if !isToken(method) || method == "*" {
-			return nil, fmt.Errorf("methods: '%s' is no method: name those that are allowed, such as GET POST", method)
+			return fmt.Errorf("methods: '%s' is no method: name those that are allowed, such as GET POST", method)
 		}
 		if upper := strings.ToUpper(method); upper != method && slices.Contains(defaultMethods, upper) {
-			return nil, fmt.Errorf("methods: '%s' is not %s, methods have a case: write %[2]s", method, upper)
+			return fmt.Errorf("methods: '%s' is not %s, methods have a case: write %[2]s", method, upper)
 		}
 	}
 	for name, list := range map[string][]string{"headers": c.Headers, "exposed_headers": c.ExposedHeaders} {
 		for _, header := range list {
 			if !isToken(header) {
-				return nil, fmt.Errorf("%s: '%s' is no header name", name, header)
+				return fmt.Errorf("%s: '%s' is no header name", name, header)
 			}
 		}
 	}
 	if c.MaxAge != nil && *c.MaxAge < 0 {
-		return nil, fmt.Errorf("max_age cannot be negative, got %d", *c.MaxAge)
+		return fmt.Errorf("max_age cannot be negative, got %d", *c.MaxAge)
 	}
-	return origins, nil
+	return nil
 }
 
 // isToken reports whether s is a token (RFC 9110, section 5.6.2), as methods

@@ -4,6 +4,7 @@ package caddycors
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -91,6 +92,27 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		}
 		if err != nil && !strings.Contains(err.Error(), "Testfile:") {
 			t.Errorf("%q: %v names no line", c.config, err)
+		}
+	}
+}
+
+func TestWrongOptionsAreRefusedWithTheirLine(t *testing.T) {
+	for _, c := range []struct {
+		block string // its first line is line 2
+		line  int
+		want  string
+	}{
+		{"max_age 5\norigins app.example.com", 3, "write https://app.example.com"},
+		{"max_age 5\nmethods GET\nmethods post\ncredentials false", 4, "write POST"},
+		{"max_age 5\nheaders X:Y\nmethods GET", 3, "headers: 'X:Y' is no header name"},
+		{"exposed_headers X-A\nexposed_headers X:Y\nmethods GET", 3, "exposed_headers: 'X:Y' is no header name"},
+		{"methods GET\nmax_age -1\nheaders X-A", 3, "max_age cannot be negative, got -1"},
+		{"methods GET\nmax_age soon\nheaders X-A", 3, "number of seconds"},
+		{"credentials true\nmethods GET", 1, "name the origins"}, // about the whole
+	} {
+		_, err := load("gluu_cors {\n" + c.block + "\n}")
+		if err == nil || !strings.Contains(err.Error(), c.want) || !strings.HasSuffix(err.Error(), fmt.Sprintf(", at Testfile:%d", c.line)) {
+			t.Errorf("%q: got %v, want %q and line %d", c.block, err, c.want, c.line)
 		}
 	}
 }
