@@ -45,7 +45,7 @@ func TestALockThatCannotBeGivenBackIsGivenBackLater(t *testing.T) {
 				}
 				time.Sleep(4 * minBackOff)
 				if len(storage.lock) > 0 {
-					t.Error("the lock is still held after the storage came back")
+					t.Fatal("the lock is still held after the storage came back")
 				}
 				if err := s.Rotate(t.Context(), false); err != nil {
 					t.Error(err)
