@@ -28,7 +28,8 @@ import (
 //   - The last good set stays until there is another good one. An error, junk
 //     and a set without a usable key are failures, which change nothing.
 //   - A key that is known is returned at once. Nothing that is fetched
-//     meanwhile makes its token wait.
+//     meanwhile makes its token wait, unless it is so long ago that the set was
+//     fetched that nobody can say whether the key is still in it.
 //
 // There is one goroutine while a fetch runs, one timer while one is due, and
 // none of either per token.
@@ -39,6 +40,10 @@ const (
 	// keysMaxAge is when a set that is in use is fetched anew though no key is
 	// missing in it: a key that the server has withdrawn must go here too.
 	keysMaxAge = 5 * time.Minute
+
+	// keysMaxUse is when a set is no longer used without waiting for a new one.
+	// While tokens come it never gets that old, unless fetches fail.
+	keysMaxUse = 2 * keysMaxAge
 
 	// firstRetry is the pause after a first fetch that failed. It doubles up to
 	// the cool-down: a server that starts together with the gateway should not
@@ -109,15 +114,16 @@ func newRemoteKeySet(cfg remoteKeySetConfig) *remoteKeySet {
 	return s
 }
 
-// Key implements keySet. It waits for a fetch if the key is not known and one
-// may be made, and no longer than ctx allows.
+// Key implements keySet. It waits for a fetch if the key is not known, or has not
+// been heard of for long, and one may be made, and no longer than ctx allows.
 func (s *remoteKeySet) Key(ctx context.Context, kid, alg string) (jose.Key, error) {
 	known := s.current.Load()
 	key, err := known.find(kid, alg)
+	if err == nil && s.now().Sub(known.at) > maxAge(kid, s.coolDown) {
+		s.lookAfter(ctx, known)
+		key, err = s.current.Load().find(kid, alg)
+	}
 	if err == nil {
-		if s.now().Sub(known.at) > maxAge(kid, s.coolDown) {
-			s.refresh(ctx)
-		}
 		return key, nil
 	}
 	if !errors.Is(err, errUnknownKey) {
@@ -137,6 +143,28 @@ func (s *remoteKeySet) Key(ctx context.Context, kid, alg string) (jose.Key, erro
 		return s.keyAfterClose(ctx, kid, alg)
 	}
 	return jose.Key{}, s.refusal(err)
+}
+
+// lookAfter has a set fetched anew that has become old: in the background, or, if
+// it is too old to say anything, before it returns. While fetches fail nobody waits
+// for the next one, so a server that hangs makes no token wait but the first.
+func (s *remoteKeySet) lookAfter(ctx context.Context, known *fetchedKeys) {
+	isOver := s.now().Sub(known.at) > keysMaxUse && !s.isFailing()
+	if done := s.refresh(ctx); done != nil && isOver {
+		select {
+		case <-done:
+		case <-ctx.Done(): // has failed, for who has no more time than a fetch has
+		}
+	}
+}
+
+// isFailing reports whether the latest fetch has failed, a moment ago: within two
+// cool-downs of its beginning, which is when the next one has begun if anybody
+// needs it.
+func (s *remoteKeySet) isFailing() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.lastErr != nil && s.now().Before(s.next.Add(s.coolDown))
 }
 
 func (s *remoteKeySet) isClosed() bool {
