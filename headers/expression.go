@@ -183,15 +183,18 @@ func classify(err error) error {
 	case strings.Contains(text, "actual cost limit exceeded"):
 		return errTooCostly
 	}
-	// The text may quote the value of a claim, which does not belong into a
-	// log: only its kind is told.
-	kind, _, _ := strings.Cut(text, ":")
-	if len(kind) > 60 || !printableASCII(kind) {
-		kind = "evaluation failed"
+	kind := "evaluation failed"
+	if i := slices.IndexFunc(failures, func(failure string) bool { return strings.HasPrefix(text, failure) }); i >= 0 {
+		kind = failures[i]
 	}
 	return fmt.Errorf("the expression does not fit these claims (%s)", kind)
 }
 
-func printableASCII(s string) bool {
-	return !strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r > '~' })
+// failures are the beginnings of cel-go's errors that are told. The rest of a
+// text, and other texts, may quote the value of a claim, which does not belong
+// into a log.
+var failures = []string{
+	"no such overload", "unsupported", "unexpected type", "type conversion error",
+	"division by zero", "divide by zero", "modulus by zero", "integer overflow", "unsigned integer overflow",
+	"range error", "invalid timestamp", "timestamp overflow", "duration overflow",
 }

@@ -153,3 +153,27 @@ func FuzzExpressionConfig(f *testing.F) {
 		h.Render(vars, signNone)
 	})
 }
+
+// What cel-go says about a value may quote it, and a log keeps it.
+func TestFailuresQuoteNoValue(t *testing.T) {
+	for expression, want := range map[string]string{
+		"timestamp(introspect_data.s)":                             "evaluation failed",
+		"timestamp(introspect_data.t).getHours(introspect_data.s)": "evaluation failed",
+		"duration(introspect_data.s)":                              "",
+		"int(introspect_data.s)":                                   "",
+		"introspect_data.s + 1":                                    "no such overload",
+		"introspect_data.n / 0":                                    "division by zero",
+		"introspect_data.o[introspect_data.s].x.y":                 "",
+		"introspect_data.s.charAt(99)":                             "",
+	} {
+		lines, problems := render(t, HeaderConfig{Value: expression}, `{"s": "S3CRET", "t": "2026-01-01T00:00:00Z", "n": 1, "o": {}}`)
+		for _, problem := range problems {
+			if strings.Contains(problem.Error(), "S3CRET") || !strings.Contains(problem.Error(), want) {
+				t.Errorf("%s: got %q, want %q and not the value", expression, problem, want)
+			}
+		}
+		if len(lines) > 0 || want != "" && len(problems) != 1 {
+			t.Errorf("%s: got %q and %v", expression, lines, problems)
+		}
+	}
+}

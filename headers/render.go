@@ -34,7 +34,9 @@ const (
 )
 
 var (
-	errControl   = errors.New("the value contains control characters or is no UTF-8")
+	errControl = errors.New("the value contains control characters or is no UTF-8")
+	// HTTP drops such spaces (RFC 9110, section 5.5): "admin " would be "admin".
+	errSpace     = errors.New("the value begins or ends with a space")
 	errTooLong   = fmt.Errorf("the value is longer than %d bytes", maxValue)
 	errKey       = errors.New("a key cannot stand in the name of a header")
 	errCollision = errors.New("two keys make the same name")
@@ -45,12 +47,12 @@ var (
 // reported remembers which kinds of problems were returned before. A problem is
 // in the configuration or in what an authorization server issues, and the next
 // million tokens have it too: it belongs into a log once.
-type reported struct{ kinds [8]atomic.Bool }
+type reported struct{ kinds [len(kinds) + 1]atomic.Bool }
 
-var kinds = []error{errControl, errTooLong, errKey, errCollision, errTooMany, errNoObject, errTooCostly}
+var kinds = [...]error{errControl, errSpace, errTooLong, errKey, errCollision, errTooMany, errNoObject, errTooCostly}
 
 func (r *reported) first(err error) bool {
-	kind := slices.IndexFunc(kinds, func(k error) bool { return errors.Is(err, k) })
+	kind := slices.IndexFunc(kinds[:], func(k error) bool { return errors.Is(err, k) })
 	if kind < 0 {
 		kind = len(kinds)
 	}
@@ -116,13 +118,11 @@ func (h *Header) line(name string, value any, sign SignFunc) (Line, error) {
 		return Line{}, errMissing
 	}
 	written, err := h.write(value, sign)
-	switch {
-	case err != nil:
+	if err == nil {
+		err = unsendable(written)
+	}
+	if err != nil {
 		return Line{}, err
-	case len(written) > maxValue:
-		return Line{}, errTooLong
-	case !printable(written):
-		return Line{}, errControl
 	}
 	return Line{name, written}, nil
 }

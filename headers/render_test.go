@@ -119,6 +119,9 @@ func TestSec_S76_valuesThatAreNotSent(t *testing.T) {
 		"DEL":                   `{"v": "a\u007fb"}`,
 		"next line (C1)":        `{"v": "a\u0085b"}`,
 		"CSI (C1)":              `{"v": "a\u009bb"}`,
+		"a space before":        `{"v": " admin"}`,
+		"a space after":         `{"v": "admin "}`,
+		"nothing but spaces":    `{"v": "  "}`,
 		"line separator":        `{"v": "a\u2028b"}`,
 		"paragraph separator":   `{"v": "a\u2029b"}`,
 		"DEL in an object":      `{"v": {"a": "\u007f"}}`,
@@ -146,8 +149,8 @@ func TestSec_S76_valuesThatAreNotSent(t *testing.T) {
 		t.Errorf("in a list: got %q and %v, want no header and one problem", lines, problems)
 	}
 	// What an encoding makes of them is harmless.
-	for format, want := range map[Format]string{FormatBase64: "YQpi", FormatURLEncoded: "a%0Ab"} {
-		lines, problems := render(t, HeaderConfig{Value: "introspect_data.v", Format: format}, `{"v":"a\nb"}`)
+	for format, want := range map[Format]string{FormatBase64: "YQpiIA==", FormatURLEncoded: "a%0Ab%20"} {
+		lines, problems := render(t, HeaderConfig{Value: "introspect_data.v", Format: format}, `{"v":"a\nb "}`)
 		if len(lines) != 1 || lines[0].Value != want || len(problems) > 0 {
 			t.Errorf("%s: got %q %v, want %q", format, lines, problems, want)
 		}
@@ -180,13 +183,19 @@ func TestProblemsAreReportedOnce(t *testing.T) {
 }
 
 func TestAListElementCannotBeTwo(t *testing.T) {
-	const claims = `{"groups": ["staff", "x,admin"], "one": ["a,b"], "text": "a b"}`
+	const claims = `{"groups": ["staff", "x,admin"], "one": ["a,b"], "nulls": [null, "a,b"], "text": "a b", "written": "a,b", "empty": ["", ""]}`
 	for _, c := range []struct {
 		expression, sep, want string
 	}{
 		{"introspect_data.groups", "", ""},
 		{"introspect_data.groups", ";", "staff;x,admin"},
-		{"introspect_data.one", "", "a,b"}, // nothing to be mistaken for
+		{"introspect_data.one", "", ""},
+		{"introspect_data.one", ";", "a,b"},
+		{"introspect_data.nulls", "", ""},
+		{"introspect_data.written", "", "a,b"},
+		{"introspect_data.empty", "", ","},
+		{"['a-', 'b']", "--", ""}, // a---b comes apart into "a" and "-b"
+		{"['a-', 'b']", "-|", "a--|b"},
 		{"introspect_data.text", "", "a b"},
 		{"introspect_data.text.split(' ')", "", "a,b"},
 	} {

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -156,16 +157,16 @@ func (h *Header) write(value any, sign SignFunc) (string, error) {
 	return plain, nil
 }
 
-// join writes a list. An element that contains the separator would be two to
-// whoever reads it: a group named "staff,admin" is nobody's membership of
-// "admin".
+// join writes a list. What is sent must come apart into the same elements: a
+// group named "staff,admin" is nobody's membership of "admin". A scalar is
+// sent as it is; it may be a list that somebody has written already.
 func (h *Header) join(value any) (string, error) {
+	if isScalar(value) {
+		return text(value)
+	}
 	list, ok := value.([]any)
 	if !ok {
-		if !isScalar(value) {
-			return "", errors.New("an object is no list")
-		}
-		list = []any{value}
+		return "", errors.New("an object is no list")
 	}
 	var elements []string
 	for _, element := range list {
@@ -176,22 +177,35 @@ func (h *Header) join(value any) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		if len(list) > 1 && strings.Contains(plain, h.sep) {
-			return "", errors.New("an element of the list contains the separator")
-		}
 		elements = append(elements, plain)
 	}
 	if len(elements) == 0 {
 		return "", errMissing
 	}
-	return strings.Join(elements, h.sep), nil
+	joined := strings.Join(elements, h.sep)
+	if !slices.Equal(strings.Split(joined, h.sep), elements) {
+		return "", errors.New("an element of the list contains the separator")
+	}
+	return joined, nil
 }
 
 // Sendable reports whether a text can be the value of a header that the gateway
-// sets: of at most 8 KiB, and without control characters. Values that do not
-// come from a [Set] are held to the same rule with it.
-func Sendable(value string) bool {
-	return len(value) <= maxValue && printable(value)
+// sets: of at most 8 KiB, without control characters, and without a space at
+// its begin or end. Values that do not come from a [Set] are held to the same
+// rule with it.
+func Sendable(value string) bool { return unsendable(value) == nil }
+
+// unsendable says why a text cannot be the value of a header.
+func unsendable(value string) error {
+	switch {
+	case len(value) > maxValue:
+		return errTooLong
+	case !printable(value):
+		return errControl
+	case strings.HasPrefix(value, " "), strings.HasSuffix(value, " "):
+		return errSpace
+	}
+	return nil
 }
 
 // printable reports whether a text means the same to everybody: valid UTF-8

@@ -179,7 +179,7 @@ func (r *draft) standard(c *consumer.Consumer) {
 			r.add(u.spell(name), value)
 		default:
 			if _, before := u.reported.LoadOrStore(name, true); !before {
-				u.logger.Warn("a header was not sent to the upstream: its value is too long or contains control characters", zap.String("header", name))
+				u.logger.Warn("a header was not sent to the upstream: its value is too long, contains control characters or begins or ends with a space", zap.String("header", name))
 			}
 		}
 	}
