@@ -36,7 +36,7 @@ func TestSec_S53_noTokenOutlivesItsKey(t *testing.T) {
 			for clk.now().Before(rotated.Add(3 * time.Hour)) {
 				signed := mustSign(t, s, SignRequest{})
 				tokens = append(tokens, seen{kidOf(t, signed.Token), signed.ExpiresAt})
-				if clk.now().Sub(heldSince) >= PublishLead {
+				if clk.now().Sub(heldSince) >= keepFor {
 					held, heldSince = kids(t, s), clk.now()
 				}
 				for _, token := range tokens {
@@ -95,6 +95,32 @@ func TestRotatingTwiceMakesOneKey(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "wait until some have expired") {
 		t.Errorf("rotating without end: got %v", err)
+	}
+}
+
+// A gateway hears of a key that another has made a little later. Whoever got
+// the set from it just before asks again before that key is used.
+func TestSec_S53_aSetOfTheGatewayThatHearsLast(t *testing.T) {
+	clk := newClock()
+	config := SignerConfig{Storage: newMemoryStorage(), Now: clk.now}
+	first, second := newSigner(t, config, ""), newSigner(t, config, "")
+	mustSync(t, first)
+	mustSync(t, second)
+	if err := first.Rotate(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	clk.advance(pollInterval - time.Second)
+	set, err := second.JWKS()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := kids(t, second)
+	clk.advance(set.MaxAge - time.Second)
+	if kid := kidOf(t, mustSign(t, first, SignRequest{}).Token); !slices.Contains(known, kid) {
+		t.Errorf("the key %s signs, while the set %q may be kept for another second", kid, known)
+	}
+	if set.MaxAge < time.Minute {
+		t.Errorf("the set may be kept for %s only", set.MaxAge)
 	}
 }
 

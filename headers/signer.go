@@ -42,6 +42,11 @@ const (
 	// long upstreams may keep the key set.
 	PublishLead = 5 * time.Minute
 
+	// keepFor is how long a published set may be kept: no longer than it takes
+	// until a key is used that a gateway which does not know it yet has left
+	// out of the set.
+	keepFor = PublishLead - pollInterval - clockSkew
+
 	// clockSkew between gateways, and between them and the upstreams.
 	clockSkew = time.Minute
 
@@ -346,8 +351,12 @@ func (s *Signer) snapshotOf(ring *keyRing) *snapshot {
 		s.log.Error("publishing signing keys", zap.Error(err))
 		body = []byte(`{"keys":[]}`)
 	}
+	maxAge := keepFor
+	if len(ring.published(now)) == 0 {
+		maxAge = 0 // the first key of all is used at once
+	}
 	sum := sha256.Sum256(body)
-	snap.jwks = JWKS{Body: body, ETag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, MaxAge: PublishLead}
+	snap.jwks = JWKS{Body: body, ETag: `"` + base64.RawURLEncoding.EncodeToString(sum[:12]) + `"`, MaxAge: maxAge}
 	for _, k := range ring.keys {
 		if k.until.After(now) && k.until.Before(snap.stale) {
 			snap.stale = k.until

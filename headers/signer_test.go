@@ -139,7 +139,7 @@ func TestTheKeySetTellsNoSecret(t *testing.T) {
 			t.Errorf("key %v lacks use or alg", key)
 		}
 	}
-	if jwks.MaxAge != PublishLead || !strings.HasPrefix(jwks.ETag, `"`) {
+	if jwks.MaxAge != keepFor || !strings.HasPrefix(jwks.ETag, `"`) {
 		t.Errorf("max-age %s, ETag %s", jwks.MaxAge, jwks.ETag)
 	}
 	etag := jwks.ETag
