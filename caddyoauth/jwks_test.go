@@ -3,6 +3,7 @@
 package caddyoauth
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -90,11 +91,31 @@ func phantom(t *testing.T, g *gateway, token string) string {
 	return strings.TrimPrefix(sent[0], "Bearer ")
 }
 
+// A JWT means something to an upstream by itself, also where the gateway asks
+// the authorization server about it.
+func TestAnIntrospectedJWTStays(t *testing.T) {
+	g := start(t, "", signing)
+	part := base64.RawURLEncoding.EncodeToString
+	payload := "." + part([]byte(`{"sub":"x"}`)) + "." + part([]byte("a signature"))
+	for token, stays := range map[string]bool{
+		part([]byte(`{"alg":"RS256","typ":"at+jwt"}`)) + payload:                true,
+		part([]byte(`{"alg":"none"}`)) + ".e30.":                                false,
+		part([]byte(`{"alg":"RSA-OAEP","enc":"A256GCM"}`)) + payload + ".YQ.YQ": false,
+		"some.opaque.token": false,
+		"opaque":            false,
+	} {
+		g.auth.issue(token, claims("client-a", "read"))
+		if got := phantom(t, g, token); (got == token) != stays {
+			t.Errorf("%s: the upstream got %s, want the same token: %t", token, got, stays)
+		}
+	}
+}
+
 func TestTheKeySetIsServedAtItsPathAlone(t *testing.T) {
 	g := start(t, "", signing)
 	a := g.get(DefaultJWKSPath, "")
 	if a.status != http.StatusOK || a.header.Get("Content-Type") != "application/json" ||
-		a.header.Get("Cache-Control") != "public, max-age=300" || a.header.Get("Access-Control-Allow-Origin") != "*" {
+		a.header.Get("Cache-Control") != "public, max-age=180" || a.header.Get("Access-Control-Allow-Origin") != "*" {
 		t.Errorf("status %d, %v", a.status, a.header)
 	}
 	if set, err := jose.ParseKeySet([]byte(a.body)); err != nil || len(set.Keys) != 1 || strings.Contains(a.body, `"d"`) {

@@ -60,6 +60,10 @@ func (s *server) introspect(ctx context.Context, raw string) (*Token, error) {
 		return nil, err
 	}
 	token, err := s.judge(claims, body)
+	if err == nil {
+		_, unsigned := jose.Parse(raw, maxToken)
+		token.JWT = unsigned == nil
+	}
 	s.metrics.introspected(outcomeOf(err), s.now().Sub(begun))
 	return token, err
 }

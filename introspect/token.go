@@ -37,8 +37,8 @@ type Token struct {
 	// end, which only introspection allows.
 	ExpiresAt time.Time
 
-	// JWT says that the token itself is a signed JWT which was verified
-	// locally. An introspected token may have any form.
+	// JWT says that the token itself is a signed JWT, which may have been
+	// introspected all the same. Any other means nothing to an upstream.
 	JWT bool
 
 	// Confirmation is the `cnf` claim; nil for a plain bearer token. A token
