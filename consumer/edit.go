@@ -82,19 +82,18 @@ func (d *Directory) Put(ctx context.Context, usernameOrID string, c Consumer) (p
 	err = d.edit(ctx, usernameOrID, func(old *Consumer) (*Consumer, error) {
 		put, created = &c, old == nil
 		if old != nil {
-			if c.ID == "" {
-				c.ID = old.ID
-			}
-			if given, _ := canonicalID(c.ID); given != old.ID {
-				return nil, &InvalidError{"id", "is not that of the consumer named in the address"}
-			}
+			id = old.ID
 			if c.CreatedAt == 0 {
 				c.CreatedAt = old.CreatedAt
 			}
 		}
-		switch {
-		case isID && c.ID == "":
+		if id != "" && c.ID == "" {
 			c.ID = id
+		}
+		if given, _ := canonicalID(c.ID); id != "" && given != id {
+			return nil, &InvalidError{"id", "is not that of the consumer named in the address"}
+		}
+		switch {
 		case !isID && c.Username == "":
 			c.Username = usernameOrID
 		case !isID && c.Username != usernameOrID:

@@ -110,6 +110,8 @@ func TestChangesThatAreRefused(t *testing.T) {
 		"put over the configuration":       {put("static", Consumer{}), ErrConfigured.Error()},
 		"put with another name":            {put("ann", Consumer{Username: "eve"}), "not that of the consumer named in the address"},
 		"put with another id":              {put(ann.ID, Consumer{ID: DeriveID("x"), Username: "ann"}), "not that of the consumer named in the address"},
+		"put of a new one with another id": {put(DeriveID("x"), Consumer{ID: DeriveID("y"), Username: "x"}), "not that of the consumer named in the address"},
+		"put of a new one with a wrong id": {put(DeriveID("x"), Consumer{ID: "y", Username: "x"}), "not that of the consumer named in the address"},
 		"put with a taken client":          {put("ann", Consumer{CustomID: "client-b"}), "belongs to another consumer"},
 		"deletion of the configuration":    {d.Delete(ctx, "static"), ErrConfigured.Error()},
 		"no storage":                       {directory(t, nil).Delete(ctx, "ann"), ErrNoStore.Error()},
@@ -118,7 +120,7 @@ func TestChangesThatAreRefused(t *testing.T) {
 			t.Errorf("%s: got error %v, want one that says %q", name, test.err, test.want)
 		}
 	}
-	if got := d.Find("ann"); got != ann {
+	if got := d.Find("ann"); got != ann || d.Find("x") != nil {
 		t.Errorf("after changes that were refused the consumer is %+v", got)
 	}
 }
