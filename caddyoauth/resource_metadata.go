@@ -142,6 +142,12 @@ func (m *ResourceMetadata) check(resolved bool) error {
 	if m.Resource == "" {
 		return errors.New("gluu_resource_metadata needs the address of the API, since a request cannot be trusted to know it: write 'resource https://api.example.com'")
 	}
+	return m.checkValues(resolved)
+}
+
+// checkValues refuses what is wrong with an option by itself, whatever the
+// others are. The Caddyfile parser calls it after each, to name its line.
+func (m *ResourceMetadata) checkValues(resolved bool) error {
 	for _, c := range []struct{ name, value string }{
 		{"resource", m.Resource}, {"resource_documentation", m.ResourceDocumentation}, {"jwks_uri", m.JWKSURI},
 	} {
@@ -296,23 +302,30 @@ func (m *ResourceMetadata) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (m *ResourceMetadata) unmarshalOption(d *caddyfile.Dispenser) error {
+func (m *ResourceMetadata) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch name := d.Val(); name {
 	case "resource":
-		return directive.SetString(d, &m.Resource)
+		err = directive.SetString(d, &m.Resource)
 	case "provider":
-		return directive.AddStrings(d, &m.Providers)
+		err = directive.AddStrings(d, &m.Providers)
 	case "scopes":
-		return directive.AddStrings(d, &m.Scopes)
+		err = directive.AddStrings(d, &m.Scopes)
 	case "resource_name":
-		return directive.SetString(d, &m.ResourceName)
+		err = directive.SetString(d, &m.ResourceName)
 	case "resource_documentation":
-		return directive.SetString(d, &m.ResourceDocumentation)
+		err = directive.SetString(d, &m.ResourceDocumentation)
 	case "jwks_uri":
-		return directive.SetString(d, &m.JWKSURI)
+		err = directive.SetString(d, &m.JWKSURI)
 	default:
-		return d.Errf("there is no '%s' in gluu_resource_metadata: it has resource, provider, scopes, resource_name, resource_documentation, jwks_uri", name)
+		err = d.Errf("there is no '%s' in gluu_resource_metadata: it has resource, provider, scopes, resource_name, resource_documentation, jwks_uri", name)
 	}
+	if err != nil {
+		return err
+	}
+	if err := m.checkValues(false); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
 }
 
 // Interface guards

@@ -179,9 +179,13 @@ func TestWrongMetadataIsRefused(t *testing.T) {
 		"resource https://a.example\njwks_uri /keys":                             "jwks_uri '/keys' is no URL",
 		"resource https://a.example\nresource_documentation javascript:alert(1)": "is no URL",
 	} {
+		line := 3 + strings.Count(option, "\n") // the last one is wrong
+		if option == "" {
+			line = 2 // all of it
+		}
 		_, err := caddytest.Adapt("http://x {\ngluu_resource_metadata {\n" + option + "\n}\n}")
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Caddyfile:") {
-			t.Errorf("%q: got %v, want %q", option, err, want)
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.HasSuffix(err.Error(), fmt.Sprintf("Caddyfile:%d", line)) {
+			t.Errorf("%q: got %v, want %q and line %d", option, err, want, line)
 		}
 	}
 	t.Setenv("GLUU_TEST_BAD", "http://api.example.com/{x}")
