@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -129,13 +130,39 @@ func (s *server) checkProof(r *http.Request, jkt, token string) error {
 	if err != nil || jti == "" {
 		return refuseProof(codeInvalidProof, "DPoP proof: no jti")
 	}
+	if s.hasProven(r, proofs[0]) {
+		return nil
+	}
 	switch s.proofs.use(jkt, jti, issued, now) {
 	case proofReplayed:
 		return refuseProof(codeInvalidProof, "DPoP proof: used before")
 	case proofsFull:
 		return unavailable(proofMaxAge, "more DPoP proofs in a minute than can be remembered: %d", maxProofs)
 	}
+	s.setProven(r, proofs[0])
 	return nil
+}
+
+// provenVar is the request variable with what this request has proven already.
+// A route may have several authentication handlers, and each checks the proof:
+// it is used by the request, not by the handler. A `vars` directive cannot take
+// its place, since that sets no value of this type.
+const provenVar = "gluu.proven"
+
+// proven is a proof that a request has used with a server.
+type proven struct {
+	server *server
+	proof  string
+}
+
+func (s *server) hasProven(r *http.Request, proof string) bool {
+	all, _ := caddyhttp.GetVar(r.Context(), provenVar).([]proven)
+	return slices.Contains(all, proven{s, proof})
+}
+
+func (s *server) setProven(r *http.Request, proof string) {
+	all, _ := caddyhttp.GetVar(r.Context(), provenVar).([]proven)
+	caddyhttp.SetVar(r.Context(), provenVar, append(all, proven{s, proof}))
 }
 
 // NextNonce returns the nonce that the next DPoP proof should contain, for the

@@ -368,6 +368,35 @@ func TestSec_S42_Replay(t *testing.T) {
 	wantBinding(t, "another client", p.CheckBinding(other.request(t, nil, claims{"jti": "shared"}), other.token, "DPoP", other.raw), "")
 }
 
+// A route may have several authentication handlers, of one server or of several.
+// All of them check the proof of the request that uses it; any other request with
+// it is a replay.
+func TestSec_S42_OneRequestMayBeCheckedTwice(t *testing.T) {
+	d := newDPoPTest(t, "ES256")
+	a, b := testProvider(), testProvider()
+	inCaddy := func(proof string) *http.Request {
+		r := todos()
+		r.Header.Set("DPoP", proof)
+		return r.WithContext(context.WithValue(r.Context(), caddyhttp.VarsCtxKey, map[string]any{}))
+	}
+	proof := d.proof(t, nil, nil)
+	r := inCaddy(proof)
+	for _, p := range []*Provider{a, a, b, b, a} {
+		wantBinding(t, "the same request", p.CheckBinding(r, d.token, "DPoP", d.raw), "")
+	}
+	for _, p := range []*Provider{a, b} {
+		again := inCaddy(proof)
+		for range 2 {
+			wantBinding(t, "another request", p.CheckBinding(again, d.token, "DPoP", d.raw), codeInvalidProof)
+		}
+	}
+	// What a request has proven with one proof it has not with another.
+	used := d.proof(t, nil, nil)
+	wantBinding(t, "another proof", a.CheckBinding(inCaddy(used), d.token, "DPoP", d.raw), "")
+	r.Header.Set("DPoP", used)
+	wantBinding(t, "another proof, replayed", a.CheckBinding(r, d.token, "DPoP", d.raw), codeInvalidProof)
+}
+
 // Two gateways do not share what they have seen of proofs. Where that matters
 // each demands a nonce of its own, which no proof for the other one has.
 func TestSec_S42_ReplayAtAnotherReplica(t *testing.T) {
