@@ -91,6 +91,9 @@ func (c *Consumer) normalize() error {
 	if name, isID := canonicalID(c.Username); isID && name != c.ID {
 		return &InvalidError{"username", fmt.Sprintf("'%s' is a UUID, which could be taken for the id of another consumer", c.Username)}
 	}
+	if c.Username == "." || c.Username == ".." {
+		return &InvalidError{"username", fmt.Sprintf("'%s' cannot be part of an address", c.Username)}
+	}
 	if err := checkText("username", c.Username); err != nil {
 		return err
 	}

@@ -23,6 +23,8 @@ func TestDirectoryRefusesWhatCannotBeRight(t *testing.T) {
 		{"id that is none", []Consumer{{Username: "ann", ID: "7"}}, "'7' is no UUID"},
 		{"id in braces", []Consumer{{Username: "ann", ID: "{" + id + "}"}}, "is no UUID"},
 		{"name that looks like an id", []Consumer{{Username: id}}, "could be taken for the id"},
+		{"dot", []Consumer{{Username: "."}}, "'.' cannot be part of an address"},
+		{"two dots", []Consumer{{Username: ".."}}, "'..' cannot be part of an address"},
 		{"line feed", []Consumer{{Username: "ann\nX-Admin: 1"}}, "contains a control character"},
 		{"line separator", []Consumer{{CustomID: "a\u2028b"}}, "contains a control character"},
 		{"invalid UTF-8", []Consumer{{Username: "a\xff"}}, "is not valid UTF-8"},

@@ -100,6 +100,7 @@ func TestChangesThatAreRefused(t *testing.T) {
 		"username of the configuration":    {create(Consumer{Username: "static"}), "belongs to a consumer of the configuration"},
 		"custom_id of the configuration":   {create(Consumer{CustomID: "client-s"}), "belongs to a consumer of the configuration"},
 		"id of the configuration":          {create(Consumer{ID: DeriveID("static"), Username: "x"}), "belongs to a consumer of the configuration"},
+		"a name that is a step in a path":  {create(Consumer{Username: ".."}), "cannot be part of an address"},
 		"no name":                          {create(Consumer{}), "username is required"},
 		"rename to a taken one":            {update("ann", set(username, "bob")), "username 'bob' belongs to another consumer"},
 		"rename to a configured one":       {update("ann", set(username, "static")), "belongs to a consumer of the configuration"},
