@@ -107,10 +107,15 @@ func (d *Directory) Put(ctx context.Context, usernameOrID string, c Consumer) (p
 	return put, created, nil
 }
 
-// Delete removes a live consumer. Errors: ErrNotFound, ErrConfigured,
-// ErrNoStore, or what went wrong with the storage.
+// Delete removes a live consumer, by its id also where one of the configuration
+// has the same. Errors: ErrNotFound, ErrConfigured, ErrNoStore, or what went
+// wrong with the storage.
 func (d *Directory) Delete(ctx context.Context, usernameOrID string) error {
-	return d.edit(ctx, usernameOrID, func(old *Consumer) (*Consumer, error) {
+	edit := d.edit
+	if id, isID := canonicalID(usernameOrID); isID && d.store != nil && d.store.live.byID.get(id) != nil {
+		edit = d.editLive
+	}
+	return edit(ctx, usernameOrID, func(old *Consumer) (*Consumer, error) {
 		if old == nil {
 			return nil, ErrNotFound
 		}
@@ -129,6 +134,11 @@ func (d *Directory) edit(ctx context.Context, usernameOrID string, decide func(o
 	if d.store == nil {
 		return ErrNoStore
 	}
+	return d.editLive(ctx, usernameOrID, decide)
+}
+
+func (d *Directory) editLive(ctx context.Context, usernameOrID string, decide func(old *Consumer) (*Consumer, error)) error {
+	id, isID := canonicalID(usernameOrID)
 	live := d.store.live
 	return d.store.change(ctx, func() (*Consumer, *Consumer, error) {
 		var old *Consumer

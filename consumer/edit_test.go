@@ -156,6 +156,31 @@ func TestTheConfigurationWins(t *testing.T) {
 	}
 }
 
+// A live consumer that was written into the configuration as it is, id and all,
+// can be got rid of too, and that one stays.
+func TestALiveConsumerWithAConfiguredIDIsDeletedByIt(t *testing.T) {
+	ctx := t.Context()
+	for name, static := range map[string]Consumer{
+		"the same":     {Username: "ann", ID: DeriveID("x"), CustomID: "client-a"},
+		"another name": {Username: "eve", ID: DeriveID("x")},
+	} {
+		store := openMemory(t)
+		before, after := directory(t, store), directory(t, store, static)
+		if _, err := before.Create(ctx, Consumer{Username: "ann", ID: DeriveID("x"), CustomID: "client-a"}); err != nil {
+			t.Fatal(err)
+		}
+		if err := after.Delete(ctx, strings.ToUpper(static.ID)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if before.Find("ann") != nil {
+			t.Errorf("%s: it is not deleted", name)
+		}
+		if err := after.Delete(ctx, static.ID); !errors.Is(err, ErrConfigured) || after.Find(static.ID) == nil {
+			t.Errorf("%s: got %v for the one of the configuration, want ErrConfigured", name, err)
+		}
+	}
+}
+
 func TestListingPagesThroughEverythingOnce(t *testing.T) {
 	static := many(7)
 	store := openMemory(t)
