@@ -407,7 +407,7 @@ func (c *ProviderConfig) parseTrustPool(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	module, err := caddyfile.UnmarshalModule(d, "tls.ca_pool.source."+name)
 	if err != nil {
-		return d.WrapErr(err)
+		return fmt.Errorf("trust_pool %s: %w", name, err) // which names the line already
 	}
 	ca, ok := module.(caddytls.CA)
 	if !ok {

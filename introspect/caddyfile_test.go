@@ -157,7 +157,8 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"provider {\nissuer https://a.example\nverify jwt\nstale_if_error -1s\n}", 6, "negative"},
 		{"provider {\nissuer https://a.example\nverify jwt\nintrospection_signed yes\n}", 6, "true or false"},
 		{"provider {\nissuer https://a.example\nverify jwt\ntrust_pool\n}", 6, "trust_pool file"},
-		{"provider {\nissuer https://a.example\nverify jwt\ntrust_pool unheard_of\n}", 6, "unheard_of"},
+		{"provider {\nissuer https://a.example\nverify jwt\ntrust_pool unheard_of\n}", 6, "trust_pool unheard_of: getting module"},
+		{"provider {\nissuer https://a.example\nverify jwt\ntrust_pool file\n}", 6, "trust_pool file: no certificates specified"},
 		{"provider {\nissuer https://a.example\nverify jwt\njwks_uri http://a.example\n}", 6, "jwks_uri"},
 
 		{"provider {\nissuer https://a.example?x\nverify jwt\n}", 4, "issuer 'https://a.example?x' has a query"},
@@ -219,8 +220,8 @@ func TestCaddyfileRefusals(t *testing.T) {
 		if !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%q: got %q, which does not say %q", test.text, err, test.want)
 		}
-		if want := fmt.Sprintf("Caddyfile:%d", test.line); !strings.Contains(err.Error(), want) {
-			t.Errorf("%q: got %q, which does not name %s", test.text, err, want)
+		if want := fmt.Sprintf("Caddyfile:%d", test.line); !strings.HasSuffix(err.Error(), want) || strings.Count(err.Error(), "Caddyfile:") > 1 {
+			t.Errorf("%q: got %q, which does not name %s once, in the end", test.text, err, want)
 		}
 	}
 }
