@@ -3,6 +3,7 @@
 package caddyoauth
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -102,6 +103,32 @@ func TestAnswersToRefusedClients(t *testing.T) {
 				t.Errorf("got records %v, want one with the reason %s", refused[before:], test.reason)
 			}
 		})
+	}
+}
+
+// A rule is named only by the handler that has it.
+func TestTheRuleOfAnotherHandlerIsNotNamed(t *testing.T) {
+	const pep = "gluu_oauth_pep {\npath %s {\nGET scope read\n}\n%s}\n"
+	for _, second := range []string{"", "dry_run\n"} {
+		g := start(t, simpleApp+"error_format caddy\n", "route {\ngluu_oauth_auth\n"+fmt.Sprintf(pep, "/a/??", "")+fmt.Sprintf(pep, "/a/b", second)+
+			"reverse_proxy {upstream}\n}\nhandle_errors {\nrespond \"rule={gluu.rule}\"\n}\n")
+		g.auth.issue("one", claims("client-a", "read"))
+		message, answer := "request refused", "rule="
+		if second != "" {
+			message, answer = "request would be refused", ""
+		}
+		if got := g.get("/a/x", "one"); answer != "" && got.body != answer {
+			t.Errorf("got %q, want %q", got.body, answer)
+		}
+		if got := g.records(message); len(got) != 1 || got[0]["rule"] != "" || got[0]["reason"] != "no_rule" {
+			t.Errorf("got %v, want one line with no_rule and no rule", got)
+		}
+		if got := g.get("/a/b", "one"); got.status != 200 {
+			t.Errorf("got %d %s where both have a rule", got.status, got.body)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

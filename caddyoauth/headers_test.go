@@ -59,11 +59,11 @@ func TestTheUpstreamIsToldWhoIsCalling(t *testing.T) {
 	g.expectReceived(g.get("/", "hostile"), map[string]string{
 		"X-Authenticated-Userid": "", "X-Admin": "", "X-OAuth-Client-ID": "client-a",
 	})
-	if got := g.records("a header was not sent to the upstream: its value is too long or contains control characters"); len(got) != 1 {
+	if got := g.records("a header was not sent to the upstream: its value is too long, contains control characters or begins or ends with a space"); len(got) != 1 {
 		t.Errorf("got %d lines in the log about a value that was not sent, want 1", len(got))
 	}
 	g.expectReceived(g.get("/", "hostile"), map[string]string{"X-Authenticated-Userid": ""})
-	if got := g.records("a header was not sent to the upstream: its value is too long or contains control characters"); len(got) != 1 {
+	if got := g.records("a header was not sent to the upstream: its value is too long, contains control characters or begins or ends with a space"); len(got) != 1 {
 		t.Errorf("got %d lines in the log after a second request, want 1", len(got))
 	}
 }

@@ -50,6 +50,8 @@ func TestAuthenticationIsStrongAndRecentEnough(t *testing.T) {
 		{"/age", `{"auth_time":999939}`, false},
 		{"/age", `{"auth_time":999940.9}`, true},
 		{"/age", `{"auth_time":1000005}`, true},
+		{"/age", `{"auth_time":1000006}`, false},
+		{"/age", `{"auth_time":2000000}`, false},
 		{"/age", `{"auth_time":"999990"}`, false},
 		{"/age", `{"auth_time":0}`, false},
 		{"/age", `{"auth_time":-5}`, false},

@@ -179,6 +179,9 @@ func (e *Enforcer) refuse(w http.ResponseWriter, r *http.Request, next caddyhttp
 		e.answerer.Record(r, identity.Of(r), refusal, "request would be refused")
 		return next.ServeHTTP(w, r)
 	}
+	if id := identity.Of(r); id != nil {
+		id.Rule = refusal.Rule // and not that of a handler before this one
+	}
 	return e.answerer.Refuse(w, r, refusal)
 }
 

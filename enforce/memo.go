@@ -107,6 +107,10 @@ func eventOf(token *introspect.Token) (event authenticationEvent) {
 	return event
 }
 
+// clockLeeway is by how many seconds the clock of the authorization server may
+// be ahead. What is later than that has not happened.
+const clockLeeway = 5
+
 func asksForAuthentication(rule *scopeexpr.Rule) bool {
 	condition := rule.Condition()
 	return len(condition.ACR) > 0 || condition.MaxAge > 0
@@ -121,8 +125,9 @@ func (m *Memo) authentication(rule *scopeexpr.Rule, now time.Time) *identity.Ref
 	}
 	condition, event := rule.Condition(), m.event()
 	strong := len(condition.ACR) == 0 || slices.Contains(condition.ACR, event.acr)
+	age := now.Unix() - event.at
 	recent := condition.MaxAge == 0 ||
-		(event.at != 0 && now.Unix()-event.at <= condition.MaxAge)
+		(event.at != 0 && age >= -clockLeeway && age <= condition.MaxAge)
 	if strong && recent {
 		return nil
 	}

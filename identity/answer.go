@@ -42,9 +42,6 @@ func (a *Answerer) Refuse(w http.ResponseWriter, r *http.Request, refusal Refusa
 
 // refuse is Refuse on behalf of an identity that the request does not carry.
 func (a *Answerer) refuse(w http.ResponseWriter, r *http.Request, id *Identity, refusal Refusal) error {
-	if refusal.Rule == "" && id != nil {
-		refusal.Rule = id.Rule
-	}
 	a.Record(r, id, refusal, "request refused")
 
 	h := w.Header()
