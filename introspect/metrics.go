@@ -4,6 +4,7 @@ package introspect
 
 import (
 	"errors"
+	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -75,6 +76,9 @@ func registerMetrics(registry *prometheus.Registry, cache *tokenCache) error {
 type serverMetrics struct {
 	provider                          string
 	hits, negativeHits, stale, misses prometheus.Counter
+
+	mu    sync.Mutex // guards against the state of a breaker of an ended server
+	ended bool
 }
 
 func metricsOf(provider string) *serverMetrics {
@@ -125,8 +129,26 @@ func (m *serverMetrics) keysFetched(err error) {
 	keyFetches.WithLabelValues(m.provider, result).Inc()
 }
 
+// breakerState shows the state of a breaker, unless the server has ended: a
+// request that outlasts it must not leave a series behind that nobody updates.
 func (m *serverMetrics) breakerState(endpoint string, state gobreaker.State) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.ended {
+		return
+	}
 	breakerState.WithLabelValues(m.provider, endpoint).Set(float64(state))
+}
+
+// end takes away what tells how a server is, which counts nothing. Counters stay:
+// they tell what has been.
+func (m *serverMetrics) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.ended = true
+	if !isServerName(m.provider) {
+		breakerState.DeletePartialMatch(prometheus.Labels{"provider": m.provider})
+	}
 }
 
 // cacheCollector reports the size of the cache when it is asked.

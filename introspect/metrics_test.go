@@ -105,3 +105,31 @@ func TestSec_S78_SeriesAreBounded(t *testing.T) {
 		t.Errorf("%d series became %d", before, after)
 	}
 }
+
+// The state of a breaker is gone with the last server of its name, also if a
+// request outlasts that. Breakers of others stay.
+func TestBreakersOfProvidersThatAreGone(t *testing.T) {
+	const state = "breaker_state introspection_endpoint"
+	server := newFakeServer(t)
+	dir := t.TempDir()
+	load := func(name, secret string) *App {
+		config := server.introspecting()
+		config.ClientSecret = secret
+		return mustLoad(t, dir, fmt.Sprintf(`{"providers": {%q: %s}}`, name, providerJSON(config)))
+	}
+	gone := load("gone", "one")
+	_, _ = verify(t, gone, "gone", "token")
+	gone = load("gone", "two")
+	if _, shown := scrape(t, "gone")[state]; !shown {
+		t.Error("the namesake of a provider that is gone has lost its breaker")
+	}
+	load("left", "one")
+	_, _ = verify(t, gone, "gone", "token of a request that outlasts its configuration")
+	_, _ = verify(t, running.current(), "left", "token")
+	if _, shown := scrape(t, "gone")[state]; shown {
+		t.Error("a provider that is gone still has a breaker")
+	}
+	if _, shown := scrape(t, "left")[state]; !shown {
+		t.Error("the provider that there is has no breaker")
+	}
+}

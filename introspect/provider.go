@@ -41,6 +41,16 @@ type digest [sha256.Size]byte
 // both have in common never leaves the pool.
 var servers = caddy.NewUsagePool()
 
+// isServerName reports whether there is a server of this name: one whose
+// settings changed has a namesake for as long as both configurations are there.
+func isServerName(name string) (found bool) {
+	servers.Range(func(_, s any) bool {
+		found = s.(*server).name == name
+		return !found
+	})
+	return found
+}
+
 var providerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 
 func checkProviderName(name string) error {

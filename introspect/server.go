@@ -129,6 +129,7 @@ func (s *server) Destruct() error {
 	s.mu.Unlock()
 	s.tasks.Wait()
 	s.keys.Close()
+	s.metrics.end()
 	return nil
 }
 
