@@ -12,8 +12,10 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"unicode/utf8"
 
 	"github.com/caddy-gluu/gateway/consumer"
+	"github.com/caddy-gluu/gateway/jose"
 )
 
 // Consumers without a reload, with the addresses and objects of Kong's admin
@@ -161,13 +163,9 @@ func (a *App) putConsumer(w http.ResponseWriter, r *http.Request, name string) e
 
 // patchConsumer changes what the body names: RFC 7396, in which null removes.
 func (a *App) patchConsumer(w http.ResponseWriter, r *http.Request, name string) error {
-	given, body, err := readConsumer(w, r)
+	given, patch, err := readConsumer(w, r)
 	if err != nil {
 		return err
-	}
-	var patch map[string]json.RawMessage
-	if err := json.Unmarshal(body, &patch); err != nil {
-		return AdminError(http.StatusBadRequest, err)
 	}
 	changed, err := a.directory.Update(r.Context(), name, func(c *consumer.Consumer) error {
 		for member := range patch {
@@ -182,8 +180,6 @@ func (a *App) patchConsumer(w http.ResponseWriter, r *http.Request, name string)
 				c.Tags = given.Tags
 			case "created_at":
 				c.CreatedAt = given.CreatedAt
-			default: // another case of a name, which a decoder lets pass
-				return &consumer.InvalidError{Field: member, Reason: "is no member of a consumer"}
 			}
 		}
 		return nil
@@ -194,14 +190,17 @@ func (a *App) patchConsumer(w http.ResponseWriter, r *http.Request, name string)
 	return WriteAdminJSON(w, http.StatusOK, changed)
 }
 
-// readConsumer reads a consumer, and returns the body too.
-func readConsumer(w http.ResponseWriter, r *http.Request) (c consumer.Consumer, body []byte, err error) {
+// readConsumer reads a consumer, and returns the members that are given too.
+func readConsumer(w http.ResponseWriter, r *http.Request) (c consumer.Consumer, members map[string]json.RawMessage, err error) {
 	if kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || kind != "application/json" {
 		return c, nil, AdminError(http.StatusUnsupportedMediaType, errors.New("the body is JSON: send 'Content-Type: application/json'"))
 	}
-	body, err = io.ReadAll(http.MaxBytesReader(w, r.Body, maxConsumerJSON))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxConsumerJSON))
 	if err != nil {
 		return c, nil, AdminError(http.StatusRequestEntityTooLarge, fmt.Errorf("a consumer has at most %d bytes", maxConsumerJSON))
+	}
+	if !utf8.Valid(body) {
+		return c, nil, AdminError(http.StatusBadRequest, errors.New("the body is not valid UTF-8"))
 	}
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
@@ -211,7 +210,42 @@ func readConsumer(w http.ResponseWriter, r *http.Request) (c consumer.Consumer, 
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
 		return c, nil, AdminError(http.StatusBadRequest, errors.New("there is something after the consumer"))
 	}
-	return c, body, nil
+	if members, err = consumerMembers(body); err != nil {
+		return c, nil, AdminError(http.StatusBadRequest, fmt.Errorf("the body is no consumer: %w", err))
+	}
+	return c, members, nil
+}
+
+// consumerMembers returns the members of a consumer that can be decoded. It
+// refuses what decoders read differently: what is stored would not be what was
+// meant.
+func consumerMembers(body []byte) (map[string]json.RawMessage, error) {
+	object, err := jose.ParseObject(body)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range []string{"id", "username", "custom_id"} {
+		if _, err := object.Text(name); err != nil {
+			return nil, err
+		}
+	}
+	if tags, ok := object.Get("tags"); ok && !tags.IsNull() {
+		if _, err := tags.Texts(); err != nil {
+			return nil, fmt.Errorf("tags: %w", err)
+		}
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err != nil {
+		return nil, err
+	}
+	for name := range members {
+		switch name {
+		case "id", "username", "custom_id", "tags", "created_at":
+		default: // another case of a name, which the decoder has let pass
+			return nil, &consumer.InvalidError{Field: name, Reason: "is no member of a consumer"}
+		}
+	}
+	return members, nil
 }
 
 // consumerError answers with what went wrong.
