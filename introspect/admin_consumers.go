@@ -110,6 +110,9 @@ func (a *App) listConsumers(w http.ResponseWriter, r *http.Request) error {
 		case "offset":
 			offset = value
 		case "custom_id":
+			if value == "" { // of a script, perhaps, that knows no client
+				return AdminError(http.StatusBadRequest, errors.New("custom_id is empty: name a client, or leave it out to list all consumers"))
+			}
 			customID = value
 		default:
 			return AdminError(http.StatusBadRequest, fmt.Errorf("there is no parameter '%s', only size, offset and custom_id", name))

@@ -122,6 +122,8 @@ func TestConsumersAreKeptThroughTheAdminAPI(t *testing.T) {
 		{"DELETE", slash, "", 404, "there is no such consumer"},
 		{"GET", "/gluu/consumers?size=0", "", 400, "size is a number from 1 to 1000"},
 		{"GET", "/gluu/consumers?size=1001", "", 400, "size is a number from 1 to 1000"},
+		{"GET", "/gluu/consumers?custom_id=", "", 400, "custom_id is empty"},
+		{"GET", "/gluu/consumers?custom_id", "", 400, "custom_id is empty"},
 		{"GET", "/gluu/consumers?page=2", "", 400, "there is no parameter 'page'"},
 		{"GET", "/gluu/consumers?offset=zzz", "", 400, "offset is not one"},
 		{"GET", "/gluu/consumers/", "", 404, "nothing here"},
