@@ -26,17 +26,21 @@ func TestWrongRulesAreRefusedWithTheirLine(t *testing.T) {
 	document := func(rule string) string {
 		return "oauth_scope_expression `[{\"path\":\"/x\",\"conditions\":[{\"httpMethods\":[\"GET\"],\"scope_expression\":" + rule + "}]}]`"
 	}
+	file := filepath.Join(t.TempDir(), "rules.json")
+	if err := os.WriteFile(file, []byte(`[{"path":"/x","conditions":[{"httpMethods":["GET"],"scope_expression":{"rule":{"var":0},"data":["a"]}}]}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	tests := []struct{ name, block, line, reason string }{
 		{"no rules", "deny_by_default true", ":2", "there are no rules: write 'path"},
-		{"no conditions", "path /x {\n}", ":3", "conditions"},
-		{"no block", "path /x", ":3", "conditions"},
+		{"no rules for a path", "path /x {\n}", ":3", "path /x has no rules: write 'GET scope <expression>' on a line of its own into its block, 'path /x { ... }'"},
+		{"no block", "path /x\npath /y {\nGET scope a\n}", ":3", "path /x has no rules: write 'GET scope <expression>'"},
 		{"no pattern", "path {\nGET scope a\n}", ":3", "path takes one pattern"},
 		{"two patterns", "path /x /y {\nGET scope a\n}", ":3", "path takes one pattern"},
 		{"no scope", "path /x {\nGET\n}", ":4", "write 'GET scope <expression>'"},
 		{"no expression", "path /x {\nGET scope\n}", ":4", "write 'GET scope <expression>'"},
 		{"no method", "path /x {\nscope a\n}", ":4", "a rule begins with its methods"},
 		{"method in lower case", "path /x {\nget scope a\n}", ":4", "GET"},
-		{"duplicate path", "path /x {\nGET scope a\n}\npath /y {\nGET scope a\n}\npath /x {\nPOST scope a\n}", ":9", "/x"},
+		{"duplicate path", "path /x {\nGET scope a\n}\npath /y {\nGET scope a\n}\npath /x {\nPOST scope a\n}", ":9", "path /x stands at Caddyfile:3 already: put its rules there"},
 		{"duplicate method", "path /x {\nGET scope a\nPOST scope b\nGET PUT scope c\n}", ":6", "GET"},
 		{"two ??", "path /x/??/y/?? {\nGET scope a\n}", ":3", "??"},
 		{"no leading slash", "path x {\nGET scope a\n}", ":3", "write /x"},
@@ -74,7 +78,8 @@ func TestWrongRulesAreRefusedWithTheirLine(t *testing.T) {
 		{"var that is no entry", document(`{"rule":{"var":1},"data":["a"]}`), ":3", "var"},
 		{"unknown member", "oauth_scope_expression `[{\"path\":\"/x\",\"conditions\":[],\"x\":1}]`", ":3", "x"},
 		{"error within a heredoc", "oauth_scope_expression <<JSON\n[\n {\"path\": \"/x\",\n  \"wrong\": 1}\n]\nJSON", ":6", "wrong"},
-		{"path in a block and a document", document(`{"rule":{"var":0},"data":["a"]}`) + "\npath /x {\nPOST scope a\n}", ":4", "/x"},
+		{"path in a block and a document", document(`{"rule":{"var":0},"data":["a"]}`) + "\npath /x {\nPOST scope a\n}", ":4", "path /x stands at Caddyfile:3 already"},
+		{"path in a block and a file", "path /y {\nGET scope a\n}\npath /x {\nGET scope a\n}\noauth_scope_expression_file " + file, ":2", "oauth_scope_expression_file: path /x of " + file + " stands at Caddyfile:6 already: keep one of the two"},
 		{"file that is not there", "oauth_scope_expression_file /nowhere/rules.json", ":3", "/nowhere/rules.json"},
 	}
 	for _, test := range tests {

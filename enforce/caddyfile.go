@@ -5,6 +5,7 @@ package enforce
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -97,6 +98,9 @@ func (r *Rules) UnmarshalPath(d *caddyfile.Dispenser) error {
 			return err
 		}
 		rule.Conditions = append(rule.Conditions, condition)
+	}
+	if len(rule.Conditions) == 0 {
+		return directive.At(at.path).Errf("path %s has no rules: write 'GET scope <expression>' on a line of its own into its block, 'path %[1]s { ... }'", rule.Path)
 	}
 	r.document, r.places = append(r.document, rule), append(r.places, at)
 	return nil
@@ -235,7 +239,7 @@ func (r *Rules) Finish(d *caddyfile.Dispenser, option, file string) (json.RawMes
 	}
 	if file != "" {
 		if _, err := Compile(option, document, file, r.Options); err != nil {
-			return nil, d.WrapErr(err)
+			return nil, d.WrapErr(r.explainFile(option, file, err))
 		}
 	}
 	return document, nil
@@ -252,12 +256,44 @@ func (r *Rules) explain(d *caddyfile.Dispenser, err error) error {
 		return d.WrapErr(err)
 	}
 	token := r.places[i].path
+	path := r.document[i].Path
+	if first := r.first(path); first < i {
+		at := r.places[first].path
+		return directive.At(token).Errf("path %s stands at %s:%d already: put its rules there", path, at.File, at.Line)
+	}
 	if len(e.Path) > 2 && e.Path[1] == "conditions" {
 		if j, ok := e.Path[2].(int); ok && j < len(r.places[i].conditions) {
 			token = r.places[i].conditions[j]
 		}
 	}
-	return directive.At(token).Errf("path %s: %s", r.document[i].Path, described(err))
+	return directive.At(token).Errf("path %s: %s", path, described(err))
+}
+
+// explainFile says what is wrong with the rules of a file beside those of the
+// Caddyfile. Each by itself is right.
+func (r *Rules) explainFile(option, file string, err error) error {
+	e, ok := errors.AsType[*scopeexpr.Error](err)
+	if !ok || len(e.Path) == 0 {
+		return err
+	}
+	fromFile, readErr := readDocument(file, r.Options)
+	i, ok := e.Path[0].(int)
+	if i -= len(r.document); readErr != nil || !ok || i < 0 || i >= len(fromFile) {
+		return err
+	}
+	path := fromFile[i].Path
+	first := r.first(path)
+	if first < 0 {
+		return err
+	}
+	at := r.places[first].path
+	return fmt.Errorf("%s_file: path %s of %s stands at %s:%d already: keep one of the two", option, path, file, at.File, at.Line)
+}
+
+// first returns the position of the first element with a path, -1 if there is
+// none.
+func (r *Rules) first(path string) int {
+	return slices.IndexFunc(r.document, func(rule scopeexpr.PathRule) bool { return rule.Path == path })
 }
 
 // described says what is wrong and how to mend it, without the place in a JSON
