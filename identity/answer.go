@@ -4,9 +4,11 @@ package identity
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"strconv"
 	"time"
 
@@ -48,7 +50,7 @@ func (a *Answerer) refuse(w http.ResponseWriter, r *http.Request, id *Identity, 
 	// A refusal is about one caller at one time.
 	h.Set("Cache-Control", "no-store")
 	if refusal.Challenge != nil {
-		h["Www-Authenticate"] = []string{string(refusal.Challenge.append(nil, a.realm(id), resourceMetadata(r)))}
+		h["Www-Authenticate"] = []string{string(refusal.Challenge.append(nil, a.realm(id), resourceMetadata(r).address()))}
 	}
 	for _, field := range refusal.Fields {
 		h.Set(field.Name, field.Value)
@@ -96,11 +98,17 @@ func (a *Answerer) hand(r *http.Request, refusal Refusal) error {
 // Record counts and logs a refusal without answering it: what Refuse does
 // first, and all that a handler does which only tries its rules out.
 func (a *Answerer) Record(r *http.Request, id *Identity, refusal Refusal, message string) {
-	a.Metrics.Refused(refusal.Reason, refusal.Rule)
 	level := zapcore.InfoLevel
 	switch refusal.Reason {
 	case ReasonProviderUnavailable, ReasonNotAuthenticated, ReasonNotReady, ReasonInternal:
 		level = zapcore.ErrorLevel // somebody has to do something
+	}
+	if refusal.Reason == ReasonProviderUnavailable && errors.Is(r.Context().Err(), context.Canceled) {
+		// The client hung up, which says nothing about the authorization server:
+		// anybody could raise the alarm.
+		level = zapcore.DebugLevel
+	} else {
+		a.Metrics.Refused(refusal.Reason, refusal.Rule)
 	}
 	entry := a.Logger.Check(level, message)
 	if entry == nil {
@@ -167,23 +175,62 @@ func (a *Answerer) realm(id *Identity) string {
 	return DefaultRealm
 }
 
-// resourceMetadataVar is the request variable with the address of the
-// metadata that describes the protected resource (RFC 9728).
+// ResourceMetadata says where the metadata of a protected resource is
+// (RFC 9728). None of it may come from a request.
+type ResourceMetadata struct {
+	URL  string // of the metadata
+	Path string // of the resource, decoded and without a slash at its end
+}
+
+// resourceMetadataVar is the request variable with the metadata.
 const resourceMetadataVar = "gluu.resource_metadata"
 
 // SetResourceMetadata tells the handlers that follow where the metadata of the
 // protected resource is, so that their challenges point to it (RFC 9728,
-// section 5.1). The address must not come from the request.
-func SetResourceMetadata(r *http.Request, url *string) {
-	caddyhttp.SetVar(r.Context(), resourceMetadataVar, url)
+// section 5.1). Of several resources on a site it is that whose path the
+// request is below, of those the longest; and the first if it is below none,
+// as behind a proxy that takes a part of the path away.
+func SetResourceMetadata(r *http.Request, m *ResourceMetadata) {
+	path := r.URL.Path
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		path = original.URL.Path // before handle_path, say
+	}
+	before := resourceMetadata(r)
+	if before == nil || m.has(path) && (!before.has(path) || len(m.Path) > len(before.Path)) {
+		caddyhttp.SetVar(r.Context(), resourceMetadataVar, m)
+	}
 }
 
-// resourceMetadata returns what SetResourceMetadata was given. It is a
-// pointer so that no allocation is made per request, and so that a `vars`
-// directive, which can set only strings, cannot take its place.
-func resourceMetadata(r *http.Request) string {
-	if url, ok := caddyhttp.GetVar(r.Context(), resourceMetadataVar).(*string); ok && url != nil {
-		return *url
+func (m *ResourceMetadata) address() string {
+	if m == nil {
+		return ""
 	}
-	return ""
+	return m.URL
+}
+
+// has reports whether a path is that of the resource, or below it.
+func (m *ResourceMetadata) has(path string) bool {
+	rest, ok := strings.CutPrefix(path, m.Path)
+	return ok && (rest == "" || rest[0] == '/')
+}
+
+// resourceMetadata returns what SetResourceMetadata has set, nil if nothing. It
+// is a pointer so that no allocation is made per request, and so that a `vars`
+// directive, which can set only strings, cannot take its place.
+func resourceMetadata(r *http.Request) *ResourceMetadata {
+	m, _ := caddyhttp.GetVar(r.Context(), resourceMetadataVar).(*ResourceMetadata)
+	return m
+}
+
+// publicVar marks requests that are answered with a document for everybody.
+const publicVar = "gluu.public"
+
+// MarkPublic is called before a document is written that every web page may
+// read, whatever the site says about others.
+func MarkPublic(r *http.Request) { caddyhttp.SetVar(r.Context(), publicVar, true) }
+
+// IsPublic reports whether MarkPublic was called for the request.
+func IsPublic(r *http.Request) bool {
+	public, _ := caddyhttp.GetVar(r.Context(), publicVar).(bool)
+	return public
 }

@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"net/http"
 	"net/http/httptest"
@@ -11,7 +12,9 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	dto "github.com/prometheus/client_model/go"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-gluu/gateway/introspect"
@@ -112,6 +115,41 @@ func TestRefuse(t *testing.T) {
 	}
 	if path := logs.All()[1].ContextMap()["path"].(string); len(path) > 300 {
 		t.Errorf("a path of %d bytes in the log", len(path))
+	}
+}
+
+// Whoever hangs up while his token is asked about gets no answer that could be
+// counted, and raises no alarm: the authorization server may be well.
+func TestWhoHangsUpRaisesNoAlarm(t *testing.T) {
+	hungUp, cancel := context.WithCancel(t.Context())
+	cancel()
+	late, cancel := context.WithTimeout(t.Context(), 0)
+	defer cancel()
+	for name, test := range map[string]struct {
+		ctx     context.Context
+		refusal Refusal
+		level   zapcore.Level
+		count   float64
+	}{
+		"hung up":                    {hungUp, Unavailable(0, context.Canceled), zap.DebugLevel, 0},
+		"waits":                      {t.Context(), Unavailable(0, errors.New("status 500")), zap.ErrorLevel, 1},
+		"given up by the gateway":    {late, Unavailable(0, context.DeadlineExceeded), zap.ErrorLevel, 1},
+		"hung up, of no token":       {hungUp, NoToken(), zap.InfoLevel, 1},
+		"hung up, of the gateway":    {hungUp, Internal(errors.New("no key")), zap.ErrorLevel, 1},
+		"hung up, without a handler": {hungUp, NotAuthenticated(), zap.ErrorLevel, 1},
+	} {
+		core, logs := observer.New(zap.DebugLevel)
+		a := Answerer{JSON: true, Logger: zap.New(core), Metrics: testMetrics()}
+		if err := a.Refuse(httptest.NewRecorder(), httptest.NewRequest("GET", "/", nil).WithContext(test.ctx), test.refusal); err != nil {
+			t.Fatal(err)
+		}
+		var counted dto.Metric
+		if err := a.Metrics.refused.WithLabelValues(test.refusal.Reason, "").Write(&counted); err != nil {
+			t.Fatal(err)
+		}
+		if n := counted.GetCounter().GetValue(); n != test.count || logs.Len() != 1 || logs.All()[0].Level != test.level {
+			t.Errorf("%s: counted %v times and logged %v, want %v times and %v", name, n, logs.All(), test.count, test.level)
+		}
 	}
 }
 
