@@ -49,6 +49,8 @@ func TestRefusedWhenTheConfigurationLoads(t *testing.T) {
 		"registration off\nregistration prune\n" + get:                          "registration stands here twice",
 		"resource_prefix a\nresource_prefix b\n" + get:                          "resource_prefix stands here twice",
 		"deny_by_default true\ndeny_by_default false\n" + get:                   "deny_by_default stands here twice",
+		"path /a {\n GET scope s {\n resource_id \"\"\n }\n }":                  "resource_id is empty: write a value, or leave it out, at Testfile:4",
+		"path /a {\n GET scope s {\n resource_name \"\"\n }\n }":                "resource_name is empty: write a value, or leave it out, at Testfile:4",
 		"path /a {\n GET scope s {\n resource_id a\n resource_id b\n }\n }":     "resource_id stands here twice",
 		"path /a {\n GET scope s {\n resource_name a\n resource_name b\n }\n }": "resource_name stands here twice",
 		"oauth_scope_expression x\n" + get:                                      "there is no 'oauth_scope_expression'",

@@ -150,9 +150,9 @@ func (r *Rules) unmarshalConditionOption(d *caddyfile.Dispenser, condition *scop
 			condition.MaxAge = int64(time.Duration(age) / time.Second)
 		}
 	case name == "resource_id" && r.Options.UMA:
-		condition.ResourceID, err = directive.String(d)
+		err = directive.SetString(d, &condition.ResourceID)
 	case name == "resource_name" && r.Options.UMA:
-		condition.ResourceName, err = directive.String(d)
+		err = directive.SetString(d, &condition.ResourceName)
 	case r.Options.UMA:
 		return d.Errf("a rule has no option '%s', only acr, max_age, resource_id and resource_name", name)
 	default:
