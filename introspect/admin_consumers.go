@@ -81,12 +81,18 @@ func (a *App) adminConsumer(w http.ResponseWriter, r *http.Request, name string)
 		w.WriteHeader(http.StatusNoContent)
 		return nil
 	}
+	ready := a.directory.Ready() // asked first: what is not found was known then
 	found := a.directory.Find(name)
-	if found == nil {
+	switch {
+	case found == nil && !ready:
+		return consumerError(errConsumersUnknown)
+	case found == nil:
 		return consumerError(consumer.ErrNotFound)
 	}
 	return WriteAdminJSON(w, http.StatusOK, found)
 }
+
+var errConsumersUnknown = errors.New("the live consumers are not known yet, because the storage could not be read")
 
 // consumerPage is a page of a listing, as Kong writes it. The last one has no
 // next.
@@ -119,11 +125,17 @@ func (a *App) listConsumers(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	page := consumerPage{Data: []*consumer.Consumer{}}
+	ready := a.directory.Ready() // asked first: what is not found was known then
 	if customID != "" {
 		if found := a.directory.ByClientID(customID); found != nil {
 			page.Data = append(page.Data, found)
+		} else if !ready {
+			return consumerError(errConsumersUnknown)
 		}
 		return WriteAdminJSON(w, http.StatusOK, page)
+	}
+	if !ready {
+		return consumerError(errConsumersUnknown)
 	}
 	data, next, err := a.directory.List(size, offset)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -24,7 +25,15 @@ import (
 // after they are given back.
 type lockedStorage struct {
 	*certmagic.FileStorage
-	mu sync.Mutex
+	mu   sync.Mutex
+	away atomic.Bool
+}
+
+func (s *lockedStorage) Load(ctx context.Context, key string) ([]byte, error) {
+	if s.away.Load() {
+		return nil, errors.New("the storage is away")
+	}
+	return s.FileStorage.Load(ctx, key)
 }
 
 func (s *lockedStorage) Lock(context.Context, string) error   { s.mu.Lock(); return nil }
@@ -37,7 +46,15 @@ type consumerAdmin struct {
 }
 
 func newConsumerAdmin(t testing.TB, static ...consumer.Consumer) consumerAdmin {
-	store := consumer.Open(&lockedStorage{FileStorage: &certmagic.FileStorage{Path: t.TempDir()}}, zap.NewNop())
+	return newConsumerAdminOver(t, newLockedStorage(t), static...)
+}
+
+func newLockedStorage(t testing.TB) *lockedStorage {
+	return &lockedStorage{FileStorage: &certmagic.FileStorage{Path: t.TempDir()}}
+}
+
+func newConsumerAdminOver(t testing.TB, storage certmagic.Storage, static ...consumer.Consumer) consumerAdmin {
+	store := consumer.Open(storage, zap.NewNop())
 	t.Cleanup(func() {
 		if err := store.Close(); err != nil {
 			t.Error(err)
@@ -151,6 +168,42 @@ func TestConsumersAreWrittenOnlyAsJSON(t *testing.T) {
 	}
 	if admin.app.directory.Find("ann") != nil {
 		t.Error("a consumer was created all the same")
+	}
+}
+
+// Who is told that there is no such consumer may create it a second time, and
+// who is told that these are all may delete the rest elsewhere.
+func TestUnknownConsumersAreNotSaidNotToExist(t *testing.T) {
+	storage := newLockedStorage(t)
+	storage.away.Store(true)
+	admin := newConsumerAdminOver(t, storage, consumer.Consumer{Username: "static", CustomID: "client-s"})
+	steps := []struct {
+		method, target string
+		unknown, known int
+	}{
+		{"GET", "/gluu/consumers", 503, 200},
+		{"GET", "/gluu/consumers?size=1", 503, 200},
+		{"GET", "/gluu/consumers?custom_id=client-a", 503, 200},
+		{"GET", "/gluu/consumers?custom_id=client-s", 200, 200},
+		{"GET", "/gluu/consumers?size=0", 400, 400},
+		{"GET", "/gluu/consumers/ann", 503, 404},
+		{"GET", "/gluu/consumers/static", 200, 200},
+		{"DELETE", "/gluu/consumers/ann", 503, 404},
+		{"DELETE", "/gluu/consumers/static", 409, 409},
+	}
+	for _, step := range steps {
+		if status, body := admin.do(step.method, step.target, ""); status != step.unknown {
+			t.Errorf("%s %s while the storage is away: got %d %s, want %d", step.method, step.target, status, body, step.unknown)
+		}
+	}
+	storage.away.Store(false)
+	for !admin.app.directory.Ready() {
+		admin.do("DELETE", "/gluu/consumers/ann", "") // reads the storage
+	}
+	for _, step := range steps {
+		if status, body := admin.do(step.method, step.target, ""); status != step.known {
+			t.Errorf("%s %s: got %d %s, want %d", step.method, step.target, status, body, step.known)
+		}
 	}
 }
 
