@@ -40,6 +40,8 @@ func TestWrongRulesAreRefusedWithTheirLine(t *testing.T) {
 		{"no expression", "path /x {\nGET scope\n}", ":4", "write 'GET scope <expression>'"},
 		{"no method", "path /x {\nscope a\n}", ":4", "a rule begins with its methods"},
 		{"method in lower case", "path /x {\nget scope a\n}", ":4", "GET"},
+		{"methods with commas", "path /x {\nGET, POST scope a\n}", ":4", "'GET,' is no method: write several of them separated by spaces, such as 'GET POST scope ...'"},
+		{"methods with bars", "path /x {\nGET|POST scope a\n}", ":4", "'GET|POST' is no method: write several of them separated by spaces"},
 		{"duplicate path", "path /x {\nGET scope a\n}\npath /y {\nGET scope a\n}\npath /x {\nPOST scope a\n}", ":9", "path /x stands at Caddyfile:3 already: put its rules there"},
 		{"duplicate method", "path /x {\nGET scope a\nPOST scope b\nGET PUT scope c\n}", ":6", "GET"},
 		{"two ??", "path /x/??/y/?? {\nGET scope a\n}", ":3", "??"},

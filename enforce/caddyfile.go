@@ -116,6 +116,9 @@ func (r *Rules) unmarshalCondition(d *caddyfile.Dispenser) (condition scopeexpr.
 		return condition, d.Errf("a rule begins with its methods: write 'GET scope ...', or '? scope ...' for any method")
 	}
 	for _, method := range line[:keyword] {
+		if strings.ContainsAny(method.Text, ",|") {
+			return condition, d.Errf("'%s' is no method: write several of them separated by spaces, such as 'GET POST scope ...'", method.Text)
+		}
 		condition.HTTPMethods = append(condition.HTTPMethods, method.Text)
 	}
 	text, err := expressionText(line[keyword+1:])

@@ -123,7 +123,9 @@ func checkMethod(m string) (reason, mend string) {
 		return "", ""
 	case m == "*" || m == "":
 		return fmt.Sprintf("%q is no method", m), "write ? for every method not named"
-	case strings.Trim(m, tokenCharacters) != "":
+	case strings.Trim(m, tokenCharacters) != "", strings.Contains(m, "|"):
+		// A method could have a | in it and none has. "GET|POST" means two of
+		// them, in the systems before and in regular expressions.
 		return fmt.Sprintf("%q is no method", clip(m)), "write one method an element, such as GET"
 	case m != upper:
 		return fmt.Sprintf("the method %q is in lower case, and methods are told apart by case", clip(m)), "write " + clip(upper)

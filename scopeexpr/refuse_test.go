@@ -74,6 +74,8 @@ func TestRefusedDocuments(t *testing.T) {
 			at: "[0].conditions[0].httpMethods[0]", reason: "in lower case", mend: "write GET"},
 		"two methods in one": {document: strings.Replace(ruleDocument("/a", `{"var": 0}`, `["a"]`), "GET", "GET, POST", 1),
 			at: "[0].conditions[0].httpMethods[0]", reason: "is no method", mend: "one method an element"},
+		"two methods in one, as an alternative": {document: strings.Replace(ruleDocument("/a", `{"var": 0}`, `["a"]`), "GET", "GET|POST", 1),
+			at: "[0].conditions[0].httpMethods[0]", reason: `"GET|POST" is no method`, mend: "one method an element"},
 		"a star for a method": {document: strings.Replace(ruleDocument("/a", `{"var": 0}`, `["a"]`), "GET", "*", 1),
 			at: "[0].conditions[0].httpMethods[0]", reason: "is no method", mend: "write ?"},
 		"a method twice in a condition": {document: strings.Replace(ruleDocument("/a", `{"var": 0}`, `["a"]`), `"GET"`, `"GET", "GET"`, 1),
