@@ -50,7 +50,7 @@ func TestALockThatCannotBeGivenBackIsNotForgotten(t *testing.T) {
 					t.Fatal("the test does not test a lock that was not given back")
 				}
 				storage.setFailure(nil)
-				time.Sleep(4 * minLeaseRetry)
+				time.Sleep(8 * minLeaseRetry)
 				if storage.isLocked() {
 					t.Error("the lock is still held after the storage came back")
 				}
