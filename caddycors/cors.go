@@ -181,6 +181,9 @@ func isToken(s string) bool {
 // ServeHTTP answers a preflight request, or passes the request on and sees to
 // the CORS headers of the response.
 func (c *CORS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if isPreflight(r) && c.app != nil && c.app.IsPublic(r.URL.Path) {
+		return next.ServeHTTP(w, r)
+	}
 	if isPreflight(r) && !c.PreflightContinue {
 		tidyRequestHeaders(r.Header)
 		c.cors.HandlerFunc(w, r)
@@ -198,7 +201,7 @@ func (c *CORS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.
 	if _, crossOrigin := r.Header["Origin"]; !crossOrigin {
 		return next.ServeHTTP(w, r)
 	}
-	deciding := newDecidingWriter(w, len(c.ExposedHeaders) == 0)
+	deciding := newDecidingWriter(w, r, len(c.ExposedHeaders) == 0)
 	err := next.ServeHTTP(deciding, r)
 	deciding.decide() // for the error routes
 	return err

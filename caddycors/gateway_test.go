@@ -35,6 +35,10 @@ http://%[2]s {
 	gluu_cors {
 		origins https://app.example.com
 	}
+	gluu_jwks
+	gluu_resource_metadata {
+		resource https://api.example.com/api
+	}
 }
 `
 
@@ -101,5 +105,19 @@ func TestInFrontOfAuthentication(t *testing.T) {
 	res = do(http.MethodGet, "/public", http.Header{"Origin": {"https://evil.example"}})
 	if got := res.Header["Access-Control-Allow-Origin"]; res.StatusCode != http.StatusOK || got != nil {
 		t.Errorf("another origin: %d %v", res.StatusCode, got)
+	}
+
+	// The gateway's own documents are for every web page, as without gluu_cors.
+	for _, path := range []string{"/.well-known/jwks.json", "/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/api"} {
+		res = do(http.MethodGet, path, http.Header{"Origin": {"https://inspector.example"}})
+		if got := res.Header["Access-Control-Allow-Origin"]; !slices.Equal(got, []string{"*"}) || res.Header.Get("Access-Control-Allow-Credentials") != "" {
+			t.Errorf("%s from another origin: %d %v", path, res.StatusCode, res.Header)
+		}
+	}
+	res = do(http.MethodOptions, "/.well-known/oauth-protected-resource/api", http.Header{
+		"Origin": {"https://inspector.example"}, "Access-Control-Request-Method": {"GET"}, "Access-Control-Request-Headers": {"mcp-protocol-version"},
+	})
+	if res.StatusCode != http.StatusNoContent || res.Header.Get("Access-Control-Allow-Origin") != "*" || res.Header.Get("Access-Control-Allow-Headers") != "*" {
+		t.Errorf("preflight for the metadata: %d %v", res.StatusCode, res.Header)
 	}
 }

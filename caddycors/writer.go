@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/identity"
 )
 
 // decidingWriter has the last word on the CORS headers of a response. An
@@ -16,6 +18,7 @@ import (
 // that the gateway does not.
 type decidingWriter struct {
 	*caddyhttp.ResponseWriterWrapper
+	request      *http.Request
 	ours         http.Header
 	upstreamSays bool // which headers are exposed, if the origin is allowed
 	decided      bool
@@ -28,7 +31,7 @@ const (
 )
 
 // newDecidingWriter remembers the CORS headers that are set now.
-func newDecidingWriter(w http.ResponseWriter, upstreamSays bool) *decidingWriter {
+func newDecidingWriter(w http.ResponseWriter, r *http.Request, upstreamSays bool) *decidingWriter {
 	ours := make(http.Header, 4)
 	for name, values := range w.Header() {
 		if strings.HasPrefix(name, prefix) {
@@ -38,6 +41,7 @@ func newDecidingWriter(w http.ResponseWriter, upstreamSays bool) *decidingWriter
 	_, allowed := ours[allowOrigin]
 	return &decidingWriter{
 		ResponseWriterWrapper: &caddyhttp.ResponseWriterWrapper{ResponseWriter: w},
+		request:               r,
 		ours:                  ours, upstreamSays: upstreamSays && allowed,
 	}
 }
@@ -47,6 +51,10 @@ func (w *decidingWriter) decide() {
 		return
 	}
 	w.decided = true
+	if identity.IsPublic(w.request) {
+		// The gateway's keys, say: no browser need send cookies for them.
+		w.ours = http.Header{allowOrigin: {"*"}}
+	}
 	h := w.Header()
 	for name := range h {
 		if len(name) < len(prefix) || !strings.EqualFold(name[:len(prefix)], prefix) {

@@ -99,6 +99,7 @@ type document struct {
 // serveDocument answers GET and HEAD. Any web page may read a public document:
 // there is nothing in it that the page could not fetch otherwise.
 func serveDocument(w http.ResponseWriter, r *http.Request, d document) {
+	identity.MarkPublic(r)
 	h := w.Header()
 	h.Set("Access-Control-Allow-Origin", "*")
 	h.Set("Cache-Control", "public, max-age="+strconv.Itoa(d.maxAge))

@@ -72,7 +72,7 @@ type ResourceMetadata struct {
 
 	app   *introspect.App
 	paths []string // where the metadata is
-	url   string   // where challenges say that it is
+	where identity.ResourceMetadata
 
 	document func() document // made with the first request: all handlers are provisioned then
 }
@@ -133,7 +133,8 @@ func (m *ResourceMetadata) locate(resource *url.URL) {
 		}
 		m.paths = append(m.paths, at.Path, strings.TrimSuffix(at.Path, "/"))
 	}
-	m.url = at.String()
+	m.where = identity.ResourceMetadata{URL: at.String(), Path: strings.TrimSuffix(resource.Path, "/")}
+	m.app.AnnouncePublic(m.paths...)
 }
 
 // check refuses what cannot be right. Addresses with placeholders can only be
@@ -255,7 +256,7 @@ func (m *ResourceMetadata) ServeHTTP(w http.ResponseWriter, r *http.Request, nex
 		}
 	}
 	m.app.Stripper().StripRequest(r)
-	identity.SetResourceMetadata(r, &m.url)
+	identity.SetResourceMetadata(r, &m.where)
 	return next.ServeHTTP(w, r)
 }
 

@@ -211,3 +211,30 @@ func TestAResourceWithASlashAtItsEnd(t *testing.T) {
 		}
 	}
 }
+
+// With several resources on a site challenges point to that which the request
+// is about, whatever the order.
+func TestSeveralResourcesOnOneSite(t *testing.T) {
+	const resource = "gluu_resource_metadata {\nresource https://api.example.com%s\nscopes x\n}\n"
+	for _, paths := range [][]string{{"/a", "/a/deep", "/b/"}, {"/b/", "/a/deep", "/a"}} {
+		var site strings.Builder
+		for _, path := range paths {
+			fmt.Fprintf(&site, resource, path)
+		}
+		g := start(t, "", site.String()+"handle_path /b/* {\ngluu_oauth_auth\n}\ngluu_oauth_auth\nreverse_proxy {upstream}\n")
+		for target, want := range map[string]string{
+			"/a": "/a", "/a/x": "/a", "/a/deep": "/a/deep", "/a/deep/x": "/a/deep", "/a/deeper": "/a", "/b/x": "/b/", "/b": "/b/", "/other": paths[0],
+		} {
+			got := g.get(target, "").header.Get("WWW-Authenticate")
+			if !strings.HasSuffix(got, `resource_metadata="https://api.example.com`+wellKnown+want+`"`) {
+				t.Errorf("resources in the order %q, %s: got %s, want the metadata of %s", paths, target, got, want)
+			}
+			if a := g.get(wellKnown+want, ""); a.status != http.StatusOK || !strings.Contains(a.body, `"resource":"https://api.example.com`+want+`"`) {
+				t.Errorf("%s: status %d %s", want, a.status, a.body)
+			}
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -66,6 +66,7 @@ type App struct {
 	directory  *consumer.Directory
 	names      headerNames
 	scopes     scopeNames
+	public     publicPaths
 	signer     *headers.Signer
 	releases   []func() error // of what outlives configurations
 	background background
@@ -318,6 +319,27 @@ func (s *scopeNames) all() []string {
 	slices.Sort(s.names)
 	s.names = slices.Compact(s.names)
 	return slices.Clone(s.names)
+}
+
+// AnnouncePublic says, while a handler is provisioned, at which paths it answers
+// everybody: the preflight requests of all web pages, too.
+func (a *App) AnnouncePublic(paths ...string) {
+	a.public.mu.Lock()
+	defer a.public.mu.Unlock()
+	a.public.paths = append(a.public.paths, paths...)
+}
+
+// IsPublic reports whether a path was announced so.
+func (a *App) IsPublic(path string) bool {
+	a.public.mu.Lock()
+	defer a.public.mu.Unlock()
+	return slices.Contains(a.public.paths, path)
+}
+
+// publicPaths are those that are for everybody.
+type publicPaths struct {
+	mu    sync.Mutex
+	paths []string
 }
 
 // Issuers returns the issuers of all providers, those of handlers included,
