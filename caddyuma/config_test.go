@@ -67,6 +67,10 @@ func TestRefusedWhenTheConfigurationLoads(t *testing.T) {
 			t.Errorf("%q: got %v, want an error about %q", rules, err, want)
 		}
 	}
+	auth := caddyfile.NewTestDispenser("gluu_uma_auth {\n pass_credentials phantom_token\n phantom_token_alg HS256\n}")
+	if err := new(UMAAuth).UnmarshalCaddyfile(auth); err == nil || !strings.HasSuffix(err.Error(), "ES256, RS256, EdDSA or none, not 'HS256', at Testfile:3") {
+		t.Errorf("phantom_token_alg HS256: got %v", err)
+	}
 	for _, arguments := range []string{"a b", "missing"} {
 		source := fmt.Sprintf("{\n gluu {\n provider {\n issuer http://127.0.0.1:1\n verify jwt\n}\n}\n}\nhttp://127.0.0.1:1 {\n gluu_uma_pep %s {\n%s\n}\n}", arguments, get)
 		adapted, err := caddytest.Adapt(source)

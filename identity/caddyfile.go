@@ -89,10 +89,7 @@ func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 	if err != nil {
 		return true, err
 	}
-	// The value alone, to name its line; what depends on other options is
-	// checked in the end.
-	alone := Config{PassCredentials: c.PassCredentials, Realm: c.Realm}
-	if err := alone.check(); err != nil {
+	if err := c.checkValues(); err != nil {
 		return true, d.WrapErr(err)
 	}
 	return true, nil

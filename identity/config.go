@@ -80,10 +80,8 @@ func (c *Config) check() error {
 			return err
 		}
 	}
-	switch c.PassCredentials {
-	case "", passCredentials, hideCredentials, phantomToken:
-	default:
-		return fmt.Errorf("pass_credentials is pass, hide or phantom_token, not '%s'", c.PassCredentials)
+	if err := c.checkValues(); err != nil {
+		return err
 	}
 	set, err := headers.CompileSet(c.CustomHeaders, expressionVars...)
 	if err != nil {
@@ -91,6 +89,22 @@ func (c *Config) check() error {
 	}
 	if c.PhantomTokenAlg != "" && c.PassCredentials != phantomToken && !set.NeedsSigning() {
 		return errors.New("phantom_token_alg has no effect: nothing is signed without 'pass_credentials phantom_token' or a header with the format jwt")
+	}
+	return nil
+}
+
+// checkValues refuses what is wrong with an option by itself, whatever the
+// others are. The Caddyfile parser calls it after each, to name its line.
+func (c *Config) checkValues() error {
+	switch c.PassCredentials {
+	case "", passCredentials, hideCredentials, phantomToken:
+	default:
+		return fmt.Errorf("pass_credentials is pass, hide or phantom_token, not '%s'", c.PassCredentials)
+	}
+	switch c.PhantomTokenAlg {
+	case "", headers.AlgorithmES256, headers.AlgorithmRS256, headers.AlgorithmEdDSA, headers.AlgorithmNone:
+	default:
+		return fmt.Errorf("phantom_token_alg is ES256, RS256, EdDSA or none, not '%s'", c.PhantomTokenAlg)
 	}
 	switch {
 	case strings.ContainsFunc(c.Realm, func(r rune) bool { return r < ' ' || r > '~' }):
