@@ -4,6 +4,7 @@ package consumer
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -39,7 +40,7 @@ var stores = caddy.NewUsagePool()
 // RefreshInterval.
 type Store struct {
 	live    *live
-	poolKey any
+	poolKey string
 	storage certmagic.Storage
 	logger  *zap.Logger
 
@@ -51,7 +52,7 @@ type Store struct {
 // the storage cannot be read, Directory.Ready is false and reading goes on in
 // the background. Close must be called in the end.
 func Open(storage certmagic.Storage, logger *zap.Logger) *Store {
-	key := poolKey(storage)
+	key := NameOf(storage)
 	shared, _ := stores.LoadOrStore(key, newLive())
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Store{live: shared.(*live), poolKey: key, storage: storage, logger: logger, cancel: cancel}
@@ -77,16 +78,21 @@ func Open(storage certmagic.Storage, logger *zap.Logger) *Store {
 
 const stillKnown = "reading the live consumers; the last ones known go on being used"
 
-// poolKey names a storage in such a way that the same storage has the same
-// name in the next configuration, although Caddy makes a new value for it. A
-// storage that has no name is only known by its value: then a reload reads
-// everything again. Two that wrongly share a name do no harm, since whatever
-// is read or written is compared with the head of the storage that it is for.
-func poolKey(storage certmagic.Storage) any {
+// NameOf names a storage in such a way that the same storage has the same name
+// in the next configuration, although Caddy makes a new value for it: by what
+// it says of itself, else by its settings. One that has neither is only known
+// by its value, and a reload reads everything again. Two that wrongly share a
+// name do the consumers no harm, since whatever is read or written is compared
+// with the head of the storage that it is for.
+func NameOf(storage certmagic.Storage) string {
 	if named, ok := storage.(fmt.Stringer); ok {
 		return fmt.Sprintf("%T %s", storage, named)
 	}
-	return fmt.Sprintf("%T %p", storage, storage)
+	settings, err := json.Marshal(storage)
+	if err != nil || string(settings) == "{}" {
+		return fmt.Sprintf("%T %p", storage, storage)
+	}
+	return fmt.Sprintf("%T %s", storage, settings)
 }
 
 // Close ends the access.

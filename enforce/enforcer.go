@@ -10,7 +10,6 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/introspect"
@@ -215,6 +214,3 @@ func unreadable(err error) identity.Refusal {
 	}
 	return identity.AmbiguousPath(err)
 }
-
-// Logger returns the handler's logger.
-func (e *Enforcer) Logger() *zap.Logger { return e.answerer.Logger }

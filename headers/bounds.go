@@ -42,9 +42,9 @@ func (sizes) EstimateCallCost(string, string, *checker.AstNode, []checker.AstNod
 }
 
 // fixedArguments refuses calls whose cost is the product of two texts, or the
-// compilation of a regular expression, unless one of them is a constant. CEL charges for a call when it is done, and a
-// replacement of every character of 64 KiB by another 64 KiB takes 4 GiB until
-// then.
+// compilation of a regular expression, unless one of them is a constant. CEL
+// charges for a call when it is done, and a replacement of every character of
+// 64 KiB by another 64 KiB takes 4 GiB until then.
 type fixedArguments struct{}
 
 func (fixedArguments) Name() string { return "gluu.fixed_arguments" }

@@ -224,9 +224,6 @@ type SignRequest struct {
 	// Algorithm to sign with, as Require has returned it.
 	Algorithm string
 
-	// Audience replaces `aud` if it is not empty.
-	Audience []string
-
 	// NotAfter is the end of the original token; zero if it has none.
 	NotAfter time.Time
 }
@@ -280,13 +277,6 @@ func (s *Signer) claims(req SignRequest, now, exp time.Time) map[string]any {
 	claims["iat"] = now.Unix()
 	claims["exp"] = exp.Unix()
 	claims["jti"] = rand.Text()
-	switch len(req.Audience) {
-	case 0:
-	case 1:
-		claims["aud"] = req.Audience[0]
-	default:
-		claims["aud"] = req.Audience
-	}
 	return claims
 }
 

@@ -3,13 +3,13 @@
 package introspect
 
 import (
-	"encoding/json"
 	"fmt"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 
+	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/headers"
 )
@@ -43,7 +43,7 @@ func (a *App) provisionSigner(storage certmagic.Storage) error {
 	if err != nil {
 		return fmt.Errorf("signing_issuer: %w", err)
 	}
-	name := nameOf(storage)
+	name := consumer.NameOf(storage)
 	shared, _, err := signingMemories.LoadOrNew(name, func() (caddy.Destructor, error) {
 		return &signingMemory{storage: name}, nil
 	})
@@ -65,16 +65,3 @@ func (a *App) provisionSigner(storage certmagic.Storage) error {
 
 // Signer returns the gateway's own key, for phantom tokens and headers.
 func (a *App) Signer() *headers.Signer { return a.signer }
-
-// nameOf names a storage by its settings: Caddy makes a new value for the
-// same storage with each configuration.
-func nameOf(storage certmagic.Storage) string {
-	if named, ok := storage.(fmt.Stringer); ok {
-		return fmt.Sprintf("%T %s", storage, named)
-	}
-	settings, err := json.Marshal(storage)
-	if err != nil || string(settings) == "{}" {
-		return fmt.Sprintf("%T %p", storage, storage)
-	}
-	return fmt.Sprintf("%T %s", storage, settings)
-}
