@@ -149,7 +149,7 @@ func (c *CORS) check() (*origins, error) {
 // others are. The Caddyfile parser calls it after each, to name its line.
 func (c *CORS) checkValues() error {
 	for _, method := range c.Methods {
-		if !isToken(method) || method == "*" {
+		if !isToken(method) || strings.ContainsAny(method, "*|") {
 			return fmt.Errorf("methods: '%s' is no method: name those that are allowed, such as GET POST", method)
 		}
 		if upper := strings.ToUpper(method); upper != method && slices.Contains(defaultMethods, upper) {

@@ -73,6 +73,7 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		{"gluu_cors {\n credentials yes\n}", "true or false"},
 		{"gluu_cors {\n methods get\n}", "write GET"},
 		{"gluu_cors {\n methods *\n}", "no method"},
+		{"gluu_cors {\n methods GET|POST\n}", "no method"},
 		{"gluu_cors {\n headers X:Y\n}", "no header name"},
 		{"gluu_cors {\n exposed_headers \"X Y\"\n}", "no header name"},
 		{"gluu_cors {\n max_age -1\n}", "cannot be negative"},

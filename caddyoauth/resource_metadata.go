@@ -155,7 +155,7 @@ func (m *ResourceMetadata) checkValues(resolved bool) error {
 		if c.value == "" || (!resolved && strings.Contains(c.value, "{")) {
 			continue
 		}
-		if err := checkAddress(c.name, c.value); err != nil {
+		if _, err := directive.URL(c.name, c.value); err != nil {
 			return err
 		}
 	}
@@ -170,21 +170,6 @@ func (m *ResourceMetadata) checkValues(resolved bool) error {
 		}
 	}
 	return nil
-}
-
-func checkAddress(name, value string) error {
-	u, err := url.Parse(value)
-	switch {
-	case err != nil || u.Hostname() == "" || u.Opaque != "":
-		return fmt.Errorf("%s '%s' is no URL with a host: write 'https://...'", name, value)
-	case u.User != nil:
-		return fmt.Errorf("%s has a user name or password in it, which everybody could read", name)
-	case u.Fragment != "" || strings.Contains(value, "#"):
-		return fmt.Errorf("%s '%s' has a fragment: leave it out", name, value)
-	case u.Scheme == "https", u.Scheme == "http" && directive.IsLoopback(u.Hostname()):
-		return nil
-	}
-	return fmt.Errorf("%s '%s' is not protected on its way: write 'https://...' (http is for loopback addresses only)", name, value)
 }
 
 // isScope reports whether s is a scope-token (RFC 6749, section 3.3).

@@ -2,7 +2,10 @@
 
 package directive
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestIsLoopback(t *testing.T) {
 	for host, want := range map[string]bool{
@@ -12,6 +15,28 @@ func TestIsLoopback(t *testing.T) {
 	} {
 		if got := IsLoopback(host); got != want {
 			t.Errorf("%q: got %v, want %v", host, got, want)
+		}
+	}
+}
+
+func TestURL(t *testing.T) {
+	for value, want := range map[string]string{
+		"https://a.example": "", "https://a.example:8443/x?y=z": "", "http://127.0.0.1:9": "", "http://[::1]/x": "", "http://localhost": "",
+		"http://a.example":              "is not protected on its way",
+		"ftp://a.example":               "is not protected on its way",
+		"a.example":                     "is no URL with a host",
+		"https://":                      "is no URL with a host",
+		"https://:443":                  "is no URL with a host",
+		"https:a.example":               "is no URL with a host",
+		"https://a.example/%zz":         "is no URL",
+		"https://u:s3cret@a.example":    "has a user name or password",
+		"https://a.example/x#y":         "has a fragment",
+		"https://a.example/#":           "has a fragment",
+		"http://127.0.0.1.evil.example": "is not protected",
+	} {
+		_, err := URL("issuer", value)
+		if (err == nil) != (want == "") || err != nil && (!strings.Contains(err.Error(), want) || !strings.HasPrefix(err.Error(), "issuer ") || strings.Contains(err.Error(), "s3cret")) {
+			t.Errorf("%s: got %v, want %q", value, err, want)
 		}
 	}
 }

@@ -250,7 +250,7 @@ func (c *ProviderConfig) checkIssuer(open func(string) bool) error {
 		if issuer.value == "" || open(issuer.value) {
 			continue
 		}
-		u, err := checkURL(issuer.name, issuer.value)
+		u, err := directive.URL(issuer.name, issuer.value)
 		if err != nil {
 			return err
 		}
@@ -325,7 +325,7 @@ func (c *ProviderConfig) checkEndpoints(open func(string) bool) error {
 		if value == "" || open(value) {
 			continue
 		}
-		if _, err := checkURL(name, value); err != nil {
+		if _, err := directive.URL(name, value); err != nil {
 			return err
 		}
 	}
@@ -354,26 +354,6 @@ func (c *ProviderConfig) endpoints() map[string]string {
 		"permission_endpoint":            c.PermissionEndpoint,
 		"resource_registration_endpoint": c.ResourceRegistrationEndpoint,
 	}
-}
-
-// checkURL parses an address of the authorization server: https, or http on
-// a loopback address, where nobody else listens on the wire.
-func checkURL(name, value string) (*url.URL, error) {
-	u, err := url.Parse(value)
-	if err != nil {
-		return nil, fmt.Errorf("%s '%s' is no URL: write 'https://...'", name, value)
-	}
-	switch {
-	case u.Host == "" || u.Opaque != "" || u.Hostname() == "":
-		return nil, fmt.Errorf("%s '%s' is no URL with a host: write 'https://...'", name, value)
-	case u.User != nil:
-		return nil, fmt.Errorf("%s has a user name or password in it: write them as client_id and client_secret", name)
-	case u.Fragment != "" || strings.Contains(value, "#"):
-		return nil, fmt.Errorf("%s '%s' has a fragment, which is never sent: leave it out", name, value)
-	case u.Scheme == "https", u.Scheme == "http" && directive.IsLoopback(u.Hostname()):
-		return u, nil
-	}
-	return nil, fmt.Errorf("%s '%s' is not protected on its way: write 'https://...' (http is for loopback addresses only)", name, value)
 }
 
 func hasPlaceholder(value string) bool { return strings.Contains(value, "{") }

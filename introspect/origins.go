@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/caddy-gluu/gateway/directive"
 )
 
 // origins are the places that requests to one authorization server may go
@@ -35,7 +37,7 @@ func originsOf(config *ProviderConfig) origins {
 }
 
 func (o *origins) check(address string) error {
-	u, err := checkURL("endpoint", address)
+	u, err := directive.URL("endpoint", address)
 	if err != nil {
 		return err
 	}
@@ -48,7 +50,7 @@ func (o *origins) checkURL(u *url.URL) error {
 	}
 	if o.hosts[hostPort(u)] || o.hosts[strings.ToLower(u.Host)] {
 		// The name alone is no leave to go there unprotected.
-		_, err := checkURL("endpoint", u.String())
+		_, err := directive.URL("endpoint", u.String())
 		return err
 	}
 	return fmt.Errorf("'%s' is not on the issuer's origin: if that is right, write 'endpoint_hosts %s'", u.Redacted(), u.Host)
