@@ -74,7 +74,16 @@ func openCache(config *CacheConfig) (*tokenCache, error) {
 	}
 	settings := config.settled()
 	shared, _, err := caches.LoadOrNew(settings, func() (caddy.Destructor, error) {
-		return newTokenCache(settings)
+		c, err := newTokenCache(settings)
+		if err != nil || settings.Redis == "" {
+			return c, err
+		}
+		share, err := shareRedis(settings.Redis, settings.RedisKey, c.forget)
+		if err != nil {
+			return nil, errors.Join(err, c.Destruct())
+		}
+		c.shared = share
+		return c, nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("cache: %w", err)
@@ -99,13 +108,6 @@ func newTokenCache(settings CacheConfig) (*tokenCache, error) {
 	})
 	if err := errors.Join(err1, err2); err != nil {
 		return nil, err
-	}
-	if settings.Redis != "" {
-		shared, err := openRedis(settings.Redis, settings.RedisKey, c.forget)
-		if err != nil {
-			return nil, err
-		}
-		c.shared = shared
 	}
 	return c, nil
 }

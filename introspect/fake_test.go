@@ -152,11 +152,20 @@ func providerFor(t testing.TB, config ProviderConfig, cache CacheConfig) *Provid
 	return p
 }
 
+// cacheFor makes a cache with a store of its own, as if it was the only one of
+// its process.
 func cacheFor(t testing.TB, config CacheConfig) *tokenCache {
 	t.Helper()
 	c, err := newTokenCache(config.settled())
 	if err != nil {
 		t.Fatal(err)
+	}
+	if config.Redis != "" {
+		store, err := openRedis(config.Redis, config.RedisKey, new(waitingRevocations))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.shared = store.share(c.forget, store.close)
 	}
 	t.Cleanup(func() { _ = c.Destruct() })
 	return c

@@ -36,25 +36,23 @@ const (
 	// maxSharedRecord bounds what is written, and what is read of a value that
 	// somebody else may have put there.
 	maxSharedRecord = 128 << 10
-
-	// maxWaiting is how many revocations wait for Redis to come back before
-	// all tokens are revoked instead.
-	maxWaiting = 1000
 )
 
 type redisStore struct {
 	option rueidis.ClientOption
 	seal   *seal
 	now    func() time.Time
-	forget func([]revoked) // tells the cache of this process
 
 	client  atomic.Pointer[rueidis.Client]
 	usable  atomic.Bool
 	revoked revocations
+	waiting *waitingRevocations
 
 	mu      sync.Mutex
-	waiting []revoked // that Redis has not been told of
-	problem error     // why it is away
+	problem error // why it is away
+
+	sharesMu sync.Mutex
+	shares   []*redisShare // of the caches of this process
 
 	cancel context.CancelFunc
 	ended  chan struct{}
@@ -78,13 +76,14 @@ func redisOption(address string) (rueidis.ClientOption, error) {
 	return option, nil
 }
 
-// openRedis begins to connect and does not wait.
-func openRedis(address, secret string, forget func([]revoked)) (*redisStore, error) {
+// openRedis begins to connect and does not wait. Revocations that wait already are
+// the first thing that Redis is told.
+func openRedis(address, secret string, waiting *waitingRevocations) (*redisStore, error) {
 	option, err := redisOption(address)
 	if err != nil {
 		return nil, err
 	}
-	r := &redisStore{option: option, now: time.Now, forget: forget}
+	r := &redisStore{option: option, now: time.Now, waiting: waiting}
 	if r.seal, err = newSeal(secret); err != nil {
 		return nil, err
 	}
@@ -192,14 +191,9 @@ func (r *redisStore) set(ctx context.Context, id recordID, since position, recor
 	}
 }
 
-// evict writes a revocation into the log. If that fails the revocation waits,
+// revoke writes a revocation into the log. If that fails the revocation waits,
 // and nothing is read from Redis before it has been written.
-func (r *redisStore) evict(ctx context.Context, what selection) error {
-	entry := revoked{what.kind, what.value}
-	if what.kind == oneToken {
-		name := r.name(what.value)
-		entry.Value = string(name[:])
-	}
+func (r *redisStore) revoke(ctx context.Context, entry revoked) error {
 	err := r.publish(ctx, entry)
 	if err == nil {
 		return nil
@@ -207,9 +201,7 @@ func (r *redisStore) evict(ctx context.Context, what selection) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.usable.Store(false)
-	if r.waiting = append(r.waiting, entry); len(r.waiting) > maxWaiting {
-		r.waiting = []revoked{{Kind: allTokens}}
-	}
+	r.waiting.add(entry)
 	return fmt.Errorf("redis does not answer: forgotten on this gateway only, and on the others once it does: %w", err)
 }
 
@@ -307,7 +299,8 @@ func (r *redisStore) away(err error) {
 func (r *redisStore) well(ctx context.Context) error {
 	for {
 		r.mu.Lock()
-		if len(r.waiting) == 0 {
+		next, some := r.waiting.first()
+		if !some {
 			back := r.problem != nil || !r.usable.Load()
 			r.problem = nil
 			r.usable.Store(true)
@@ -317,16 +310,11 @@ func (r *redisStore) well(ctx context.Context) error {
 			}
 			return nil
 		}
-		next := r.waiting[0]
 		r.mu.Unlock()
 		if err := r.publish(ctx, next); err != nil {
 			return err
 		}
-		r.mu.Lock()
-		if r.waiting[0] == next { // else they have become one for all tokens
-			r.waiting = r.waiting[1:]
-		}
-		r.mu.Unlock()
+		r.waiting.done(next)
 	}
 }
 
@@ -339,7 +327,7 @@ func (r *redisStore) logger() *zap.Logger {
 func (r *redisStore) figures() *sharedFigures {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f := &sharedFigures{Address: r.option.InitAddress[0], State: sharedAway, Waiting: len(r.waiting)}
+	f := &sharedFigures{Address: r.option.InitAddress[0], State: sharedAway, Waiting: r.waiting.count()}
 	if r.usable.Load() {
 		f.State = sharedOK
 	}
@@ -348,6 +336,3 @@ func (r *redisStore) figures() *sharedFigures {
 	}
 	return f
 }
-
-// Interface guards
-var _ sharedStore = (*redisStore)(nil)

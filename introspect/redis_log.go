@@ -128,7 +128,7 @@ func (l *redisLog) begin(ctx context.Context) error {
 	if err := l.startOver(ctx, run); err != nil {
 		return err
 	}
-	l.forget([]revoked{{Kind: allTokens}})
+	l.tellCaches([]revoked{{Kind: allTokens}}, nil)
 	return nil
 }
 
@@ -202,7 +202,7 @@ func (l *redisLog) next(ctx context.Context) error {
 	}
 	batch, err := l.take(streams[l.seal.logKey()])
 	if len(batch) > 0 {
-		l.forget(batch)
+		l.tellCaches(batch, nil)
 	}
 	return err
 }

@@ -4,9 +4,12 @@ package introspect
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -126,6 +129,76 @@ func (s *redisServer) waitFor(p *Provider, state string) {
 	eventually(s.t, fmt.Sprintf("the shared cache is %s", state), func() bool {
 		return p.cache.shared.figures().State == state
 	})
+}
+
+// redisLink is a way to a Redis that can be cut: then nothing arrives any more,
+// unlike at a server that is stopped and finds in its socket what came meanwhile.
+type redisLink struct {
+	redis  *redisServer
+	socket string
+
+	mu       sync.Mutex
+	listener net.Listener
+	ends     []net.Conn
+	running  sync.WaitGroup
+}
+
+func (s *redisServer) link() *redisLink {
+	s.t.Helper()
+	l := &redisLink{redis: s, socket: filepath.Join(s.dir, "link")}
+	l.mend()
+	s.t.Cleanup(l.cut)
+	return l
+}
+
+func (l *redisLink) mend() {
+	l.redis.t.Helper()
+	listener, err := net.Listen("unix", l.socket)
+	if err != nil {
+		l.redis.t.Fatal(err)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.listener = listener
+	l.running.Go(func() {
+		for {
+			near, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("unix", l.redis.socket)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			l.mu.Lock()
+			l.ends = append(l.ends, near, far)
+			l.mu.Unlock()
+			for _, pair := range [][2]net.Conn{{near, far}, {far, near}} {
+				l.running.Go(func() {
+					_, _ = io.Copy(pair[0], pair[1])
+					near.Close()
+					far.Close()
+				})
+			}
+		}
+	})
+}
+
+func (l *redisLink) cut() {
+	l.mu.Lock()
+	l.listener.Close()
+	for _, end := range l.ends {
+		end.Close()
+	}
+	l.ends = nil
+	l.mu.Unlock()
+	l.running.Wait()
+}
+
+// cache is the settings of a gateway at the near end.
+func (l *redisLink) cache() CacheConfig {
+	return CacheConfig{Redis: "unix://" + l.socket, RedisKey: testRedisKey}
 }
 
 func eventually(t *testing.T, what string, check func() bool) {

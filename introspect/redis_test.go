@@ -119,7 +119,7 @@ func TestRevocationsReachAllGateways(t *testing.T) {
 			refuses(t, b, "token")
 			// And c, which did not know the token, does not find it in Redis.
 			eventually(t, "the third gateway has heard of it", func() bool {
-				return c.cache.shared.(*redisStore).revoked.position() == a.cache.shared.(*redisStore).revoked.position()
+				return c.cache.shared.(*redisShare).revoked.position() == a.cache.shared.(*redisShare).revoked.position()
 			})
 			refuses(t, c, "token")
 		})
@@ -133,7 +133,7 @@ func TestRevocationsAreKnownToNewGateways(t *testing.T) {
 	server.on("/introspect", respond(`{"active":true,"client_id":"app"}`))
 	a := redis.gateway(server.introspecting())
 	mustVerify(t, a, "revoked")
-	log := &a.cache.shared.(*redisStore).revoked
+	log := &a.cache.shared.(*redisShare).revoked
 	before := log.position()
 	revoke(t, a, selection{tokensOfClient, "app"})
 	// What is verified before a gateway has read its own revocation counts as
@@ -150,7 +150,7 @@ func TestRevocationsAreKnownToNewGateways(t *testing.T) {
 // function that it returns is called.
 func unplug(redis *redisServer, p *Provider) (join func()) {
 	redis.t.Helper()
-	store := p.cache.shared.(*redisStore)
+	store := p.cache.shared.(*redisShare)
 	store.cancel()
 	<-store.ended
 	store.away(errNotConnected)
@@ -342,7 +342,7 @@ func TestSec_S54_RedisHoldsNoToken(t *testing.T) {
 		}
 		dump.WriteString(key + value)
 	}
-	entries, err := client.Do(t.Context(), client.B().Xrange().Key(p.cache.shared.(*redisStore).seal.logKey()).Start("-").End("+").Build()).AsXRange()
+	entries, err := client.Do(t.Context(), client.B().Xrange().Key(p.cache.shared.(*redisShare).seal.logKey()).Start("-").End("+").Build()).AsXRange()
 	if err != nil || len(entries) != 4 {
 		t.Fatalf("%d entries in the log (%v), want its beginning and three revocations", len(entries), err)
 	}
@@ -371,7 +371,7 @@ func TestSec_S56_ForgedRecordsAreMisses(t *testing.T) {
 	})
 	clock := newTestClock()
 	a := clock.on(redis.gateway(server.introspecting()))
-	store := a.cache.shared.(*redisStore)
+	store := a.cache.shared.(*redisShare)
 	store.now = clock.now
 	client := redis.client()
 	key := func(token string) string { return store.seal.recordKey(a.server.recordID(token)) }
