@@ -6,11 +6,12 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"io"
 	"net/http"
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/caddy-gluu/gateway/introspect"
 )
 
 // protectionToken is the protection API token (PAT) that a resource server
@@ -85,9 +86,7 @@ func (a *authority) requestTokenFor(ctx context.Context, scope string) (*protect
 	if err := p.AuthenticateClient(req, form); err != nil {
 		return nil, err
 	}
-	body := form.Encode()
-	req.Body, req.ContentLength = io.NopCloser(strings.NewReader(body)), int64(len(body))
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	introspect.SetForm(req, form)
 	req.Header.Set("Accept", "application/json")
 	begun := a.now()
 	answer, status, err := p.Call(ctx, "token_endpoint", req)

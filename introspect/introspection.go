@@ -81,13 +81,14 @@ func (s *server) introspectionRequest(raw string) (*http.Request, error) {
 	if err := s.authenticate(req, form); err != nil {
 		return nil, err
 	}
-	setForm(req, form)
+	SetForm(req, form)
 	req.Header.Set("Accept", s.introspectionTypes())
 	return req, nil
 }
 
-// setForm makes the form the body of the request.
-func setForm(req *http.Request, form url.Values) {
+// SetForm makes a form the body of a request, in such a way that it can be sent
+// once more over another connection.
+func SetForm(req *http.Request, form url.Values) {
 	body := form.Encode()
 	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
 	req.Body, _ = req.GetBody()
