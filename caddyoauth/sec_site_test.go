@@ -137,11 +137,12 @@ func TestSec_S18_HandlersOutsideOfTheSitesRoutes(t *testing.T) {
 		site       string
 		refusedFor string // how the site is written when it is refused: "bare" or ""
 	}{
-		"invoked in a route":       {"route /api/* {\ninvoke auth\nreverse_proxy {upstream}\n}\nreverse_proxy {upstream}\n" + named, "bare"},
-		"only a pep":               {"handle /api/* {\ninvoke pep\n}\nreverse_proxy {upstream}\n" + named, "bare"},
-		"beside another handler":   {"gluu_jwks\nroute /api/* {\ninvoke auth\n}\nreverse_proxy {upstream}\n" + named, ""},
-		"with routes for errors":   {"basic_auth /other {\nann $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\ninvoke /api/* auth\nrespond hi\nhandle_errors {\nreverse_proxy {upstream}\n}\n" + named, "bare"},
-		"in the routes for errors": {"reverse_proxy {upstream}\nhandle_errors {\ngluu_oauth_auth\nreverse_proxy {upstream}\n}\n", "bare"},
+		"invoked in a route":         {"route /api/* {\ninvoke auth\nreverse_proxy {upstream}\n}\nreverse_proxy {upstream}\n" + named, "bare"},
+		"only a pep":                 {"handle /api/* {\ninvoke pep\n}\nreverse_proxy {upstream}\n" + named, "bare"},
+		"beside another handler":     {"gluu_jwks\nroute /api/* {\ninvoke auth\n}\nreverse_proxy {upstream}\n" + named, ""},
+		"beside another, and errors": {"gluu_jwks\nbasic_auth /other {\nann $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\ninvoke /api/* auth\nhandle_errors {\ninvoke /never auth\nreverse_proxy {upstream}\n}\n" + named, ""},
+		"with routes for errors":     {"basic_auth /other {\nann $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\ninvoke /api/* auth\nrespond hi\nhandle_errors {\nreverse_proxy {upstream}\n}\n" + named, "bare"},
+		"in the routes for errors":   {"reverse_proxy {upstream}\nhandle_errors {\ngluu_oauth_auth\nreverse_proxy {upstream}\n}\n", "bare"},
 	}
 	lines, _ := forged()
 	for name, test := range tests {
@@ -167,6 +168,53 @@ func TestSec_S18_HandlersOutsideOfTheSitesRoutes(t *testing.T) {
 		}
 		if err := caddy.Stop(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// Which of several sites are meant is seen by the names that they invoke,
+// wherever they do so. A site that invokes something else is left alone.
+func TestSec_S18_OnlySitesThatInvokeTheHandler(t *testing.T) {
+	g := start(t, simpleApp, "")
+	_, port, _ := strings.Cut(g.address, ":")
+	proxy := "reverse_proxy " + g.upstream.Addr().String()
+	secret := "basic_auth /secret {\nann $2a$14$Zkx19XLiW6VYouLHR5NmfOFU0z2GTNmpkT/5qqR7hx4IjWJPDhjvG\n}\n"
+	sites := []struct{ host, block string }{
+		{"http://direct.test", "invoke /api/* gw\n" + proxy},
+		{"http://nested.test", "handle /x/* {\nroute {\ninvoke outer\n}\n}\n" + proxy},
+		{"http://errors.test", secret + proxy + "\nhandle_errors {\ninvoke gw\n" + proxy + "\n}"},
+		{"http://response.test", secret + proxy + " {\n@gone status 410\nhandle_response @gone {\ninvoke gw\n}\n}\nhandle_errors {\n" + proxy + "\n}"},
+		{"http://other.test", "invoke /api/* common\n" + proxy},
+		{"http://", "invoke /api/* common\n" + proxy}, // and is not refused
+	}
+	source := fmt.Sprintf(skeleton, g.dir, fmt.Sprintf(provider, g.auth.URL)+simpleApp, g.address, "respond x", "off") +
+		"&(gw) {\ngluu_oauth_auth /never\n}\n&(outer) {\ninvoke gw\n}\n&(common) {\nencode\n}\n"
+	for _, site := range sites {
+		source += fmt.Sprintf("%s:%s {\n%s\n}\n", site.host, port, site.block)
+	}
+	for range 5 { // Caddy sets named routes up in any order
+		config, err := caddytest.Adapt(source)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := caddytest.Load(config, g.address); err != nil {
+			t.Fatal(err)
+		}
+		for _, test := range []struct {
+			host, path string
+			stripped   bool
+		}{
+			{"direct.test", "/other", true}, {"nested.test", "/other", true}, {"errors.test", "/other", true}, {"errors.test", "/secret", true},
+			{"response.test", "/other", true}, {"response.test", "/secret", true}, {"other.test", "/other", false}, {"nobody.test", "/other", false},
+		} {
+			before := g.upstream.requests()
+			got := g.send("GET " + test.path + " HTTP/1.1\nHost: " + test.host + ":" + port + "\nX-Consumer-ID: evil")
+			if g.upstream.requests() != before+1 {
+				t.Fatalf("%s%s: the upstream was not asked: %d %s", test.host, test.path, got.status, got.body)
+			}
+			if arrived := len(got.received("X-Consumer-ID")) > 0; arrived == test.stripped {
+				t.Errorf("%s%s: the header arrived: %t, want %t", test.host, test.path, arrived, !test.stripped)
+			}
 		}
 	}
 }

@@ -3,12 +3,16 @@
 package identity
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"net/http"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/intercept"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp/reverseproxy"
 
 	"github.com/caddy-gluu/gateway/introspect"
 )
@@ -46,8 +50,9 @@ func ProtectSite(ctx caddy.Context, app *introspect.App) error {
 		protectErrors(server, siteStripper{app: app, once: p.once, only: anyHost})
 		return nil
 	}
-	for _, each := range p.sitesOfLateHandlers() {
-		if err := p.addLate(each); err != nil {
+	sites, known := p.sitesOfLateHandlers()
+	for _, each := range sites {
+		if err := p.addLate(each); err != nil && known {
 			return err
 		}
 	}
@@ -64,12 +69,24 @@ type protection struct {
 }
 
 // sitesOfLateHandlers returns the indexes of the routes by which requests come
-// to a handler in a route for errors or in a named route.
-func (p *protection) sitesOfLateHandlers() (sites []int) {
-	leadsHere := func(route caddyhttp.Route) bool { return invokes(route.Handlers) }
+// to a handler in a route for errors or in a named route; all, if it is not
+// known which.
+func (p *protection) sitesOfLateHandlers() (sites []int, known bool) {
+	leadsHere := func(caddyhttp.Route) bool { return false }
 	if i := slices.IndexFunc(p.errors(), isUnderWay); i >= 0 {
-		hosts := hostsOf(p.errors()[i])
-		leadsHere = func(route caddyhttp.Route) bool { return slices.Equal(hostsOf(route), hosts) }
+		leadsHere = p.hasHostsOf(p.errors()[i])
+	} else {
+		names := p.namesUnderWay()
+		var fromErrors []func(caddyhttp.Route) bool
+		for _, route := range p.errors() {
+			if invokes(route.Handlers, names) {
+				fromErrors = append(fromErrors, p.hasHostsOf(route))
+			}
+		}
+		leadsHere = func(route caddyhttp.Route) bool {
+			return invokes(route.Handlers, names) ||
+				slices.ContainsFunc(fromErrors, func(leads func(caddyhttp.Route) bool) bool { return leads(route) })
+		}
 	}
 	for i, route := range p.server.Routes {
 		if leadsHere(route) {
@@ -77,23 +94,66 @@ func (p *protection) sitesOfLateHandlers() (sites []int) {
 		}
 	}
 	if len(sites) > 0 {
-		return sites
+		return sites, true
 	}
-	for i := range p.server.Routes { // it is not to be seen which
+	for i := range p.server.Routes {
 		sites = append(sites, i)
 	}
-	return sites
+	return sites, false
 }
 
-// invokes reports whether there is a way from handlers to a named route.
-func invokes(handlers []caddyhttp.MiddlewareHandler) bool {
+// hasHostsOf returns whether a route is for the same hosts as another.
+func (p *protection) hasHostsOf(other caddyhttp.Route) func(caddyhttp.Route) bool {
+	hosts := hostsOf(other)
+	return func(route caddyhttp.Route) bool { return slices.Equal(hostsOf(route), hosts) }
+}
+
+// namesUnderWay returns the names of the named routes that may be the one in
+// which the handler stands, and of those that lead there. Some have been set up
+// already, the others are looked at as they were written.
+func (p *protection) namesUnderWay() map[string]bool {
+	names := make(map[string]bool)
+	for name, route := range p.server.NamedRoutes {
+		if isUnderWay(*route) && writes(*route, `"gluu_`) {
+			names[name] = true
+		}
+	}
+	for grown := true; grown; {
+		grown = false
+		for name, route := range p.server.NamedRoutes {
+			if !names[name] && (invokes(route.Handlers, names) || isUnderWay(*route) && writes(*route, `"invoke"`)) {
+				names[name], grown = true, true
+			}
+		}
+	}
+	return names
+}
+
+// writes reports whether the handlers of a route, as they were written, have a
+// text among them.
+func writes(route caddyhttp.Route, text string) bool {
+	return slices.ContainsFunc(route.HandlersRaw, func(raw json.RawMessage) bool { return bytes.Contains(raw, []byte(text)) })
+}
+
+// invokes reports whether there is a way from handlers to one of the named
+// routes.
+func invokes(handlers []caddyhttp.MiddlewareHandler, names map[string]bool) bool {
+	inRoutes := func(routes caddyhttp.RouteList) bool {
+		return slices.ContainsFunc(routes, func(r caddyhttp.Route) bool { return invokes(r.Handlers, names) })
+	}
+	inResponses := func(responses []caddyhttp.ResponseHandler) bool {
+		return slices.ContainsFunc(responses, func(r caddyhttp.ResponseHandler) bool { return inRoutes(r.Routes) })
+	}
 	return slices.ContainsFunc(handlers, func(handler caddyhttp.MiddlewareHandler) bool {
 		switch h := handler.(type) {
 		case *caddyhttp.Invoke:
-			return true
+			return names[h.Name]
 		case *caddyhttp.Subroute:
-			return slices.ContainsFunc(h.Routes, func(r caddyhttp.Route) bool { return invokes(r.Handlers) }) ||
-				h.Errors != nil && slices.ContainsFunc(h.Errors.Routes, func(r caddyhttp.Route) bool { return invokes(r.Handlers) })
+			return inRoutes(h.Routes) || h.Errors != nil && inRoutes(h.Errors.Routes)
+		case *reverseproxy.Handler:
+			return inResponses(h.HandleResponse)
+		case *intercept.Intercept:
+			return inResponses(h.HandleResponse)
 		}
 		return false
 	})
@@ -111,7 +171,11 @@ func (p *protection) errors() caddyhttp.RouteList {
 // matcher can be added where there are others, and not where there is none.
 func (p *protection) addLate(site int) error {
 	p.once = false
-	for _, list := range []caddyhttp.RouteList{p.server.Routes, p.errors()} {
+	lists := []caddyhttp.RouteList{p.server.Routes}
+	if !hasErrorStripper(p.errors()) { // which takes care of all sites, these too
+		lists = append(lists, p.errors())
+	}
+	for _, list := range lists {
 		compiled := !slices.ContainsFunc(list, isUnderWay)
 		for i := range list {
 			if compiled && len(list[i].MatcherSets) == 0 && !p.areApart(list[i], site) {
@@ -170,13 +234,19 @@ func protectErrors(server *caddyhttp.Server, stripper siteStripper) {
 		return
 	}
 	routes := server.Errors.Routes
-	if len(routes) > 0 && len(routes[0].MatcherSets) > 0 && len(routes[0].MatcherSets[0]) > 0 {
-		if _, done := routes[0].MatcherSets[0][0].(errorStripper); done {
-			return // by another handler
-		}
+	if hasErrorStripper(routes) {
+		return // by another handler
 	}
 	first := caddyhttp.Route{MatcherSets: caddyhttp.MatcherSets{{errorStripper{stripper, server}}}}
 	server.Errors.Routes = slices.Insert(routes, 0, first)
+}
+
+func hasErrorStripper(routes caddyhttp.RouteList) bool {
+	if len(routes) == 0 || len(routes[0].MatcherSets) == 0 || len(routes[0].MatcherSets[0]) == 0 {
+		return false
+	}
+	_, has := routes[0].MatcherSets[0][0].(errorStripper)
+	return has
 }
 
 // errorStripper is the matcher that stands first among the routes for errors.
@@ -206,9 +276,6 @@ func (s errorStripper) MatchWithError(r *http.Request) (bool, error) {
 
 // isFor reports whether a route is for the host of a request.
 func isFor(route caddyhttp.Route, r *http.Request) bool {
-	if len(hostsOf(route)) == 0 {
-		return true
-	}
 	for _, set := range route.MatcherSets {
 		matches := true
 		for _, matcher := range set {
@@ -221,7 +288,7 @@ func isFor(route caddyhttp.Route, r *http.Request) bool {
 			return true
 		}
 	}
-	return false
+	return len(route.MatcherSets) == 0
 }
 
 // isProtected reports whether a route strips all that it matches of the host
