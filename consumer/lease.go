@@ -29,6 +29,10 @@ const (
 	minLeaseRetry = 500 * time.Millisecond
 	maxLeaseRetry = 30 * time.Second
 
+	// lockSlice is how long a change waits for a lock that is ours before it
+	// offers it again.
+	lockSlice = 1500 * time.Millisecond
+
 	// lastLeaseRetries is how often it is offered, in half an hour, when no
 	// configuration uses the storage any more.
 	lastLeaseRetries = 64
@@ -69,7 +73,7 @@ func (l *live) acquire(ctx context.Context, storage certmagic.Storage, logger *z
 		l.lease.used = time.Now()
 		return nil
 	}
-	if err := storage.Lock(ctx, lockName); err != nil {
+	if err := l.lock(ctx, storage); err != nil {
 		return err
 	}
 	if l.lease != nil {
@@ -79,6 +83,21 @@ func (l *live) acquire(ctx context.Context, storage certmagic.Storage, logger *z
 	l.lease = &lease{storage: storage, logger: logger, acquired: now, used: now}
 	l.lease.timer = time.AfterFunc(leaseIdle, l.expire)
 	return nil
+}
+
+// lock takes the storage's lock. If it is ours, by way of another value that has
+// not been able to give it back, it is offered again in between: only we can.
+func (l *live) lock(ctx context.Context, storage certmagic.Storage) error {
+	for l.lease != nil {
+		short, cancel := context.WithTimeout(ctx, lockSlice)
+		err := storage.Lock(short, lockName)
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		_ = l.release(ctx) // logged
+	}
+	return storage.Lock(ctx, lockName)
 }
 
 // expire gives the lock back when nothing has been written for a while, and

@@ -138,6 +138,44 @@ func TestALockOfAStorageThatWasClosedHoldsNobodyUp(t *testing.T) {
 	})
 }
 
+// The lock that the configuration before took can be given back by this process
+// alone: a change that needs it goes on offering it.
+func TestAChangeDoesNotWaitForItsOwnProcess(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		storage := newMemoryStorage()
+		flaky := &stubborn{memoryStorage: storage}
+		before, after := Open(flaky, zap.NewNop()), Open(&named{storage}, zap.NewNop())
+		defer after.Close()
+		after.live = before.live
+		if _, err := directory(t, before).Create(t.Context(), Consumer{Username: "ann"}); err != nil {
+			t.Fatal(err)
+		}
+		flaky.failures = 2
+		start := time.Now()
+		if _, err := directory(t, after).Create(t.Context(), Consumer{Username: "bob"}); err != nil || time.Since(start) > 3*lockSlice {
+			t.Errorf("the change took %s: %v", time.Since(start), err)
+		}
+		if flaky.failures != 0 {
+			t.Error("the test does not test a lock that was not given back at once")
+		}
+		_ = before.Close()
+	})
+}
+
+// stubborn fails to unlock a number of times.
+type stubborn struct {
+	*memoryStorage
+	failures int
+}
+
+func (s *stubborn) Unlock(ctx context.Context, name string) error {
+	if s.failures > 0 {
+		s.failures--
+		return errAway
+	}
+	return s.memoryStorage.Unlock(ctx, name)
+}
+
 type closable struct {
 	*memoryStorage
 	isClosed bool
