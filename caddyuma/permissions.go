@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/jose"
@@ -145,8 +146,19 @@ func resourceOf(claimed jose.Object) (string, error) {
 }
 
 // seconds reads a time, 0 if there is none. Keycloak writes 0 where there is no
-// end.
+// end, and some servers write numbers as strings.
 func seconds(o jose.Object, name string) (int64, error) {
+	if v, _ := o.Get(name); v.IsText() {
+		digits, err := v.Text()
+		if err != nil {
+			return 0, fmt.Errorf("%s: %w", name, err)
+		}
+		n, err := strconv.ParseUint(digits, 10, 40)
+		if err != nil {
+			return 0, fmt.Errorf("%s is no time", name)
+		}
+		return int64(n), nil
+	}
 	t, err := o.Time(name)
 	if err != nil || t.IsZero() {
 		return 0, err
