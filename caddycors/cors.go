@@ -64,6 +64,7 @@ type CORS struct {
 
 	cors *cors.Cors
 	app  *introspect.App // nil if there is none
+	site string          // in which the handler stands
 }
 
 // defaultMethods are those of Kong.
@@ -95,6 +96,7 @@ func (c *CORS) Provision(ctx caddy.Context) error {
 			return err
 		}
 	}
+	c.site = identity.SiteOf(ctx)
 	c.cors = cors.New(c.options(origins))
 	return nil
 }
@@ -181,7 +183,7 @@ func isToken(s string) bool {
 // ServeHTTP answers a preflight request, or passes the request on and sees to
 // the CORS headers of the response.
 func (c *CORS) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if isPreflight(r) && c.app != nil && c.app.IsPublic(r.URL.Path) {
+	if isPreflight(r) && c.app != nil && c.app.IsPublic(c.site, r.URL.Path) {
 		return next.ServeHTTP(w, r)
 	}
 	if isPreflight(r) && !c.PreflightContinue {

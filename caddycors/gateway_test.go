@@ -40,6 +40,12 @@ http://%[2]s {
 		resource https://api.example.com/api
 	}
 }
+http://other.test:%[4]s {
+	gluu_cors {
+		origins https://app.example.com
+	}
+	reverse_proxy %[3]s
+}
 `
 
 // Through Caddy: the order of directives, and an upstream that has CORS headers
@@ -53,7 +59,7 @@ func TestInFrontOfAuthentication(t *testing.T) {
 	}))
 	defer upstream.Close()
 	address := caddytest.FreeAddress(t)
-	config, err := caddytest.Adapt(fmt.Sprintf(site, t.TempDir(), address, upstream.Listener.Addr()))
+	config, err := caddytest.Adapt(fmt.Sprintf(site, t.TempDir(), address, upstream.Listener.Addr(), strings.TrimPrefix(address, "127.0.0.1:")))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -119,5 +125,20 @@ func TestInFrontOfAuthentication(t *testing.T) {
 	})
 	if res.StatusCode != http.StatusNoContent || res.Header.Get("Access-Control-Allow-Origin") != "*" || res.Header.Get("Access-Control-Allow-Headers") != "*" {
 		t.Errorf("preflight for the metadata: %d %v", res.StatusCode, res.Header)
+	}
+
+	// Another site may have such a document of its own, with the rules of its own.
+	r, err := http.NewRequest(http.MethodOptions, "http://"+address+"/.well-known/oauth-protected-resource", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Host = "other.test"
+	r.Header = http.Header{"Origin": {page}, "Access-Control-Request-Method": {"GET"}}
+	if res, err = http.DefaultTransport.RoundTrip(r); err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusNoContent || !allowed(res) {
+		t.Errorf("preflight for the document of another site: %d %v", res.StatusCode, res.Header)
 	}
 }

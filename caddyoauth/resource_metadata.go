@@ -115,6 +115,7 @@ func (m *ResourceMetadata) Provision(ctx caddy.Context) error {
 		return err
 	}
 	m.locate(resource)
+	m.app.AnnouncePublic(identity.SiteOf(ctx), m.paths...)
 	m.document = sync.OnceValue(m.makeDocument)
 	return nil
 }
@@ -134,7 +135,6 @@ func (m *ResourceMetadata) locate(resource *url.URL) {
 		m.paths = append(m.paths, at.Path, strings.TrimSuffix(at.Path, "/"))
 	}
 	m.where = identity.ResourceMetadata{URL: at.String(), Path: strings.TrimSuffix(resource.Path, "/")}
-	m.app.AnnouncePublic(m.paths...)
 }
 
 // check refuses what cannot be right. Addresses with placeholders can only be

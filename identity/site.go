@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 
@@ -30,6 +31,20 @@ import (
 // the site begins: on every top-level route of the server by which requests
 // for the hosts can come that the route is for in which the handler stands. In
 // a Caddyfile that is the site.
+
+// SiteOf names the site in which a handler stands that is being provisioned: the
+// same for all handlers of a site, "" where that is not known.
+func SiteOf(ctx caddy.Context) string {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return ""
+	}
+	current := slices.IndexFunc(server.Routes, isUnderWay)
+	if current < 0 {
+		return ""
+	}
+	return fmt.Sprintf("%p %q", server, hostsOf(server.Routes[current]))
+}
 
 // ProtectSite is called by every handler of the gateway while it is
 // provisioned, and sees to it that requests of its site lose such headers

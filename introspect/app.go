@@ -321,25 +321,28 @@ func (s *scopeNames) all() []string {
 	return slices.Clone(s.names)
 }
 
-// AnnouncePublic says, while a handler is provisioned, at which paths it answers
-// everybody: the preflight requests of all web pages, too.
-func (a *App) AnnouncePublic(paths ...string) {
+// AnnouncePublic says, while a handler is provisioned, at which paths of its site
+// it answers everybody: the preflight requests of all web pages, too.
+func (a *App) AnnouncePublic(site string, paths ...string) {
 	a.public.mu.Lock()
 	defer a.public.mu.Unlock()
-	a.public.paths = append(a.public.paths, paths...)
+	if a.public.paths == nil {
+		a.public.paths = make(map[string][]string)
+	}
+	a.public.paths[site] = append(a.public.paths[site], paths...)
 }
 
-// IsPublic reports whether a path was announced so.
-func (a *App) IsPublic(path string) bool {
+// IsPublic reports whether a path of a site was announced so.
+func (a *App) IsPublic(site, path string) bool {
 	a.public.mu.Lock()
 	defer a.public.mu.Unlock()
-	return slices.Contains(a.public.paths, path)
+	return site != "" && slices.Contains(a.public.paths[site], path)
 }
 
-// publicPaths are those that are for everybody.
+// publicPaths are those that are for everybody, by site.
 type publicPaths struct {
 	mu    sync.Mutex
-	paths []string
+	paths map[string][]string
 }
 
 // Issuers returns the issuers of all providers, those of handlers included,
