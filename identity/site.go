@@ -87,21 +87,9 @@ type protection struct {
 // to a handler in a route for errors or in a named route; all, if it is not
 // known which.
 func (p *protection) sitesOfLateHandlers() (sites []int, known bool) {
-	leadsHere := func(caddyhttp.Route) bool { return false }
+	leadsHere := p.leadsToNamedRoute()
 	if i := slices.IndexFunc(p.errors(), isUnderWay); i >= 0 {
 		leadsHere = p.hasHostsOf(p.errors()[i])
-	} else {
-		names := p.namesUnderWay()
-		var fromErrors []func(caddyhttp.Route) bool
-		for _, route := range p.errors() {
-			if invokes(route.Handlers, names) {
-				fromErrors = append(fromErrors, p.hasHostsOf(route))
-			}
-		}
-		leadsHere = func(route caddyhttp.Route) bool {
-			return invokes(route.Handlers, names) ||
-				slices.ContainsFunc(fromErrors, func(leads func(caddyhttp.Route) bool) bool { return leads(route) })
-		}
 	}
 	for i, route := range p.server.Routes {
 		if leadsHere(route) {
@@ -115,6 +103,23 @@ func (p *protection) sitesOfLateHandlers() (sites []int, known bool) {
 		sites = append(sites, i)
 	}
 	return sites, false
+}
+
+// leadsToNamedRoute returns whether requests of a route can come to the named
+// route in which the handler stands, by way of the site's routes for errors,
+// too.
+func (p *protection) leadsToNamedRoute() func(caddyhttp.Route) bool {
+	names := p.namesUnderWay()
+	var byErrors []func(caddyhttp.Route) bool
+	for _, route := range p.errors() {
+		if invokes(route.Handlers, names) {
+			byErrors = append(byErrors, p.hasHostsOf(route))
+		}
+	}
+	return func(route caddyhttp.Route) bool {
+		return invokes(route.Handlers, names) ||
+			slices.ContainsFunc(byErrors, func(hasHosts func(caddyhttp.Route) bool) bool { return hasHosts(route) })
+	}
 }
 
 // hasHostsOf returns whether a route is for the same hosts as another.
