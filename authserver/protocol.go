@@ -18,7 +18,8 @@ import (
 
 // protocol is the server as the op package sees it: op routes a request to
 // one of these methods, its parameters decoded, and writes what is returned.
-// Methods that are not here answer that they are not implemented.
+// What this server does not offer (its metadata names all that it does) is left
+// to op, which refuses it.
 type protocol struct {
 	op.UnimplementedServer
 
