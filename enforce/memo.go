@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
@@ -107,10 +108,6 @@ func eventOf(token *introspect.Token) (event authenticationEvent) {
 	return event
 }
 
-// clockLeeway is by how many seconds the clock of the authorization server may
-// be ahead. What is later than that has not happened.
-const clockLeeway = 5
-
 func asksForAuthentication(rule *scopeexpr.Rule) bool {
 	condition := rule.Condition()
 	return len(condition.ACR) > 0 || condition.MaxAge > 0
@@ -125,9 +122,9 @@ func (m *Memo) authentication(rule *scopeexpr.Rule, now time.Time) *identity.Ref
 	}
 	condition, event := rule.Condition(), m.event()
 	strong := len(condition.ACR) == 0 || slices.Contains(condition.ACR, event.acr)
-	age := now.Unix() - event.at
+	age := now.Unix() - event.at // what is later than the leeway allows has not happened
 	recent := condition.MaxAge == 0 ||
-		(event.at != 0 && age >= -clockLeeway && age <= condition.MaxAge)
+		(event.at != 0 && age >= -int64(jwtcheck.Leeway/time.Second) && age <= condition.MaxAge)
 	if strong && recent {
 		return nil
 	}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caddy-gluu/gateway/jose"
 )
@@ -14,10 +13,6 @@ import (
 // What a JWT and an introspection answer have in common: both are a JSON
 // object of claims under the same names (RFC 7519, section 4; RFC 7662,
 // section 2.2; RFC 9068, section 2.2).
-
-// clockLeeway is how far the authorization server's clock may be ahead of
-// ours where a token says from when it is valid. There is none for its end.
-const clockLeeway = 5 * time.Second
 
 // tokenOf reads the claims that the gateway itself understands. An error
 // means that a claim has the wrong type, so that its meaning is anyone's
@@ -96,39 +91,4 @@ func confirmationOf(claims jose.Object) (*Confirmation, error) {
 	jkt, err1 := cnf.Text("jkt")
 	x5t, err2 := cnf.Text("x5t#S256")
 	return &Confirmation{JKT: jkt, X5T: x5t}, errors.Join(err1, err2)
-}
-
-// audienceOf returns the `aud` claim, a string or a list of strings.
-func audienceOf(claims jose.Object) ([]string, error) {
-	value, ok := claims.Get("aud")
-	if !ok {
-		return nil, nil
-	}
-	if value.IsText() {
-		text, err := value.Text()
-		return []string{text}, err
-	}
-	audience, err := value.Texts()
-	if err != nil {
-		return nil, errors.New("aud is neither a string nor a list of strings")
-	}
-	return audience, nil
-}
-
-// checkAudience refuses a token that names none of the wanted audiences. All
-// comparisons are exact: an audience is a name, not an address.
-func checkAudience(claims jose.Object, wanted []string) error {
-	if len(wanted) == 0 {
-		return nil
-	}
-	audience, err := audienceOf(claims)
-	if err != nil {
-		return err
-	}
-	for _, aud := range audience {
-		if slices.Contains(wanted, aud) {
-			return nil
-		}
-	}
-	return errors.New("the token is meant for another audience")
 }

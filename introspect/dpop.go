@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -38,10 +39,6 @@ const (
 )
 
 var errUnknownBinding = errors.New("the token is bound in a way that cannot be checked here")
-
-// notInProof are the header members that no proof may have: see notInToken. The
-// one that must bring a key is this.
-var notInProof = []string{"jku", "x5u", "x5c", "crit", "b64", "enc"}
 
 // DPoPAlgorithms returns the algorithms that proofs may be signed with, for the
 // `algs` of a challenge (RFC 9449, section 7.1).
@@ -67,10 +64,10 @@ func (s *server) checkProof(r *http.Request, jkt, token string) error {
 	if err != nil {
 		return refuseProof(codeInvalidProof, "DPoP proof: %w", err)
 	}
-	if mediaType(jws.Header.Type) != "dpop+jwt" {
+	if jwtcheck.MediaType(jws.Header.Type) != "dpop+jwt" {
 		return refuseProof(codeInvalidProof, "DPoP proof: typ is not dpop+jwt")
 	}
-	if err := checkMembers(jws.Header, notInProof); err != nil {
+	if err := jwtcheck.HeaderWithKey(jws.Header); err != nil {
 		return refuseProof(codeInvalidProof, "DPoP proof: header: %w", err)
 	}
 
@@ -113,7 +110,7 @@ func (s *server) checkProof(r *http.Request, jkt, token string) error {
 	if err != nil || issued.IsZero() {
 		return refuseProof(codeInvalidProof, "DPoP proof: no iat")
 	}
-	if issued.Before(now.Add(-proofMaxAge)) || issued.After(now.Add(clockLeeway)) {
+	if issued.Before(now.Add(-proofMaxAge)) || issued.After(now.Add(jwtcheck.Leeway)) {
 		return refuseProof(codeInvalidProof, "DPoP proof: iat is not now: %ds off", int64(issued.Sub(now).Seconds()))
 	}
 	if s.config.DPoPNonce {

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -180,9 +181,9 @@ func (s *server) judge(claims jose.Object, body []byte) (*Token, error) {
 		return nil, refuse(TokenExpired, "expired at %s", token.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	for _, check := range []func() error{
-		func() error { return checkNotBefore(claims, now) },
+		func() error { return jwtcheck.NotBefore(claims, now) },
 		func() error { return checkIssuer(claims, s.config.Issuer) },
-		func() error { return checkAudience(claims, s.config.Audience) },
+		func() error { return jwtcheck.Audience(claims, s.config.Audience) },
 		func() error { return checkIntrospectedKind(claims) },
 	} {
 		if err := check(); err != nil {

@@ -66,7 +66,7 @@ type remoteKeySetConfig struct {
 	onFetch func(err error)
 }
 
-// remoteKeySet is the keySet of a server's jwks_uri.
+// remoteKeySet is the jwtcheck.KeySet of a server's jwks_uri.
 type remoteKeySet struct {
 	remoteKeySetConfig
 
@@ -114,7 +114,7 @@ func newRemoteKeySet(cfg remoteKeySetConfig) *remoteKeySet {
 	return s
 }
 
-// Key implements keySet. It waits for a fetch if the key is not known, or has not
+// Key implements jwtcheck.KeySet. It waits for a fetch if the key is not known, or has not
 // been heard of for long, and one may be made, and no longer than ctx allows.
 func (s *remoteKeySet) Key(ctx context.Context, kid, alg string) (jose.Key, error) {
 	known := s.current.Load()

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"net/http"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 )
 
 // verifyAnew verifies a token that is in no cache, in the way that the
@@ -65,7 +67,7 @@ func (s *server) verifyLocally(ctx context.Context, raw string) (*Token, error) 
 // keySet returns the server's keys. While it is not known where they are,
 // there is no use in asking for them: a fetch that must fail would only begin
 // the cool-down.
-func (s *server) keySet() (keySet, error) {
+func (s *server) keySet() (jwtcheck.KeySet, error) {
 	if _, err := s.endpoint("jwks_uri"); err != nil {
 		return nil, err
 	}

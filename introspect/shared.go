@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 )
 
 // A second level behind the cache of this process lets gateways share what
@@ -164,7 +166,7 @@ func (p *Provider) fromShared(ctx context.Context, raw string) (token *Token, ve
 	token, verifiedAt, err := s.decodeRecord(text)
 	now := s.now()
 	fresh, _ := p.cache.lifetimes(token, verifiedAt, 0)
-	if err != nil || verifiedAt.After(now.Add(clockLeeway)) || !now.Before(fresh) {
+	if err != nil || verifiedAt.After(now.Add(jwtcheck.Leeway)) || !now.Before(fresh) {
 		return nil, time.Time{}, since
 	}
 	return token, verifiedAt, since

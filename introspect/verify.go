@@ -6,10 +6,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -17,22 +17,12 @@ import (
 // longer ones before they get here.
 const maxToken = 16 << 10
 
-// keySet finds the public key that a token was signed with. It stands between
-// verifying and fetching, so that each can be tested alone.
-type keySet interface {
-	// Key returns the key of this key ID that fits the algorithm; for an empty
-	// ID, the only key of the set that fits. Its errors are of type *Error:
-	// token_invalid if the issuer has no such key, provider_unavailable if
-	// that cannot be said.
-	Key(ctx context.Context, kid, alg string) (jose.Key, error)
-}
-
 // jwtVerifier verifies access tokens that are JWTs of one issuer.
 type jwtVerifier struct {
 	issuer     string
-	algorithms []string // that are accepted, in canonical spelling
-	audience   []string // one of which a token must name; empty: any will do
-	keys       keySet
+	algorithms []string        // that are accepted, in canonical spelling
+	audience   []string        // one of which a token must name; empty: any will do
+	keys       jwtcheck.KeySet // its errors are of type *Error
 	now        func() time.Time
 }
 
@@ -46,36 +36,35 @@ func (v *jwtVerifier) verify(ctx context.Context, raw string) (*Token, error) {
 	// The checks that take apart, and cost next to nothing. An encrypted token
 	// (five parts) ends here: who encrypted it may be anybody with the public
 	// key, and what is inside need not be signed.
-	jws, err := jose.Parse(raw, maxToken)
+	jwt, err := jwtcheck.Parse(raw, maxToken)
 	if err != nil {
 		return nil, refuse(TokenInvalid, "not a signed JWT: %w", err)
 	}
-	if err := v.checkHeader(jws.Header); err != nil {
+	if err := jwtcheck.Header(jwt.Header, v.algorithms); err != nil {
 		return nil, refuse(TokenInvalid, "header: %w", err)
 	}
-	if err := checkType(jws.Header.Type); err != nil {
+	if err := checkType(jwt.Header.Type); err != nil {
 		return nil, refuse(TokenInvalid, "header: %w", err)
 	}
-	claims, err := jose.ParseObject(jws.Payload)
+	claims, err := jwt.Claims()
 	if err != nil {
 		return nil, refuse(TokenInvalid, "claims: %w", err)
 	}
 
-	// Issuer. Exactly equal, as strings (RFC 9068 section 4): no prefix, no
-	// trailing slash, since two tenants of one server may differ by no more.
-	// It goes before the keys so that another issuer's token asks for none.
-	if err := v.checkIssuer(claims); err != nil {
+	// Issuer. It goes before the keys so that another issuer's token asks for
+	// none.
+	if err := jwtcheck.Issuer(claims, v.issuer); err != nil {
 		return nil, refuse(TokenInvalid, "%w", err)
 	}
 
 	// Signature, with a key that was fetched from the issuer, under the
-	// algorithm of the header, which checkHeader has found among the
+	// algorithm of the header, which jwtcheck.Header has found among the
 	// configured ones and which must be that of the key.
-	key, err := v.keys.Key(ctx, jws.Header.KeyID, jws.Header.Algorithm)
+	key, err := v.keys.Key(ctx, jwt.Header.KeyID, jwt.Header.Algorithm)
 	if err != nil {
 		return nil, asError(err)
 	}
-	if err := jws.Verify(key, jws.Header.Algorithm); err != nil {
+	if err := jwt.Verify(key, jwt.Header.Algorithm); err != nil {
 		return nil, refuse(TokenInvalid, "%w", err)
 	}
 
@@ -92,13 +81,13 @@ func (v *jwtVerifier) verify(ctx context.Context, raw string) (*Token, error) {
 	if token.Expired(now) {
 		return nil, refuse(TokenExpired, "expired at %s", token.ExpiresAt.UTC().Format(time.RFC3339))
 	}
-	if err := checkNotBefore(claims, now); err != nil {
+	if err := jwtcheck.NotBefore(claims, now); err != nil {
 		return nil, refuse(TokenInvalid, "%w", err)
 	}
 
 	// Audience, where one is configured (RFC 7519 section 4.1.3): a token for
 	// another API of the same issuer is not for us.
-	if err := checkAudience(claims, v.audience); err != nil {
+	if err := jwtcheck.Audience(claims, v.audience); err != nil {
 		return nil, refuse(TokenInvalid, "%w", err)
 	}
 
@@ -109,82 +98,19 @@ func (v *jwtVerifier) verify(ctx context.Context, raw string) (*Token, error) {
 
 	token.Issuer = v.issuer
 	token.JWT = true
-	token.ClaimsJSON = jws.Payload
+	token.ClaimsJSON = jwt.Payload
 	return token, nil
-}
-
-// checkHeader refuses what no token of an honest issuer has in its header, for
-// access tokens and signed introspection responses alike.
-func (v *jwtVerifier) checkHeader(header jose.Header) error {
-	// The algorithm is the configuration's choice and never the token's
-	// (RFC 8725 section 3.1). "none" and the HMACs are in no configuration.
-	if !slices.Contains(v.algorithms, header.Algorithm) {
-		return fmt.Errorf("algorithm %.20q is not accepted", header.Algorithm)
-	}
-	return checkMembers(header, notInToken)
-}
-
-// notInToken are header members that no token may have.
-//
-// The first four bring or point to a key. The issuer's keys are known; a token
-// that suggests another one is an attempt to have it accepted, or its address
-// called (RFC 8725 section 3.10). The others change how the token is to be
-// read: no extension is understood here, so a "crit" cannot be complied with,
-// whatever it lists (RFC 7515 section 4.1.11), "b64" neither (RFC 7797), and
-// "enc" makes a JWE of it for other readers (RFC 7516 section 9).
-var notInToken = []string{"jwk", "jku", "x5u", "x5c", "crit", "b64", "enc"}
-
-func checkMembers(header jose.Header, refused []string) error {
-	for _, name := range refused {
-		if header.Has(name) {
-			return fmt.Errorf("member %s is not accepted", name)
-		}
-	}
-	return nil
 }
 
 // checkType accepts the types of an access token: at+jwt (RFC 9068 section
 // 2.1), the general JWT, and none, as servers write that know neither. An ID
 // token may have the latter two, and is told by its claims.
 func checkType(typ string) error {
-	switch mediaType(typ) {
+	switch jwtcheck.MediaType(typ) {
 	case "", "jwt", "at+jwt":
 		return nil
 	}
 	return fmt.Errorf("type %.40q is not that of an access token", typ)
-}
-
-// mediaType returns a "typ" without what makes no difference: case, and the
-// prefix that RFC 7515 section 4.1.9 recommends to leave out.
-func mediaType(typ string) string {
-	return strings.TrimPrefix(strings.ToLower(typ), "application/")
-}
-
-func (v *jwtVerifier) checkIssuer(claims jose.Object) error {
-	issuer, err := claims.Text("iss")
-	if err != nil {
-		return err
-	}
-	if issuer == "" || issuer != v.issuer {
-		return errors.New("iss is another issuer")
-	}
-	return nil
-}
-
-// checkNotBefore checks "nbf" and "iat" where present (RFC 7519 sections 4.1.5
-// and 4.1.6). The leeway is for an issuer whose clock is ahead of ours: its
-// new tokens would come from the future.
-func checkNotBefore(claims jose.Object, now time.Time) error {
-	for _, name := range []string{"nbf", "iat"} {
-		from, err := claims.Time(name)
-		if err != nil {
-			return err
-		}
-		if from.After(now.Add(clockLeeway)) {
-			return fmt.Errorf("%s is in the future", name)
-		}
-	}
-	return nil
 }
 
 // checkAccessToken refuses what issuers sign with the same key as their access
@@ -221,14 +147,10 @@ func checkAccessToken(claims jose.Object) error {
 // that it is this issuer's. It is what `verify auto` goes by: whoever lies
 // about it has chosen to be checked against the issuer's keys.
 func looksLikeJWTOf(issuer, raw string) bool {
-	jws, err := jose.Parse(raw, maxToken)
+	jwt, err := jwtcheck.Parse(raw, maxToken)
 	if err != nil {
 		return false
 	}
-	claims, err := jose.ParseObject(jws.Payload)
-	if err != nil {
-		return false
-	}
-	iss, err := claims.Text("iss")
-	return err == nil && iss != "" && iss == issuer
+	claims, err := jwt.Claims()
+	return err == nil && jwtcheck.Issuer(claims, issuer) == nil
 }

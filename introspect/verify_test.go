@@ -30,6 +30,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -60,7 +61,7 @@ var issuerKeys = sync.OnceValue(func() map[string]jose.PrivateKey {
 	return keys
 })
 
-// staticKeys is a keySet that never fetches, and counts how often it is asked.
+// staticKeys is a jwtcheck.KeySet that never fetches, and counts how often it is asked.
 type staticKeys struct {
 	fetchedKeys
 	asked int
@@ -83,7 +84,7 @@ func keysFor(algs ...string) *staticKeys {
 	return s
 }
 
-func testVerifier(keys keySet, audience ...string) *jwtVerifier {
+func testVerifier(keys jwtcheck.KeySet, audience ...string) *jwtVerifier {
 	return &jwtVerifier{
 		issuer:     testIssuer,
 		algorithms: jose.Algorithms(),

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package jwtcheck
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddy-gluu/gateway/jose"
+)
+
+// Leeway is how far the issuer's clock may be ahead of ours where a token says
+// from when it is valid. There is none for its end: a token that is accepted
+// after its end outlives its revocation.
+const Leeway = 5 * time.Second
+
+// Issuer compares "iss". The two must be equal as strings (RFC 9068, section
+// 4): no prefix, no trailing slash, since two tenants of one server may differ
+// by no more.
+func Issuer(claims jose.Object, want string) error {
+	issuer, err := claims.Text("iss")
+	if err != nil {
+		return err
+	}
+	if issuer == "" || issuer != want {
+		return errors.New("iss is another issuer")
+	}
+	return nil
+}
+
+// NotBefore checks "nbf" and "iat" where present (RFC 7519, sections 4.1.5 and
+// 4.1.6), with [Leeway] for an issuer whose clock is ahead of ours: its new
+// tokens would come from the future.
+func NotBefore(claims jose.Object, now time.Time) error {
+	for _, name := range []string{"nbf", "iat"} {
+		from, err := claims.Time(name)
+		if err != nil {
+			return err
+		}
+		if from.After(now.Add(Leeway)) {
+			return fmt.Errorf("%s is in the future", name)
+		}
+	}
+	return nil
+}
+
+// AudienceOf returns the "aud" claim, a string or a list of strings; nil if
+// there is none.
+func AudienceOf(claims jose.Object) ([]string, error) {
+	value, ok := claims.Get("aud")
+	if !ok {
+		return nil, nil
+	}
+	if value.IsText() {
+		text, err := value.Text()
+		return []string{text}, err
+	}
+	audience, err := value.Texts()
+	if err != nil {
+		return nil, errors.New("aud is neither a string nor a list of strings")
+	}
+	return audience, nil
+}
+
+// Audience refuses a token that names none of the wanted audiences (RFC 7519,
+// section 4.1.3). All comparisons are exact: an audience is a name, not an
+// address. With no audience wanted every token passes.
+func Audience(claims jose.Object, wanted []string) error {
+	if len(wanted) == 0 {
+		return nil
+	}
+	audience, err := AudienceOf(claims)
+	if err != nil {
+		return err
+	}
+	for _, aud := range audience {
+		if slices.Contains(wanted, aud) {
+			return nil
+		}
+	}
+	return errors.New("the token is meant for another audience")
+}
