@@ -19,6 +19,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/jose"
 )
 
 // authority is an authorization server as its resource server sees it: where
@@ -133,10 +134,31 @@ func (a *authority) once(ctx context.Context, name string, do func(ctx context.C
 // metadata is what the server says about itself (Federated Authorization for
 // UMA 2.0, section 2).
 type metadata struct {
-	Issuer       string `json:"issuer"`
-	Token        string `json:"token_endpoint"`
-	Permission   string `json:"permission_endpoint"`
-	Registration string `json:"resource_registration_endpoint"`
+	Issuer       string // issuer
+	Token        string // token_endpoint
+	Permission   string // permission_endpoint
+	Registration string // resource_registration_endpoint
+}
+
+// readMetadata refuses metadata that two clients could read differently: an
+// endpoint that is there twice could be another one for each of them.
+func readMetadata(body []byte) (*metadata, error) {
+	document, err := jose.ParseObject(body)
+	if err != nil {
+		return nil, err
+	}
+	m := new(metadata)
+	for name, to := range map[string]*string{
+		"issuer":                         &m.Issuer,
+		"token_endpoint":                 &m.Token,
+		"permission_endpoint":            &m.Permission,
+		"resource_registration_endpoint": &m.Registration,
+	} {
+		if *to, err = document.Text(name); err != nil {
+			return nil, err
+		}
+	}
+	return m, nil
 }
 
 func (a *authority) discover(ctx context.Context) (*endpoints, error) {
@@ -206,8 +228,8 @@ func (a *authority) fetchMetadataFrom(ctx context.Context, place string) (*metad
 	if status != http.StatusOK {
 		return nil, fmt.Errorf("status %d", status)
 	}
-	said := new(metadata)
-	if err := json.Unmarshal(body, said); err != nil {
+	said, err := readMetadata(body)
+	if err != nil {
 		return nil, err
 	}
 	if said.Issuer != p.Issuer() {

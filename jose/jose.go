@@ -21,6 +21,8 @@ import (
 	"fmt"
 	"math/bits"
 
+	"github.com/caddy-gluu/gateway/internal/strictjson"
+
 	"github.com/lestrrat-go/jwx/v2/jwa"
 	"github.com/lestrrat-go/jwx/v2/jwk"
 	"github.com/lestrrat-go/jwx/v2/jws"
@@ -125,10 +127,10 @@ func (k PrivateKey) sign(input []byte, alg string) ([]byte, error) {
 
 // decodePublic turns the members of a JWK that describe the key, and only
 // those, into a key of Go's and its thumbprint.
-func decodePublic(material []member) (crypto.PublicKey, string, error) {
+func decodePublic(material []strictjson.Member) (crypto.PublicKey, string, error) {
 	jwkMembers := make(map[string]json.RawMessage, len(material))
 	for _, m := range material {
-		jwkMembers[m.name] = json.RawMessage(m.value.raw)
+		jwkMembers[m.Name] = json.RawMessage(m.Value)
 	}
 	text, err := json.Marshal(jwkMembers)
 	if err != nil {

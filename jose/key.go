@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"github.com/caddy-gluu/gateway/internal/strictjson"
 )
 
 // Key is a public key for signatures, ready for use: everything about it that
@@ -20,7 +22,7 @@ type Key struct {
 	crv        string // "P-256", "P-384", "P-521", "Ed25519"; "" for RSA
 	thumbprint string
 	public     crypto.PublicKey
-	material   []member // kty, and what RFC 7638 names for it
+	material   []strictjson.Member // kty, and what RFC 7638 names for it
 }
 
 // ID is the key's "kid", "" if it has none.
@@ -71,7 +73,7 @@ func (k Key) MarshalJSON() ([]byte, error) {
 	}
 	jwk := map[string]any{"use": "sig"}
 	for _, m := range k.material {
-		jwk[m.name] = json.RawMessage(m.value.raw)
+		jwk[m.Name] = json.RawMessage(m.Value)
 	}
 	if k.id != "" {
 		jwk["kid"] = k.id
@@ -148,7 +150,7 @@ func keyOf(o Object) (key Key, err error) {
 		if !ok || !v.IsText() {
 			return Key{}, fmt.Errorf("key without %s", name)
 		}
-		key.material = append(key.material, member{name, v})
+		key.material = append(key.material, strictjson.Member{Name: name, Value: v.raw})
 	}
 	if key.kty != "RSA" {
 		if key.crv, err = o.Text("crv"); err != nil {
@@ -199,16 +201,13 @@ func ParseKeySet(data []byte) (KeySet, error) {
 	if !ok || !list.IsList() {
 		return KeySet{}, errors.New("no JWK Set: it has no list of keys")
 	}
-	var elements []json.RawMessage
-	if err := json.Unmarshal([]byte(list.raw), &elements); err != nil {
-		return KeySet{}, errors.New("no JWK Set: keys is not a list")
-	}
+	elements := strictjson.Elements(list.raw)
 	if len(elements) > maxSetKeys {
 		return KeySet{}, errors.New("key set of more than 500 keys")
 	}
 	var set KeySet
 	for i, element := range elements {
-		key, err := ParseKey(element)
+		key, err := ParseKey([]byte(element))
 		if err == nil {
 			set.Keys = append(set.Keys, key)
 		} else if len(set.Ignored) < maxReported {

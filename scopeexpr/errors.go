@@ -3,7 +3,6 @@
 package scopeexpr
 
 import (
-	"bytes"
 	"fmt"
 	"slices"
 	"strconv"
@@ -100,13 +99,13 @@ func (t *trail) refuse(below JSONPath, mend, format string, args ...any) *Error 
 }
 
 // source is the text of a document, kept to turn offsets into lines.
-type source struct{ text []byte }
+type source struct{ text string }
 
 // position returns line and column of an offset, both from 1.
 func (s *source) position(offset int) (line, column int) {
 	before := s.text[:min(max(offset, 0), len(s.text))]
-	line = 1 + bytes.Count(before, []byte{'\n'})
-	column = 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
+	line = 1 + strings.Count(before, "\n")
+	column = 1 + utf8.RuneCountInString(before[strings.LastIndexByte(before, '\n')+1:])
 	return line, column
 }
 

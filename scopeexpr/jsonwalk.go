@@ -3,179 +3,87 @@
 package scopeexpr
 
 import (
-	"bytes"
-	"encoding/json"
+	"strings"
+
+	"github.com/caddy-gluu/gateway/internal/strictjson"
 )
 
-// A walker goes once through a text that encoding/json has found valid and
-// hands out what stands where. encoding/json itself says neither: it takes
-// members of unknown name or of another case, lets the last of two members of
-// one name win, and forgets positions.
+// A walker reads a document value by value and knows where each stands, so that
+// an error can name the line. The text must be valid JSON.
 //
 // Every call of a callback must consume exactly one value.
-type walker struct {
-	text []byte
-	pos  int
-}
+type walker struct{ strictjson.Cursor }
 
-// kind returns the byte with which the next value begins, with '0' for every
-// number: one of { [ " 0 t f n.
-func (w *walker) kind() byte {
-	w.space()
-	if w.pos == len(w.text) {
-		return 0
-	}
-	if c := w.text[w.pos]; c != '-' && (c < '0' || c > '9') {
-		return c
-	}
-	return '0'
-}
+func newWalker(text string) walker { return walker{strictjson.NewCursor(text)} }
 
-func (w *walker) space() {
-	for w.pos < len(w.text) {
-		switch w.text[w.pos] {
-		case ' ', '\t', '\r', '\n':
-			w.pos++
-		default:
-			return
-		}
-	}
-}
-
-// object calls member with the name of each member, w standing before its
-// value; at is where the name begins.
+// object calls member with the name of each member, with w at its value; at is
+// the offset of the name.
 func (w *walker) object(member func(name string, at int) *Error) *Error {
-	w.pos++ // {
-	for w.kind() != '}' {
-		at := w.pos
-		name := w.str()
-		w.space()
-		w.pos++ // :
-		w.space()
+	for w.Open(); w.More(); {
+		at := w.Offset()
+		name, _ := w.Name() // the checks of names refuse one that is damaged
 		if err := member(name, at); err != nil {
 			return err
 		}
-		if w.kind() == ',' {
-			w.pos++
-		}
 	}
-	w.pos++
 	return nil
 }
 
-// array calls element with each index, w standing before the value.
+// array calls element with each index, with w at the value.
 func (w *walker) array(element func(i int) *Error) *Error {
-	w.pos++ // [
-	for i := 0; w.kind() != ']'; i++ {
+	w.Open()
+	for i := 0; w.More(); i++ {
 		if err := element(i); err != nil {
 			return err
 		}
-		if w.kind() == ',' {
-			w.pos++
-		}
 	}
-	w.pos++
 	return nil
 }
 
-// str consumes a string and returns what it stands for.
+// str consumes a string and returns its value, as a copy: a policy that kept a
+// piece of the document would keep all of it in memory.
 func (w *walker) str() string {
-	raw := w.raw()
-	inner := raw[1 : len(raw)-1]
-	if bytes.IndexByte(inner, '\\') < 0 {
-		return string(inner)
-	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		panic("scopeexpr: walking an invalid text: " + err.Error())
-	}
-	return s
-}
-
-// raw consumes one value and returns its text.
-func (w *walker) raw() json.RawMessage {
-	w.space()
-	start := w.pos
-	depth := 0
-	for {
-		switch c := w.text[w.pos]; c {
-		case '{', '[':
-			depth++
-			w.pos++
-		case '}', ']':
-			depth--
-			w.pos++
-		case '"':
-			w.skipString()
-		case ' ', '\t', '\r', '\n', ',', ':':
-			w.pos++
-			continue // between values: cannot end one
-		default:
-			w.skipScalar()
-		}
-		if depth == 0 {
-			return json.RawMessage(w.text[start:w.pos:w.pos])
-		}
-	}
-}
-
-func (w *walker) skipString() {
-	w.pos++
-	for w.text[w.pos] != '"' {
-		if w.text[w.pos] == '\\' {
-			w.pos++
-		}
-		w.pos++
-	}
-	w.pos++
-}
-
-func (w *walker) skipScalar() {
-	for w.pos < len(w.text) && bytes.IndexByte([]byte(" \t\r\n,:]}"), w.text[w.pos]) < 0 {
-		w.pos++
-	}
+	s, _ := w.Text() // half a surrogate pair reads as U+FFFD, as in encoding/json
+	return strings.Clone(s)
 }
 
 // locate returns the offset of the value to which path leads, or of the
-// innermost value on the way that is there.
-func locate(text []byte, path JSONPath) int {
-	w := walker{text: text}
-	w.space()
+// innermost value on the way that exists.
+func locate(text string, path JSONPath) int {
+	w := newWalker(text)
+	w.Kind()
 	for _, step := range path {
-		found := -1
-		switch kind := w.kind(); step := step.(type) {
-		case int:
-			if kind != '[' {
-				return w.pos
-			}
-			at := w.pos
-			w.array(func(i int) *Error {
-				w.space()
-				if i == step {
-					found = w.pos
-				}
-				w.raw()
-				return nil
-			})
-			w.pos = at
-		case string:
-			if kind != '{' {
-				return w.pos
-			}
-			at := w.pos
-			w.object(func(name string, _ int) *Error {
-				if name == step && found < 0 {
-					found = w.pos
-				}
-				w.raw()
-				return nil
-			})
-			w.pos = at
-		}
+		found := w.find(step)
 		if found < 0 {
-			return w.pos
+			break
 		}
-		w.pos = found
+		w.Seek(found)
 	}
-	return w.pos
+	return w.Offset()
+}
+
+// find returns the offset of one member or element of the value at w, and -1 if
+// there is none. It leaves w where it is.
+func (w *walker) find(step any) (found int) {
+	start := w.Offset()
+	defer w.Seek(start)
+	found = -1
+	look := func(matches bool) *Error {
+		if matches && found < 0 {
+			found = w.Offset()
+		}
+		w.Skip()
+		return nil
+	}
+	switch kind := w.Kind(); step := step.(type) {
+	case int:
+		if kind == '[' {
+			w.array(func(i int) *Error { return look(i == step) })
+		}
+	case string:
+		if kind == '{' {
+			w.object(func(name string, _ int) *Error { return look(name == step) })
+		}
+	}
+	return found
 }

@@ -49,9 +49,9 @@ func parseLogic(rule json.RawMessage, n int) (*node, *Error) {
 	if !json.Valid(rule) {
 		return nil, &Error{Reason: "the rule is no valid JSON", Mend: mendRule}
 	}
-	p := &logicParser{walker: walker{text: rule}, entries: n}
-	if p.kind() != '{' {
-		return nil, p.refuse(nil, mendRule, "the rule is %s where an object belongs", kindNames[p.kind()])
+	p := &logicParser{walker: newWalker(string(rule)), entries: n}
+	if p.Kind() != '{' {
+		return nil, p.refuse(nil, mendRule, "the rule is %s where an object belongs", kindNames[p.Kind()])
 	}
 	return p.value(1)
 }
@@ -73,7 +73,7 @@ func (p *logicParser) value(depth int) (*node, *Error) {
 		return nil, p.refuse(nil, "and and or take any number of operands: put them side by side",
 			"the rule is nested more than %d deep", maxRuleDepth)
 	}
-	switch p.kind() {
+	switch p.Kind() {
 	case '{':
 		return p.operation(depth)
 	case '[':
@@ -82,7 +82,7 @@ func (p *logicParser) value(depth int) (*node, *Error) {
 		return &node{ref: -1, constant: p.str()}, nil
 	}
 	var v any
-	if err := json.Unmarshal(p.raw(), &v); err != nil {
+	if err := json.Unmarshal([]byte(p.Skip()), &v); err != nil {
 		return nil, p.refuse(nil, "write a smaller one", "the number is out of range")
 	}
 	return &node{ref: -1, constant: v}, nil
@@ -129,7 +129,7 @@ func (p *logicParser) operands(n *node, depth int) *Error {
 		return nil
 	}
 	var err *Error
-	if p.kind() == '[' {
+	if p.Kind() == '[' {
 		err = p.array(func(i int) *Error { return p.at(i, operand) })
 	} else {
 		err = operand()
@@ -155,7 +155,7 @@ func mendArity(op string) string {
 
 // reference reads what a var names: 0, "0" or [0].
 func (p *logicParser) reference() (*node, *Error) {
-	raw := strings.TrimSpace(string(p.raw()))
+	raw := p.Skip()
 	text := raw
 	if inner, ok := strings.CutPrefix(text, "["); ok {
 		text = strings.TrimSpace(strings.TrimSuffix(inner, "]"))

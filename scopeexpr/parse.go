@@ -21,15 +21,15 @@ func ParseDocument(b []byte) (Document, error) {
 	if err := checkText(b); err != nil {
 		return nil, err
 	}
-	w := &walker{text: b}
-	if w.kind() == '"' {
+	if w := newWalker(string(b)); w.Kind() == '"' {
 		b = []byte(w.str())
 		if err := checkText(b); err != nil {
 			err.Reason = "in the string that holds the document: " + err.Reason
 			return nil, err
 		}
 	}
-	p := &documentParser{walker: walker{text: b}, src: &source{text: b}}
+	src := &source{text: string(b)}
+	p := &documentParser{walker: newWalker(src.text), src: src}
 	doc, err := p.document()
 	if err != nil {
 		return nil, err
@@ -43,10 +43,9 @@ func checkText(b []byte) *Error {
 		return &Error{Reason: fmt.Sprintf("the document has %d bytes, more than %d", len(b), maxDocumentBytes),
 			Mend: "split the API over several handlers"}
 	}
-	src := &source{text: b}
 	refuse := func(offset int, reason, mend string) *Error {
 		e := &Error{Reason: reason, Mend: mend}
-		e.Line, e.Column = src.position(offset)
+		e.Line, e.Column = (&source{string(b)}).position(offset)
 		return e
 	}
 	if bytes.HasPrefix(b, []byte("\ufeff")) {
@@ -144,7 +143,7 @@ func (p *documentParser) condition(c *Condition) *Error {
 func (p *documentParser) expression(e *Expression) *Error {
 	return p.members("a scope expression", expressionMembers, func(name string) *Error {
 		if name == "rule" {
-			e.Rule = p.raw()
+			e.Rule = json.RawMessage(p.Skip())
 			return nil
 		}
 		return p.texts(&e.Data)
@@ -174,7 +173,7 @@ func (p *documentParser) members(what string, known memberNames, read func(name 
 	if err := p.want('{', what, "an object", known.mend()); err != nil {
 		return err
 	}
-	start := p.pos
+	start := p.Offset()
 	var seen uint
 	err := p.object(func(name string, nameAt int) *Error {
 		return p.at(name, func() *Error {
@@ -202,8 +201,8 @@ func (p *documentParser) members(what string, known memberNames, read func(name 
 
 // want refuses a value that does not begin as it must.
 func (p *documentParser) want(kind byte, what, shape, mend string) *Error {
-	if got := p.kind(); got != kind {
-		return p.refuse(p.pos, mend, "%s is %s where %s belongs", what, kindNames[got], shape)
+	if got := p.Kind(); got != kind {
+		return p.refuse(p.Offset(), mend, "%s is %s where %s belongs", what, kindNames[got], shape)
 	}
 	return nil
 }
@@ -243,7 +242,7 @@ func (p *documentParser) text(to *string) *Error {
 }
 
 func (p *documentParser) nonEmpty(to *string) *Error {
-	start := p.pos
+	start := p.Offset()
 	if err := p.text(to); err != nil {
 		return err
 	}
@@ -254,11 +253,11 @@ func (p *documentParser) nonEmpty(to *string) *Error {
 }
 
 func (p *documentParser) seconds(to *int64) *Error {
-	start := p.pos
+	start := p.Offset()
 	if err := p.want('0', "this", "a number", "write a number of seconds"); err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(string(p.raw()), 10, 32)
+	n, err := strconv.ParseInt(p.Skip(), 10, 32)
 	if err != nil || n < 1 {
 		return p.refuse(start, "write a whole number of seconds, 1 or more", "this is no such time")
 	}

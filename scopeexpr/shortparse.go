@@ -34,7 +34,7 @@ func ParseShort(text string) (*Expression, error) {
 	p := &shortParser{text: text, entries: make(map[string]int)}
 	rule, err := p.whole()
 	if err != nil {
-		src := &source{text: []byte(text)}
+		src := &source{text}
 		err.Line, err.Column = src.position(p.token.at)
 		return nil, err
 	}

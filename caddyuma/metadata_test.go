@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyuma
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestMetadataHasOneReading(t *testing.T) {
+	const good = `{"issuer":"https://as","token_endpoint":"https://as/t","permission_endpoint":"https://as/p",
+		"resource_registration_endpoint":"https://as/r","uma_profiles_supported":[{"a":1}],"policy_uri":null}`
+	got, err := readMetadata([]byte(good))
+	want := metadata{Issuer: "https://as", Token: "https://as/t", Permission: "https://as/p", Registration: "https://as/r"}
+	if err != nil || *got != want {
+		t.Fatalf("got %+v, %v, want %+v", got, err, want)
+	}
+	for name, text := range map[string]string{
+		"an endpoint twice":        strings.Replace(good, "{", `{"token_endpoint":"https://evil/t",`, 1),
+		"twice, once with escapes": strings.Replace(good, "{", `{"token\u005fendpoint":"https://evil/t",`, 1),
+		"twice further down":       strings.Replace(good, `{"a":1}`, `{"a":1,"a":2}`, 1),
+		"not a string":             strings.Replace(good, `"https://as/t"`, `["https://as/t"]`, 1),
+		"a second document":        good + "{}",
+		"a list":                   "[" + good + "]",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got, err := readMetadata([]byte(text)); err == nil {
+				t.Errorf("got %+v and no error", got)
+			}
+		})
+	}
+	t.Run("names are compared exactly", func(t *testing.T) {
+		got, err := readMetadata([]byte(strings.Replace(good, `"token_endpoint"`, `"Token_Endpoint"`, 1)))
+		if err != nil || got.Token != "" {
+			t.Errorf("got %+v, %v", got, err)
+		}
+	})
+}
