@@ -152,8 +152,12 @@ var ErrOffset = errors.New("offset is not one that a listing handed out")
 // List returns up to size consumers from an offset on, and the offset of the
 // next page, "" after the last. The first page has the offset "". The
 // consumers of the configuration come first. The order has no meaning, but a
-// consumer that exists all the while is listed exactly once.
+// consumer that exists all the while is listed exactly once. Errors: ErrOffset
+// and ErrNotLoaded, since a list that looks complete must be complete.
 func (d *Directory) List(size int, offset string) (page []*Consumer, next string, err error) {
+	if !d.Ready() {
+		return nil, "", ErrNotLoaded
+	}
 	size = max(size, 1)
 	section, after, err := parseOffset(offset)
 	if err != nil {
