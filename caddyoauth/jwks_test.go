@@ -5,19 +5,15 @@ package caddyoauth
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
 
-	"github.com/caddyserver/caddy/v2"
-
+	_ "github.com/caddy-gluu/gateway/caddyadmin"
 	"github.com/caddy-gluu/gateway/internal/caddytest"
-	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -29,36 +25,6 @@ const signing = `
 	}
 	reverse_proxy {upstream}
 `
-
-// runningApp returns the app of the configuration that runs.
-func runningApp(t *testing.T) *introspect.App {
-	t.Helper()
-	app, err := caddy.ActiveContext().AppIfConfigured("gluu")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return app.(*introspect.App)
-}
-
-// admin asks the admin API.
-func admin(t *testing.T, method, target string) (int, string) {
-	t.Helper()
-	path, _, _ := strings.Cut(strings.TrimPrefix(target, "/gluu/signing-keys"), "?")
-	var segments []string
-	if path != "" {
-		segments = strings.Split(strings.TrimPrefix(path, "/"), "/")
-	}
-	w := httptest.NewRecorder()
-	err := adminSigningKeys(runningApp(t), w, httptest.NewRequest(method, target, nil), segments)
-	var failed caddy.APIError
-	switch {
-	case errors.As(err, &failed):
-		return failed.HTTPStatus, failed.Err.Error()
-	case err != nil:
-		t.Fatal(err)
-	}
-	return w.Code, w.Body.String()
-}
 
 // verifies checks a JWT as an upstream does: with the key that it names from
 // the key set of the gateway.
@@ -163,12 +129,12 @@ func TestSec_S53_ARotationIsNotNoticedByTheUpstream(t *testing.T) {
 		t.Error("the phantom token does not verify after a reload")
 	}
 
-	status, body := admin(t, "POST", "/gluu/signing-keys/rotate")
+	status, body := caddytest.Admin(t, "POST", "/gluu/signing-keys/rotate", "")
 	if status != http.StatusOK || strings.Count(body, `"kid"`) != 2 || strings.Contains(body, "PRIVATE") {
 		t.Errorf("rotate: %d %s", status, body)
 	}
 	second := phantom(t, g, "two") // by the old key: the new one is only published
-	status, body = admin(t, "POST", "/gluu/signing-keys/rotate?immediately=true")
+	status, body = caddytest.Admin(t, "POST", "/gluu/signing-keys/rotate?immediately=true", "")
 	if status != http.StatusOK || strings.Count(body, `"kid"`) != 3 {
 		t.Errorf("rotate immediately: %d %s", status, body)
 	}
@@ -215,7 +181,7 @@ func TestSigningKeysInTheAdminAPI(t *testing.T) {
 		{"POST", "/gluu/signing-keys/other", 404, ""},
 		{"POST", "/gluu/signing-keys/rotate?immediately=perhaps", 400, "true or false"},
 	} {
-		status, body := admin(t, c.method, c.target)
+		status, body := caddytest.Admin(t, c.method, c.target, "")
 		if status != c.status || !strings.Contains(body, c.want) {
 			t.Errorf("%s %s: got %d %s, want %d", c.method, c.target, status, body, c.status)
 		}
@@ -244,7 +210,7 @@ func TestASigningKeyFromAFile(t *testing.T) {
 	if !verifies(t, g, token) {
 		t.Error("the phantom token does not verify")
 	}
-	if status, body := admin(t, "POST", "/gluu/signing-keys/rotate"); status != http.StatusConflict || !strings.Contains(body, "replace the file") {
+	if status, body := caddytest.Admin(t, "POST", "/gluu/signing-keys/rotate", ""); status != http.StatusConflict || !strings.Contains(body, "replace the file") {
 		t.Errorf("rotate: %d %s", status, body)
 	}
 	err = g.tryLoad("signing_key "+g.dir+"/key.pem", strings.Replace(signing, "pass_credentials", "phantom_token_alg RS256\n pass_credentials", 1))

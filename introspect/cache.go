@@ -292,27 +292,29 @@ func (h *keyedHash) key(raw string) cacheKey {
 	return highwayhash.Sum128(unsafe.Slice(unsafe.StringData(raw), len(raw)), h[:])
 }
 
-// cacheFigures are the state of the cache, for the operator.
-type cacheFigures struct {
-	Positive segmentFigures `json:"positive"`
-	Negative segmentFigures `json:"negative"`
-	Shared   *sharedFigures `json:"shared,omitempty"`
+// CacheStatus is the state of the cache, for the operator.
+type CacheStatus struct {
+	Positive SegmentStatus `json:"positive"`
+	Negative SegmentStatus `json:"negative"`
+	Shared   *SharedStatus `json:"shared,omitempty"`
 }
 
-type segmentFigures struct {
+// SegmentStatus is the state of one segment: how many entries there are, how
+// many fit, and how long an entry is used.
+type SegmentStatus struct {
 	Entries int    `json:"entries"`
 	Size    uint64 `json:"size"`
 	Age     string `json:"age"`
 }
 
-func (c *tokenCache) figures() cacheFigures {
+func (c *tokenCache) status() CacheStatus {
 	positive, negative := c.sizes()
-	figures := cacheFigures{
-		Positive: segmentFigures{positive, c.positive.GetMaximum(), time.Duration(c.settings.MaxAge).String()},
-		Negative: segmentFigures{negative, c.negative.GetMaximum(), time.Duration(c.settings.NegativeAge).String()},
+	status := CacheStatus{
+		Positive: SegmentStatus{positive, c.positive.GetMaximum(), time.Duration(c.settings.MaxAge).String()},
+		Negative: SegmentStatus{negative, c.negative.GetMaximum(), time.Duration(c.settings.NegativeAge).String()},
 	}
 	if c.shared != nil {
-		figures.Shared = c.shared.figures()
+		status.Shared = c.shared.status()
 	}
-	return figures
+	return status
 }

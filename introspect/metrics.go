@@ -171,7 +171,7 @@ func (c *cacheCollector) Collect(out chan<- prometheus.Metric) {
 	out <- prometheus.MustNewConstMetric(cacheEntries, prometheus.GaugeValue, float64(negative), "negative")
 	if c.cache.shared != nil {
 		up := 0.0
-		if c.cache.shared.figures().State == sharedOK {
+		if c.cache.shared.status().State == sharedOK {
 			up = 1
 		}
 		out <- prometheus.MustNewConstMetric(sharedUp, prometheus.GaugeValue, up)

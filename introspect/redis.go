@@ -324,10 +324,10 @@ func (r *redisStore) logger() *zap.Logger {
 	return caddy.Log().Named("gluu.redis").With(zap.Strings("address", r.option.InitAddress))
 }
 
-func (r *redisStore) figures() *sharedFigures {
+func (r *redisStore) status() *SharedStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f := &sharedFigures{Address: r.option.InitAddress[0], State: sharedAway, Waiting: r.waiting.count()}
+	f := &SharedStatus{Address: r.option.InitAddress[0], State: sharedAway, Waiting: r.waiting.count()}
 	if r.usable.Load() {
 		f.State = sharedOK
 	}

@@ -127,7 +127,7 @@ func (s *redisServer) gateway(config ProviderConfig) *Provider {
 func (s *redisServer) waitFor(p *Provider, state string) {
 	s.t.Helper()
 	eventually(s.t, fmt.Sprintf("the shared cache is %s", state), func() bool {
-		return p.cache.shared.figures().State == state
+		return p.cache.shared.status().State == state
 	})
 }
 

@@ -238,7 +238,7 @@ func TestRevocationsWaitForRedis(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "this gateway only") {
 		t.Errorf("got %v, want an error that says where it holds", err)
 	}
-	if f := a.cache.shared.figures(); f.State != sharedAway || f.Waiting != 1 {
+	if f := a.cache.shared.status(); f.State != sharedAway || f.Waiting != 1 {
 		t.Errorf("got %+v, want one revocation waiting", f)
 	}
 	refuses(t, a, "token")
@@ -251,7 +251,7 @@ func TestRevocationsWaitForRedis(t *testing.T) {
 		return positive == 0
 	})
 	refuses(t, b, "token")
-	if f := a.cache.shared.figures(); f.Waiting != 0 {
+	if f := a.cache.shared.status(); f.Waiting != 0 {
 		t.Errorf("got %+v, want none waiting", f)
 	}
 }
@@ -288,7 +288,7 @@ func TestLoadsWithoutRedis(t *testing.T) {
 	server.on("/introspect", respond(active("")))
 	p := providerFor(t, server.introspecting(), CacheConfig{Redis: "redis://127.0.0.1:1", RedisKey: testRedisKey})
 	mustVerify(t, p, "token")
-	if f := p.cache.figures().Shared; f.State != sharedAway {
+	if f := p.cache.status().Shared; f.State != sharedAway {
 		t.Errorf("got %+v", f)
 	}
 }

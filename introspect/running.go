@@ -7,9 +7,12 @@ import (
 	"sync"
 )
 
+// Running returns the app of the running configuration, nil if it has none.
+func Running() *App { return running.current() }
+
 // running are the apps that have been started and not stopped, oldest first.
-// There are two of them for a moment with each reload, and if the new
-// configuration fails to start after all, the old one is still there.
+// For a moment during each reload there are two of them. If the new
+// configuration fails to start, the old one is still there.
 var running runningApps
 
 type runningApps struct {

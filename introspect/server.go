@@ -50,7 +50,7 @@ type server struct {
 	flights      singleflight.Group
 	cacheKeys    keyedHash
 	proofs       *proofGuard
-	lastFailure  atomic.Pointer[failure]
+	lastFailure  atomic.Pointer[Failure]
 
 	ctx    context.Context // ends with the server
 	cancel context.CancelFunc
@@ -66,8 +66,8 @@ type attachment struct {
 	logger  *zap.Logger
 }
 
-// failure is the last thing that went wrong with a server, for the operator.
-type failure struct {
+// Failure is the last thing that went wrong with a server, for the operator.
+type Failure struct {
 	Time     time.Time `json:"time"`
 	Endpoint string    `json:"endpoint"`
 	Error    string    `json:"error"`
@@ -134,7 +134,7 @@ func (s *server) Destruct() error {
 }
 
 func (s *server) failed(endpoint string, err error) {
-	s.lastFailure.Store(&failure{Time: s.now(), Endpoint: endpoint, Error: err.Error()})
+	s.lastFailure.Store(&Failure{Time: s.now(), Endpoint: endpoint, Error: err.Error()})
 }
 
 // newAttachment reads the files that the settings name.

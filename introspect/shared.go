@@ -35,18 +35,18 @@ type sharedStore interface {
 	// evict forgets what was selected, on all gateways.
 	evict(ctx context.Context, what selection) error
 
-	// figures are for the operator.
-	figures() *sharedFigures
+	// status is for the operator.
+	status() *SharedStatus
 
 	// close ends what the store does in the background.
 	close()
 }
 
-// sharedFigures are the state of the second level, for the operator.
-type sharedFigures struct {
+// SharedStatus is the state of the cache that gateways share, for the operator.
+type SharedStatus struct {
 	Address   string `json:"address"`
 	State     string `json:"state"`
-	Waiting   int    `json:"waiting_revocations"` // that the other gateways have not been told of
+	Waiting   int    `json:"waiting_revocations"` // not yet told to the other gateways
 	LastError string `json:"last_error,omitempty"`
 }
 

@@ -24,9 +24,9 @@ func newMemoryStore() *memoryStore {
 	return &memoryStore{map[recordID][]byte{}, map[recordID]*Token{}, map[recordID]time.Duration{}, false}
 }
 
-func (m *memoryStore) name(string) tokenName   { return tokenName{} }
-func (m *memoryStore) figures() *sharedFigures { return new(sharedFigures) }
-func (m *memoryStore) close()                  {}
+func (m *memoryStore) name(string) tokenName { return tokenName{} }
+func (m *memoryStore) status() *SharedStatus { return new(SharedStatus) }
+func (m *memoryStore) close()                {}
 
 func (m *memoryStore) get(_ context.Context, id recordID) ([]byte, position, bool) {
 	record, ok := m.records[id]
@@ -166,24 +166,24 @@ func TestEvictionReachesTheSharedStore(t *testing.T) {
 	app := mustLoad(t, t.TempDir(), fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(server.introspecting())))
 	store := newMemoryStore()
 	app.cache.shared = store
-	for i, target := range []string{"/gluu/tokens", "/gluu/tokens/client/app", "/gluu/tokens/subject/alice", "/gluu/tokens/token"} {
+	for i, what := range []selection{{kind: allTokens}, {tokensOfClient, "app"}, {tokensOfSubject, "alice"}, {oneToken, "token"}} {
 		if _, err := verify(t, app, "", "token"); err != nil {
 			t.Fatal(err)
 		}
-		if status, body := admin(t, "DELETE", target, "token"); status != 200 {
-			t.Fatalf("%s: got %d %s", target, status, body)
+		if _, err := app.forget(t.Context(), what); err != nil {
+			t.Fatalf("%v: %v", what, err)
 		}
 		if len(store.records) != 0 {
-			t.Errorf("%s: %d records are left", target, len(store.records))
+			t.Errorf("%v: %d records are left", what, len(store.records))
 		}
 		if n := server.count("/introspect"); n != i+1 {
-			t.Errorf("%s: %d introspections so far, want %d", target, n, i+1)
+			t.Errorf("%v: %d introspections so far, want %d", what, n, i+1)
 		}
 	}
 	_, _ = verify(t, app, "", "token")
 	store.away = true
-	if status, _ := admin(t, "DELETE", "/gluu/tokens", ""); status != 502 {
-		t.Errorf("an eviction that reached only one gateway was answered %d", status)
+	if _, err := app.ForgetTokens(t.Context()); err == nil {
+		t.Error("an eviction that reached only one gateway was reported as complete")
 	}
 	if positive, _ := app.cache.sizes(); positive != 0 {
 		t.Error("the own cache was not evicted")

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package caddyadmin
 
 import (
 	"context"
@@ -19,19 +19,20 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/consumer"
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
-// lockedStorage does without locks in files, which keep goroutines for seconds
-// after they are given back.
+// lockedStorage has no lock files, whose goroutines live on for seconds after
+// the lock has been released.
 type lockedStorage struct {
 	*certmagic.FileStorage
-	mu   sync.Mutex
-	away atomic.Bool
+	mu          sync.Mutex
+	unavailable atomic.Bool
 }
 
 func (s *lockedStorage) Load(ctx context.Context, key string) ([]byte, error) {
-	if s.away.Load() {
-		return nil, errors.New("the storage is away")
+	if s.unavailable.Load() {
+		return nil, errors.New("the storage is unavailable")
 	}
 	return s.FileStorage.Load(ctx, key)
 }
@@ -39,10 +40,11 @@ func (s *lockedStorage) Load(ctx context.Context, key string) ([]byte, error) {
 func (s *lockedStorage) Lock(context.Context, string) error   { s.mu.Lock(); return nil }
 func (s *lockedStorage) Unlock(context.Context, string) error { s.mu.Unlock(); return nil }
 
-// consumerAdmin is the admin endpoint of consumers over a storage in a folder.
+// consumerAdmin is the admin endpoint of a directory of consumers.
 type consumerAdmin struct {
 	testing.TB
-	app *App
+	directory *consumer.Directory
+	http.Handler
 }
 
 func newConsumerAdmin(t testing.TB, static ...consumer.Consumer) consumerAdmin {
@@ -64,13 +66,21 @@ func newConsumerAdminOver(t testing.TB, storage certmagic.Storage, static ...con
 	if err != nil {
 		t.Fatal(err)
 	}
-	return consumerAdmin{t, &App{directory: directory}}
+	routes := new(notFound).Routes()
+	for pattern, serve := range consumerRoutes {
+		routes = append(routes, caddy.AdminRoute{
+			Pattern: pattern,
+			Handler: caddy.AdminHandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+				return serve(directory, w, r)
+			}),
+		})
+	}
+	return consumerAdmin{t, directory, caddytest.AdminMux(t, routes)}
 }
 
 // do sends a request and returns the status and the body, or the text of the
 // error.
 func (a consumerAdmin) do(method, target, body string) (int, string) {
-	a.Helper()
 	r := httptest.NewRequest(method, target, strings.NewReader(body))
 	if body != "" {
 		r.Header.Set("Content-Type", "application/json")
@@ -79,19 +89,8 @@ func (a consumerAdmin) do(method, target, body string) (int, string) {
 }
 
 func (a consumerAdmin) serve(r *http.Request) (int, string) {
-	a.Helper()
-	segments, err := segmentsOf(r.URL)
-	if err != nil {
-		a.Fatal(err)
-	}
 	w := httptest.NewRecorder()
-	if err := a.app.adminConsumers(w, r, segments[1:]); err != nil {
-		apiError, ok := errors.AsType[caddy.APIError](err)
-		if !ok {
-			a.Fatalf("%s %s: got %v, want an error with a status", r.Method, r.URL, err)
-		}
-		return apiError.HTTPStatus, apiError.Err.Error()
-	}
+	a.ServeHTTP(w, r)
 	return w.Code, w.Body.String()
 }
 
@@ -115,9 +114,9 @@ func TestConsumersAreKeptThroughTheAdminAPI(t *testing.T) {
 		{"POST", "/gluu/consumers", `{"username":"\ud800"}`, 400, "username: not valid Unicode"},
 		{"POST", "/gluu/consumers", `{"username":"c","tags":["x","\udc00x"]}`, 400, "not valid Unicode"},
 		{"POST", "/gluu/consumers", `{"username":"c","username":"d"}`, 400, `two members are named "username"`},
-		{"POST", "/gluu/consumers", `{"USERNAME":"d"}`, 400, "USERNAME is no member"},
+		{"POST", "/gluu/consumers", `{"USERNAME":"d"}`, 400, "USERNAME is not a member"},
 		{"POST", "/gluu/consumers", `{"username":"..","custom_id":"c"}`, 400, "cannot be part of an address"},
-		{"PUT", "/gluu/consumers/c", `{"Tags":["x"]}`, 400, "Tags is no member"},
+		{"PUT", "/gluu/consumers/c", `{"Tags":["x"]}`, 400, "Tags is not a member"},
 		{"PATCH", "/gluu/consumers/c", `{"tags":["x"],"tags":["y"]}`, 400, `two members are named "tags"`},
 		{"PUT", "/gluu/consumers/b31e6d8b-8f9b-5e7f-a5a9-3a6b5a1f0c52", `{"id":"6ba7b810-9dad-11d1-80b4-00c04fd430c8","username":"c"}`, 400, "not that of the consumer named in the address"},
 		{"GET", "/gluu/consumers/c", "", 404, "there is no such consumer"},
@@ -127,7 +126,7 @@ func TestConsumersAreKeptThroughTheAdminAPI(t *testing.T) {
 		{"GET", "/gluu/consumers?custom_id=client-x", "", 200, `{"data":[],"next":null}`},
 		{"PATCH", "/gluu/consumers/ann", `{"custom_id":null,"tags":["y","z"]}`, 200, `"tags":["y","z"]`},
 		{"GET", "/gluu/consumers?custom_id=client-a", "", 200, `{"data":[],"next":null}`},
-		{"PATCH", "/gluu/consumers/ann", `{"USERNAME":"eve"}`, 400, "USERNAME is no member"},
+		{"PATCH", "/gluu/consumers/ann", `{"USERNAME":"eve"}`, 400, "USERNAME is not a member"},
 		{"PATCH", "/gluu/consumers/ann", `{"id":"b31e6d8b-8f9b-5e7f-a5a9-3a6b5a1f0c52"}`, 400, "id cannot be changed"},
 		{"PATCH", "/gluu/consumers/static", `{"tags":["y"]}`, 409, "can only be changed there"},
 		{"PUT", "/gluu/consumers/static", `{"tags":["y"]}`, 409, "can only be changed there"},
@@ -141,7 +140,7 @@ func TestConsumersAreKeptThroughTheAdminAPI(t *testing.T) {
 		{"GET", "/gluu/consumers?size=1001", "", 400, "size is a number from 1 to 1000"},
 		{"GET", "/gluu/consumers?custom_id=", "", 400, "custom_id is empty"},
 		{"GET", "/gluu/consumers?custom_id", "", 400, "custom_id is empty"},
-		{"GET", "/gluu/consumers?page=2", "", 400, "there is no parameter 'page'"},
+		{"GET", "/gluu/consumers?page=2", "", 400, "there is no parameter \"page\""},
 		{"GET", "/gluu/consumers?offset=zzz", "", 400, "offset is not one"},
 		{"GET", "/gluu/consumers/", "", 404, "nothing here"},
 		{"GET", "/gluu/consumers/ann/plugins", "", 404, "nothing here"},
@@ -156,7 +155,8 @@ func TestConsumersAreKeptThroughTheAdminAPI(t *testing.T) {
 	}
 }
 
-// A form or a text is what a browser sends to another origin without asking.
+// Forms and plain text are what a browser sends to another origin without
+// asking first.
 func TestConsumersAreWrittenOnlyAsJSON(t *testing.T) {
 	admin := newConsumerAdmin(t)
 	for _, kind := range []string{"", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "application/json-patch+json"} {
@@ -166,16 +166,16 @@ func TestConsumersAreWrittenOnlyAsJSON(t *testing.T) {
 			t.Errorf("%s: got %d %s, want 415", kind, status, body)
 		}
 	}
-	if admin.app.directory.Find("ann") != nil {
-		t.Error("a consumer was created all the same")
+	if admin.directory.Find("ann") != nil {
+		t.Error("a consumer was created from a body that is not JSON")
 	}
 }
 
-// Who is told that there is no such consumer may create it a second time, and
-// who is told that these are all may delete the rest elsewhere.
-func TestUnknownConsumersAreNotSaidNotToExist(t *testing.T) {
+// A client that is told "not found" may create the consumer a second time, and
+// one that gets an incomplete list may delete the rest elsewhere.
+func TestUnknownConsumersAreNotReportedMissing(t *testing.T) {
 	storage := newLockedStorage(t)
-	storage.away.Store(true)
+	storage.unavailable.Store(true)
 	admin := newConsumerAdminOver(t, storage, consumer.Consumer{Username: "static", CustomID: "client-s"})
 	steps := []struct {
 		method, target string
@@ -193,11 +193,11 @@ func TestUnknownConsumersAreNotSaidNotToExist(t *testing.T) {
 	}
 	for _, step := range steps {
 		if status, body := admin.do(step.method, step.target, ""); status != step.unknown {
-			t.Errorf("%s %s while the storage is away: got %d %s, want %d", step.method, step.target, status, body, step.unknown)
+			t.Errorf("%s %s while the storage is unavailable: got %d %s, want %d", step.method, step.target, status, body, step.unknown)
 		}
 	}
-	storage.away.Store(false)
-	for !admin.app.directory.Ready() {
+	storage.unavailable.Store(false)
+	for !admin.directory.Ready() {
 		admin.do("DELETE", "/gluu/consumers/ann", "") // reads the storage
 	}
 	for _, step := range steps {
@@ -240,6 +240,6 @@ func TestConsumersAreListedPageByPage(t *testing.T) {
 		}
 	}
 	if len(names) != 5 || names[0] != "static" {
-		t.Errorf("got %v, want five, that of the configuration first", names)
+		t.Errorf("got %v, want five, the configured one first", names)
 	}
 }

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"fmt"
+	"testing"
+)
+
+func TestProviderStatuses(t *testing.T) {
+	server := newFakeServer(t)
+	app := mustLoad(t, t.TempDir(), fmt.Sprintf(`{"providers": {
+		"default": %s,
+		"absent": {"issuer": "http://127.0.0.1:1", "verify": "jwt", "audience": ["a"]}
+	}}`, providerJSON(server.introspecting())))
+	server.on("/introspect", respondWith(500, "text/plain", "down"))
+	for i := range breakerFailures {
+		_, _ = verify(t, app, "", fmt.Sprint("token-", i))
+	}
+	got := app.ProviderStatuses()
+	if len(got) != 2 || got[0].Name != "absent" || got[1].Name != "default" {
+		t.Fatalf("got %+v, want both in the order of their names", got)
+	}
+	if p := got[0]; p.Health != HealthPending || p.Discovery == nil || p.Discovery.Done {
+		t.Errorf("the unreachable one: got %+v", p)
+	}
+	p := got[1]
+	if p.Health != HealthDegraded || p.Breakers["introspection_endpoint"] != "open" {
+		t.Errorf("the failing one: got %+v", p)
+	}
+	if p.LastError == nil || p.LastError.Endpoint != "introspection_endpoint" || p.LastError.Error != "status 500" {
+		t.Errorf("the failing one: got the last error %+v", p.LastError)
+	}
+	if p.Endpoints["introspection_endpoint"] != server.URL+"/introspect" {
+		t.Errorf("got endpoints %v", p.Endpoints)
+	}
+}
