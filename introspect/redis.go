@@ -40,7 +40,7 @@ const (
 
 type redisStore struct {
 	option rueidis.ClientOption
-	seal   *seal
+	seal   *redisSealer
 	now    func() time.Time
 
 	client  atomic.Pointer[rueidis.Client]
@@ -84,7 +84,7 @@ func openRedis(address, secret string, waiting *waitingRevocations) (*redisStore
 		return nil, err
 	}
 	r := &redisStore{option: option, now: time.Now, waiting: waiting}
-	if r.seal, err = newSeal(secret); err != nil {
+	if r.seal, err = newRedisSealer(secret); err != nil {
 		return nil, err
 	}
 	r.start()

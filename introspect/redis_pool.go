@@ -9,6 +9,8 @@ import (
 	"sync"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/internal/seal"
 )
 
 // A store on Redis belongs to no cache. A reload that changes how many tokens are
@@ -33,7 +35,7 @@ type redisShare struct {
 // shareRedis gives a cache a share in the store of this address and secret, which
 // may be in use already.
 func shareRedis(address, secret string, forget func([]revoked)) (*redisShare, error) {
-	place := digest(sha256.Sum256(joined("redis", []byte(address), []byte(secret))))
+	place := digest(sha256.Sum256(seal.Join("redis", []byte(address), []byte(secret))))
 	store, _, err := redisStores.LoadOrNew(place, func() (caddy.Destructor, error) {
 		return openRedis(address, secret, waitingAt(place))
 	})

@@ -395,7 +395,7 @@ func TestSec_S56_ForgedRecordsAreMisses(t *testing.T) {
 		value[(at+len(value))%len(value)] ^= 1
 		return value
 	}
-	other, err := newSeal("another key of thirty-two bytes..")
+	other, err := newRedisSealer("another key of thirty-two bytes..")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -466,7 +466,7 @@ func TestSec_S56_ForgedRecordsAreMisses(t *testing.T) {
 func revokedText() string { return string(revoked{Kind: allTokens}.encode()) }
 
 func TestSealNamesEveryPart(t *testing.T) {
-	s, err := newSeal(testRedisKey)
+	s, err := newRedisSealer(testRedisKey)
 	if err != nil {
 		t.Fatal(err)
 	}
