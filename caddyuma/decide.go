@@ -28,11 +28,11 @@ type grantedScopes struct {
 // permits says whether the token's permissions at a resource satisfy the rule.
 func (p *UMAPEP) permits(req enforce.Request, resource string) (bool, error) {
 	token := req.Identity.Token
-	kept, ok := token.Slot(p.slot).(*rpt)
+	kept, ok := token.Value(p.stateKey).(*rpt)
 	if !ok {
 		kept = new(rpt)
 		kept.permissions, kept.err = permissionsOf(token)
-		token.SetSlot(p.slot, kept)
+		token.SetValue(p.stateKey, kept)
 	}
 	if kept.err != nil {
 		return false, kept.err

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/enforce"
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
@@ -68,7 +69,7 @@ type UMAPEP struct {
 	authority *authority
 	resources *resources
 	tickets   *tickets
-	slot      introspect.SlotKey
+	stateKey  token.ValueKey
 	now       func() time.Time
 }
 
@@ -123,7 +124,7 @@ func (p *UMAPEP) Provision(ctx caddy.Context) error {
 		return err
 	}
 	p.now = time.Now
-	p.slot = introspect.SlotKey{Generation: app.Generation(), Handler: introspect.NextHandlerID()}
+	p.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
 	p.resources = newResources(policy, p.ResourcePrefix, p.Registration, p.authority, app.Generation(), ctx.Storage(), ctx.Logger())
 	p.authority.announce(p.resources, p.provider)
 	p.tickets = &tickets{authority: p.authority, count: counter}

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/pathmatch"
 	"github.com/caddy-gluu/gateway/scopeexpr"
@@ -61,7 +62,7 @@ type Enforcer struct {
 	policy   *scopeexpr.Policy
 	answerer identity.Answerer
 	counters counters
-	slot     introspect.SlotKey
+	stateKey token.ValueKey
 	memos    memos
 	stepsUp  bool // some rule asks for a certain authentication
 	now      func() time.Time
@@ -86,7 +87,7 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	e.app, e.policy, e.now = app, policy, time.Now
 	e.answerer = identity.Answerer{JSON: app.ErrorJSON(), Logger: ctx.Logger(), Metrics: metrics}
 	e.counters = newCounters(metrics, policy.NumRules())
-	e.slot = introspect.SlotKey{Generation: app.Generation(), Handler: introspect.NextHandlerID()}
+	e.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
 	if kind == identity.OAuth {
 		app.AnnounceScopes(policy.AllScopes()...) // for the metadata of the resource
 	}

@@ -30,7 +30,7 @@ type Memo struct {
 
 func (e *Enforcer) memo(id *identity.Identity) *Memo {
 	token := id.Token
-	kept, ok := token.Slot(e.slot).(*Memo)
+	kept, ok := token.Value(e.stateKey).(*Memo)
 	if ok && kept.consumer == id.Consumer {
 		return kept
 	}
@@ -51,7 +51,7 @@ func (e *Enforcer) memo(id *identity.Identity) *Memo {
 		own.event = sync.OnceValue(func() authenticationEvent { return eventOf(token) })
 		memo = &own
 	}
-	token.SetSlot(e.slot, memo)
+	token.SetValue(e.stateKey, memo)
 	return memo
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -28,7 +29,7 @@ type Authenticator struct {
 	consumers *consumer.Directory
 	answerer  Answerer
 	logger    *zap.Logger
-	slot      introspect.SlotKey
+	stateKey  token.ValueKey
 	upstream  upstream
 
 	renderings singleflight.Group
@@ -60,7 +61,7 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	if err != nil {
 		return err
 	}
-	a.slot = introspect.SlotKey{Generation: app.Generation(), Handler: introspect.NextHandlerID()}
+	a.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
 	a.answerer = Answerer{JSON: app.ErrorJSON(), Realm: a.realm(), Logger: a.logger, Metrics: metrics}
 	return a.provisionUpstream(kind, metrics)
 }
@@ -206,18 +207,18 @@ func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, nex
 
 // rendering returns the headers for a token, from its slot as a rule.
 func (a *Authenticator) rendering(token *introspect.Token, c *consumer.Consumer) (*rendering, error) {
-	if kept, ok := token.Slot(a.slot).(*rendering); ok && kept.isFor(c) {
+	if kept, ok := token.Value(a.stateKey).(*rendering); ok && kept.isFor(c) {
 		return kept, nil
 	}
 	// Requests that come with a new token at the same time share one rendering:
 	// a signature may be part of it.
 	rendered, err, _ := a.renderings.Do(fmt.Sprintf("%p %p", token, c), func() (any, error) {
-		if kept, ok := token.Slot(a.slot).(*rendering); ok && kept.isFor(c) {
+		if kept, ok := token.Value(a.stateKey).(*rendering); ok && kept.isFor(c) {
 			return kept, nil
 		}
 		rendered, err := a.upstream.render(a.provider.Name(), token, c)
 		if err == nil {
-			token.SetSlot(a.slot, rendered)
+			token.SetValue(a.stateKey, rendered)
 		}
 		return rendered, err
 	})

@@ -18,13 +18,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"reflect"
 	"testing"
 	"time"
 
 	"github.com/quic-go/quic-go/http3"
-
-	"github.com/caddy-gluu/gateway/jose"
 )
 
 // clientCertificate is self-signed, as RFC 8705, section 2.2, allows.
@@ -209,34 +206,4 @@ func TestTokenBoundTwice(t *testing.T) {
 	r := todos()
 	r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{parsed}}
 	wantReason(t, "certificate with the DPoP scheme", testProvider().CheckBinding(r, boundTo(own), "DPoP", "raw"), TokenInvalid)
-}
-
-// What a token is bound to comes from its claims, and whatever is not understood
-// there is bound all the same.
-func TestConfirmations(t *testing.T) {
-	for text, want := range map[string]*Confirmation{
-		`{}`:                               nil,
-		`{"cnf":null}`:                     nil,
-		`{"token_type":"Bearer"}`:          nil,
-		`{"cnf":{"jkt":"a"}}`:              {JKT: "a"},
-		`{"cnf":{"x5t#S256":"b"}}`:         {X5T: "b"},
-		`{"cnf":{"jkt":"a","kid":"x"}}`:    {JKT: "a"},
-		`{"cnf":{"jwk":{"kty":"EC"}}}`:     {},
-		`{"cnf":{"JKT":"a"}}`:              {},
-		`{"cnf":{}}`:                       {},
-		`{"cnf":"a"}`:                      {},
-		`{"cnf":[]}`:                       {},
-		`{"cnf":false}`:                    {},
-		`{"token_type":"DPoP"}`:            {},
-		`{"token_type":"dpop","cnf":null}`: {},
-	} {
-		o, err := jose.ParseObject([]byte(text))
-		if err != nil {
-			t.Fatal(err)
-		}
-		got, err := confirmationOf(o)
-		if err != nil || !reflect.DeepEqual(got, want) {
-			t.Errorf("%s: got %+v, %v, want %+v", text, got, err, want)
-		}
-	}
 }

@@ -260,7 +260,7 @@ func (c *tokenCache) forget(what []revoked) {
 	c.newEpoch()
 	for key, e := range c.positive.All() {
 		t := e.token
-		if gone[revoked{tokensOfClient, t.ClientID}] || gone[revoked{tokensOfSubject, t.Subject}] || gone[revoked{oneToken, string(t.name[:])}] {
+		if gone[revoked{tokensOfClient, t.ClientID}] || gone[revoked{tokensOfSubject, t.Subject}] || gone[revoked{oneToken, string(t.SharedName[:])}] {
 			c.positive.Invalidate(key)
 		}
 	}

@@ -3,9 +3,7 @@
 package introspect
 
 import (
-	"fmt"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -88,57 +86,4 @@ func TestExpiredEntriesGo(t *testing.T) {
 			t.Errorf("after 2h: %d entries, want 0", positive)
 		}
 	})
-}
-
-func TestSlots(t *testing.T) {
-	token := &Token{}
-	a, b := SlotKey{1, NextHandlerID()}, SlotKey{1, NextHandlerID()}
-	if a.Handler == b.Handler {
-		t.Fatal("two handlers have one number")
-	}
-	if got := token.Slot(a); got != nil {
-		t.Errorf("an empty slot has %v", got)
-	}
-	token.SetSlot(a, "a")
-	token.SetSlot(b, "b")
-	token.SetSlot(a, "A")
-	if token.Slot(a) != "A" || token.Slot(b) != "b" {
-		t.Errorf("got %v and %v", token.Slot(a), token.Slot(b))
-	}
-	next := SlotKey{2, a.Handler}
-	token.SetSlot(next, "next")
-	if token.Slot(a) != nil || token.Slot(b) != nil || token.Slot(next) != "next" {
-		t.Errorf("after a reload: got %v, %v and %v", token.Slot(a), token.Slot(b), token.Slot(next))
-	}
-	token.SetSlot(a, "late")
-	if token.Slot(a) != nil || token.Slot(next) != "next" {
-		t.Errorf("after a late one: got %v and %v", token.Slot(a), token.Slot(next))
-	}
-}
-
-func TestSlotsOfManyHandlersAtOnce(t *testing.T) {
-	token := &Token{}
-	var wait sync.WaitGroup
-	for i := range uint64(50) {
-		wait.Go(func() { token.SetSlot(SlotKey{1, i}, i) })
-	}
-	wait.Wait()
-	for i := range uint64(50) {
-		if got := token.Slot(SlotKey{1, i}); got != i {
-			t.Errorf("slot %d has %v", i, got)
-		}
-	}
-}
-
-func TestClaimsCanBeChangedByWhoAsked(t *testing.T) {
-	token := &Token{ClaimsJSON: []byte(`{"n":12345678901234567890,"o":{"a":1}}`)}
-	first, err := token.Claims()
-	if err != nil {
-		t.Fatal(err)
-	}
-	first["o"].(map[string]any)["a"] = "changed"
-	second, _ := token.Claims()
-	if got := fmt.Sprintf("%v %v", second["n"], second["o"]); got != "12345678901234567890 map[a:1]" {
-		t.Errorf("got %s", got)
-	}
 }

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -172,13 +173,13 @@ func (s *server) judge(claims jose.Object, body []byte) (*Token, error) {
 	if active, err := isActive(claims); err != nil || !active {
 		return nil, refuse(TokenInactive, "the authorization server does not know it, or not any more")
 	}
-	token, err := tokenOf(claims)
+	t, err := token.FromClaims(claims)
 	if err != nil {
 		return nil, s.away("introspection_endpoint", err)
 	}
 	now := s.now()
-	if token.Expired(now) {
-		return nil, refuse(TokenExpired, "expired at %s", token.ExpiresAt.UTC().Format(time.RFC3339))
+	if t.Expired(now) {
+		return nil, refuse(TokenExpired, "expired at %s", t.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	for _, check := range []func() error{
 		func() error { return jwtcheck.NotBefore(claims, now) },
@@ -190,9 +191,9 @@ func (s *server) judge(claims jose.Object, body []byte) (*Token, error) {
 			return nil, refuse(TokenInvalid, "%w", err)
 		}
 	}
-	token.Issuer = s.config.Issuer
-	token.ClaimsJSON = body
-	return token, nil
+	t.Issuer = s.config.Issuer
+	t.ClaimsJSON = body
+	return t, nil
 }
 
 // checkIssuer compares `iss` where the answer has one.

@@ -3,15 +3,11 @@
 package introspect
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"runtime/debug"
-	"strings"
 	"time"
-	"unique"
-	"unsafe"
 
 	"go.uber.org/zap"
 )
@@ -118,7 +114,7 @@ func (p *Provider) verifyOnce(ctx context.Context, key cacheKey, epoch uint64, r
 			return stale, nil
 		}
 	case isLasting(refusal):
-		refusal = refusal.memorable()
+		refusal = refusal.WithoutCause()
 		p.cache.refuse(key, epoch, refusal, s.now())
 	}
 	return nil, refusal
@@ -126,9 +122,9 @@ func (p *Provider) verifyOnce(ctx context.Context, key cacheKey, epoch uint64, r
 
 // prepare makes a token ready to be kept.
 func (p *Provider) prepare(token *Token, raw string) {
-	token.compact()
+	token.Compact()
 	if shared := p.cache.shared; shared != nil {
-		token.name = shared.name(raw)
+		token.SharedName = shared.name(raw)
 	}
 }
 
@@ -152,35 +148,4 @@ func (s *server) verifySafely(ctx context.Context, raw string) (token *Token, re
 		return nil, asError(err)
 	}
 	return token, nil
-}
-
-// memorable returns the refusal without what it refers to, which may be as
-// large as the token.
-func (e *Error) memorable() *Error {
-	const enough = 200
-	text := ""
-	if e.Err != nil {
-		text = e.Err.Error()
-	}
-	return &Error{Reason: e.Reason, Err: errors.New(strings.Clone(text[:min(len(text), enough)]))}
-}
-
-// within returns a text as a part of the document that it comes from, which is
-// kept anyway and never changes, or a copy if it is not written there as it is.
-func within(document []byte, text string) string {
-	at := bytes.Index(document, []byte(text))
-	if at < 0 || text == "" {
-		return strings.Clone(text)
-	}
-	return unsafe.String(&document[at], len(text))
-}
-
-// compact gives the token its own memory. What it was parsed from is larger
-// and would stay for as long as the token does. Clients and lists of scopes are few
-// and tokens are many, so those are shared.
-func (t *Token) compact() {
-	t.ClientID = unique.Make(t.ClientID).Value()
-	t.Scopes, t.sharesScopes = scopeLists.share(t.Scopes)
-	t.ClaimsJSON = bytes.Clone(t.ClaimsJSON)
-	t.Subject = within(t.ClaimsJSON, t.Subject)
 }

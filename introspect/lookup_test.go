@@ -467,14 +467,3 @@ func TestPanicIsNoVerdict(t *testing.T) {
 		t.Errorf("got %v, want %s", err, ProviderUnavailable)
 	}
 }
-
-// What is remembered of a refusal must not grow with what was refused.
-func TestRefusalsAreSmall(t *testing.T) {
-	long := strings.Repeat("x", 10_000)
-	if got := len(refuse(TokenInvalid, "%s", long).memorable().Error()); got > 300 {
-		t.Errorf("a remembered refusal has %d bytes", got)
-	}
-	if got := (&Error{Reason: TokenInactive}).memorable().Error(); !strings.HasPrefix(got, "token_inactive") {
-		t.Errorf("got %q", got)
-	}
-}

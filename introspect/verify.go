@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -70,16 +71,16 @@ func (v *jwtVerifier) verify(ctx context.Context, raw string) (*Token, error) {
 
 	// From here on the token is the issuer's word. Time: an access token must
 	// have an end (RFC 9068 section 2.2), and there is no leeway for it.
-	token, err := tokenOf(claims)
+	t, err := token.FromClaims(claims)
 	if err != nil {
 		return nil, refuse(TokenInvalid, "claims: %w", err)
 	}
 	now := v.now()
-	if token.ExpiresAt.IsZero() {
+	if t.ExpiresAt.IsZero() {
 		return nil, refuse(TokenInvalid, "no exp: a token that never expires is not accepted")
 	}
-	if token.Expired(now) {
-		return nil, refuse(TokenExpired, "expired at %s", token.ExpiresAt.UTC().Format(time.RFC3339))
+	if t.Expired(now) {
+		return nil, refuse(TokenExpired, "expired at %s", t.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	if err := jwtcheck.NotBefore(claims, now); err != nil {
 		return nil, refuse(TokenInvalid, "%w", err)
@@ -96,10 +97,10 @@ func (v *jwtVerifier) verify(ctx context.Context, raw string) (*Token, error) {
 		return nil, refuse(TokenInvalid, "%w", err)
 	}
 
-	token.Issuer = v.issuer
-	token.JWT = true
-	token.ClaimsJSON = jwt.Payload
-	return token, nil
+	t.Issuer = v.issuer
+	t.JWT = true
+	t.ClaimsJSON = jwt.Payload
+	return t, nil
 }
 
 // checkType accepts the types of an access token: at+jwt (RFC 9068 section

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package token
 
 import (
 	"errors"
@@ -14,10 +14,10 @@ import (
 // object of claims under the same names (RFC 7519, section 4; RFC 7662,
 // section 2.2; RFC 9068, section 2.2).
 
-// tokenOf reads the claims that the gateway itself understands. An error
-// means that a claim has the wrong type, so that its meaning is anyone's
-// guess.
-func tokenOf(claims jose.Object) (*Token, error) {
+// FromClaims reads the claims that the gateway itself understands. An error
+// means that a claim has the wrong type, so that its meaning is unknown. What the
+// claims cannot say (Provider, Issuer, JWT, ClaimsJSON) is the caller's to set.
+func FromClaims(claims jose.Object) (*Token, error) {
 	var t Token
 	var errs [5]error
 	t.Subject, errs[0] = claims.Text("sub")
@@ -29,8 +29,8 @@ func tokenOf(claims jose.Object) (*Token, error) {
 }
 
 // clientIDOf returns the client that the token was issued to: `client_id`
-// (RFC 8693, section 4.3), `azp` as Keycloak and Google say, `cid` as Okta
-// does.
+// (RFC 8693, section 4.3), `azp` as Keycloak and Google call it, `cid`
+// as Okta does.
 func clientIDOf(claims jose.Object) (string, error) {
 	for _, name := range []string{"client_id", "azp", "cid"} {
 		if id, err := claims.Text(name); err != nil || id != "" {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package token
 
 import (
 	"slices"
@@ -14,7 +14,7 @@ var scopeLists sharedLists
 
 const (
 	maxSharedLists      = 4096
-	maxSharedListLength = 1024 // bytes; whoever has more scopes has a list of its own
+	maxSharedListLength = 1024 // bytes; a token with longer ones has a list of its own
 )
 
 // sharedLists finds one list for all that are equal. It forgets everything
@@ -55,3 +55,7 @@ func cloneList(list []string) []string {
 	}
 	return own
 }
+
+// SharesScopes reports whether other tokens with equal scopes have the same
+// list of them, so that what is made of the list can be kept under it.
+func (t *Token) SharesScopes() bool { return t.sharesScopes }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package token
 
 import (
 	"fmt"
@@ -59,16 +59,16 @@ func TestSharedListsKeepNoDocument(t *testing.T) {
 	}
 }
 
-func TestWithin(t *testing.T) {
+func TestSubstringOf(t *testing.T) {
 	document := []byte(`{"sub":"alice","name":"al\u0069ce2"}`)
 	for _, text := range []string{"alice", "alice2", "", "somebody else"} {
 		given := []byte(text)
-		got := within(document, string(given))
+		got := substringOf(document, string(given))
 		if got != text {
 			t.Errorf("%q became %q", text, got)
 		}
 	}
-	if n := testing.AllocsPerRun(10, func() { _ = within(document, "alice") }); n != 0 {
+	if n := testing.AllocsPerRun(10, func() { _ = substringOf(document, "alice") }); n != 0 {
 		t.Errorf("a text that stands in the document takes %v allocations, want none", n)
 	}
 }
