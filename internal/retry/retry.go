@@ -58,6 +58,10 @@ func (b *Backoff) Wait(ctx context.Context) bool {
 	return b.Clock.Sleep(ctx, b.Next())
 }
 
+// Sleep waits by the machine's clock until the time has passed or the context
+// has ended, and reports whether it was the time.
+func Sleep(ctx context.Context, d time.Duration) bool { return Clock(nil).Sleep(ctx, d) }
+
 // Clock tells when a time has passed, as time.After does. A nil Clock is that
 // function. Tests inject another one.
 type Clock func(time.Duration) <-chan time.Time
@@ -70,8 +74,7 @@ func (c Clock) After(d time.Duration) <-chan time.Time {
 	return c(d)
 }
 
-// Sleep waits until the time has passed or the context has ended, and reports
-// whether it was the time.
+// Sleep waits by this clock as the function Sleep does by the machine's.
 func (c Clock) Sleep(ctx context.Context, d time.Duration) bool {
 	if ctx.Err() != nil {
 		return false
