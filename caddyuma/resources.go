@@ -4,7 +4,6 @@ package caddyuma
 
 import (
 	"context"
-	"math/rand/v2"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -12,6 +11,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/retry"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
@@ -101,21 +101,21 @@ const (
 
 // keep makes the resources known and keeps them so until the context ends.
 func (r *resources) keep(ctx context.Context) {
-	retry := registrationRetry
+	backoff := retry.Backoff{Min: registrationRetry, Max: longestRegistrationRetry}
 	for ctx.Err() == nil {
 		var wait <-chan time.Time
 		retired := r.authority.retirement()
 		err := r.authority.reconcile(ctx, r)
 		switch {
 		case err == nil:
-			retry = registrationRetry
+			backoff.Reset()
 		case ctx.Err() != nil:
 			return
 		default:
-			pause := retry + rand.N(retry/4)
+			pause := backoff.Next()
 			r.logger.Warn("registering resources at the authorization server",
 				zap.String("provider", r.authority.provider.Load().Name()), zap.Error(err), zap.Duration("retry_in", pause))
-			wait, retry = time.After(pause), min(2*retry, longestRegistrationRetry)
+			wait = backoff.Clock.After(pause)
 		}
 		if !r.rest(ctx, wait, retired) {
 			return
@@ -142,12 +142,7 @@ func (r *resources) rest(ctx context.Context, pause <-chan time.Time, retired <-
 	}
 	// A server that knows a resource at one endpoint and not at another must
 	// not be asked without end.
-	select {
-	case <-ctx.Done():
-		return false
-	case <-time.After(registrationRetry):
-		return true
-	}
+	return retry.Sleep(ctx, registrationRetry)
 }
 
 // missing returns the resources whose id is not known, or which are not known

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/retry"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -111,29 +111,21 @@ func (s *server) startDiscovery() {
 
 // discover runs until the server ends.
 func (s *server) discover(ctx context.Context) {
-	retry := discoveryRetry
+	backoff := retry.Backoff{Min: discoveryRetry, Max: longestDiscoveryRetry}
 	for {
 		found, err := s.fetchMetadata(ctx)
 		wait := rediscovery
 		if err != nil {
-			wait, retry = retry, min(2*retry, longestDiscoveryRetry)
-			// Gateways that lost their server at the same moment should not
-			// all come back at the same moment. A whole second stays the
-			// least wait.
-			if wait > discoveryRetry {
-				wait -= rand.N(wait / 8)
-			}
+			wait = backoff.Next()
 		} else {
-			retry = discoveryRetry
+			backoff.Reset()
 		}
 		if ctx.Err() != nil {
 			return
 		}
 		s.discovered(found, err, wait)
-		select {
-		case <-ctx.Done():
+		if !backoff.Clock.Sleep(ctx, wait) {
 			return
-		case <-time.After(wait):
 		}
 	}
 }

@@ -191,8 +191,8 @@ func TestDiscoveryBacksOffAndRecovers(t *testing.T) {
 		for i := 1; i < len(attempts); i++ {
 			pause := attempts[i].Sub(attempts[i-1])
 			want := min(time.Second<<(i-1), longestDiscoveryRetry)
-			if pause > want || pause < min(want, max(time.Second, want-want/8)) {
-				t.Errorf("pause %d was %s, want %s at most and an eighth less at least", i, pause, want)
+			if pause > want || pause < min(want, max(time.Second, want-want/4)) {
+				t.Errorf("pause %d was %s, want %s at most and a quarter less at least", i, pause, want)
 			}
 		}
 		if n := len(attempts); n < 12 || n > 16 {

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/retry"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -72,13 +73,13 @@ type remoteKeySet struct {
 
 	current atomic.Pointer[fetchedKeys] // the last good set, nil before the first
 
-	mu       sync.Mutex
-	running  chan struct{} // closed when the fetch that runs has ended; nil if none runs
-	due      *time.Timer   // of the fetch at the end of the cool-down; nil if none is asked for
-	next     time.Time     // no fetch begins before
-	lastErr  error         // of the latest fetch; nil if it went well
-	failures int           // since the start, before the first good set
-	closed   bool
+	mu      sync.Mutex
+	running chan struct{} // closed when the fetch that runs has ended; nil if none runs
+	due     *time.Timer   // of the fetch at the end of the cool-down; nil if none is asked for
+	next    time.Time     // no fetch begins before
+	lastErr error         // of the latest fetch; nil if it went well
+	backoff retry.Backoff // before the first good set
+	closed  bool
 
 	last        sync.Mutex // guards what happens after Close
 	lastFetched bool
@@ -109,7 +110,7 @@ func newRemoteKeySet(cfg remoteKeySetConfig) *remoteKeySet {
 	if cfg.onFetch == nil {
 		cfg.onFetch = func(error) {}
 	}
-	s := &remoteKeySet{remoteKeySetConfig: cfg}
+	s := &remoteKeySet{remoteKeySetConfig: cfg, backoff: retry.Backoff{Min: firstRetry, Max: cfg.coolDown}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
@@ -299,8 +300,7 @@ func (s *remoteKeySet) ended(begun time.Time, keys []jose.Key, err error) {
 	defer s.mu.Unlock()
 	s.lastErr = err
 	if s.current.Load() == nil {
-		s.next = s.now().Add(min(firstRetry<<min(s.failures, 16), s.coolDown))
-		s.failures++
+		s.next = s.now().Add(s.backoff.Next())
 	}
 	close(s.running)
 	s.running = nil

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/caddy-gluu/gateway/internal/retry"
 )
 
 // Each gateway reads the log of revocations on a connection of its own, all
@@ -30,21 +32,22 @@ const (
 	// how long it takes to come back to a Redis that was slow once.
 	logWait = 500 * time.Millisecond
 
-	redisPause = 500 * time.Millisecond // between attempts to connect
+	// Between attempts to connect. It does not grow: the connection is how a
+	// gateway hears of revocations.
+	minRedisPause = 400 * time.Millisecond
+	maxRedisPause = 500 * time.Millisecond
 )
 
 // follow reads the log until the context ends.
 func (r *redisStore) follow(ctx context.Context) {
+	backoff := retry.Backoff{Min: minRedisPause, Max: maxRedisPause}
 	for ctx.Err() == nil {
 		err := r.session(ctx)
 		if ctx.Err() != nil {
 			return
 		}
 		r.away(err)
-		select {
-		case <-ctx.Done():
-		case <-time.After(redisPause):
-		}
+		backoff.Wait(ctx)
 	}
 }
 
