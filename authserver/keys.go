@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/storagelock"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -29,7 +31,7 @@ const keyTimeout = 30 * time.Second
 // Caddy's storage, so that gateways which share one sign with the same key,
 // and is made there when it is needed first. A key that cannot be read is an
 // error and never replaced: what was signed with it would no longer be valid.
-func signingKey(ctx context.Context, storage certmagic.Storage, i issuer) (_ jose.PrivateKey, err error) {
+func signingKey(ctx context.Context, storage certmagic.Storage, i issuer, logger *zap.Logger) (jose.PrivateKey, error) {
 	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
 	defer cancel()
 	name := keyName(i)
@@ -37,10 +39,11 @@ func signingKey(ctx context.Context, storage certmagic.Storage, i issuer) (_ jos
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if err := storage.Lock(ctx, name); err != nil {
-		return jose.PrivateKey{}, fmt.Errorf("locking the storage to make a signing key: %w", err)
+	release, err := storagelock.Acquire(ctx, storage, name, logger)
+	if err != nil {
+		return jose.PrivateKey{}, fmt.Errorf("making a signing key: %w", err)
 	}
-	defer func() { err = errors.Join(err, storage.Unlock(context.WithoutCancel(ctx), name)) }()
+	defer release()
 	// Another gateway may have made it meanwhile.
 	key, err = loadKey(ctx, storage, name)
 	if !errors.Is(err, fs.ErrNotExist) {

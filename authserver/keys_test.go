@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/jose"
 )
@@ -34,7 +35,7 @@ func TestGatewaysThatShareStorageShareTheKey(t *testing.T) {
 	var wait sync.WaitGroup
 	for n := range gateways {
 		wait.Go(func() {
-			key, err := signingKey(t.Context(), &certmagic.FileStorage{Path: dir}, i)
+			key, err := signingKey(t.Context(), &certmagic.FileStorage{Path: dir}, i, zap.NewNop())
 			if err != nil {
 				t.Error(err)
 				return
@@ -48,7 +49,7 @@ func TestGatewaysThatShareStorageShareTheKey(t *testing.T) {
 			t.Fatalf("keys: got %q, want the same one for all", ids)
 		}
 	}
-	other, err := signingKey(t.Context(), &certmagic.FileStorage{Path: dir}, mustIssuer(t, testIssuer+"/other"))
+	other, err := signingKey(t.Context(), &certmagic.FileStorage{Path: dir}, mustIssuer(t, testIssuer+"/other"), zap.NewNop())
 	if err != nil || other.ID() == ids[0] {
 		t.Errorf("another issuer: got key %q, %v; want one of its own", other.ID(), err)
 	}
@@ -78,7 +79,7 @@ func TestADamagedKeyIsNeverReplaced(t *testing.T) {
 			if err := storage.Store(t.Context(), keyName(i), []byte(test.content)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := signingKey(t.Context(), storage, i); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := signingKey(t.Context(), storage, i, zap.NewNop()); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
 			if kept, err := storage.Load(t.Context(), keyName(i)); err != nil || string(kept) != test.content {
@@ -126,7 +127,7 @@ func TestNoKeyIsUsedThatIsNotStored(t *testing.T) {
 			files := &certmagic.FileStorage{Path: t.TempDir()}
 			broken.Storage = files
 			i := mustIssuer(t, testIssuer)
-			if key, err := signingKey(t.Context(), broken, i); !errors.Is(err, errGone) {
+			if key, err := signingKey(t.Context(), broken, i, zap.NewNop()); !errors.Is(err, errGone) {
 				t.Errorf("got key %q, %v; want %v", key.ID(), err, errGone)
 			}
 			if _, err := files.Load(t.Context(), keyName(i)); !errors.Is(err, fs.ErrNotExist) {

@@ -222,7 +222,7 @@ func (s *Server) start(ctx caddy.Context) (err error) {
 		return err
 	}
 	s.protocol.storage = s.opened
-	if s.protocol.key, err = signingKey(ctx, s.keys, s.issuer); err != nil {
+	if s.protocol.key, err = signingKey(ctx, s.keys, s.issuer, s.logger); err != nil {
 		return err
 	}
 	if err := s.protocol.complete(); err != nil {

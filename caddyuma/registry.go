@@ -16,6 +16,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/storagelock"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -152,14 +153,11 @@ func (a *authority) reconcile(ctx context.Context, r *resources) error {
 		return err
 	}
 	// Across gateways too, or two of them would register the same resource.
-	if err := r.storage.Lock(ctx, key); err != nil {
-		return fmt.Errorf("lock %s: %w", key, err)
+	release, err := storagelock.Acquire(ctx, r.storage, key, r.logger)
+	if err != nil {
+		return err
 	}
-	defer func() {
-		if err := r.storage.Unlock(context.WithoutCancel(ctx), key); err != nil {
-			r.logger.Error("unlock", zap.String("key", key), zap.Error(err))
-		}
-	}()
+	defer release()
 	stored, err := load(ctx, r, key)
 	if err != nil {
 		return err

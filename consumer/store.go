@@ -4,7 +4,6 @@ package consumer
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"sync"
 	"time"
@@ -12,6 +11,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/internal/storagelock"
 )
 
 const (
@@ -52,7 +53,7 @@ type Store struct {
 // the storage cannot be read, Directory.Ready is false and reading goes on in
 // the background. Close must be called in the end.
 func Open(storage certmagic.Storage, logger *zap.Logger) *Store {
-	key := NameOf(storage)
+	key := storagelock.NameOf(storage)
 	shared, _ := stores.LoadOrStore(key, newLive())
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Store{live: shared.(*live), poolKey: key, storage: storage, logger: logger, cancel: cancel}
@@ -77,23 +78,6 @@ func Open(storage certmagic.Storage, logger *zap.Logger) *Store {
 }
 
 const stillKnown = "reading the live consumers; the last ones known go on being used"
-
-// NameOf names a storage in such a way that the same storage has the same name
-// in the next configuration, although Caddy makes a new value for it: by what
-// it says of itself, else by its settings. One that has neither is only known
-// by its value, and a reload reads everything again. Two that wrongly share a
-// name do the consumers no harm, since whatever is read or written is compared
-// with the head of the storage that it is for.
-func NameOf(storage certmagic.Storage) string {
-	if named, ok := storage.(fmt.Stringer); ok {
-		return fmt.Sprintf("%T %s", storage, named)
-	}
-	settings, err := json.Marshal(storage)
-	if err != nil || string(settings) == "{}" {
-		return fmt.Sprintf("%T %p", storage, storage)
-	}
-	return fmt.Sprintf("%T %s", storage, settings)
-}
 
 // Close ends the access.
 func (s *Store) Close() error {

@@ -172,7 +172,7 @@ func TestAStorageThatComesBack(t *testing.T) {
 			t.Errorf("got %v, want ErrNotReady", err)
 		}
 		storage.fail(nil)
-		time.Sleep(maxBackOff)
+		time.Sleep(maxRetry)
 		synctest.Wait()
 		mustSign(t, s, SignRequest{})
 	})

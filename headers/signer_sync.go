@@ -13,6 +13,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/retry"
+	"github.com/caddy-gluu/gateway/internal/storagelock"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -39,13 +41,8 @@ const (
 	// syncTimeout bounds one round, waiting for the lock included.
 	syncTimeout = 20 * time.Second
 
-	minBackOff = time.Second
-	maxBackOff = 30 * time.Second
-
-	// unlockRetries is how often a lock that the storage has not taken back is
-	// offered to it again, in some five minutes.
-	unlockRetries = 14
-	unlockTimeout = 5 * time.Second
+	minRetry = time.Second
+	maxRetry = 30 * time.Second
 )
 
 // Start begins to read the keys, and to make those that are missing. It returns
@@ -73,25 +70,21 @@ func (s *Signer) Stop() {
 }
 
 func (s *Signer) run(ctx context.Context, ready chan<- struct{}) {
-	backOff := minBackOff
+	backoff := retry.Backoff{Min: minRetry, Max: maxRetry}
 	for {
 		next := pollInterval
 		if err := s.sync(ctx); err == nil {
-			backOff = minBackOff
+			backoff.Reset()
 		} else if ctx.Err() == nil {
-			s.log.Error("signing keys: storage failed; going on with the keys that are known", zap.Error(err), zap.Duration("retry_in", backOff))
-			next, backOff = backOff, min(2*backOff, maxBackOff)
+			next = backoff.Next()
+			s.log.Error("signing keys: storage failed; going on with the keys that are known", zap.Error(err), zap.Duration("retry_in", next))
 		}
 		if ready != nil {
 			close(ready)
 			ready = nil
 		}
-		timer := time.NewTimer(next)
-		select {
-		case <-ctx.Done():
-			timer.Stop()
+		if !backoff.Clock.Sleep(ctx, next) {
 			return
-		case <-timer.C:
 		}
 	}
 }
@@ -142,16 +135,11 @@ func (s *Signer) update(ctx context.Context, planner func(*keyRing, time.Time) p
 }
 
 func (s *Signer) updateLocked(ctx context.Context, planner func(*keyRing, time.Time) plan) (*keyRing, error) {
-	if err := s.config.Storage.Lock(ctx, ringLock); err != nil {
-		return nil, fmt.Errorf("locking signing keys: %w", err)
+	release, err := storagelock.Acquire(ctx, s.config.Storage, ringLock, s.log)
+	if err != nil {
+		return nil, err
 	}
-	defer func() {
-		// The lock is given back even if the reason to stop is that ctx ended.
-		if err := s.unlock(context.WithoutCancel(ctx)); err != nil {
-			s.log.Error("unlocking signing keys; trying again", zap.Error(err))
-			go s.unlockLater()
-		}
-	}()
+	defer release()
 	ring, err := s.load(ctx)
 	if err != nil {
 		return nil, err
@@ -177,36 +165,6 @@ func (s *Signer) updateLocked(ctx context.Context, planner func(*keyRing, time.T
 		s.log.Info("new signing key", zap.String("kid", key.public.ID()), zap.String("alg", key.alg), zap.Time("use_from", key.useFrom), zap.Bool("from_file", key.file))
 	}
 	return changed, nil
-}
-
-func (s *Signer) unlock(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, unlockTimeout)
-	defer cancel()
-	err := s.config.Storage.Unlock(ctx, ringLock)
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil // somebody else has removed it
-	}
-	return err
-}
-
-// unlockLater gives back a lock that could not be given back at once. A lock in
-// a file is kept fresh for as long as the file is there: left alone it would
-// lock out all gateways until this process ends. It goes on after Stop, since
-// the next configuration needs the same lock, but not for ever.
-func (s *Signer) unlockLater() {
-	backOff := minBackOff
-	for range unlockRetries {
-		time.Sleep(backOff)
-		backOff = min(2*backOff, maxBackOff)
-		s.syncing.Lock() // so that it is not the lock of an update
-		err := s.unlock(context.Background())
-		s.syncing.Unlock()
-		if err == nil {
-			s.log.Info("unlocking signing keys succeeded")
-			return
-		}
-	}
-	s.log.Error("the lock of the signing keys could not be given back")
 }
 
 func (s *Signer) apply(ring *keyRing, p plan, now time.Time) (*keyRing, error) {

@@ -43,7 +43,7 @@ func TestALockThatCannotBeGivenBackIsGivenBackLater(t *testing.T) {
 				if stopped {
 					s.Stop()
 				}
-				time.Sleep(4 * minBackOff)
+				time.Sleep(4 * minRetry)
 				if len(storage.lock) > 0 {
 					t.Fatal("the lock is still held after the storage came back")
 				}
@@ -53,17 +53,4 @@ func TestALockThatCannotBeGivenBackIsGivenBackLater(t *testing.T) {
 			})
 		})
 	}
-}
-
-// The bubble of the test ends only when all its goroutines have.
-func TestALockThatNobodyTakesBackIsNotOfferedForEver(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		storage := &stickyStorage{memoryStorage: newMemoryStorage(), until: time.Now().Add(24 * time.Hour)}
-		s := newSigner(t, SignerConfig{Storage: storage}, "")
-		mustSync(t, s)
-		time.Sleep(time.Hour)
-		if got := storage.attempts.Load(); got != 1+unlockRetries {
-			t.Errorf("unlocked %d times, want %d", got, 1+unlockRetries)
-		}
-	})
 }

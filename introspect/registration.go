@@ -21,6 +21,8 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/retry"
+	"github.com/caddy-gluu/gateway/internal/storagelock"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -94,7 +96,7 @@ func (s *server) credentialsRejected() {
 
 // register runs until the server ends.
 func (s *server) register(ctx context.Context) {
-	retry := discoveryRetry
+	backoff := retry.Backoff{Min: discoveryRetry, Max: longestDiscoveryRetry}
 	var forget *registeredClient
 	for {
 		client, err := s.obtainClient(ctx, forget)
@@ -103,13 +105,13 @@ func (s *server) register(ctx context.Context) {
 		}
 		s.registered(client, err)
 		if err != nil {
-			if !pause(ctx, retry) {
+			if !backoff.Wait(ctx) {
 				return
 			}
-			retry = min(2*retry, longestDiscoveryRetry)
 			continue
 		}
-		retry, forget = discoveryRetry, nil
+		backoff.Reset()
+		forget = nil
 		if rejected := s.awaitRenewal(ctx, client); rejected {
 			forget = client
 		}
@@ -141,7 +143,7 @@ func (s *server) registered(client *registeredClient, err error) {
 // awaitRenewal waits until the client should be registered anew, and reports
 // whether that is because the server does not accept it.
 func (s *server) awaitRenewal(ctx context.Context, client *registeredClient) (rejected bool) {
-	if !pause(ctx, registrationPause) {
+	if !retry.Sleep(ctx, registrationPause) {
 		return false
 	}
 	var due <-chan time.Time
@@ -157,17 +159,6 @@ func (s *server) awaitRenewal(ctx context.Context, client *registeredClient) (re
 		return true
 	}
 	return false
-}
-
-func pause(ctx context.Context, d time.Duration) (ok bool) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
 
 // obtainClient returns the stored client, or registers one and stores it. A
@@ -189,15 +180,11 @@ func (s *server) obtainClient(ctx context.Context, forget *registeredClient) (*r
 	if err != nil {
 		return nil, err
 	}
-	if err := storage.Lock(ctx, key); err != nil {
-		return nil, fmt.Errorf("locking the storage: %w", err)
+	release, err := storagelock.Acquire(ctx, storage, key, s.logger())
+	if err != nil {
+		return nil, err
 	}
-	defer func() {
-		// Also when the context has ended: others wait for the lock.
-		if err := storage.Unlock(context.WithoutCancel(ctx), key); err != nil {
-			s.logger().Error("unlocking the storage", zap.Error(err))
-		}
-	}()
+	defer release()
 	stored, err = loadClient(ctx, storage, key)
 	if err != nil {
 		return nil, err

@@ -9,9 +9,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 
-	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/storagelock"
 )
 
 // The gateway's own signing keys live in Caddy's storage. What was read from
@@ -43,7 +43,7 @@ func (a *App) provisionSigner(storage certmagic.Storage) error {
 	if err != nil {
 		return fmt.Errorf("signing_issuer: %w", err)
 	}
-	name := consumer.NameOf(storage)
+	name := storagelock.NameOf(storage)
 	shared, _, err := signingMemories.LoadOrNew(name, func() (caddy.Destructor, error) {
 		return &signingMemory{storage: name}, nil
 	})
