@@ -64,9 +64,9 @@ type App struct {
 	generation uint64
 	cache      *tokenCache
 	directory  *consumer.Directory
-	names      headerNames
-	scopes     scopeNames
-	public     publicPaths
+	reserved   collected[string, *headers.Stripper]
+	scopes     collected[string, []string]
+	public     collected[publicPath, map[publicPath]bool]
 	signer     *headers.Signer
 	releases   []func() error // of what outlives configurations
 	background background
@@ -256,94 +256,6 @@ func (a *App) Generation() uint64 { return a.generation }
 // ErrorJSON reports whether refused clients are answered with a JSON body,
 // rather than by the site's error routes.
 func (a *App) ErrorJSON() bool { return a.ErrorFormat != errorFormatCaddy }
-
-// ReserveHeaders says, while a handler is provisioned, which request headers
-// it can set. Names may contain a wildcard, {*}. No site of this configuration
-// lets them in from clients.
-func (a *App) ReserveHeaders(names ...string) { a.names.reserve(names) }
-
-// Stripper removes the standard set and all reserved headers from requests.
-// It is complete when all handlers are provisioned.
-func (a *App) Stripper() *headers.Stripper { return a.names.stripper() }
-
-// headerNames collects the names of headers until they are needed.
-type headerNames struct {
-	mu       sync.Mutex
-	names    []string
-	compiled atomic.Pointer[headers.Stripper]
-}
-
-func (h *headerNames) reserve(names []string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.names = append(h.names, names...)
-	h.compiled.Store(nil)
-}
-
-// stripper is asked with every request. It cannot be made when the app
-// starts: Caddy starts apps in any order, and requests may come before.
-func (h *headerNames) stripper() *headers.Stripper {
-	if s := h.compiled.Load(); s != nil {
-		return s
-	}
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	s := headers.NewStripper(h.names)
-	h.compiled.Store(s)
-	return s
-}
-
-// AnnounceScopes says, while a handler is provisioned, which scopes its rules
-// ask for.
-func (a *App) AnnounceScopes(scopes ...string) { a.scopes.add(scopes) }
-
-// AllScopes returns the scopes that the rules of this configuration ask for,
-// each once and in order. They are complete when all handlers are provisioned.
-func (a *App) AllScopes() []string { return a.scopes.all() }
-
-// scopeNames collects the scopes of all rules.
-type scopeNames struct {
-	mu    sync.Mutex
-	names []string
-}
-
-func (s *scopeNames) add(scopes []string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.names = append(s.names, scopes...)
-}
-
-func (s *scopeNames) all() []string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	slices.Sort(s.names)
-	s.names = slices.Compact(s.names)
-	return slices.Clone(s.names)
-}
-
-// AnnouncePublic says, while a handler is provisioned, at which paths of its site
-// it answers everybody: the preflight requests of all web pages, too.
-func (a *App) AnnouncePublic(site string, paths ...string) {
-	a.public.mu.Lock()
-	defer a.public.mu.Unlock()
-	if a.public.paths == nil {
-		a.public.paths = make(map[string][]string)
-	}
-	a.public.paths[site] = append(a.public.paths[site], paths...)
-}
-
-// IsPublic reports whether a path of a site was announced so.
-func (a *App) IsPublic(site, path string) bool {
-	a.public.mu.Lock()
-	defer a.public.mu.Unlock()
-	return site != "" && slices.Contains(a.public.paths[site], path)
-}
-
-// publicPaths are those that are for everybody, by site.
-type publicPaths struct {
-	mu    sync.Mutex
-	paths map[string][]string
-}
 
 // Issuers returns the issuers of all providers, those of handlers included,
 // each once: that of the provider called `default` first, then by the

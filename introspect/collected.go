@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"slices"
+	"sync"
+	"sync/atomic"
+
+	"github.com/caddy-gluu/gateway/headers"
+)
+
+// collected gathers what handlers contribute while they are provisioned, until
+// requests need it in another form. The app cannot build that form when it
+// starts: Caddy starts apps in any order, and requests may come before. So the
+// first use builds it, and the others read it without a lock.
+type collected[T, Form any] struct {
+	mu    sync.Mutex
+	items []T
+	built atomic.Pointer[Form]
+}
+
+func (c *collected[T, Form]) add(items ...T) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.items = append(c.items, items...)
+	c.built.Store(nil)
+}
+
+// get returns what build makes of all items. Callers must not change it.
+func (c *collected[T, Form]) get(build func(items []T) Form) Form {
+	if form := c.built.Load(); form != nil {
+		return *form
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	form := build(slices.Clone(c.items))
+	c.built.Store(&form)
+	return form
+}
+
+// ReserveHeaders tells, while a handler is provisioned, which request headers
+// it can set. Names may contain a wildcard, {*}. No site of this configuration
+// accepts them from clients.
+func (a *App) ReserveHeaders(names ...string) { a.reserved.add(names...) }
+
+// Stripper removes the standard set and all reserved headers from requests.
+// It is complete when all handlers are provisioned.
+func (a *App) Stripper() *headers.Stripper { return a.reserved.get(headers.NewStripper) }
+
+// AnnounceScopes tells, while a handler is provisioned, which scopes its rules
+// ask for.
+func (a *App) AnnounceScopes(scopes ...string) { a.scopes.add(scopes...) }
+
+// AllScopes returns the scopes that the rules of this configuration ask for,
+// each once and in order. They are complete when all handlers are provisioned.
+func (a *App) AllScopes() []string { return slices.Clone(a.scopes.get(sortedOnce)) }
+
+func sortedOnce(names []string) []string {
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
+// AnnouncePublic tells, while a handler is provisioned, at which paths of its
+// site it answers every request, including the preflight requests of all web
+// pages.
+func (a *App) AnnouncePublic(site string, paths ...string) {
+	for _, path := range paths {
+		a.public.add(publicPath{site, path})
+	}
+}
+
+// IsPublic reports whether a path of a site was announced as public.
+func (a *App) IsPublic(site, path string) bool {
+	return site != "" && a.public.get(setOf)[publicPath{site, path}]
+}
+
+// publicPath is a path of a site that is open to every client.
+type publicPath struct{ site, path string }
+
+func setOf[T comparable](items []T) map[T]bool {
+	set := make(map[T]bool, len(items))
+	for _, item := range items {
+		set[item] = true
+	}
+	return set
+}
