@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package docs_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+var (
+	securityTest = regexp.MustCompile(`(?m)^func (TestSec_(?:S\d+_?)+\w*)\(`)
+	caseNumber   = regexp.MustCompile(`S\d{2,3}`)
+	caseRow      = regexp.MustCompile(`(?m)^\| (S\d{2,3}) \| (.+) \| (.+) \| (.+) \|$`)
+	testName     = regexp.MustCompile("`(TestSec_\\w+)`")
+)
+
+// Every number in the name of a test has its line on the page about security
+// cases, and every line names tests that exist and have its number.
+func TestEverySecurityCaseHasItsLine(t *testing.T) {
+	content, err := os.ReadFile("security-cases.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := securityTests(t)
+	rows := map[string]bool{}
+	for _, row := range caseRow.FindAllStringSubmatch(string(content), -1) {
+		number, named := row[1], testName.FindAllStringSubmatch(row[4], -1)
+		if rows[number] {
+			t.Errorf("%s has two lines", number)
+		}
+		rows[number] = true
+		if len(named) == 0 {
+			t.Errorf("the line of %s names no test", number)
+		}
+		for _, name := range named {
+			if !slices.Contains(tests[name[1]], number) {
+				t.Errorf("the line of %s names %s: there is no such test, or it has another number", number, name[1])
+			}
+		}
+	}
+	for name, numbers := range tests {
+		for _, number := range numbers {
+			if !rows[number] {
+				t.Errorf("%s: security-cases.md has no line for %s", name, number)
+			}
+		}
+	}
+	if len(tests) < 80 || len(rows) < 50 {
+		t.Errorf("%d tests and %d lines were found", len(tests), len(rows))
+	}
+}
+
+// securityTests returns the numbers in the names of all tests of the
+// repository that have one.
+func securityTests(t *testing.T) map[string][]string {
+	t.Helper()
+	tests := map[string][]string{}
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "node_modules" || len(entry.Name()) > 2 && entry.Name()[0] == '.'):
+			return fs.SkipDir
+		case !strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		for _, match := range securityTest.FindAllStringSubmatch(string(source), -1) {
+			tests[match[1]] = caseNumber.FindAllString(match[1], -1)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tests
+}
