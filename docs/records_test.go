@@ -3,6 +3,7 @@
 package docs_test
 
 import (
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,8 +19,8 @@ func TestRecordsAreDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	page := string(content)
-	reasons := matches(t, `(?m)^\s+(?:Reason\w+\s+=|\w+\s+Reason =) "([a-z_]+)"`, "../identity/*.go", "../introspect/*.go")
-	metrics := matches(t, `(?:Name:\s*|NewDesc\(|vector\(|counter\()"(gluu_[a-z_]+)"`, "../identity/*.go", "../introspect/*.go", "../caddyuma/*.go")
+	reasons := matches(t, `(?m)^\s+(?:Reason\w+\s+=|\w+\s+Reason =) "([a-z_]+)"`)
+	metrics := matches(t, `(?:Name:\s*|NewDesc\(|vector\(|counter\()"(gluu_[a-z_]+)"`)
 	for _, kind := range []string{"oauth", "uma"} {
 		metrics["gluu_"+kind+"_client_authenticated"] = true
 		metrics["gluu_"+kind+"_client_granted"] = true
@@ -45,28 +46,41 @@ func TestRecordsAreDocumented(t *testing.T) {
 	}
 }
 
-// matches returns what the group of an expression matches in the files, tests
+// matches returns what the group of an expression matches in the code, tests
 // left out.
-func matches(t *testing.T, expression string, patterns ...string) map[string]bool {
+func matches(t *testing.T, expression string) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
-	for _, pattern := range patterns {
-		files, err := filepath.Glob(pattern)
-		if err != nil || len(files) == 0 {
-			t.Fatalf("no files %s: %v", pattern, err)
+	for file, source := range goFiles(t) {
+		if strings.HasSuffix(file, "_test.go") {
+			continue
 		}
-		for _, file := range files {
-			if strings.HasSuffix(file, "_test.go") {
-				continue
-			}
-			content, err := os.ReadFile(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, match := range regexp.MustCompile(expression).FindAllStringSubmatch(string(content), -1) {
-				found[match[1]] = true
-			}
+		for _, match := range regexp.MustCompile(expression).FindAllStringSubmatch(source, -1) {
+			found[match[1]] = true
 		}
 	}
 	return found
+}
+
+// goFiles returns the Go files of the repository, by path.
+func goFiles(t *testing.T) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case entry.IsDir() && (entry.Name() == "node_modules" || strings.HasPrefix(entry.Name(), ".") && path != ".."):
+			return fs.SkipDir
+		case !strings.HasSuffix(path, ".go"):
+			return nil
+		}
+		source, err := os.ReadFile(path)
+		files[path] = string(source)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }

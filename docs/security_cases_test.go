@@ -3,9 +3,7 @@
 package docs_test
 
 import (
-	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -60,23 +58,13 @@ func TestEverySecurityCaseHasItsLine(t *testing.T) {
 func securityTests(t *testing.T) map[string][]string {
 	t.Helper()
 	tests := map[string][]string{}
-	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && (entry.Name() == "node_modules" || len(entry.Name()) > 2 && entry.Name()[0] == '.'):
-			return fs.SkipDir
-		case !strings.HasSuffix(path, "_test.go"):
-			return nil
+	for file, source := range goFiles(t) {
+		if !strings.HasSuffix(file, "_test.go") {
+			continue
 		}
-		source, err := os.ReadFile(path)
-		for _, match := range securityTest.FindAllStringSubmatch(string(source), -1) {
+		for _, match := range securityTest.FindAllStringSubmatch(source, -1) {
 			tests[match[1]] = caseNumber.FindAllString(match[1], -1)
 		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
 	}
 	return tests
 }
