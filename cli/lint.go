@@ -77,7 +77,6 @@ func lintExpression(r *scopeexpr.Rule) []warning {
 // and for one that none does.
 type linter struct {
 	rules   []*scopeexpr.Rule // in the order in which they are tried
-	shapes  []*shape          // of the rules
 	table   table
 	methods []string
 }
@@ -88,14 +87,7 @@ const otherMethod = "(other)"
 
 func newLinter(p *scopeexpr.Policy) *linter {
 	l := &linter{rules: p.Rules(), table: newTable(p), methods: []string{http.MethodHead, otherMethod}}
-	shapes := make(map[string]*shape)
 	for _, r := range l.rules {
-		s := shapes[r.Pattern()]
-		if s == nil {
-			s = newShape(r.Pattern())
-			shapes[r.Pattern()] = s
-		}
-		l.shapes = append(l.shapes, s)
 		if r.Method() != pathmatch.Any && !slices.Contains(l.methods, r.Method()) {
 			l.methods = append(l.methods, r.Method())
 		}
@@ -130,8 +122,8 @@ func (l *linter) neverMatches(i int) string {
 func (l *linter) taker(i int, method string) *scopeexpr.Rule {
 	for j := range i {
 		r := l.rules[j]
-		// The shapes come first: they differ soonest.
-		if l.shapes[j].contains(l.shapes[i]) && r.Pattern() != l.rules[i].Pattern() && l.table.rule(r.Pattern(), method) == r {
+		// The patterns first: that is what most pairs of rules differ in.
+		if r.PathPattern().Covers(l.rules[i].PathPattern()) && r.Pattern() != l.rules[i].Pattern() && l.table.rule(r.Pattern(), method) == r {
 			return r
 		}
 	}
@@ -198,13 +190,13 @@ func (l *linter) heir(i int, method string) *scopeexpr.Rule {
 	}
 	for j := i + 1; j < len(l.rules); j++ {
 		r := l.rules[j]
-		if l.shapes[i].disjoint(l.shapes[j]) || r.Pattern() == gone.Pattern() || l.table.rule(r.Pattern(), method) != r {
+		if gone.PathPattern().Disjoint(r.PathPattern()) || r.Pattern() == gone.Pattern() || l.table.rule(r.Pattern(), method) != r {
 			continue
 		}
 		if !r.DecidesLike(gone) {
 			return nil
 		}
-		if l.shapes[j].contains(l.shapes[i]) {
+		if r.PathPattern().Covers(gone.PathPattern()) {
 			return r
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"regexp/syntax"
 	"strings"
+	"sync"
 )
 
 // MaxRegexpLength is the greatest length of a regular expression, in bytes.
@@ -84,6 +85,9 @@ type linear struct {
 	re     *regexp.Regexp
 	fast   *automaton // nil if the expression has none
 	names  []string
+
+	once  sync.Once
+	known language // set by once
 }
 
 func compileRE2(source string) (Regexp, error) {
