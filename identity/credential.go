@@ -87,16 +87,11 @@ func (c Credential) CheckToken() error {
 	return nil
 }
 
-// notToken68 is not zero for bytes that no token68 has before its padding.
-var notToken68 = func() (table [256]uint8) {
+// token68 holds the characters of a token68 before its padding.
+var token68 = func() (table [256]bool) {
 	for i := range table {
 		c := byte(i)
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9':
-		case strings.IndexByte("-._~+/", c) >= 0:
-		default:
-			table[i] = 1
-		}
+		table[i] = 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || strings.IndexByte("-._~+/", c) >= 0
 	}
 	return table
 }()
@@ -104,16 +99,11 @@ var notToken68 = func() (table [256]uint8) {
 // isToken68 reports whether s is a token68 (RFC 9110, section 11.2): letters,
 // digits and -._~+/ with any number of = at the end.
 func isToken68(s string) bool {
-	// Four at a time and without a branch per byte: this runs over every byte
-	// of every token.
 	text := strings.TrimRight(s, "=")
-	var bad uint8
-	i := 0
-	for ; i+4 <= len(text); i += 4 {
-		bad |= notToken68[text[i]] | notToken68[text[i+1]] | notToken68[text[i+2]] | notToken68[text[i+3]]
+	for i := range len(text) {
+		if !token68[text[i]] {
+			return false
+		}
 	}
-	for ; i < len(text); i++ {
-		bad |= notToken68[text[i]]
-	}
-	return bad == 0 && text != ""
+	return text != ""
 }
