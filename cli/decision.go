@@ -127,6 +127,6 @@ func (d *decision) rulePattern() *string {
 
 // isRefused says whether an error is that a policy does not load.
 func isRefused(err error) bool {
-	var r refusedError
-	return errors.As(err, &r)
+	_, ok := errors.AsType[refusedError](err)
+	return ok
 }

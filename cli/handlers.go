@@ -5,7 +5,6 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"strings"
 
@@ -49,8 +48,7 @@ func handlers(name string, config []byte) ([]*source, error) {
 		sources = append(sources, (&h).source(hosts))
 		return nil
 	})
-	var refused refusedError
-	if err != nil && !errors.As(err, &refused) {
+	if err != nil && !isRefused(err) {
 		err = refusedError{fmt.Errorf("%s: %w", name, err)}
 	}
 	if err != nil {

@@ -106,8 +106,7 @@ func inlineSource(name string, n *yaml.Node, uma bool) *source {
 		return &source{name: name, refused: err}
 	}
 	s := documentSource(name, b.Bytes(), uma)
-	var e *scopeexpr.Error
-	if errors.As(s.refused, &e) && n.Kind != yaml.ScalarNode {
+	if e, ok := errors.AsType[*scopeexpr.Error](s.refused); ok && n.Kind != yaml.ScalarNode {
 		at := follow(n, e.Path)
 		e.Line, e.Column = at.Line, at.Column
 	}

@@ -93,8 +93,8 @@ func (e *AmbiguousError) Error() string {
 
 // IsAmbiguous reports whether err is or wraps an [AmbiguousError].
 func IsAmbiguous(err error) bool {
-	var e *AmbiguousError
-	return errors.As(err, &e)
+	_, ok := errors.AsType[*AmbiguousError](err)
+	return ok
 }
 
 // Path is a canonical path.

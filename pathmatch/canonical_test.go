@@ -117,8 +117,8 @@ func TestCanonicalizeAmbiguous(t *testing.T) {
 	} {
 		u := mustURL(t, test.target)
 		_, err := Canonicalize(u, false)
-		var ambiguous *AmbiguousError
-		if !errors.As(err, &ambiguous) || ambiguous.Kind != test.kind || ambiguous.Offset != test.offset {
+		ambiguous, ok := errors.AsType[*AmbiguousError](err)
+		if !ok || ambiguous.Kind != test.kind || ambiguous.Offset != test.offset {
 			t.Errorf("%q: got %v, want %v at %d", test.target, err, test.kind, test.offset)
 		}
 		p, err := Canonicalize(u, true)
@@ -144,8 +144,8 @@ func TestCanonicalizeNotAbsolute(t *testing.T) {
 	} {
 		for _, allow := range []bool{false, true} {
 			_, err := Canonicalize(u, allow)
-			var ambiguous *AmbiguousError
-			if !errors.As(err, &ambiguous) || ambiguous.Kind != NotAbsolute {
+			ambiguous, ok := errors.AsType[*AmbiguousError](err)
+			if !ok || ambiguous.Kind != NotAbsolute {
 				t.Errorf("%s, allow %v: got %v, want %v", name, allow, err, NotAbsolute)
 			}
 		}

@@ -151,9 +151,9 @@ func TestParseRefuses(t *testing.T) {
 		{"/{http.vars.client_ip}", 1, "write {(?:client_ip)}"},
 	} {
 		_, err := Parse(test.pattern)
-		var patternError *PatternError
+		patternError, ok := errors.AsType[*PatternError](err)
 		switch {
-		case !errors.As(err, &patternError):
+		case !ok:
 			t.Errorf("%s: got %v, want an error", test.pattern, err)
 		case patternError.Offset != test.offset, !strings.Contains(err.Error(), test.reason):
 			t.Errorf("%s: got %v, want %q at offset %d", test.pattern, err, test.reason, test.offset)
@@ -205,8 +205,8 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, pattern, path string) {
 		p, err := Parse(pattern)
 		if err != nil {
-			var patternError *PatternError
-			if !errors.As(err, &patternError) || patternError.Mend == "" || err.Error() == "" ||
+			patternError, ok := errors.AsType[*PatternError](err)
+			if !ok || patternError.Mend == "" || err.Error() == "" ||
 				patternError.Offset < 0 || patternError.Offset > len(pattern) {
 				t.Fatalf("%q: %#v", pattern, err)
 			}

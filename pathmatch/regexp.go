@@ -59,8 +59,7 @@ func CompileRegexp(source string) (Regexp, error) {
 	if err == nil {
 		return compileRE2(source)
 	}
-	var syntaxError *syntax.Error
-	if errors.As(err, &syntaxError) && mayBePerl(syntaxError) {
+	if e, ok := errors.AsType[*syntax.Error](err); ok && mayBePerl(e) {
 		return compilePerl(source)
 	}
 	return nil, err

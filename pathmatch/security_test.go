@@ -139,8 +139,8 @@ func TestSec_S07_QueryAndFragment(t *testing.T) {
 func TestSec_S08_Backslash(t *testing.T) {
 	for _, target := range []string{`/public\admin`, "/public%5cadmin", "/public%5C..%5Cadmin", `/public/\admin`, `/\admin`} {
 		_, err := Canonicalize(mustURL(t, target), false)
-		var ambiguous *AmbiguousError
-		if !errors.As(err, &ambiguous) || ambiguous.Kind != Backslash {
+		ambiguous, ok := errors.AsType[*AmbiguousError](err)
+		if !ok || ambiguous.Kind != Backslash {
 			t.Errorf("%s: got %v, want %v", target, err, Backslash)
 		}
 	}

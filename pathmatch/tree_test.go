@@ -172,8 +172,8 @@ func TestAddRefusesDuplicates(t *testing.T) {
 	}
 	for _, method := range []string{"GET", Any, "POST", "get"} {
 		err := tree.Add(mustParse(t, p.String()), method, 9)
-		var conflict *ConflictError
-		if !errors.As(err, &conflict) || conflict.Pattern != p.String() || conflict.Method != method || conflict.Error() == "" {
+		conflict, ok := errors.AsType[*ConflictError](err)
+		if !ok || conflict.Pattern != p.String() || conflict.Method != method || conflict.Error() == "" {
 			t.Errorf("%s: got %v", method, err)
 		}
 	}

@@ -29,8 +29,8 @@ func (e *element) warning() string {
 		}
 		return fmt.Sprintf("%q: patterns are compared with the decoded path; write %q", e.text, decoded)
 	}
-	var ambiguous *AmbiguousError
-	if _, err := Canonicalize(&url.URL{Path: "/" + e.text}, false); errors.As(err, &ambiguous) {
+	_, err := Canonicalize(&url.URL{Path: "/" + e.text}, false)
+	if ambiguous, ok := errors.AsType[*AmbiguousError](err); ok {
 		return fmt.Sprintf("%q: paths like this are refused (%s) unless ambiguous paths are allowed", e.text, ambiguous.Kind)
 	}
 	switch {

@@ -87,10 +87,9 @@ func (c *compiler) pathRule(r *PathRule) *Error {
 }
 
 func (c *compiler) refusePattern(err error) *Error {
-	var pattern *pathmatch.PatternError
 	e := c.refuse(JSONPath{"path"}, "", "%v", err)
 	e.Err = err
-	if errors.As(err, &pattern) {
+	if pattern, ok := errors.AsType[*pathmatch.PatternError](err); ok {
 		e.Reason = fmt.Sprintf("the path %q, at character %d: %s", clip(pattern.Pattern), pattern.Offset+1, pattern.Reason)
 		e.Mend = pattern.Mend
 	}

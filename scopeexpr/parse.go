@@ -61,8 +61,7 @@ func checkText(b []byte) *Error {
 		return nil
 	}
 	err := json.Unmarshal(b, new(json.RawMessage))
-	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) {
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 		return refuse(int(syntax.Offset)-1, "this is no valid JSON: "+syntax.Error(),
 			"mend the JSON; a comma too many or missing is the usual cause")
 	}
