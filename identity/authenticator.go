@@ -139,7 +139,7 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	if credential.Token == "" {
 		return a.withoutToken(w, r, next, nil, NoToken())
 	}
-	token, err, known := a.provider.Known(credential.Token)
+	token, err, known := a.provider.Cached(credential.Token)
 	if !known {
 		if err := credential.CheckToken(); err != nil {
 			return a.refuse(w, r, nil, Malformed(err))
@@ -150,7 +150,7 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 		err = a.provider.CheckBinding(r, token, string(credential.Scheme), credential.Token)
 	}
 	if err != nil {
-		return a.withoutToken(w, r, next, nil, InvalidToken(classified(err)))
+		return a.withoutToken(w, r, next, nil, InvalidToken(asProviderError(err)))
 	}
 	c := a.consumers.ByClientID(token.ClientID)
 	if c == nil && enabled(a.ConsumerMapping) {
@@ -248,10 +248,10 @@ func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, token *in
 	return a.answerer.refuse(w, r, &Identity{Token: token, Provider: a.provider.Name(), Realm: a.realm()}, refusal)
 }
 
-// classified returns the error of a provider, which always is an
+// asProviderError returns the error of a provider, which always is an
 // *introspect.Error. Anything else says nothing about a token, so nobody must
 // be refused for it, and nobody be let in.
-func classified(err error) *introspect.Error {
+func asProviderError(err error) *introspect.Error {
 	if e, ok := errors.AsType[*introspect.Error](err); ok {
 		return e
 	}

@@ -72,7 +72,7 @@ func TestWhatAProviderSaysBecomesARefusal(t *testing.T) {
 			t.Errorf("%s: got %+v with the challenge %q", test.err.Reason, r, challenge)
 		}
 	}
-	if got := classified(errors.New("something")); got.Reason != introspect.ProviderUnavailable {
+	if got := asProviderError(errors.New("something")); got.Reason != introspect.ProviderUnavailable {
 		t.Errorf("an error that nobody has classified became %s", got.Reason)
 	}
 }

@@ -358,7 +358,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	if running.current() != nil {
 		t.Error("the app goes on running")
 	}
-	for name, pool := range map[string]*caddy.UsagePool{"servers": servers, "caches": caches, "redis stores": redisStores, "signing memories": signingMemories} {
+	for name, pool := range map[string]*caddy.UsagePool{"verifiers": verifiers, "caches": caches, "redis stores": redisStores, "signing memories": signingMemories} {
 		pool.Range(func(key, _ any) bool {
 			t.Errorf("%s: %v is left", name, key)
 			return true

@@ -49,7 +49,7 @@ func (p *Provider) CheckBinding(r *http.Request, t *Token, scheme, raw string) e
 	case bound.JKT != "" && !dpop:
 		return refuseProof(codeInvalidToken, "a token bound to a key was sent as a plain bearer token")
 	case bound.JKT != "":
-		if err := p.server.checkProof(r, bound.JKT, raw); err != nil {
+		if err := p.verifier.checkProof(r, bound.JKT, raw); err != nil {
 			return err
 		}
 	case dpop:

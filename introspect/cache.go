@@ -191,8 +191,8 @@ func (c *tokenCache) keep(key cacheKey, epoch uint64, token *Token, verifiedAt, 
 	c.negative.Invalidate(key)
 }
 
-// refuse remembers that a token is no good.
-func (c *tokenCache) refuse(key cacheKey, epoch uint64, err *Error, now time.Time) {
+// keepRefusal remembers that a token was refused.
+func (c *tokenCache) keepRefusal(key cacheKey, epoch uint64, err *Error, now time.Time) {
 	c.epochMu.RLock()
 	defer c.epochMu.RUnlock()
 	if c.epoch != epoch {

@@ -57,7 +57,7 @@ func TestCacheIsBounded(t *testing.T) {
 	for i := range 10_000 {
 		key := cacheKey{byte(i), byte(i >> 8), 1}
 		c.keep(key, 0, &Token{}, now, now, 0)
-		c.refuse(cacheKey{byte(i), byte(i >> 8), 2}, 0, refuse(TokenInactive, ""), now)
+		c.keepRefusal(cacheKey{byte(i), byte(i >> 8), 2}, 0, refuse(TokenInactive, ""), now)
 	}
 	c.positive.CleanUp()
 	c.negative.CleanUp()
@@ -72,7 +72,7 @@ func TestExpiredEntriesGo(t *testing.T) {
 		c := cacheFor(t, CacheConfig{})
 		c.keep(cacheKey{1}, 0, &Token{ExpiresAt: time.Now().Add(time.Minute)}, time.Now(), time.Now(), 0)
 		c.keep(cacheKey{2}, 0, &Token{}, time.Now(), time.Now(), time.Hour)
-		c.refuse(cacheKey{3}, 0, refuse(TokenInactive, ""), time.Now())
+		c.keepRefusal(cacheKey{3}, 0, refuse(TokenInactive, ""), time.Now())
 		time.Sleep(30 * time.Second)
 		if positive, negative := c.sizes(); positive != 2 || negative != 0 {
 			t.Errorf("after 30s: %d and %d entries, want 2 and 0", positive, negative)

@@ -92,11 +92,11 @@ func (s *server) assert(form url.Values, c credentials, key jose.PrivateKey, alg
 		"exp": now.Add(assertionLifetime).Unix(),
 	})
 	if err != nil {
-		return s.away("client assertion", err)
+		return s.unusable("client assertion", err)
 	}
 	assertion, err := jose.Sign(claims, key, alg, kid, "JWT")
 	if err != nil {
-		return s.away("client assertion", err)
+		return s.unusable("client assertion", err)
 	}
 	form.Set("client_id", c.ID)
 	form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")

@@ -138,7 +138,7 @@ func (s *server) discovered(found *metadata, err error, wait time.Duration) {
 	first := d.found == nil
 	d.problem, d.next = err, s.now().Add(wait)
 	if err != nil {
-		s.failed("discovery", err)
+		s.noteFailure("discovery", err)
 		s.logger().Error("reading the server's metadata", zap.String("issuer", s.config.Issuer),
 			zap.Error(err), zap.Duration("retry_in", wait), zap.Bool("known_from_before", !first))
 		return

@@ -52,8 +52,8 @@ func refuseProof(code, format string, args ...any) *Error {
 // of this thumbprint for this request and this token. It goes through the list
 // of RFC 9449, section 4.3, but compares the key first of all: a proof with
 // another one is not worth the price of checking its signature.
-func (s *server) checkProof(r *http.Request, jkt, token string) error {
-	now := s.now()
+func (v *verifier) checkProof(r *http.Request, jkt, token string) error {
+	now := v.server.now()
 
 	// Exactly one proof, well-formed, of the right type.
 	proofs := r.Header["Dpop"]
@@ -113,10 +113,10 @@ func (s *server) checkProof(r *http.Request, jkt, token string) error {
 	if issued.Before(now.Add(-proofMaxAge)) || issued.After(now.Add(jwtcheck.Leeway)) {
 		return refuseProof(codeInvalidProof, "DPoP proof: iat is not now: %ds off", int64(issued.Sub(now).Seconds()))
 	}
-	if s.config.DPoPNonce {
-		if nonce, err := claims.Text("nonce"); err != nil || !s.proofs.validNonce(nonce, now) {
+	if v.server.config.DPoPNonce {
+		if nonce, err := claims.Text("nonce"); err != nil || !v.replays.validNonce(nonce, now) {
 			e := refuseProof(codeUseNonce, "DPoP proof: no nonce, or an old one")
-			e.Nonce = s.proofs.nonce(now)
+			e.Nonce = v.replays.nonce(now)
 			return e
 		}
 	}
@@ -127,16 +127,16 @@ func (s *server) checkProof(r *http.Request, jkt, token string) error {
 	if err != nil || jti == "" {
 		return refuseProof(codeInvalidProof, "DPoP proof: no jti")
 	}
-	if s.hasProven(r, proofs[0]) {
+	if v.hasProven(r, proofs[0]) {
 		return nil
 	}
-	switch s.proofs.use(jkt, jti, issued, now) {
+	switch v.replays.use(jkt, jti, issued, now) {
 	case proofReplayed:
 		return refuseProof(codeInvalidProof, "DPoP proof: used before")
 	case proofsFull:
 		return unavailable(proofMaxAge, "more DPoP proofs in a minute than can be remembered: %d", maxProofs)
 	}
-	s.setProven(r, proofs[0])
+	v.setProven(r, proofs[0])
 	return nil
 }
 
@@ -146,20 +146,20 @@ func (s *server) checkProof(r *http.Request, jkt, token string) error {
 // its place, since that sets no value of this type.
 const provenVar = "gluu.proven"
 
-// proven is a proof that a request has used with a server.
+// proven is a proof that a request has used with a verifier.
 type proven struct {
-	server *server
-	proof  string
+	verifier *verifier
+	proof    string
 }
 
-func (s *server) hasProven(r *http.Request, proof string) bool {
+func (v *verifier) hasProven(r *http.Request, proof string) bool {
 	all, _ := caddyhttp.GetVar(r.Context(), provenVar).([]proven)
-	return slices.Contains(all, proven{s, proof})
+	return slices.Contains(all, proven{v, proof})
 }
 
-func (s *server) setProven(r *http.Request, proof string) {
+func (v *verifier) setProven(r *http.Request, proof string) {
 	all, _ := caddyhttp.GetVar(r.Context(), provenVar).([]proven)
-	caddyhttp.SetVar(r.Context(), provenVar, append(all, proven{s, proof}))
+	caddyhttp.SetVar(r.Context(), provenVar, append(all, proven{v, proof}))
 }
 
 // NextNonce returns the nonce that the next DPoP proof should contain, for the
@@ -169,7 +169,7 @@ func (p *Provider) NextNonce() string {
 	if !p.DPoPNonce {
 		return ""
 	}
-	return p.server.proofs.nonce(p.server.now())
+	return p.verifier.replays.nonce(p.server.now())
 }
 
 // asReceived returns the method and URL that the client sent, before Caddy's

@@ -17,9 +17,9 @@ import (
 // Only clients with a valid token of their own can get there.
 const maxProofs = 1 << 20
 
-// proofGuard remembers the DPoP proofs of one authorization server's tokens, so
-// that none is used twice, and gives out nonces. It is part of the server, so
-// that a reload forgets nothing.
+// replayCache remembers the DPoP proofs of one authorization server's tokens, so
+// that none is used twice, and gives out nonces. It is part of the verifier,
+// so that a reload forgets nothing.
 //
 // The memory is a set for each second that proofs say they were made in. A
 // set goes as a whole when its second is too long ago for any proof of it to be
@@ -30,7 +30,7 @@ const maxProofs = 1 << 20
 // What is kept of a proof is a seeded hash of its key and jti. Two proofs with
 // one hash cost a client a repeated request, once in 10^13 proofs; nobody who
 // does not know the seed can do better.
-type proofGuard struct {
+type replayCache struct {
 	seed     maphash.Seed
 	nonceKey [32]byte
 	limit    int // maxProofs, except in tests
@@ -41,10 +41,10 @@ type proofGuard struct {
 	oldest int64 // no set is of an earlier second
 }
 
-func newProofGuard() *proofGuard {
-	g := &proofGuard{seed: maphash.MakeSeed(), limit: maxProofs, used: make(map[int64]map[uint64]struct{})}
-	rand.Read(g.nonceKey[:])
-	return g
+func newReplayCache() *replayCache {
+	c := &replayCache{seed: maphash.MakeSeed(), limit: maxProofs, used: make(map[int64]map[uint64]struct{})}
+	rand.Read(c.nonceKey[:])
+	return c
 }
 
 // What becomes of a proof.
@@ -58,46 +58,46 @@ const (
 
 // use remembers the proof. A jti is unique for its key (RFC 9449, section 4.2,
 // leaves it to the client), so that no client can use up those of another.
-func (g *proofGuard) use(jkt, jti string, issued, now time.Time) proofUse {
-	id := maphash.Comparable(g.seed, [2]string{jkt, jti})
+func (c *replayCache) use(jkt, jti string, issued, now time.Time) proofUse {
+	id := maphash.Comparable(c.seed, [2]string{jkt, jti})
 	second := issued.Unix()
 
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.forget(now.Add(-proofMaxAge).Unix())
-	if second < g.oldest {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.forget(now.Add(-proofMaxAge).Unix())
+	if second < c.oldest {
 		return proofReplayed // for all that is known: it was in time, but what it was compared with is gone
 	}
 	// The same jti with another iat is another proof, but an honest client
 	// makes no such thing, and a thief cannot.
-	set := g.used[second]
+	set := c.used[second]
 	if _, ok := set[id]; ok {
 		return proofReplayed
 	}
-	if g.count >= g.limit {
+	if c.count >= c.limit {
 		return proofsFull
 	}
 	if set == nil {
 		set = make(map[uint64]struct{})
-		g.used[second] = set
+		c.used[second] = set
 	}
 	set[id] = struct{}{}
-	g.count++
+	c.count++
 	return proofFirst
 }
 
 // forget drops the proofs that say they were made before this second.
-func (g *proofGuard) forget(before int64) {
-	if before <= g.oldest {
+func (c *replayCache) forget(before int64) {
+	if before <= c.oldest {
 		return
 	}
-	for second, set := range g.used {
+	for second, set := range c.used {
 		if second < before {
-			g.count -= len(set)
-			delete(g.used, second)
+			c.count -= len(set)
+			delete(c.used, second)
 		}
 	}
-	g.oldest = before
+	c.oldest = before
 }
 
 // Nonces (RFC 9449, section 9) are a time and its HMAC: nothing is kept for
@@ -108,24 +108,24 @@ const (
 	nonceMaxAge = 3 * time.Minute
 )
 
-func (g *proofGuard) nonce(now time.Time) string {
-	return g.nonceAt(now.Truncate(noncePeriod).Unix())
+func (c *replayCache) nonce(now time.Time) string {
+	return c.nonceAt(now.Truncate(noncePeriod).Unix())
 }
 
-func (g *proofGuard) nonceAt(second int64) string {
+func (c *replayCache) nonceAt(second int64) string {
 	made := binary.BigEndian.AppendUint64(nil, uint64(second))
-	mac := hmac.New(sha256.New, g.nonceKey[:])
+	mac := hmac.New(sha256.New, c.nonceKey[:])
 	mac.Write(made)
 	return base64.RawURLEncoding.EncodeToString(mac.Sum(made)[:8+16])
 }
 
-func (g *proofGuard) validNonce(nonce string, now time.Time) bool {
+func (c *replayCache) validNonce(nonce string, now time.Time) bool {
 	b, err := base64.RawURLEncoding.DecodeString(nonce)
 	if err != nil || len(b) != 8+16 {
 		return false
 	}
 	second := int64(binary.BigEndian.Uint64(b))
-	if !hmac.Equal([]byte(nonce), []byte(g.nonceAt(second))) {
+	if !hmac.Equal([]byte(nonce), []byte(c.nonceAt(second))) {
 		return false
 	}
 	return now.Sub(time.Unix(second, 0)) <= nonceMaxAge

@@ -99,8 +99,8 @@ func TestRefusedProofsAreNotUsedUp(t *testing.T) {
 	wantBinding(t, "with another method", p.CheckBinding(elsewhere, d.token, "DPoP", d.raw), codeInvalidProof)
 	wantBinding(t, "with another token", p.CheckBinding(r, d.token, "DPoP", "another"), codeInvalidProof)
 	wantBinding(t, "as it should be", p.CheckBinding(r, d.token, "DPoP", d.raw), "")
-	if p.server.proofs.count != 1 {
-		t.Errorf("%d proofs are remembered, want 1", p.server.proofs.count)
+	if p.verifier.replays.count != 1 {
+		t.Errorf("%d proofs are remembered, want 1", p.verifier.replays.count)
 	}
 }
 
@@ -126,7 +126,7 @@ func TestOnlyOneOfManyUsesAtOnce(t *testing.T) {
 // The memory of proofs is bounded, gives itself back, and does not forget under
 // pressure.
 func TestProofMemory(t *testing.T) {
-	g := newProofGuard()
+	g := newReplayCache()
 	g.limit = 5000
 	if got := g.use("key", "victim", testNow, testNow); got != proofFirst {
 		t.Fatal(got)
@@ -156,7 +156,7 @@ func TestProofMemory(t *testing.T) {
 	}
 	// The caller is told that the fault is not the client's.
 	p := testProvider()
-	p.server.proofs.limit = 0
+	p.verifier.replays.limit = 0
 	d := newDPoPTest(t, "EdDSA")
 	wantReason(t, "full", p.CheckBinding(d.request(t, nil, nil), d.token, "DPoP", d.raw), ProviderUnavailable)
 }

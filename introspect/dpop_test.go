@@ -26,7 +26,8 @@ import (
 
 // testProvider is a provider that can check bindings, at testNow.
 func testProvider() *Provider {
-	return &Provider{server: &server{now: func() time.Time { return testNow }, proofs: newProofGuard()}}
+	s := &server{now: func() time.Time { return testNow }}
+	return &Provider{server: s, verifier: &verifier{server: s, replays: newReplayCache()}}
 }
 
 // dpopTest is a client with a key and a token that is bound to it.
@@ -361,7 +362,7 @@ func TestNonces(t *testing.T) {
 	wantBinding(t, "the nonce of the challenge", check(given), "")
 	for name, nonce := range map[string]any{
 		"a guess": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "changed": "B" + given[1:], "cut": given[:20], "longer": given + "A",
-		"a list": []string{given}, "empty": "", "of another server": newProofGuard().nonce(now), "no base64": strings.Repeat("!", 32),
+		"a list": []string{given}, "empty": "", "of another server": newReplayCache().nonce(now), "no base64": strings.Repeat("!", 32),
 	} {
 		wantBinding(t, name, check(nonce), codeUseNonce)
 	}

@@ -144,9 +144,10 @@ func providerFor(t testing.TB, config ProviderConfig, cache CacheConfig) *Provid
 	p.loaded = &attachment{http: newHTTPClient(nil), storage: &certmagic.FileStorage{Path: t.TempDir()}, logger: zap.NewNop()}
 	p.poolID = p.settings()
 	p.server = newServer(p.name, config, p.loaded)
+	p.verifier = newVerifier(p.server)
 	p.cache = cacheFor(t, cache)
 	t.Cleanup(func() {
-		_ = p.server.Destruct()
+		_ = p.verifier.Destruct()
 		p.loaded.http.CloseIdleConnections()
 	})
 	return p

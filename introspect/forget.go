@@ -45,7 +45,7 @@ func (a *App) forget(ctx context.Context, what selection) (forgotten int, err er
 	var keys []cacheKey
 	if what.kind == oneToken {
 		for _, p := range a.all() {
-			keys = append(keys, p.server.cacheKeys.key(what.value))
+			keys = append(keys, p.verifier.cacheKeys.key(what.value))
 		}
 	}
 	return a.cache.evict(what, keys), err

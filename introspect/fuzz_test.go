@@ -31,7 +31,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		token, err := p.server.judge(claims, []byte(body))
+		token, err := p.verifier.validateResponse(claims, []byte(body))
 		if err != nil {
 			if reasonOf(t, err) == "" {
 				t.Errorf("an error without a reason: %v", err)
@@ -57,7 +57,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if _, _, err := p.server.decodeRecord(text); err != nil {
+		if _, _, err := p.verifier.decodeRecord(text); err != nil {
 			t.Errorf("its record cannot be read: %v", err)
 		}
 	})

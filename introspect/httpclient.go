@@ -95,22 +95,19 @@ func (s *server) do(ctx context.Context, endpoint string, req *http.Request, ok 
 		return nil, unavailable(wait, "%s: %w", endpoint, err)
 	}
 	if !errors.Is(err, context.Canceled) {
-		s.failed(endpoint, err)
+		s.noteFailure(endpoint, err)
 	}
 	return nil, unavailable(defaultRetryAfter, "%s: %w", endpoint, err)
 }
 
-var errTooBusy = errors.New("too many requests to this server are under way")
-
 // exchange sends one request and reads the answer, which must be complete
 // before the context ends.
 func (s *server) exchange(ctx context.Context, req *http.Request, ok accept) (*answer, error) {
-	select {
-	case s.inFlight <- struct{}{}:
-		defer func() { <-s.inFlight }()
-	case <-ctx.Done():
-		return nil, errTooBusy
+	release, err := s.limiter.acquire(ctx)
+	if err != nil {
+		return nil, err
 	}
+	defer release()
 	res, err := s.attached.Load().http.Do(req.WithContext(ctx))
 	if err != nil {
 		return nil, withoutURL(err)
@@ -139,4 +136,11 @@ func withoutURL(err error) error {
 		return e.Err
 	}
 	return err
+}
+
+// unusable returns the error of an answer that cannot be used, and keeps it for
+// the operator.
+func (s *server) unusable(endpoint string, err error) *Error {
+	s.noteFailure(endpoint, err)
+	return unavailable(defaultRetryAfter, "%s: %w", endpoint, err)
 }

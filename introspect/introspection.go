@@ -25,8 +25,9 @@ import (
 const signedResponse = "application/token-introspection+jwt"
 
 // introspect asks the server about a token.
-func (s *server) introspect(ctx context.Context, raw string) (*Token, error) {
-	req, err := s.introspectionRequest(raw)
+func (v *verifier) introspect(ctx context.Context, sent *presented) (*Token, error) {
+	s := v.server
+	req, err := v.introspectionRequest(sent.raw)
 	if err != nil {
 		return nil, err
 	}
@@ -36,7 +37,7 @@ func (s *server) introspect(ctx context.Context, raw string) (*Token, error) {
 		if a.mediaType == signedResponse && a.status == http.StatusOK || refusesToken(a) {
 			return nil
 		}
-		if s.mustBeSigned() && a.status == http.StatusOK {
+		if v.mustBeSigned() && a.status == http.StatusOK {
 			return errors.New("the answer is not signed, but introspection_signed demands it")
 		}
 		var err error
@@ -50,27 +51,27 @@ func (s *server) introspect(ctx context.Context, raw string) (*Token, error) {
 	switch {
 	case err != nil:
 	case a.status != http.StatusOK:
-		s.metrics.introspected(outcomeInactive, s.now().Sub(begun))
+		v.metrics.introspected(outcomeInactive, s.now().Sub(begun))
 		return nil, refuse(TokenInvalid, "the authorization server does not answer about tokens of this kind")
 	case a.mediaType == signedResponse:
-		claims, body, err = s.openSigned(ctx, a)
+		claims, body, err = v.openSigned(ctx, a)
 	default:
 		body = a.body
 	}
 	if err != nil {
-		s.metrics.introspected(outcomeError, s.now().Sub(begun))
+		v.metrics.introspected(outcomeError, s.now().Sub(begun))
 		return nil, err
 	}
-	token, err := s.judge(claims, body)
+	token, err := v.validateResponse(claims, body)
 	if err == nil {
-		_, unsigned := jose.Parse(raw, maxToken)
-		token.JWT = unsigned == nil
+		token.JWT = sent.isJWT()
 	}
-	s.metrics.introspected(outcomeOf(err), s.now().Sub(begun))
+	v.metrics.introspected(outcomeOf(err), s.now().Sub(begun))
 	return token, err
 }
 
-func (s *server) introspectionRequest(raw string) (*http.Request, error) {
+func (v *verifier) introspectionRequest(raw string) (*http.Request, error) {
+	s := v.server
 	address, err := s.endpoint("introspection_endpoint")
 	if err != nil {
 		return nil, err
@@ -84,7 +85,7 @@ func (s *server) introspectionRequest(raw string) (*http.Request, error) {
 		return nil, err
 	}
 	SetForm(req, form)
-	req.Header.Set("Accept", s.introspectionTypes())
+	req.Header.Set("Accept", v.introspectionTypes())
 	return req, nil
 }
 
@@ -99,9 +100,10 @@ func SetForm(req *http.Request, form url.Values) {
 }
 
 // introspectionTypes is what the gateway accepts for an answer.
-func (s *server) introspectionTypes() string {
+func (v *verifier) introspectionTypes() string {
+	s := v.server
 	switch {
-	case s.mustBeSigned():
+	case v.mustBeSigned():
 		return signedResponse
 	case s.config.IntrospectionSigned == nil && s.offersSignedIntrospection():
 		return signedResponse + ", application/json;q=0.5"
@@ -109,8 +111,9 @@ func (s *server) introspectionTypes() string {
 	return "application/json"
 }
 
-func (s *server) mustBeSigned() bool {
-	return s.config.IntrospectionSigned != nil && *s.config.IntrospectionSigned
+func (v *verifier) mustBeSigned() bool {
+	signed := v.server.config.IntrospectionSigned
+	return signed != nil && *signed
 }
 
 // parseIntrospection wants 200 and a JSON object in which `active` is true or
@@ -141,19 +144,20 @@ func isActive(claims jose.Object) (bool, error) {
 
 // openSigned returns the claims of a signed response (RFC 9701). That it
 // cannot be verified says nothing about the token.
-func (s *server) openSigned(ctx context.Context, a *answer) (claims jose.Object, body []byte, err error) {
+func (v *verifier) openSigned(ctx context.Context, a *answer) (claims jose.Object, body []byte, err error) {
+	s := v.server
 	keys, err := s.keySet()
 	if err != nil {
 		return jose.Object{}, nil, err
 	}
-	verifier := jwtVerifier{
+	responses := jwtVerifier{
 		issuer:     s.config.Issuer,
 		algorithms: s.config.Algorithms,
 		audience:   []string{s.clientID()},
 		keys:       keys,
 		now:        s.now,
 	}
-	body, err = verifier.verifyIntrospectionResponse(ctx, a.body)
+	body, err = responses.verifyResponse(ctx, a.body)
 	if err == nil {
 		claims, err = jose.ParseObject(body)
 	}
@@ -161,21 +165,22 @@ func (s *server) openSigned(ctx context.Context, a *answer) (claims jose.Object,
 		_, err = isActive(claims)
 	}
 	if err != nil {
-		return jose.Object{}, nil, s.away("introspection_endpoint", err)
+		return jose.Object{}, nil, s.unusable("introspection_endpoint", err)
 	}
 	return claims, body, nil
 }
 
-// judge decides what the answer makes of the token. The server has said that
-// it is active; what it says besides must not contradict that, because not
-// every server looks at everything, and a clock may be wrong.
-func (s *server) judge(claims jose.Object, body []byte) (*Token, error) {
+// validateResponse makes a token of the answer. Where the server says that it is
+// active, nothing else in the answer may contradict that: not every server checks
+// everything, and a clock may be wrong.
+func (v *verifier) validateResponse(claims jose.Object, body []byte) (*Token, error) {
+	s := v.server
 	if active, err := isActive(claims); err != nil || !active {
 		return nil, refuse(TokenInactive, "the authorization server does not know it, or not any more")
 	}
 	t, err := token.FromClaims(claims)
 	if err != nil {
-		return nil, s.away("introspection_endpoint", err)
+		return nil, s.unusable("introspection_endpoint", err)
 	}
 	now := s.now()
 	if t.Expired(now) {
@@ -232,10 +237,4 @@ var kindMembers = map[string]func(kind string) bool{
 	"typ":        func(kind string) bool { return !slices.Contains([]string{"id", "refresh", "offline", "logout"}, kind) },
 	"token_use":  func(kind string) bool { return kind == "access" || kind == "access_token" },
 	"token_type": func(kind string) bool { return kind != "refresh_token" && kind != "id_token" },
-}
-
-// away is an answer of the server that cannot be used.
-func (s *server) away(endpoint string, err error) *Error {
-	s.failed(endpoint, err)
-	return unavailable(defaultRetryAfter, "%s: %w", endpoint, err)
 }

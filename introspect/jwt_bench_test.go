@@ -19,10 +19,11 @@ func BenchmarkVerifyJWT(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				// As `verify auto` does.
-				if !looksLikeJWTOf(testIssuer, raw) {
+				sent := &presented{raw: raw}
+				if !sent.claimsIssuer(testIssuer) {
 					b.Fatal("not taken for a JWT")
 				}
-				if _, err := v.verify(b.Context(), raw); err != nil {
+				if _, err := v.verifyAccessToken(b.Context(), sent); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -77,7 +78,7 @@ func BenchmarkDPoPProof(b *testing.B) {
 			r := d.request(b, nil, nil)
 			b.ReportAllocs()
 			for b.Loop() {
-				p.server.proofs = newProofGuard() // or the proof would be a replay
+				p.verifier.replays = newReplayCache() // or the proof would be a replay
 				if err := p.CheckBinding(r, d.token, "DPoP", d.raw); err != nil {
 					b.Fatal(err)
 				}

@@ -318,7 +318,7 @@ func TestSettingsSeparateTokens(t *testing.T) {
 		seen[digest] = name
 	}
 	a, b := providerFor(t, base, CacheConfig{}), providerFor(t, base, CacheConfig{})
-	if a.server.cacheKeys.key("token") == b.server.cacheKeys.key("token") {
+	if a.verifier.cacheKeys.key("token") == b.verifier.cacheKeys.key("token") {
 		t.Error("a server that was gone meanwhile would find what it kept")
 	}
 }

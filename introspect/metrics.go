@@ -71,18 +71,15 @@ func registerMetrics(registry *prometheus.Registry, cache *tokenCache) error {
 	return nil
 }
 
-// serverMetrics are the metrics of one provider, looked up once: the token
-// cache is asked with every request.
-type serverMetrics struct {
+// lookupMetrics are those of a verifier, looked up once: the token cache is
+// asked with every request.
+type lookupMetrics struct {
 	provider                          string
 	hits, negativeHits, stale, misses prometheus.Counter
-
-	mu    sync.Mutex // guards against the state of a breaker of an ended server
-	ended bool
 }
 
-func metricsOf(provider string) *serverMetrics {
-	return &serverMetrics{
+func newLookupMetrics(provider string) *lookupMetrics {
+	return &lookupMetrics{
 		provider:     provider,
 		hits:         cacheLookups.WithLabelValues(provider, "hit"),
 		negativeHits: cacheLookups.WithLabelValues(provider, "negative_hit"),
@@ -92,7 +89,7 @@ func metricsOf(provider string) *serverMetrics {
 }
 
 // lookups returns the lookups so far, by result.
-func (m *serverMetrics) lookups() map[string]uint64 {
+func (m *lookupMetrics) lookups() map[string]uint64 {
 	counters := map[string]prometheus.Counter{
 		"hit": m.hits, "negative_hit": m.negativeHits, "stale": m.stale, "miss": m.misses,
 	}
@@ -106,7 +103,7 @@ func (m *serverMetrics) lookups() map[string]uint64 {
 	return values
 }
 
-func (m *serverMetrics) introspected(outcome string, took time.Duration) {
+func (m *lookupMetrics) introspected(outcome string, took time.Duration) {
 	introspections.WithLabelValues(m.provider, outcome).Observe(took.Seconds())
 }
 
@@ -120,6 +117,16 @@ func outcomeOf(err error) string {
 	}
 	return outcomeInactive
 }
+
+// serverMetrics are those of a server.
+type serverMetrics struct {
+	provider string
+
+	mu    sync.Mutex // guards against the state of a breaker of an ended server
+	ended bool
+}
+
+func newServerMetrics(provider string) *serverMetrics { return &serverMetrics{provider: provider} }
 
 func (m *serverMetrics) keysFetched(err error) {
 	result := "ok"

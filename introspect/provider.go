@@ -24,28 +24,29 @@ import (
 type Provider struct {
 	ProviderConfig
 
-	name   string
-	server *server
-	cache  *tokenCache
-	loaded *attachment
-	poolID digest
-	held   bool // the server has not been let go of
+	name     string
+	verifier *verifier
+	server   *server // of the verifier
+	cache    *tokenCache
+	loaded   *attachment
+	poolID   digest
+	held     bool // the verifier has not been released
 }
 
 // digest identifies settings.
 type digest [sha256.Size]byte
 
-// servers holds everything that was learned about authorization servers, for
-// as long as any configuration has a provider with the same settings. A reload
-// provisions the new configuration before it cleans up the old one, so what
-// both have in common never leaves the pool.
-var servers = caddy.NewUsagePool()
+// verifiers holds everything that was learned about authorization servers and
+// their tokens, for as long as any configuration has a provider with the same
+// settings. A reload provisions the new configuration before it cleans up the old
+// one, so what both have in common never leaves the pool.
+var verifiers = caddy.NewUsagePool()
 
 // isServerName reports whether there is a server of this name: one whose
 // settings changed has a namesake for as long as both configurations are there.
 func isServerName(name string) (found bool) {
-	servers.Range(func(_, s any) bool {
-		found = s.(*server).name == name
+	verifiers.Range(func(_, v any) bool {
+		found = v.(*verifier).server.name == name
 		return !found
 	})
 	return found
@@ -88,13 +89,14 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 	if len(p.Audience) == 0 && p.ProviderConfig.Verify != verifyIntrospection {
 		p.loaded.logger.Warn("no audience is configured: tokens that this server issued for any other API are accepted too; write 'audience <name>'")
 	}
-	shared, _, err := servers.LoadOrNew(p.poolID, func() (caddy.Destructor, error) {
-		return newServer(name, p.ProviderConfig, p.loaded), nil
+	shared, _, err := verifiers.LoadOrNew(p.poolID, func() (caddy.Destructor, error) {
+		return newVerifier(newServer(name, p.ProviderConfig, p.loaded)), nil
 	})
 	if err != nil {
 		return err
 	}
-	p.server = shared.(*server)
+	p.verifier = shared.(*verifier)
+	p.server = p.verifier.server
 	p.held = true
 	return nil
 }
@@ -195,7 +197,7 @@ func (p *Provider) release() error {
 		return nil
 	}
 	p.held = false
-	_, err := servers.Delete(p.poolID)
+	_, err := verifiers.Delete(p.poolID)
 	return err
 }
 

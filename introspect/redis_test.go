@@ -38,7 +38,7 @@ func revoke(t *testing.T, p *Provider, what selection) {
 	if err := p.cache.shared.evict(t.Context(), what); err != nil {
 		t.Fatal(err)
 	}
-	p.cache.evict(what, []cacheKey{p.server.cacheKeys.key(what.value)})
+	p.cache.evict(what, []cacheKey{p.verifier.cacheKeys.key(what.value)})
 }
 
 func TestRedisSharesWhatWasVerified(t *testing.T) {
@@ -374,7 +374,7 @@ func TestSec_S56_ForgedRecordsAreMisses(t *testing.T) {
 	store := a.cache.shared.(*redisShare)
 	store.now = clock.now
 	client := redis.client()
-	key := func(token string) string { return store.seal.recordKey(a.server.recordID(token)) }
+	key := func(token string) string { return store.seal.recordKey(a.verifier.recordID(token)) }
 	read := func(key string) []byte {
 		value, err := client.Do(t.Context(), client.B().Get().Key(key).Build()).AsBytes()
 		if err != nil {
@@ -412,9 +412,9 @@ func TestSec_S56_ForgedRecordsAreMisses(t *testing.T) {
 		"changed nonce":              changed(12),
 		"changed text":               changed(50),
 		"changed tag":                changed(-1),
-		"sealed with another key":    other.sealRecord(key("bad"), a.server.recordID("bad").settings, clock.now().Add(time.Hour), record),
+		"sealed with another key":    other.sealRecord(key("bad"), a.verifier.recordID("bad").settings, clock.now().Add(time.Hour), record),
 		"sealed for other settings":  store.seal.sealRecord(key("bad"), digest{1}, clock.now().Add(time.Hour), record),
-		"sealed, of an unknown time": store.seal.sealRecord(key("bad"), a.server.recordID("bad").settings, clock.now().Add(time.Hour), []byte(`{"record":{}}`)),
+		"sealed, of an unknown time": store.seal.sealRecord(key("bad"), a.verifier.recordID("bad").settings, clock.now().Add(time.Hour), []byte(`{"record":{}}`)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			write(key("bad"), value)
@@ -423,7 +423,7 @@ func TestSec_S56_ForgedRecordsAreMisses(t *testing.T) {
 		})
 	}
 	t.Run("this is how a record would be taken", func(t *testing.T) {
-		write(key("bad"), store.seal.sealRecord(key("bad"), a.server.recordID("bad").settings, clock.now().Add(time.Hour), record))
+		write(key("bad"), store.seal.sealRecord(key("bad"), a.verifier.recordID("bad").settings, clock.now().Add(time.Hour), record))
 		mustVerify(t, a, "bad")
 		a.cache.evict(selection{kind: allTokens}, nil)
 	})

@@ -129,7 +129,7 @@ func (s *server) registered(client *registeredClient, err error) {
 	if err != nil {
 		// Requests have been recorded as what they failed with already.
 		if !errors.As(err, new(*Error)) {
-			s.failed("registration_endpoint", err)
+			s.noteFailure("registration_endpoint", err)
 		}
 		s.logger().Error("registering the gateway as a client", zap.Error(err))
 		return

@@ -16,7 +16,6 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
-	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-gluu/gateway/jose"
 )
@@ -24,9 +23,9 @@ import (
 // A configuration comes and goes with each reload; what was learned about an
 // authorization server stays. So there are two halves:
 //
-//   - server: discovered endpoints, keys, breakers, calls under way. It lives
-//     in a pool under a digest of the provider's settings and is shared by all
-//     configurations that have the same.
+//   - server: discovered endpoints, keys, breakers, calls under way. The
+//     verifier that has it lives in a pool under a digest of the provider's
+//     settings and is shared by all configurations that have the same.
 //   - attachment: what has to be fresh with each configuration although the
 //     settings are the same, because it was read from files or belongs to
 //     Caddy: certificates, keys, the storage, the logger. The configuration
@@ -46,10 +45,7 @@ type server struct {
 	discovery    discovery
 	registration registration
 	breakers     breakers
-	inFlight     chan struct{} // one place for each request that may be under way
-	flights      singleflight.Group
-	cacheKeys    keyedHash
-	proofs       *proofGuard
+	limiter      limiter
 	lastFailure  atomic.Pointer[Failure]
 
 	ctx    context.Context // ends with the server
@@ -73,21 +69,14 @@ type Failure struct {
 	Error    string    `json:"error"`
 }
 
-// maxInFlight is how many requests to one authorization server may be under
-// way. A flood of made-up tokens costs one introspection each; it should cost
-// neither the server nor this process an unbounded number of connections.
-const maxInFlight = 256
-
 func newServer(name string, config ProviderConfig, a *attachment) *server {
 	s := &server{
-		name:      name,
-		config:    config,
-		origins:   originsOf(&config),
-		now:       time.Now,
-		metrics:   metricsOf(name),
-		inFlight:  make(chan struct{}, maxInFlight),
-		cacheKeys: newKeyedHash(),
-		proofs:    newProofGuard(),
+		name:    name,
+		config:  config,
+		origins: originsOf(&config),
+		now:     time.Now,
+		metrics: newServerMetrics(name),
+		limiter: newLimiter(maxInFlight),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	if config.Register != nil {
@@ -121,19 +110,19 @@ func (s *server) run(task func(ctx context.Context)) {
 	}
 }
 
-// Destruct implements caddy.Destructor: no configuration has the server any
-// more.
-func (s *server) Destruct() error {
+// close ends what the server does in the background. Requests that are still
+// under way can use it all the same.
+func (s *server) close() {
 	s.mu.Lock()
 	s.cancel()
 	s.mu.Unlock()
 	s.tasks.Wait()
 	s.keys.Close()
 	s.metrics.end()
-	return nil
 }
 
-func (s *server) failed(endpoint string, err error) {
+// noteFailure keeps what went wrong last, for the operator.
+func (s *server) noteFailure(endpoint string, err error) {
 	s.lastFailure.Store(&Failure{Time: s.now(), Endpoint: endpoint, Error: err.Error()})
 }
 

@@ -127,13 +127,13 @@ func encodeRecord(t *Token, verifiedAt time.Time) ([]byte, error) {
 
 // decodeRecord returns the token of a record that was written by a gateway
 // with the same settings.
-func (s *server) decodeRecord(text []byte) (token *Token, verifiedAt time.Time, err error) {
+func (v *verifier) decodeRecord(text []byte) (token *Token, verifiedAt time.Time, err error) {
 	var r record
 	if err := json.Unmarshal(text, &r); err != nil {
 		return nil, time.Time{}, err
 	}
 	token = &Token{
-		Provider: s.name, Issuer: s.config.Issuer, Subject: r.Subject, ClientID: r.ClientID, Scopes: r.Scopes,
+		Issuer: v.server.config.Issuer, Subject: r.Subject, ClientID: r.ClientID, Scopes: r.Scopes,
 		JWT: r.JWT, Confirmation: r.Confirmation, ClaimsJSON: r.Claims,
 	}
 	if r.ExpiresAt != 0 {
@@ -142,29 +142,30 @@ func (s *server) decodeRecord(text []byte) (token *Token, verifiedAt time.Time, 
 	return token, time.Unix(r.VerifiedAt, 0), nil
 }
 
-func (s *server) recordID(raw string) recordID {
+func (v *verifier) recordID(raw string) recordID {
+	s := v.server
 	return recordID{answerDigest(s.name, &s.config, s.clientID()), raw}
 }
 
 // isShared reports whether gateways tell each other of this token. One whose
 // signature says it all is verified in less time than it takes to ask.
-func (p *Provider) isShared(raw string) bool {
-	return p.cache.shared != nil && !p.server.verifiesLocally(raw)
+func (p *Provider) isShared(sent *presented) bool {
+	return p.cache.shared != nil && !p.verifier.verifiesLocally(sent)
 }
 
 // fromShared returns the token if another gateway has verified it and what it
 // found still holds.
-func (p *Provider) fromShared(ctx context.Context, raw string) (token *Token, verifiedAt time.Time, since position) {
-	if !p.isShared(raw) {
+func (p *Provider) fromShared(ctx context.Context, sent *presented) (token *Token, verifiedAt time.Time, since position) {
+	if !p.isShared(sent) {
 		return nil, time.Time{}, position{}
 	}
-	s := p.server
-	text, since, ok := p.cache.shared.get(ctx, s.recordID(raw))
+	v := p.verifier
+	text, since, ok := p.cache.shared.get(ctx, v.recordID(sent.raw))
 	if !ok {
 		return nil, time.Time{}, since
 	}
-	token, verifiedAt, err := s.decodeRecord(text)
-	now := s.now()
+	token, verifiedAt, err := v.decodeRecord(text)
+	now := v.server.now()
 	fresh, _ := p.cache.lifetimes(token, verifiedAt, 0)
 	if err != nil || verifiedAt.After(now.Add(jwtcheck.Leeway)) || !now.Before(fresh) {
 		return nil, time.Time{}, since
@@ -173,14 +174,14 @@ func (p *Provider) fromShared(ctx context.Context, raw string) (token *Token, ve
 }
 
 // toShared tells the other gateways of a token.
-func (p *Provider) toShared(ctx context.Context, raw string, since position, token *Token, verifiedAt time.Time) {
+func (p *Provider) toShared(ctx context.Context, sent *presented, since position, token *Token, verifiedAt time.Time) {
 	shared := p.cache.shared
-	if !p.isShared(raw) || len(token.ClaimsJSON) > maxCachedClaims {
+	if !p.isShared(sent) || len(token.ClaimsJSON) > maxCachedClaims {
 		return
 	}
 	fresh, _ := p.cache.lifetimes(token, verifiedAt, 0)
 	text, err := encodeRecord(token, verifiedAt)
 	if lifetime := fresh.Sub(verifiedAt); err == nil && lifetime > 0 {
-		shared.set(ctx, p.server.recordID(raw), since, text, token, lifetime)
+		shared.set(ctx, p.verifier.recordID(sent.raw), since, text, token, lifetime)
 	}
 }

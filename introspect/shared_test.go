@@ -116,7 +116,7 @@ func TestSharedRecordsThatDoNotHold(t *testing.T) {
 		server := newFakeServer(t)
 		store := newMemoryStore()
 		p, _ := gatewaysSharing(t, server.introspecting(), store, clock)
-		store.records[p.server.recordID("token")] = []byte(text)
+		store.records[p.verifier.recordID("token")] = []byte(text)
 		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != TokenInactive {
 			t.Errorf("%s: got %v, want what the server says", name, err)
 		}

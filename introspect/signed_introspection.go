@@ -24,14 +24,14 @@ const (
 	maxResponseAge = time.Minute
 )
 
-// verifyIntrospectionResponse returns the introspection answer in a signed
+// verifyResponse returns the introspection answer in a signed
 // introspection response (RFC 9701 section 5), as a JSON object that has only
 // one reading.
 //
 // The verifier is one for responses: its audience is this gateway's client ID
 // and nothing else. Errors say that the server's answer cannot be used; they
 // say nothing about the token that was asked for.
-func (v *jwtVerifier) verifyIntrospectionResponse(ctx context.Context, body []byte) (json.RawMessage, error) {
+func (v *jwtVerifier) verifyResponse(ctx context.Context, body []byte) (json.RawMessage, error) {
 	jwt, err := jwtcheck.Parse(strings.TrimSpace(string(body)), maxIntrospection)
 	if err != nil {
 		return nil, fmt.Errorf("introspection response: not a signed JWT: %w", err)

@@ -60,7 +60,7 @@ func TestSignedIntrospection(t *testing.T) {
 		maps.Copy(payload, c.claims)
 		maps.DeleteFunc(payload, func(_ string, v any) bool { return v == nil })
 		body := signToken(t, "ES256", header, payload)
-		got, err := testVerifier(keysFor("ES256", "RS256"), "gateway").verifyIntrospectionResponse(t.Context(), []byte(body+"\n"))
+		got, err := testVerifier(keysFor("ES256", "RS256"), "gateway").verifyResponse(t.Context(), []byte(body+"\n"))
 		if (err == nil) != c.ok || c.ok && string(got) != answer {
 			t.Errorf("%s: got %s, %v, want it accepted: %t", name, got, err, c.ok)
 		}
@@ -87,7 +87,7 @@ func TestSignedIntrospection(t *testing.T) {
 		"answer twice":       signToken(t, "ES256", m{"typ": "token-introspection+jwt"}, []byte(`{"iss":"`+testIssuer+`","iat":1,"token_introspection":{"active":false},"token_introspection":{"active":true}}`)),
 		"active twice":       signToken(t, "ES256", m{"typ": "token-introspection+jwt"}, []byte(`{"iss":"`+testIssuer+`","iat":1,"token_introspection":{"active":false,"active":true}}`)),
 	} {
-		if got, err := testVerifier(keysFor("ES256"), "gateway").verifyIntrospectionResponse(t.Context(), []byte(body)); err == nil {
+		if got, err := testVerifier(keysFor("ES256"), "gateway").verifyResponse(t.Context(), []byte(body)); err == nil {
 			t.Errorf("%s: accepted as %s", name, got)
 		}
 	}
@@ -98,7 +98,7 @@ func TestSignedIntrospection(t *testing.T) {
 	// An outage of the keys is the reason, where it is.
 	keys := newRemoteKeySet(remoteKeySetConfig{fetch: (&keyServer{err: errors.New("connection refused")}).fetch})
 	defer keys.Close()
-	_, err = testVerifier(keys, "gateway").verifyIntrospectionResponse(t.Context(), []byte(good))
+	_, err = testVerifier(keys, "gateway").verifyResponse(t.Context(), []byte(good))
 	if e := new(Error); !errors.As(err, &e) || e.Reason != ProviderUnavailable {
 		t.Errorf("without keys: %v", err)
 	}

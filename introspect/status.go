@@ -39,12 +39,13 @@ const (
 func (a *App) ProviderStatuses() []ProviderStatus {
 	statuses := []ProviderStatus{}
 	for _, p := range a.all() {
-		statuses = append(statuses, p.server.status())
+		statuses = append(statuses, p.verifier.status())
 	}
 	return statuses
 }
 
-func (s *server) status() ProviderStatus {
+func (v *verifier) status() ProviderStatus {
+	s := v.server
 	status := ProviderStatus{
 		Name:      s.name,
 		Issuer:    s.config.Issuer,
@@ -53,7 +54,7 @@ func (s *server) status() ProviderStatus {
 		Endpoints: s.knownEndpoints(),
 		KeyIDs:    append([]string{}, s.keys.KeyIDs()...),
 		Breakers:  s.breakers.states(),
-		Lookups:   s.metrics.lookups(),
+		Lookups:   v.metrics.lookups(),
 		ClientID:  s.clientID(),
 		LastError: s.lastFailure.Load(),
 	}

@@ -27,17 +27,17 @@ type jwtVerifier struct {
 	now        func() time.Time
 }
 
-// verify returns the token that raw is, if this issuer signed it as an access
-// token, for this audience, for now. Any error is an *Error.
+// verifyAccessToken returns the token that was sent, if this issuer signed it as
+// an access token, for this audience, for now. Any error is an *Error.
 //
 // Until the signature has been verified nothing in the token is true: it can
 // only be refused. That it has expired or is meant for someone else is said
 // only of a token that the issuer did sign.
-func (v *jwtVerifier) verify(ctx context.Context, raw string) (*Token, error) {
+func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*Token, error) {
 	// The checks that take apart, and cost next to nothing. An encrypted token
 	// (five parts) ends here: who encrypted it may be anybody with the public
 	// key, and what is inside need not be signed.
-	jwt, err := jwtcheck.Parse(raw, maxToken)
+	jwt, err := sent.parse()
 	if err != nil {
 		return nil, refuse(TokenInvalid, "not a signed JWT: %w", err)
 	}
@@ -142,16 +142,4 @@ func checkAccessToken(claims jose.Object) error {
 		}
 	}
 	return nil
-}
-
-// looksLikeJWTOf reports whether raw is a signed JWT that says, unverified,
-// that it is this issuer's. It is what `verify auto` goes by: whoever lies
-// about it has chosen to be checked against the issuer's keys.
-func looksLikeJWTOf(issuer, raw string) bool {
-	jwt, err := jwtcheck.Parse(raw, maxToken)
-	if err != nil {
-		return false
-	}
-	claims, err := jwt.Claims()
-	return err == nil && jwtcheck.Issuer(claims, issuer) == nil
 }

@@ -94,6 +94,15 @@ func testVerifier(keys jwtcheck.KeySet, audience ...string) *jwtVerifier {
 	}
 }
 
+// verify verifies a token as it was sent.
+func (v *jwtVerifier) verify(ctx context.Context, raw string) (*Token, error) {
+	return v.verifyAccessToken(ctx, &presented{raw: raw})
+}
+
+func claimsIssuer(issuer, raw string) bool {
+	return (&presented{raw: raw}).claimsIssuer(issuer)
+}
+
 type claims map[string]any
 
 // goodClaims are those of a token that is accepted, with changes; a nil takes
@@ -404,11 +413,11 @@ func TestAutoTakesWhatNamesTheIssuer(t *testing.T) {
 		"issuer in another member":   {signToken(t, "ES256", nil, claims{"iss": "x", "sub": testIssuer}), false},
 		"issuer inside of an object": {signToken(t, "ES256", nil, claims{"a": claims{"iss": testIssuer}}), false},
 	} {
-		if got := looksLikeJWTOf(testIssuer, c.raw); got != c.want {
+		if got := claimsIssuer(testIssuer, c.raw); got != c.want {
 			t.Errorf("%s: got %t, want %t", name, got, c.want)
 		}
 	}
-	if looksLikeJWTOf("", signToken(t, "ES256", nil, goodClaims(claims{"iss": ""}))) {
+	if claimsIssuer("", signToken(t, "ES256", nil, goodClaims(claims{"iss": ""}))) {
 		t.Error("an empty issuer is taken for one")
 	}
 }
@@ -445,7 +454,7 @@ func TestSec_S38_HostileTokens(t *testing.T) {
 			if _, err := v.verify(t.Context(), raw); err == nil {
 				t.Fatalf("%s: accepted", name)
 			}
-			looksLikeJWTOf(testIssuer, raw)
+			claimsIssuer(testIssuer, raw)
 			quickest = min(quickest, time.Since(start))
 		}
 		runtime.ReadMemStats(&after)
