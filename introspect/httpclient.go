@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"net/url"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/spans"
 )
 
 // Everything that goes to an authorization server goes through one guarded
@@ -29,7 +31,7 @@ const (
 
 func newHTTPClient(tlsConfig *tls.Config) *http.Client {
 	return &http.Client{
-		Transport: newTraced(&http.Transport{
+		Transport: spans.Transport(&http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 			TLSClientConfig:        tlsConfig,
@@ -83,7 +85,7 @@ func (s *server) do(ctx context.Context, endpoint string, req *http.Request, ok 
 	if err := s.origins.checkURL(req.URL); err != nil {
 		return nil, unavailable(defaultRetryAfter, "%s: %w", endpoint, err)
 	}
-	ctx, cancel := context.WithTimeout(namingSpan(ctx, endpoint), time.Duration(s.config.Timeout))
+	ctx, cancel := context.WithTimeout(spans.Named(ctx, endpoint), time.Duration(s.config.Timeout))
 	defer cancel()
 	a, err := s.breakers.of(s, endpoint).execute(func() (*answer, error) {
 		return s.exchange(ctx, req, ok)

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/internal/retry"
+	"github.com/caddy-gluu/gateway/internal/spans"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -258,7 +259,7 @@ func (s *remoteKeySet) start(ctx context.Context) {
 	s.next = begun.Add(s.coolDown)
 	s.running = make(chan struct{})
 	s.wg.Go(func() {
-		keys, err := s.load(onBehalfOf(ctx, s.ctx))
+		keys, err := s.load(spans.OnBehalfOf(ctx, s.ctx))
 		s.ended(begun, keys, err)
 	})
 }

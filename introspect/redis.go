@@ -14,6 +14,8 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/redis/rueidis"
 	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/internal/spans"
 )
 
 // redisStore is the second level of the cache on a Redis or Valkey. The first
@@ -129,7 +131,7 @@ func (r *redisStore) get(ctx context.Context, id recordID) (record []byte, since
 	}
 	since = r.revoked.position()
 	key := r.seal.recordKey(id)
-	ctx, ended := spanOf(ctx, "redis get")
+	ctx, ended := spans.Start(ctx, "redis get")
 	sealed, err := r.do(ctx, redisPatience, func(b rueidis.Builder) rueidis.Completed {
 		return b.Getrange().Key(key).Start(0).End(maxSharedRecord).Build()
 	}).AsBytes()
@@ -181,7 +183,7 @@ func (r *redisStore) set(ctx context.Context, id recordID, since position, recor
 	if len(sealed) > maxSharedRecord {
 		return
 	}
-	ctx, ended := spanOf(ctx, "redis set")
+	ctx, ended := spans.Start(ctx, "redis set")
 	err = r.do(ctx, redisPatience, func(b rueidis.Builder) rueidis.Completed {
 		return b.Set().Key(key).Value(rueidis.BinaryString(sealed)).PxMilliseconds(lifetime.Milliseconds()).Build()
 	}).Error()

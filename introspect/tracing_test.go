@@ -16,6 +16,8 @@ import (
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/caddy-gluu/gateway/internal/spans"
 )
 
 func TestCallsAreSpansOfTheRequestThatNeedsThem(t *testing.T) {
@@ -32,15 +34,15 @@ func TestCallsAreSpansOfTheRequestThatNeedsThem(t *testing.T) {
 	}
 	request.End()
 
-	spans := recorder.Ended()
-	names := make([]string, len(spans))
-	for i, span := range spans {
+	ended := recorder.Ended()
+	names := make([]string, len(ended))
+	for i, span := range ended {
 		names[i] = span.Name()
 	}
 	if want := []string{"gluu introspection_endpoint", "handler"}; !slices.Equal(names, want) {
-		t.Fatalf("the spans are %q, want %q", names, want)
+		t.Fatalf("the ended are %q, want %q", names, want)
 	}
-	call := spans[0]
+	call := ended[0]
 	if call.Parent().SpanID() != request.SpanContext().SpanID() || call.SpanKind() != trace.SpanKindClient {
 		t.Errorf("the call's parent is %s and its kind %s, want the request %s and client",
 			call.Parent().SpanID(), call.SpanKind(), request.SpanContext().SpanID())
@@ -65,7 +67,7 @@ func TestCallsWithoutTracingHaveNoSpan(t *testing.T) {
 		t.Errorf("calls with the traceparents %q, want one without", got)
 	}
 	ctx := context.Background()
-	if got := namingSpan(ctx, "introspection_endpoint"); got != ctx {
+	if got := spans.Named(ctx, "introspection_endpoint"); got != ctx {
 		t.Error("a request that is not traced pays for the name of a span")
 	}
 }
