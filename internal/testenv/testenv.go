@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package testenv gives tests and benchmarks what they need of the machine:
-// addresses to listen on, the moment at which a reload is over, and the memory
-// in use.
+// Package testenv gives tests and benchmarks what they need from the machine:
+// free addresses, the moment at which a reload is complete, and the memory in
+// use.
 package testenv
 
 import (
@@ -18,22 +18,22 @@ import (
 	"time"
 )
 
-// Ports are taken from below the ranges from which systems give them to
-// outgoing connections (Linux from 32768, others from 49152): nothing but
-// another test takes one between FreeAddress and the listener.
+// The ports lie below the ephemeral ranges (Linux from 32768, others from
+// 49152), so no outgoing connection can take one between FreeAddress and the
+// listener.
 const (
 	firstPort = 20_000
 	numPorts  = 12_000
 )
 
-// taken counts the ports of this process. Processes begin at different ones,
-// so that those that run at the same time do not meet.
+// taken counts the ports of this process. Each process starts at a different
+// one, so that test binaries that run at the same time do not collide.
 var taken atomic.Int64
 
 func init() { taken.Store(int64(os.Getpid()) * 97 % numPorts) }
 
-// FreeAddress returns an address of loopback, 127.0.0.1:port, on which nothing
-// listens. It gives none out twice before all were given out.
+// FreeAddress returns a loopback address, 127.0.0.1:port, on which nothing
+// listens. It does not repeat an address until all have been used.
 func FreeAddress() (string, error) {
 	var err error
 	for range numPorts {
@@ -47,10 +47,10 @@ func FreeAddress() (string, error) {
 }
 
 // AwaitOneListener waits until only one socket listens on the port of address.
-// During a reload Caddy listens with two, and while both are there the system
-// gives new connections to either: a request sent when the reload has been
-// answered may still be served by the configuration before. Where the system
-// does not tell its sockets (it does on Linux), this returns at once.
+// During a reload Caddy has two, and the kernel gives new connections to
+// either: a request sent after the reload was acknowledged may still be served
+// by the old configuration. Systems without /proc/net/tcp (all but Linux) do
+// not list their sockets; there it returns at once.
 func AwaitOneListener(ctx context.Context, address string) error {
 	_, text, err := net.SplitHostPort(address)
 	if err != nil {
@@ -97,8 +97,8 @@ func numListeners(port uint64) (int, error) {
 }
 
 // countListeners reads lines like "0: 0100007F:1F90 00000000:0000 0A ...":
-// number, local and remote address, state. Listening sockets (0A) stand before
-// all others, which may be thousands.
+// number, local and remote address, state. Listening sockets (0A) come first,
+// so it need not read the others, which may be thousands.
 func countListeners(lines *bufio.Scanner, port string) (n int, err error) {
 	lines.Scan() // the titles
 	for lines.Scan() {
@@ -115,7 +115,7 @@ func countListeners(lines *bufio.Scanner, port string) (n int, err error) {
 
 // HeapInUse returns the bytes that are reachable on the heap.
 func HeapInUse() uint64 {
-	// The second one collects what the finalizers of the first let go.
+	// The second run collects what the finalizers of the first released.
 	runtime.GC()
 	runtime.GC()
 	var m runtime.MemStats
