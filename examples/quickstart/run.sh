@@ -1,8 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
 #
-# Starts the quickstart, prints what to try, and runs until it is interrupted.
-# What it writes is below .cache/quickstart in the repository.
+# Starts the quickstart, prints commands to try, and runs until interrupted.
+# It writes its files below .cache/quickstart in the repository.
 #
 #   QUICKSTART_PORT   the gateway's port; the API and Caddy's admin endpoint
 #                     have the next two. Default: the first of 18480, 18580,
@@ -29,8 +29,8 @@ stop() {
 trap 'stop; exit 0' INT TERM HUP
 trap stop EXIT
 
-# start runs the example on a port and the two after it. It returns when Caddy
-# serves, 1 when it has ended instead.
+# start runs the example on a port and the two after it. It returns 0 once Caddy
+# serves, and 1 if Caddy has ended instead.
 start() {
 	state=$root/.cache/quickstart/$1
 	log=$state/caddy.log
@@ -74,8 +74,8 @@ unauthorized="curl -i $gateway/todos"
 forbidden="curl -i -X POST $gateway/todos -H \"Authorization: Bearer $token\""
 allowed="curl -i $gateway/todos -H \"Authorization: Bearer $token\""
 
-# The gateway asks its authorization server who it is in the background, and
-# answers 503 until it knows.
+# The gateway reads the metadata of its authorization server in the background,
+# and answers 503 until it has it.
 if command -v curl >/dev/null; then
 	tries=0
 	until eval "$allowed" 2>/dev/null | grep -q '^X-Consumer-Username: *todo-app'; do
