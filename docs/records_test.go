@@ -3,9 +3,7 @@
 package docs_test
 
 import (
-	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -51,7 +49,7 @@ func TestRecordsAreDocumented(t *testing.T) {
 func matches(t *testing.T, expression string) map[string]bool {
 	t.Helper()
 	found := map[string]bool{}
-	for file, source := range goFiles(t) {
+	for file, source := range files(t, ".go") {
 		if strings.HasSuffix(file, "_test.go") {
 			continue
 		}
@@ -60,27 +58,4 @@ func matches(t *testing.T, expression string) map[string]bool {
 		}
 	}
 	return found
-}
-
-// goFiles returns the Go files of the repository, by path.
-func goFiles(t *testing.T) map[string]string {
-	t.Helper()
-	files := map[string]string{}
-	err := filepath.WalkDir("..", func(path string, entry fs.DirEntry, err error) error {
-		switch {
-		case err != nil:
-			return err
-		case entry.IsDir() && (entry.Name() == "node_modules" || strings.HasPrefix(entry.Name(), ".") && path != ".."):
-			return fs.SkipDir
-		case !strings.HasSuffix(path, ".go"):
-			return nil
-		}
-		source, err := os.ReadFile(path)
-		files[path] = string(source)
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
 }

@@ -6,7 +6,6 @@ import (
 	"os"
 	"regexp"
 	"slices"
-	"strings"
 	"testing"
 )
 
@@ -58,10 +57,7 @@ func TestEverySecurityCaseHasItsLine(t *testing.T) {
 func securityTests(t *testing.T) map[string][]string {
 	t.Helper()
 	tests := map[string][]string{}
-	for file, source := range goFiles(t) {
-		if !strings.HasSuffix(file, "_test.go") {
-			continue
-		}
+	for _, source := range files(t, "_test.go") {
 		for _, match := range securityTest.FindAllStringSubmatch(source, -1) {
 			tests[match[1]] = caseNumber.FindAllString(match[1], -1)
 		}

@@ -15,10 +15,7 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-var (
-	fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
-	link  = regexp.MustCompile(`\]\(([^)\s#]+)(#[^)\s]*)?\)`)
-)
+var fence = regexp.MustCompile("(?ms)^```(\\w+)\n(.*?)^```$")
 
 // texts returns all documentation, by path from the root.
 func texts(t *testing.T) map[string]string {
@@ -76,21 +73,6 @@ func TestDocumentedConfigurations(t *testing.T) {
 					t.Errorf("refused:\n%s\n%s", content, output)
 				}
 			})
-		}
-	}
-}
-
-// Links within the repository lead somewhere.
-func TestDocumentedLinks(t *testing.T) {
-	for name, text := range texts(t) {
-		for _, match := range link.FindAllStringSubmatch(fence.ReplaceAllString(text, ""), -1) {
-			if strings.Contains(match[1], "://") || strings.HasPrefix(match[1], "mailto:") {
-				continue
-			}
-			target := filepath.Join(harness.Root(), filepath.Dir(name), match[1])
-			if _, err := os.Stat(target); err != nil {
-				t.Errorf("%s: %s leads nowhere", name, match[1])
-			}
 		}
 	}
 }
