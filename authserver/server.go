@@ -17,8 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/directive"
-	"github.com/caddy-gluu/gateway/identity"
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
 
 func init() {
@@ -143,9 +142,9 @@ func (s *Server) Provision(ctx caddy.Context) error {
 	return startWith(ctx, s)
 }
 
-// protectSite has the headers removed that only the gateway may set from what
-// this handler passes on: on sites beside it upstreams believe them, and may be
-// the same ones. A server alone has no gateway beside it, and needs none.
+// protectSite strips forged identity headers from the requests that this
+// handler passes on: its upstreams may be those of protected sites, which
+// believe such headers. Without the app `gluu` there are no protected sites.
 func protectSite(ctx caddy.Context) error {
 	app, err := ctx.AppIfConfigured("gluu")
 	if errors.Is(err, caddy.ErrNotConfigured) {
@@ -154,7 +153,11 @@ func protectSite(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	return identity.ProtectSite(ctx, app.(*introspect.App))
+	guard, ok := app.(siteguard.Guard)
+	if !ok {
+		return fmt.Errorf("the app gluu is a %T, which cannot strip forged headers", app)
+	}
+	return siteguard.Protect(ctx, guard)
 }
 
 // checkServer checks the server's own settings.

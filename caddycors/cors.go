@@ -14,7 +14,7 @@ import (
 	"github.com/rs/cors"
 	"go.uber.org/zap"
 
-	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -92,11 +92,11 @@ func (c *CORS) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if c.app, _ = app.(*introspect.App); c.app != nil {
-		if err := identity.ProtectSite(ctx, c.app); err != nil {
+		if err := siteguard.Protect(ctx, c.app); err != nil {
 			return err
 		}
 	}
-	c.site = identity.SiteOf(ctx)
+	c.site = siteguard.Site(ctx)
 	c.cors = cors.New(c.options(origins))
 	return nil
 }

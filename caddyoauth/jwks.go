@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -57,7 +58,7 @@ func (j *JWKS) Provision(ctx caddy.Context) (err error) {
 	if j.app, err = introspect.FromContext(ctx); err != nil {
 		return err
 	}
-	return identity.ProtectSite(ctx, j.app)
+	return siteguard.Protect(ctx, j.app)
 }
 
 // Validate refuses what is no path.

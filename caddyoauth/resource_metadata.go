@@ -21,6 +21,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -102,7 +103,7 @@ func (m *ResourceMetadata) Provision(ctx caddy.Context) error {
 	if m.app, err = introspect.FromContext(ctx); err != nil {
 		return err
 	}
-	if err := identity.ProtectSite(ctx, m.app); err != nil {
+	if err := siteguard.Protect(ctx, m.app); err != nil {
 		return err
 	}
 	for _, name := range m.Providers {
@@ -115,7 +116,7 @@ func (m *ResourceMetadata) Provision(ctx caddy.Context) error {
 		return err
 	}
 	m.locate(resource)
-	m.app.AnnouncePublic(identity.SiteOf(ctx), m.paths...)
+	m.app.AnnouncePublic(siteguard.Site(ctx), m.paths...)
 	m.document = sync.OnceValue(m.makeDocument)
 	return nil
 }

@@ -175,9 +175,9 @@ func TestSec_S18_HandlersOutsideOfTheSitesRoutes(t *testing.T) {
 	}
 }
 
-// Which of several sites are meant is seen by the names that they invoke,
-// wherever they do so. A site that invokes something else is left alone.
-func TestSec_S18_OnlySitesThatInvokeTheHandler(t *testing.T) {
+// Which sites invoke a named route cannot be known, so a handler in one protects
+// all sites of the server, and is refused where it cannot.
+func TestSec_S18_HandlersInNamedRoutesProtectTheWholeServer(t *testing.T) {
 	g := start(t, simpleApp, "")
 	_, port, _ := strings.Cut(g.address, ":")
 	proxy := "reverse_proxy " + g.upstream.Addr().String()
@@ -188,14 +188,22 @@ func TestSec_S18_OnlySitesThatInvokeTheHandler(t *testing.T) {
 		{"http://errors.test", secret + proxy + "\nhandle_errors {\ninvoke gw\n" + proxy + "\n}"},
 		{"http://response.test", secret + proxy + " {\n@gone status 410\nhandle_response @gone {\ninvoke gw\n}\n}\nhandle_errors {\n" + proxy + "\n}"},
 		{"http://other.test", "invoke /api/* common\n" + proxy},
-		{"http://", "invoke /api/* common\n" + proxy}, // and is not refused
 	}
 	source := fmt.Sprintf(skeleton, g.dir, fmt.Sprintf(provider, g.auth.URL)+simpleApp, g.address, "respond x", "off") +
 		"&(gw) {\ngluu_oauth_auth /never\n}\n&(outer) {\ninvoke gw\n}\n&(common) {\nencode\n}\n"
 	for _, site := range sites {
 		source += fmt.Sprintf("%s:%s {\n%s\n}\n", site.host, port, site.block)
 	}
-	for range 5 { // Caddy sets named routes up in any order
+	catchAll := "http://:" + port + " {\n%s\n" + proxy + "\n}\n"
+	for range 5 { // Caddy sets up named routes in any order
+		if config, err := caddytest.Adapt(source + fmt.Sprintf(catchAll, "")); err != nil {
+			t.Fatal(err)
+		} else if err := caddytest.Load(config, g.address); err == nil || !strings.Contains(err.Error(), "write the handlers as a snippet") {
+			t.Errorf("with an unprotected catch-all site: got %v, want it refused", err)
+		}
+	}
+	source += fmt.Sprintf(catchAll, "gluu_jwks") // as the message recommends
+	for range 5 {
 		config, err := caddytest.Adapt(source)
 		if err != nil {
 			t.Fatal(err)
@@ -203,14 +211,11 @@ func TestSec_S18_OnlySitesThatInvokeTheHandler(t *testing.T) {
 		if err := caddytest.Load(config, g.address); err != nil {
 			t.Fatal(err)
 		}
-		for _, test := range []struct {
-			host, path string
-			stripped   bool
-		}{
-			{"direct.test", "/other", true}, {"nested.test", "/other", true}, {"errors.test", "/other", true}, {"errors.test", "/secret", true},
-			{"response.test", "/other", true}, {"response.test", "/secret", true}, {"other.test", "/other", false}, {"nobody.test", "/other", false},
+		for _, target := range []struct{ host, path string }{
+			{"direct.test", "/other"}, {"nested.test", "/other"}, {"errors.test", "/other"}, {"errors.test", "/secret"},
+			{"response.test", "/other"}, {"response.test", "/secret"}, {"other.test", "/other"}, {"unknown.test", "/other"},
 		} {
-			g.expectStripped("GET "+test.path, test.host+":"+port, test.stripped)
+			g.expectStripped("GET "+target.path, target.host+":"+port, true)
 		}
 	}
 }

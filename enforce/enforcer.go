@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/pathmatch"
@@ -77,7 +78,7 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	if err != nil {
 		return err
 	}
-	if err := identity.ProtectSite(ctx, app); err != nil {
+	if err := siteguard.Protect(ctx, app); err != nil {
 		return err
 	}
 	metrics, err := identity.NewMetrics(ctx, kind)

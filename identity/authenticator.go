@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 )
@@ -47,7 +48,7 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	if err != nil {
 		return err
 	}
-	if err := ProtectSite(ctx, app); err != nil {
+	if err := siteguard.Protect(ctx, app); err != nil {
 		return err
 	}
 	a.app, a.logger, a.consumers = app, ctx.Logger(), app.Directory()

@@ -3,11 +3,13 @@
 package introspect
 
 import (
+	"net/http"
 	"slices"
 	"sync"
 	"sync/atomic"
 
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
 
 // collected gathers what handlers contribute while they are provisioned, until
@@ -48,6 +50,13 @@ func (a *App) ReserveHeaders(names ...string) { a.reserved.add(names...) }
 // It is complete when all handlers are provisioned.
 func (a *App) Stripper() *headers.Stripper { return a.reserved.get(headers.NewStripper) }
 
+// GuardSite strips forged identity headers where a site of a gateway handler
+// begins ([siteguard.Guard]).
+func (a *App) GuardSite(r *http.Request) error {
+	a.Stripper().StripRequest(r)
+	return nil
+}
+
 // AnnounceScopes tells, while a handler is provisioned, which scopes its rules
 // ask for.
 func (a *App) AnnounceScopes(scopes ...string) { a.scopes.add(scopes...) }
@@ -85,3 +94,6 @@ func setOf[T comparable](items []T) map[T]bool {
 	}
 	return set
 }
+
+// Interface guard
+var _ siteguard.Guard = (*App)(nil)

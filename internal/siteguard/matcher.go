@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package siteguard
+
+import (
+	"net/http"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+// matcher matches everything and has its guard check what it matches.
+type matcher struct {
+	guard Guard
+
+	// The request variable that marks requests which the guard has seen.
+	mark string
+
+	// Whether a request can come by only once, so that it needs no mark.
+	once bool
+
+	// Only requests for the hosts of this route are checked; nil: all.
+	site *caddyhttp.Route
+}
+
+// MatchWithError calls the guard. It returns true unless the guard refuses the
+// request.
+func (m matcher) MatchWithError(r *http.Request) (bool, error) {
+	if !m.concerns(r) {
+		return true, nil
+	}
+	if !m.once {
+		vars, ok := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+		if !ok || vars[m.mark] == true {
+			return true, nil
+		}
+		vars[m.mark] = true
+	}
+	if err := m.guard.GuardSite(r); err != nil {
+		return false, err
+	}
+	return true, nil
+}
+
+// concerns reports whether a request is for the site.
+func (m matcher) concerns(r *http.Request) bool {
+	return m.site == nil || isFor(*m.site, r)
+}
+
+// protect adds a matcher to all matcher sets of a route, last in each.
+func protect(route *caddyhttp.Route, m matcher) {
+	if len(route.MatcherSets) == 0 {
+		route.MatcherSets = caddyhttp.MatcherSets{caddyhttp.MatcherSet{}}
+	}
+	for i, set := range route.MatcherSets {
+		if !slices.ContainsFunc(set, func(other any) bool { return other == m }) {
+			route.MatcherSets[i] = append(set, m)
+		}
+	}
+}
+
+// errorMatcher is the first matcher of the error routes.
+type errorMatcher struct {
+	matcher
+	server *caddyhttp.Server
+}
+
+// MatchWithError calls the guard, unless the request's host belongs only to
+// sites that the guard does not protect.
+func (m errorMatcher) MatchWithError(r *http.Request) (bool, error) {
+	others := false
+	for _, route := range m.server.Routes {
+		if !isFor(route, r) {
+			continue
+		}
+		if m.isProtected(route, r) {
+			return m.matcher.MatchWithError(r)
+		}
+		others = true
+	}
+	if others {
+		return true, nil
+	}
+	return m.matcher.MatchWithError(r) // for no site; a catch-all error route may pass it on
+}
+
+// isProtected reports whether the guard checks all requests that a route
+// matches for the host of this one.
+func (m errorMatcher) isProtected(route caddyhttp.Route, r *http.Request) bool {
+	return len(route.MatcherSets) > 0 && !slices.ContainsFunc(route.MatcherSets, func(set caddyhttp.MatcherSet) bool {
+		return !slices.ContainsFunc(set, func(other any) bool {
+			same, ok := other.(matcher)
+			return ok && same.guard == m.guard && same.concerns(r)
+		})
+	})
+}
+
+// Interface guards
+var (
+	_ caddyhttp.RequestMatcherWithError = matcher{}
+	_ caddyhttp.RequestMatcherWithError = errorMatcher{}
+)
