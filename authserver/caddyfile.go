@@ -4,8 +4,6 @@ package authserver
 
 import (
 	"fmt"
-	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -40,9 +38,8 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //		storage <module> { ... }
 //	}
 func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next() // the directive
-	if d.NextArg() {
-		return d.Errf("gluu_oauth_server takes no argument '%s' after its matcher: write 'issuer <url>' in its block", d.Val())
+	if _, err := directive.BeginBlock(d, "write 'issuer %s' into the block"); err != nil {
+		return err
 	}
 	var once directive.Once
 	var later []func() error
@@ -75,7 +72,7 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "storage":
 			err = s.unmarshalStorage(d)
 		default:
-			err = d.Errf("unknown option '%s': gluu_oauth_server has issuer, scopes, token_ttl, token_format, client and storage", name)
+			err = directive.Unknown(d, "gluu_oauth_server", "issuer", "scopes", "token_ttl", "token_format", "client", "storage")
 		}
 		if err != nil {
 			return err
@@ -128,7 +125,7 @@ func (s *Server) unmarshalClient(d *caddyfile.Dispenser) (check func() error, er
 		case "redirect_uris":
 			err = d.WrapErr(errRedirectURIs)
 		default:
-			err = d.Errf("unknown option '%s': a client has secret, grants, scopes and token_format", name)
+			err = directive.Unknown(d, "client", "secret", "grants", "scopes", "token_format")
 		}
 		if err != nil {
 			return nil, err
@@ -164,7 +161,7 @@ func (s *Server) unmarshalStorage(d *caddyfile.Dispenser) error {
 
 func issuerURL(d *caddyfile.Dispenser) (string, error) {
 	value, err := directive.String(d)
-	if err != nil || hasPlaceholder(value) {
+	if err != nil || directive.HasPlaceholder(value) {
 		return value, err
 	}
 	if _, err := parseIssuer(value); err != nil {
@@ -180,7 +177,7 @@ func secret(d *caddyfile.Dispenser) (string, error) {
 	if err != nil {
 		return "", d.Err("secret takes exactly one value, the hash that caddy gluu hash-secret prints")
 	}
-	if hasPlaceholder(value) {
+	if directive.HasPlaceholder(value) {
 		return value, nil
 	}
 	if _, err := parseSecretHash(value); err != nil {
@@ -213,22 +210,6 @@ func checked(d *caddyfile.Dispenser, check func(string) error) ([]string, error)
 	}
 	return values, nil
 }
-
-// positive reads a whole number of at least 1.
-func positive(d *caddyfile.Dispenser) (int, error) {
-	name := d.Val()
-	value, err := directive.String(d)
-	if err != nil {
-		return 0, err
-	}
-	number, err := strconv.Atoi(value)
-	if err != nil || number < 1 {
-		return 0, d.Errf("%s is a whole number of at least 1, not '%s'", name, value)
-	}
-	return number, nil
-}
-
-func hasPlaceholder(value string) bool { return strings.Contains(value, "{") }
 
 // Interface guard
 var _ caddyfile.Unmarshaler = (*Server)(nil)

@@ -11,6 +11,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-gluu/gateway/directive"
 )
 
 var testHash = cheapHash("s3cret")
@@ -107,8 +109,8 @@ func TestCaddyfileMistakesAreNamedWithLineAndMend(t *testing.T) {
 		want        []string
 	}{
 		{"nothing", "", ":3", []string{"issuer is missing", "write 'issuer https://<host>'"}},
-		{"an unknown option", "issuer https://a.example\nnonsense 1", ":3", []string{"unknown option 'nonsense'", "issuer, scopes, token_ttl"}},
-		{"an option twice", "issuer https://a.example\nissuer https://b.example", ":3", []string{"issuer stands here twice: keep one of them"}},
+		{"an unknown option", "issuer https://a.example\nnonsense 1", ":3", []string{`there is no "nonsense"`, "issuer, scopes, token_ttl"}},
+		{"an option twice", "issuer https://a.example\nissuer https://b.example", ":3", []string{"issuer is set twice: keep one of them"}},
 		{"an issuer that is not protected", "issuer http://a.example", ":2", []string{"not protected", "https://"}},
 		{"two issuers", "issuer https://a.example https://b.example", ":2", []string{"issuer takes exactly one value"}},
 		{"scopes without any", "issuer https://a.example\nscopes", ":3", []string{"scopes takes one or more values"}},
@@ -123,7 +125,7 @@ func TestCaddyfileMistakesAreNamedWithLineAndMend(t *testing.T) {
 		{"a client without a secret", "issuer https://a.example\nclient a {\n}", ":4", []string{"no secret", "caddy gluu hash-secret"}},
 		{"a secret in the clear", "issuer https://a.example\nclient a {\n secret hunter2\n}", ":4", []string{"not an argon2id or bcrypt hash", "caddy gluu hash-secret"}},
 		{"a secret with a space", "issuer https://a.example\nclient a {\n secret hunter2 hunter2\n}", ":4", []string{"exactly one value", "caddy gluu hash-secret"}},
-		{"an unknown option of a client", "issuer https://a.example\nclient a {\n secret HASH\n colour red\n}", ":5", []string{"unknown option 'colour'"}},
+		{"an unknown option of a client", "issuer https://a.example\nclient a {\n secret HASH\n colour red\n}", ":5", []string{`there is no "colour"`}},
 		{"authorization_code", "issuer https://a.example\nclient a {\n secret HASH\n grants client_credentials authorization_code\n}", ":5", []string{"grant 'authorization_code' is not served", "this version serves client_credentials"}},
 		{"refresh_token", "issuer https://a.example\nclient a {\n secret HASH\n grants refresh_token\n}", ":5", []string{"this version serves client_credentials"}},
 		{"redirect_uris", "issuer https://a.example\nclient a {\n secret HASH\n redirect_uris https://c.example\n}", ":5", []string{"authorization_code", "this version serves client_credentials"}},
@@ -131,8 +133,8 @@ func TestCaddyfileMistakesAreNamedWithLineAndMend(t *testing.T) {
 		{"scopes without a grant", "issuer https://a.example\nscopes x\nclient a {\n secret HASH\n scopes x\n}", ":6", []string{"no grant to get them by"}},
 		{"storage without a name", "issuer https://a.example\nstorage", ":3", []string{"storage embedded"}},
 		{"unknown storage", "issuer https://a.example\nstorage cloud", ":3", []string{"gluu.oauth_server.storage.cloud"}},
-		{"an unknown option of the storage", "issuer https://a.example\nstorage embedded {\n size 1\n}", ":4", []string{"unknown option 'size'", "path and max_tokens_per_client"}},
-		{"a limit of nothing", "issuer https://a.example\nstorage embedded {\n max_tokens_per_client 0\n}", ":4", []string{"at least 1, not '0'"}},
+		{"an unknown option of the storage", "issuer https://a.example\nstorage embedded {\n size 1\n}", ":4", []string{`there is no "size"`, "path, max_tokens_per_client"}},
+		{"a limit of nothing", "issuer https://a.example\nstorage embedded {\n max_tokens_per_client 0\n}", ":4", []string{"at least 1, not \"0\""}},
 		{"a storage argument", "issuer https://a.example\nstorage embedded /tmp/x", ":3", []string{"path /tmp/x"}},
 	}
 	for _, test := range tests {
@@ -156,7 +158,7 @@ func TestCaddyfileMistakesAreNamedWithLineAndMend(t *testing.T) {
 			}
 		})
 	}
-	if err := new(Server).UnmarshalCaddyfile(caddyfile.NewTestDispenser("gluu_oauth_server https://a.example")); err == nil || !strings.Contains(err.Error(), "'issuer <url>'") {
+	if err := new(Server).UnmarshalCaddyfile(caddyfile.NewTestDispenser("gluu_oauth_server https://a.example")); err == nil || !strings.Contains(err.Error(), "write 'issuer https://a.example'") {
 		t.Errorf("an argument: got %v", err)
 	}
 }
@@ -246,7 +248,7 @@ func FuzzCaddyfile(f *testing.F) {
 			t.Errorf("%q: got %s, want %s", text, reencoded, encoded)
 		}
 		for id, c := range s.Clients {
-			if !hasPlaceholder(c.Secret) {
+			if !directive.HasPlaceholder(c.Secret) {
 				if _, err := c.compile(id, opaqueFormat, s.Scopes); err != nil {
 					t.Errorf("%q: the Caddyfile was accepted, the client is not: %v", text, err)
 				}

@@ -102,7 +102,7 @@ func (c *Client) compile(id, serverFormat string, serverScopes []string) (*clien
 	if c.Secret == "" {
 		return nil, errNoSecret
 	}
-	hash, err := directive.Secret(c.Secret)
+	hash, err := directive.Resolve(c.Secret)
 	if err != nil {
 		return nil, fmt.Errorf("secret: %w", err)
 	}

@@ -55,7 +55,7 @@ func (s *EmbeddedStorage) Provision(ctx caddy.Context) error {
 	s.logger = ctx.Logger()
 	s.path = filepath.Join(caddy.AppDataDir(), "gluu", "oauth_server.db")
 	if s.Path != "" {
-		resolved, err := directive.Secret(s.Path)
+		resolved, err := directive.Resolve(s.Path)
 		if err != nil {
 			return fmt.Errorf("path of the storage: %w", err)
 		}
@@ -87,35 +87,25 @@ func (s *EmbeddedStorage) Validate() error {
 //		max_tokens_per_client <number>
 //	}
 func (s *EmbeddedStorage) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	d.Next()
-	if d.NextArg() {
-		return d.Errf("embedded takes its options in a block: 'embedded { path %s }'", d.Val())
+	if _, err := directive.BeginBlock(d, "write 'path %s' into the block"); err != nil {
+		return err
 	}
-	seen := make(map[string]bool)
+	var once directive.Once
 	for d.NextBlock(0) {
-		name := d.Val()
-		if seen[name] {
-			return d.Errf("%s is given twice", name)
+		err := once.Check(d)
+		if err != nil {
+			return err
 		}
-		seen[name] = true
-		switch name {
+		switch d.Val() {
 		case "path":
-			path, err := directive.String(d)
-			if err != nil {
-				return err
-			}
-			if path == "" {
-				return d.Err("path is empty; leave it out for the default, or name a file")
-			}
-			s.Path = path
+			err = directive.SetString(d, &s.Path)
 		case "max_tokens_per_client":
-			number, err := positive(d)
-			if err != nil {
-				return err
-			}
-			s.MaxTokensPerClient = number
+			err = directive.Set(d, &s.MaxTokensPerClient, directive.Positive)
 		default:
-			return d.Errf("unknown option '%s' of the embedded storage: it has path and max_tokens_per_client", name)
+			err = directive.Unknown(d, "embedded", "path", "max_tokens_per_client")
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil

@@ -102,7 +102,7 @@ func (s *Server) Provision(ctx caddy.Context) error {
 		return err
 	}
 
-	name, err := directive.Secret(s.Issuer)
+	name, err := directive.Resolve(s.Issuer)
 	if err != nil {
 		return fmt.Errorf("issuer: %w", err)
 	}

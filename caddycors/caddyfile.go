@@ -36,9 +36,9 @@ func parseCORS(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		private_network true|false
 //	}
 func (c *CORS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	start := directive.Begin(d)
-	if d.NextArg() {
-		return d.Errf("gluu_cors takes a block and no value, got '%s': write 'origins %[1]s' into the block", d.Val())
+	start, err := directive.BeginBlock(d, "write 'origins %s' into the block")
+	if err != nil {
+		return err
 	}
 	var once directive.Once
 	for d.NextBlock(0) {
@@ -78,7 +78,7 @@ func (c *CORS) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "private_network":
 		c.PrivateNetwork, err = directive.Bool(d)
 	default:
-		err = d.Errf("there is no '%s' in gluu_cors: it has origins, methods, headers, exposed_headers, credentials, max_age, preflight_continue, private_network", d.Val())
+		err = directive.Unknown(d, "gluu_cors", "origins", "methods", "headers", "exposed_headers", "credentials", "max_age", "preflight_continue", "private_network")
 	}
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func TestOrigins(t *testing.T) {
 func TestWrongConfigurationsAreRefused(t *testing.T) {
 	for _, c := range []struct{ config, want string }{
 		{"gluu_cors https://app.example.com", "write 'origins https://app.example.com' into the block"},
-		{"gluu_cors {\n origin https://a.example\n}", "there is no 'origin'"},
+		{"gluu_cors {\n origin https://a.example\n}", `there is no "origin"`},
 		{"gluu_cors {\n origins\n}", "one or more values"},
 		{"gluu_cors {\n origins \"\"\n}", "an origin is empty"},
 		{"gluu_cors {\n origins app.example.com\n}", "write https://app.example.com"},
@@ -82,10 +82,10 @@ func TestWrongConfigurationsAreRefused(t *testing.T) {
 		{"gluu_cors {\n max_age -1h\n}", "max_age cannot be negative"},
 		{"gluu_cors {\n max_age 500ms\n}", "whole seconds"},
 		{"gluu_cors {\n max_age 1500ms\n}", "whole seconds"},
-		{"gluu_cors {\n max_age 5\n max_age 1h\n}", "max_age stands here twice"},
-		{"gluu_cors {\n origins https://a.example\n credentials false\n credentials true\n}", "credentials stands here twice"},
-		{"gluu_cors {\n preflight_continue false\n preflight_continue true\n}", "preflight_continue stands here twice"},
-		{"gluu_cors {\n private_network false\n private_network true\n}", "private_network stands here twice"},
+		{"gluu_cors {\n max_age 5\n max_age 1h\n}", "max_age is set twice"},
+		{"gluu_cors {\n origins https://a.example\n credentials false\n credentials true\n}", "credentials is set twice"},
+		{"gluu_cors {\n preflight_continue false\n preflight_continue true\n}", "preflight_continue is set twice"},
+		{"gluu_cors {\n private_network false\n private_network true\n}", "private_network is set twice"},
 	} {
 		_, err := load(c.config)
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -60,9 +60,9 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 // All rules add up to one document.
 func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	start := directive.Begin(d)
-	if d.NextArg() {
-		return d.Errf("gluu_oauth_pep takes a block of rules and no value, got '%s'", d.Val())
+	start, err := directive.BeginBlock(d, "write 'path %s { <method> scope <expression> }' into the block")
+	if err != nil {
+		return err
 	}
 	rules := enforce.Rules{Options: scopeexpr.Options{}}
 	var once directive.Once
@@ -84,7 +84,7 @@ func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = rules.UnmarshalDocument(d)
 		case option + "_file":
 			if p.ScopeExpressionFile != "" {
-				return d.Errf("%s stands here twice: join the files", name)
+				return d.Errf("%s is set twice: join the files", name)
 			}
 			if p.ScopeExpressionFile, err = directive.String(d); err == nil {
 				if _, err = enforce.Compile(option, nil, p.ScopeExpressionFile, rules.Options); err != nil {
@@ -92,13 +92,12 @@ func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				}
 			}
 		default:
-			err = d.Errf("there is no '%s' in gluu_oauth_pep: it has path, %s, %[2]s_file, deny_by_default, ambiguous_paths, dry_run, log_grants", name, option)
+			err = directive.Unknown(d, "gluu_oauth_pep", "path", option, option+"_file", "deny_by_default", "ambiguous_paths", "dry_run", "log_grants")
 		}
 		if err != nil {
 			return err
 		}
 	}
-	var err error
 	p.ScopeExpression, err = rules.Finish(start, option, p.ScopeExpressionFile)
 	return err
 }

@@ -92,7 +92,7 @@ func (m *ResourceMetadata) Provision(ctx caddy.Context) error {
 		"resource": &m.Resource, "resource_documentation": &m.ResourceDocumentation, "jwks_uri": &m.JWKSURI,
 	} {
 		var err error
-		if *value, err = directive.Secret(*value); err != nil {
+		if *value, err = directive.Resolve(*value); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
@@ -274,9 +274,9 @@ func parseResourceMetadata(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler,
 //		jwks_uri <url>
 //	}
 func (m *ResourceMetadata) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	start := directive.Begin(d)
-	if d.NextArg() {
-		return d.Errf("gluu_resource_metadata takes a block and no value, got '%s': write 'resource %[1]s' into the block", d.Val())
+	start, err := directive.BeginBlock(d, "write 'resource %s' into the block")
+	if err != nil {
+		return err
 	}
 	for d.NextBlock(0) {
 		if err := m.unmarshalOption(d); err != nil {
@@ -304,7 +304,7 @@ func (m *ResourceMetadata) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "jwks_uri":
 		err = directive.SetString(d, &m.JWKSURI)
 	default:
-		err = d.Errf("there is no '%s' in gluu_resource_metadata: it has resource, provider, scopes, resource_name, resource_documentation, jwks_uri", name)
+		err = directive.Unknown(d, "gluu_resource_metadata", "resource", "provider", "scopes", "resource_name", "resource_documentation", "jwks_uri")
 	}
 	if err != nil {
 		return err

@@ -172,12 +172,12 @@ func TestWrongMetadataIsRefused(t *testing.T) {
 		"resource https://api.example.com#x":   "fragment",
 		"resource https://api.example.com?x=1": "query",
 		"resource https://u:p@api.example.com": "password",
-		"resource https://a.example\nresource https://b.example":                 "stands here twice",
+		"resource https://a.example\nresource https://b.example":                 "is set twice",
 		"resource https://a.example\nscopes \"a b\"":                             "a scope has no spaces",
 		"resource https://a.example\nscopes":                                     "one or more values",
-		"resource https://a.example\nservers https://as.example":                 "there is no 'servers'",
-		"resource https://a.example\njwks_uri /keys":                             "jwks_uri '/keys' is no URL",
-		"resource https://a.example\nresource_documentation javascript:alert(1)": "is no URL",
+		"resource https://a.example\nservers https://as.example":                 `there is no "servers"`,
+		"resource https://a.example\njwks_uri /keys":                             `jwks_uri "/keys" is not a URL`,
+		"resource https://a.example\nresource_documentation javascript:alert(1)": "is not a URL",
 	} {
 		line := 3 + strings.Count(option, "\n") // the last one is wrong
 		if option == "" {

@@ -44,12 +44,9 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //
 // All rules add up to one document.
 func (p *UMAPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	start := directive.Begin(d)
-	if d.NextArg() {
-		p.Provider = d.Val()
-	}
-	if d.NextArg() {
-		return d.Errf("gluu_uma_pep takes one provider, got '%s' besides", d.Val())
+	start, err := directive.BeginNamed(d, "provider", &p.Provider)
+	if err != nil {
+		return err
 	}
 	rules := enforce.Rules{Options: documentOptions}
 	var once directive.Once
@@ -65,7 +62,6 @@ func (p *UMAPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	var err error
 	p.ScopeExpression, err = rules.Finish(start, option, p.ScopeExpressionFile)
 	return err
 }
@@ -79,7 +75,7 @@ func (p *UMAPEP) unmarshalOwn(d *caddyfile.Dispenser, rules *enforce.Rules) (err
 		return rules.UnmarshalDocument(d)
 	case option + "_file":
 		if p.ScopeExpressionFile != "" {
-			return d.Errf("%s stands here twice: join the files", name)
+			return d.Errf("%s is set twice: join the files", name)
 		}
 		if p.ScopeExpressionFile, err = directive.String(d); err != nil {
 			return err
@@ -96,7 +92,7 @@ func (p *UMAPEP) unmarshalOwn(d *caddyfile.Dispenser, rules *enforce.Rules) (err
 		}
 		err = p.check()
 	default:
-		return d.Errf("there is no '%s' in gluu_uma_pep: it has path, %s, %[2]s_file, resource_prefix, registration, deny_by_default, ambiguous_paths, dry_run, log_grants", name, option)
+		return directive.Unknown(d, "gluu_uma_pep", "path", option, option+"_file", "resource_prefix", "registration", "deny_by_default", "ambiguous_paths", "dry_run", "log_grants")
 	}
 	if err != nil {
 		return d.WrapErr(err)

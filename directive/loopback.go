@@ -5,8 +5,8 @@ package directive
 import "net"
 
 // IsLoopback reports whether a host, without its port, is a loopback address
-// or localhost: nobody else listens on the way there, so http is as good as
-// https. Any other name is not, wherever it resolves to today.
+// or localhost. No one can listen on the way there, so http is as safe as https.
+// Any other name is refused, whatever it resolves to today.
 func IsLoopback(host string) bool {
 	if host == "localhost" {
 		return true

@@ -8,14 +8,14 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
 
-// A Once refuses options that stand twice in a block. The second one may be
-// years younger than the first, or come from an imported file, and may be the
-// one that loosens something: which of the two is meant, only who wrote them
-// knows. Its zero value is for a block of which nothing has been read.
+// A Once refuses options that are set twice in a block. The second one may have
+// been added years later or by an imported file, and it may be the one that
+// loosens something. Only the author knows which of the two is meant. The zero
+// value is for a block of which nothing has been read.
 type Once struct{ names []string }
 
-// Check refuses the option on which the dispenser stands if its block has had
-// it, unless it is one of those whose values add up.
+// Check refuses the option on which the dispenser stands if its block has set it
+// before. Options whose values add up, named in adding, may be repeated.
 func (o *Once) Check(d *caddyfile.Dispenser, adding ...string) error {
 	name := d.Val()
 	if slices.Contains(adding, name) {
@@ -28,10 +28,9 @@ func (o *Once) Check(d *caddyfile.Dispenser, adding ...string) error {
 	return nil
 }
 
-// Set reads an option that can stand only once into its field. The field tells
-// whether it has been there, so this is for options that cannot be set to what
-// the field is without them, and sees also what stood in another block for the
-// same settings.
+// Set reads an option that may be set only once into its field. A field that
+// is not zero has been set, also by an earlier block for the same settings, so
+// this is for options whose zero value cannot be written.
 func Set[T comparable](d *caddyfile.Dispenser, field *T, read func(*caddyfile.Dispenser) (T, error)) error {
 	var without T
 	if *field != without {
@@ -43,5 +42,5 @@ func Set[T comparable](d *caddyfile.Dispenser, field *T, read func(*caddyfile.Di
 }
 
 func twice(d *caddyfile.Dispenser) error {
-	return d.Errf("%s stands here twice: keep one of them", d.Val())
+	return d.Errf("%s is set twice: keep one of them", d.Val())
 }

@@ -13,8 +13,8 @@ func TestAnOptionStandsOnceInABlock(t *testing.T) {
 	for block, want := range map[string]string{
 		"a\nb\n":      "",
 		"list\nlist":  "",
-		"a\nb\na":     "a stands here twice: keep one of them, at Testfile:4",
-		"a on\na off": "a stands here twice: keep one of them, at Testfile:3",
+		"a\nb\na":     "a is set twice: keep one of them, at Testfile:4",
+		"a on\na off": "a is set twice: keep one of them, at Testfile:3",
 	} {
 		d := caddyfile.NewTestDispenser("directive {\n" + block + "\n}")
 		d.Next()
@@ -39,8 +39,8 @@ func TestAFieldIsSetOnce(t *testing.T) {
 		want  string
 	}{
 		{"name a", &name, ""},
-		{"name b", &name, "name stands here twice: keep one of them, at Testfile:1"},
-		{`name ""`, &empty, "name is empty: write a value, or leave it out, at Testfile:1"},
+		{"name b", &name, "name is set twice: keep one of them, at Testfile:1"},
+		{`name ""`, &empty, "name is empty: write a value or remove it, at Testfile:1"},
 	} {
 		d := caddyfile.NewTestDispenser(test.line)
 		d.Next()

@@ -4,11 +4,11 @@ package directive
 
 import "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 
-// order is where the gateway's directives stand among Caddy's own: after
-// rewrite, uri and the prefix stripping of handle_path, because decisions are
-// about what the upstream receives, and before everything that answers.
-// An authentication handler comes before the enforcement that relies on it,
-// and CORS before both, because a preflight carries no credentials.
+// order is the order of the gateway's directives. Among Caddy's own they run
+// after rewrite, uri and the prefix stripping of handle_path, because decisions
+// are about what the upstream receives, and before every handler that answers.
+// Authentication runs before the enforcement that relies on it, and CORS before
+// both, because a preflight carries no credentials.
 var order = []string{
 	"gluu_cors",
 	"gluu_oauth_server",
@@ -22,9 +22,9 @@ var order = []string{
 	"gluu_opa_pep",
 }
 
-// init registers the whole order in one place: Caddy inserts each directive
-// relative to one of its own, so the order among ours is the order of the
-// calls, and calls spread over packages would follow the import graph.
+// init registers the whole order in one place. Caddy inserts each directive
+// relative to one of its own, so the order among ours is the order of the calls.
+// Spread over packages, the calls would follow the import graph.
 func init() {
 	for _, name := range order {
 		httpcaddyfile.RegisterDirectiveOrder(name, httpcaddyfile.Before, "forward_auth")

@@ -3,30 +3,12 @@
 package directive
 
 import (
-	"errors"
-	"fmt"
-	"regexp"
-	"strings"
+	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 )
-
-// Begin consumes the name of a directive. What it returns stands on the first
-// line of the directive, for errors that are about the whole of it.
-func Begin(d *caddyfile.Dispenser) *caddyfile.Dispenser {
-	d.Next()
-	return At(d.Token())
-}
-
-// At returns a dispenser that stands on a token, for errors that are about
-// what was read before.
-func At(token caddyfile.Token) *caddyfile.Dispenser {
-	d := caddyfile.NewDispenser([]caddyfile.Token{token})
-	d.Next()
-	return d
-}
 
 // Bool reads the one argument of the current subdirective as a boolean:
 // true, false, on or off.
@@ -42,7 +24,7 @@ func Bool(d *caddyfile.Dispenser) (bool, error) {
 	case "false", "off":
 		return false, nil
 	}
-	return false, d.Errf("%s is true or false, not '%s'", name, value)
+	return false, d.Errf("%s is true or false, not %q", name, value)
 }
 
 // String reads the one argument of the current subdirective.
@@ -65,21 +47,21 @@ func Strings(d *caddyfile.Dispenser) ([]string, error) {
 	return values, nil
 }
 
-// SetString reads the one argument of a subdirective that can stand only once
-// into its field. Neither may be empty.
+// SetString reads the one argument of a subdirective that may be set only once
+// into its field. The argument must not be empty.
 func SetString(d *caddyfile.Dispenser, field *string) error {
 	return Set(d, field, func(d *caddyfile.Dispenser) (string, error) {
 		name := d.Val()
 		value, err := String(d)
 		if err == nil && value == "" {
-			err = d.Errf("%s is empty: write a value, or leave it out", name)
+			err = d.Errf("%s is empty: write a value or remove it", name)
 		}
 		return value, err
 	})
 }
 
-// AddStrings adds the arguments of a subdirective that can stand several times
-// to its field.
+// AddStrings appends the arguments of a subdirective that may be repeated to its
+// field.
 func AddStrings(d *caddyfile.Dispenser, field *[]string) error {
 	values, err := Strings(d)
 	*field = append(*field, values...)
@@ -96,7 +78,7 @@ func Duration(d *caddyfile.Dispenser) (caddy.Duration, error) {
 	}
 	parsed, err := caddy.ParseDuration(value)
 	if err != nil {
-		return 0, d.Errf("%s is a duration such as 5s, 10m or 1h, not '%s'", name, value)
+		return 0, d.Errf("%s is a duration such as 5s, 10m or 1h, not %q", name, value)
 	}
 	if parsed < 0 {
 		return 0, d.Errf("%s cannot be negative, got %s", name, time.Duration(parsed))
@@ -104,33 +86,17 @@ func Duration(d *caddyfile.Dispenser) (caddy.Duration, error) {
 	return caddy.Duration(parsed), nil
 }
 
-// ErrEmptySecret is what Secret returns for a placeholder that stands for
-// nothing. Going on with an empty secret would mean to run without one.
-var ErrEmptySecret = errors.New("resolves to nothing")
-
-var placeholder = regexp.MustCompile(`\{[^{}\s]+\}`)
-
-// Secret resolves the placeholders that Caddy knows when a configuration
-// loads ({env.X}, {file./path}) in a configured value. Anything else in
-// braces is refused: request data must never choose a secret or an address.
-// The error names the placeholder, never the value.
-func Secret(value string) (string, error) {
-	for _, name := range placeholder.FindAllString(value, -1) {
-		if !strings.HasPrefix(name, "{env.") && !strings.HasPrefix(name, "{file.") {
-			return "", fmt.Errorf("%s is not known when the configuration loads; only {env.NAME} and {file./path} can stand here", name)
-		}
-	}
-	resolved, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
+// Positive reads the one argument of the current subdirective as a whole number
+// of 1 or more.
+func Positive(d *caddyfile.Dispenser) (int, error) {
+	name := d.Val()
+	value, err := String(d)
 	if err != nil {
-		return "", fmt.Errorf("%w: %v; set it before the gateway starts", ErrEmptySecret, err)
+		return 0, err
 	}
-	// A file that holds a secret usually ends with a line feed, which is
-	// not part of it.
-	if resolved != value {
-		resolved = strings.TrimRight(resolved, "\r\n")
+	number, err := strconv.Atoi(value)
+	if err != nil || number < 1 {
+		return 0, d.Errf("%s is a whole number of at least 1, not %q", name, value)
 	}
-	if value != "" && resolved == "" {
-		return "", fmt.Errorf("%s %w; set it before the gateway starts", value, ErrEmptySecret)
-	}
-	return resolved, nil
+	return number, nil
 }

@@ -49,7 +49,7 @@ const maxDocument = 64 << 20
 // readDocument reads a file with a document. The document is compiled by
 // itself too, so that an error says where in the file it is.
 func readDocument(file string, opts scopeexpr.Options) (scopeexpr.Document, error) {
-	name, err := directive.Secret(file)
+	name, err := directive.Resolve(file)
 	if err != nil {
 		return nil, err
 	}

@@ -3,8 +3,6 @@
 package identity
 
 import (
-	"strings"
-
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-gluu/gateway/directive"
@@ -26,17 +24,12 @@ import (
 //		realm <text>
 //	}
 func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	start := directive.Begin(d)
-	directiveName := start.Val()
-	if d.NextArg() {
-		c.Provider = d.Val()
-	}
-	if d.NextArg() {
-		return d.Errf("%s takes one provider, got '%s' besides", directiveName, d.Val())
+	start, err := directive.BeginNamed(d, "provider", &c.Provider)
+	if err != nil {
+		return err
 	}
 	var once directive.Once
 	for d.NextBlock(0) {
-		name := d.Val()
 		if err := once.Check(d, addingOptions...); err != nil {
 			return err
 		}
@@ -48,8 +41,7 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 		if !known {
-			return d.Errf("there is no '%s' in %s: it has %s", name, directiveName,
-				strings.Join(append(options, introspect.ProviderWords()...), ", "))
+			return directive.Unknown(d, start.Val(), append(options, introspect.ProviderWords()...)...)
 		}
 	}
 	if err := c.check(); err != nil {

@@ -76,7 +76,7 @@ func (c *CacheConfig) settled() CacheConfig {
 
 // Check refuses impossible settings, whatever the placeholders in them will
 // stand for.
-func (c *CacheConfig) Check() error { return c.check(hasPlaceholder) }
+func (c *CacheConfig) Check() error { return c.check(directive.HasPlaceholder) }
 
 func (c *CacheConfig) check(open func(value string) bool) error {
 	if c == nil {
@@ -149,8 +149,8 @@ func (c *CacheConfig) resolved() (*CacheConfig, error) {
 	}
 	r := *c
 	var err1, err2 error
-	r.Redis, err1 = directive.Secret(c.Redis)
-	r.RedisKey, err2 = directive.Secret(c.RedisKey)
+	r.Redis, err1 = directive.Resolve(c.Redis)
+	r.RedisKey, err2 = directive.Resolve(c.RedisKey)
 	if err1 != nil {
 		return nil, fmt.Errorf("cache: redis: %w", err1)
 	}

@@ -9,8 +9,6 @@ import (
 	"maps"
 	"slices"
 	"sort"
-	"strconv"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -117,14 +115,14 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = directive.SetString(d, &a.SigningIssuer)
 		case "signing_rotation":
 			if err = directive.Set(d, &a.SigningRotation, directive.Duration); err == nil {
-				err = located(d, a.check())
+				err = directive.Located(d, a.check())
 			}
 		case "error_format":
 			if err = directive.SetString(d, &a.ErrorFormat); err == nil {
-				err = located(d, a.check())
+				err = directive.Located(d, a.check())
 			}
 		default:
-			err = unknown(d, "gluu", []string{"provider", "consumer", "cache", "signing_key", "signing_issuer", "signing_rotation", "error_format"})
+			err = directive.Unknown(d, "gluu", "provider", "consumer", "cache", "signing_key", "signing_issuer", "signing_rotation", "error_format")
 		}
 		if err != nil {
 			return err
@@ -147,14 +145,6 @@ func clashing(consumers []consumer.Consumer) int {
 		_, err := consumer.NewDirectory(consumers[:last+1], nil)
 		return err != nil
 	})
-}
-
-// located adds the file and line to an error.
-func located(d *caddyfile.Dispenser, err error) error {
-	if err == nil {
-		return nil
-	}
-	return d.WrapErr(err)
 }
 
 func (a *App) parseProvider(d *caddyfile.Dispenser) error {
@@ -184,7 +174,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 			return err
 		}
 		if !handled {
-			return unknown(block, "provider", slices.Sorted(maps.Keys(providerWords)))
+			return directive.Unknown(block, "provider", ProviderWords()...)
 		}
 	}
 	if err := p.Check(); err != nil {
@@ -222,7 +212,7 @@ func (a *App) parseConsumer(d *caddyfile.Dispenser) error {
 		case "tags":
 			err = directive.AddStrings(block, &c.Tags)
 		default:
-			err = unknown(block, "consumer", []string{"id", "custom_id", "tags"})
+			err = directive.Unknown(block, "consumer", "id", "custom_id", "tags")
 		}
 		if err != nil {
 			return err
@@ -250,7 +240,7 @@ func (a *App) parseCache(d *caddyfile.Dispenser) error {
 		var err error
 		switch d.Val() {
 		case "size":
-			err = directive.Set(d, &a.Cache.Size, positive)
+			err = directive.Set(d, &a.Cache.Size, directive.Positive)
 		case "max_age":
 			err = directive.Set(d, &a.Cache.MaxAge, age)
 		case "negative_age":
@@ -260,16 +250,16 @@ func (a *App) parseCache(d *caddyfile.Dispenser) error {
 		case "redis_key":
 			err = directive.SetString(d, &a.Cache.RedisKey)
 		default:
-			err = unknown(d, "cache", []string{"size", "max_age", "negative_age", "redis", "redis_key"})
+			err = directive.Unknown(d, "cache", "size", "max_age", "negative_age", "redis", "redis_key")
 		}
 		if err == nil {
-			err = located(d, a.Cache.checkValues(hasPlaceholder))
+			err = directive.Located(d, a.Cache.checkValues(directive.HasPlaceholder))
 		}
 		if err != nil {
 			return err
 		}
 	}
-	return located(d, a.Cache.Check())
+	return directive.Located(d, a.Cache.Check())
 }
 
 // UnmarshalCaddyfileSubdirective parses the setting of a provider on which the
@@ -285,7 +275,7 @@ func (c *ProviderConfig) UnmarshalCaddyfileSubdirective(d *caddyfile.Dispenser) 
 	if err := parse(c, d); err != nil {
 		return true, err
 	}
-	return true, located(d, c.checkValues(hasPlaceholder))
+	return true, directive.Located(d, c.checkValues(directive.HasPlaceholder))
 }
 
 // ProviderWords returns the names of all settings of a provider, for a handler
@@ -391,7 +381,7 @@ func (c *ProviderConfig) parseRegister(d *caddyfile.Dispenser) error {
 		case "scopes":
 			err = directive.AddStrings(d, &c.Register.Scopes)
 		default:
-			err = unknown(d, "register", []string{"initial_access_token", "client_name", "scopes"})
+			err = directive.Unknown(d, "register", "initial_access_token", "client_name", "scopes")
 		}
 		if err != nil {
 			return err
@@ -417,19 +407,6 @@ func (c *ProviderConfig) parseTrustPool(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func positive(d *caddyfile.Dispenser) (int, error) {
-	name := d.Val()
-	value, err := directive.String(d)
-	if err != nil {
-		return 0, err
-	}
-	n, err := strconv.Atoi(value)
-	if err != nil || n <= 0 {
-		return 0, d.Errf("%s is a number greater than 0, not '%s'", name, value)
-	}
-	return n, nil
-}
-
 func age(d *caddyfile.Dispenser) (caddy.Duration, error) {
 	name := d.Val()
 	value, err := directive.Duration(d)
@@ -437,11 +414,6 @@ func age(d *caddyfile.Dispenser) (caddy.Duration, error) {
 		return 0, d.Errf("%s cannot be 0: every request would have its token verified anew", name)
 	}
 	return value, err
-}
-
-// unknown refuses a word and says which ones there are.
-func unknown(d *caddyfile.Dispenser, block string, words []string) error {
-	return d.WrapErr(fmt.Errorf("there is no '%s' in %s: it has %s", d.Val(), block, strings.Join(words, ", ")))
 }
 
 // Interface guards

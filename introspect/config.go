@@ -207,7 +207,7 @@ func (c *ProviderConfig) setDefaults() {
 // Check refuses what cannot be right, whatever the placeholders in it will
 // stand for. It is what a Caddyfile parser calls at the end of a block, to
 // name the line.
-func (c ProviderConfig) Check() error { return c.check(hasPlaceholder) }
+func (c ProviderConfig) Check() error { return c.check(directive.HasPlaceholder) }
 
 // check is Check for values of which some may be open: an open one will only be
 // known when the configuration loads. Then it is called again with none open.
@@ -265,14 +265,14 @@ func (c *ProviderConfig) checkIssuer(open func(string) bool) error {
 // checkWords refuses words that a setting does not have.
 func (c *ProviderConfig) checkWords(func(string) bool) error {
 	if c.Verify != "" && !slices.Contains(verifyModes, c.Verify) {
-		return fmt.Errorf("verify is %s, not '%s'", either(verifyModes), c.Verify)
+		return fmt.Errorf("verify is %s, not '%s'", directive.Either(verifyModes), c.Verify)
 	}
 	if c.ClientAuth != "" && !slices.Contains(clientAuthMethods, c.ClientAuth) {
-		return fmt.Errorf("client_auth is %s, not '%s'", either(clientAuthMethods), c.ClientAuth)
+		return fmt.Errorf("client_auth is %s, not '%s'", directive.Either(clientAuthMethods), c.ClientAuth)
 	}
 	for _, alg := range c.Algorithms {
 		if !slices.Contains(signatureAlgorithms, alg) {
-			return fmt.Errorf("algorithm '%s' cannot be accepted: a token's signature is one of %s", alg, either(signatureAlgorithms))
+			return fmt.Errorf("algorithm '%s' cannot be accepted: a token's signature is one of %s", alg, directive.Either(signatureAlgorithms))
 		}
 	}
 	if slices.Contains(c.Audience, "") {
@@ -356,15 +356,4 @@ func (c *ProviderConfig) endpoints() map[string]string {
 	}
 }
 
-func hasPlaceholder(value string) bool { return strings.Contains(value, "{") }
-
 func isNeverOpen(string) bool { return false }
-
-// either writes "a, b or c".
-func either(words []string) string {
-	if len(words) < 2 {
-		return strings.Join(words, "")
-	}
-	last := len(words) - 1
-	return strings.Join(words[:last], ", ") + " or " + words[last]
-}

@@ -138,7 +138,7 @@ func (p *Provider) resolve() error {
 		settings = append(settings, setting{"endpoint_hosts", &p.EndpointHosts[i]})
 	}
 	for _, s := range settings {
-		resolved, err := directive.Secret(*s.value)
+		resolved, err := directive.Resolve(*s.value)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}

@@ -35,11 +35,11 @@ func (m *signingMemory) release() error {
 }
 
 func (a *App) provisionSigner(storage certmagic.Storage) error {
-	keyFile, err := directive.Secret(a.SigningKey)
+	keyFile, err := directive.Resolve(a.SigningKey)
 	if err != nil {
 		return fmt.Errorf("signing_key: %w", err)
 	}
-	issuer, err := directive.Secret(a.SigningIssuer)
+	issuer, err := directive.Resolve(a.SigningIssuer)
 	if err != nil {
 		return fmt.Errorf("signing_issuer: %w", err)
 	}
