@@ -77,7 +77,7 @@ func TestWrongRulesAreRefusedWithTheirLine(t *testing.T) {
 		{"several operators", document(`{"rule":{"and":[{"var":0}],"or":[{"var":0}]},"data":["a"]}`), ":3", "operator"},
 		{"operator without operands", document(`{"rule":{"and":[]},"data":["a"]}`), ":3", "and"},
 		{"list for a value", document(`{"rule":{"!":[[{"var":0}]]},"data":["a"]}`), ":3", "list"},
-		{"var that is no entry", document(`{"rule":{"var":1},"data":["a"]}`), ":3", "var"},
+		{"var that does not name an entry", document(`{"rule":{"var":1},"data":["a"]}`), ":3", "var"},
 		{"unknown member", "oauth_scope_expression `[{\"path\":\"/x\",\"conditions\":[],\"x\":1}]`", ":3", "x"},
 		{"error within a heredoc", "oauth_scope_expression <<JSON\n[\n {\"path\": \"/x\",\n  \"wrong\": 1}\n]\nJSON", ":6", "wrong"},
 		{"path in a block and a document", document(`{"rule":{"var":0},"data":["a"]}`) + "\npath /x {\nPOST scope a\n}", ":4", "path /x stands at Caddyfile:3 already"},

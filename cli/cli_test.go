@@ -88,7 +88,7 @@ func TestWrongArgumentsAreErrors(t *testing.T) {
 		"no handler 3:\n\t1  gluu_oauth_pep of example.com\n\t2  gluu_oauth_pep of http://a.much.longer.name.example.com, https://a.much.longer.name.example.com")
 	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /"}, "several handlers; choose one")
 	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /", "--uma"}, "the handler says what it is")
-	checkError(t, newExplainCommand, []string{"-p", "testdata/uma.json", "-r", "GET /"}, "resource_id belongs to UMA")
+	checkError(t, newExplainCommand, []string{"-p", "testdata/uma.json", "-r", "GET /"}, "resource_id is only for UMA")
 	checkError(t, newRulesCommand, nil, "the flag --policy is missing")
 	checkError(t, newRulesCommand, []string{"-p", "testdata/todos.json", "x"}, "unknown command")
 	checkError(t, newTestCommand, nil, "at least 1 arg")
@@ -101,10 +101,10 @@ func TestPoliciesThatDoNotLoad(t *testing.T) {
 	rules := `[{"path": "/a", "conditions": [{"httpMethods": ["GET"],
 		"scope_expression": {"rule": {"xor": [{"var": 0}]}, "data": ["a"]}}]}]`
 	for _, test := range []struct{ name, text, want string }{
-		{"p.json", rules, "p.json: line 2, column 40: [0].conditions[0].scope_expression.rule.xor: there is no operator"},
-		{"p.txt", rules, "there is no operator"},
-		{"p.json", "[{,]", "line 1, column 3: this is no valid JSON"},
-		{"p.txt", "[{,]", "line 1, column 3: this is no valid JSON"},
+		{"p.json", rules, "p.json: line 2, column 40: [0].conditions[0].scope_expression.rule.xor: unknown operator"},
+		{"p.txt", rules, "unknown operator"},
+		{"p.json", "[{,]", "line 1, column 3: this is not valid JSON"},
+		{"p.txt", "[{,]", "line 1, column 3: this is not valid JSON"},
 		{"p.json", "{,}", "invalid character ','"},
 		{"p.json", `{"apps": {}}`, "no gluu_oauth_pep and no gluu_uma_pep"},
 		{"p.json", `{"a": [{"handler": "gluu_oauth_pep", "oauth_scope_expression": ` + rules + `}]}`, "gluu_oauth_pep: oauth_scope_expression: line 2"},

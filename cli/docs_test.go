@@ -130,8 +130,8 @@ func TestDocsTablesOfRefusals(t *testing.T) {
 	}
 	for _, row := range docsTable(t, "| path | because | write instead |") {
 		check(row[0][0], load(row[0][0], `{"var":0}`, "a"), true)
-		if mend := row[2]; len(mend) > 0 && strings.HasPrefix(mend[0], "/") {
-			check(mend[0], load(mend[0], `{"var":0}`, "a"), false)
+		if hint := row[2]; len(hint) > 0 && strings.HasPrefix(hint[0], "/") {
+			check(hint[0], load(hint[0], `{"var":0}`, "a"), false)
 		}
 	}
 	for _, row := range docsTable(t, "| rule | because | write instead |") {

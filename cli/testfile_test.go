@@ -111,7 +111,7 @@ FAIL tests.yaml, test 5: it has no rules: the policy
 FAIL tests.yaml, test 6: GET /x/a
      scopes []
      want deny, got refused
-     line 25, column 20: [0]: a rule lacks its member "conditions"; write {"path": ..., "conditions": ...}
+     line 25, column 20: [0]: a rule has no member "conditions"; write {"path": ..., "conditions": ...}
 1 passed, 5 failed
 `
 	if out != want || code != exitNo || err != nil {
@@ -124,7 +124,7 @@ FAIL tests.yaml, test 6: GET /x/a
 {"file":"tests.yaml","index":3,"request":"GET /x/a","want":"allow","got":"allow","rule":"/x/{a|(b)}","captures":[null],"pass":true,"reason":""}
 {"file":"tests.yaml","index":4,"request":"GET /none","want":"unprotected","got":"deny","rule":null,"captures":[],"pass":false,"reason":"no rule names this path and method, and deny_by_default is true; rule: want /x, got none"}
 {"file":"tests.yaml","index":5,"request":"","want":"refused","got":"loads","rule":null,"captures":[],"pass":false,"reason":"the policy loads"}
-{"file":"tests.yaml","index":6,"request":"GET /x/a","want":"deny","got":"refused","rule":null,"captures":[],"pass":false,"reason":"line 25, column 20: [0]: a rule lacks its member \"conditions\"; write {\"path\": ..., \"conditions\": ...}"}
+{"file":"tests.yaml","index":6,"request":"GET /x/a","want":"deny","got":"refused","rule":null,"captures":[],"pass":false,"reason":"line 25, column 20: [0]: a rule has no member \"conditions\"; write {\"path\": ..., \"conditions\": ...}"}
 `
 	if out != want || code != exitNo || err != nil {
 		t.Errorf("exit code %d, error %v, got\n%s\nwant\n%s", code, err, out, want)
@@ -158,14 +158,14 @@ func TestInlineDocumentsAreReadStrictly(t *testing.T) {
 	const one = "{httpMethods: [GET], scope_expression: {rule: {var: 0}, data: [a]}}"
 	for text, want := range map[string]string{
 		"[{path: /a, path: /b, conditions: [" + one + "]}]":                                                  `two members "path"`,
-		"[{path: /a, conditions: [" + one + "]}, {path: /a, conditions: [" + one + "]}]":                     "the path /a stands at [0] already",
-		"[{path: 1, conditions: [" + one + "]}]":                                                             "is a number where a string belongs",
-		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {var: ~}, data: [a]}}]}]":    "var null is no entry",
-		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {var: 0x1}, data: [a]}}]}]":  "var 1 is no entry of the data",
-		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {var: true}, data: [a]}}]}]": "var true is no entry",
+		"[{path: /a, conditions: [" + one + "]}, {path: /a, conditions: [" + one + "]}]":                     `the path "/a" is already at [0]`,
+		"[{path: 1, conditions: [" + one + "]}]":                                                             "must be a string, not a number",
+		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {var: ~}, data: [a]}}]}]":    "var null does not name an entry",
+		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {var: 0x1}, data: [a]}}]}]":  "var 1 does not name an entry of the data",
+		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {var: true}, data: [a]}}]}]": "var true does not name an entry",
 		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {[1]: 0}, data: [a]}}]}]":    "the name of a member is a string",
 		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {var: .inf}, data: [a]}}]}]": "unsupported value",
-		"'[{\"path\": \"/a\"}]'": `line 1, column 2: [0]: a rule lacks its member "conditions"`,
+		"'[{\"path\": \"/a\"}]'": `line 1, column 2: [0]: a rule has no member "conditions"`,
 		"&a [*a]":                "the document is nested too deep",
 	} {
 		out, code, err := runTests(t, "scope_expression: "+text+"\ntests: [{want: refused}]", "--json")
@@ -174,7 +174,7 @@ func TestInlineDocumentsAreReadStrictly(t *testing.T) {
 		}
 	}
 	out, code, _ := runTests(t, "scope_expression:\n  - path: /a\n    conditions:\n    - "+one+"\n    - "+one+"\ntests: [{want: refused}]", "--json")
-	if want := "line 5, column 22: [0].conditions[1].httpMethods[0]: the method GET stands twice"; code != exitYes || !strings.Contains(out, want) {
+	if want := `line 5, column 22: [0].conditions[1].httpMethods[0]: the method \"GET\" is given twice`; code != exitYes || !strings.Contains(out, want) {
 		t.Errorf("got %s, want it to contain %s", out, want)
 	}
 }

@@ -306,8 +306,8 @@ func described(err error) string {
 	switch {
 	case !ok:
 		return err.Error()
-	case e.Mend == "":
+	case e.Hint == "":
 		return e.Reason
 	}
-	return e.Reason + ": " + e.Mend
+	return e.Reason + ": " + e.Hint
 }

@@ -70,11 +70,11 @@ type PatternError struct {
 	Pattern string
 	Offset  int // in bytes, into Pattern
 	Reason  string
-	Mend    string
+	Hint    string
 }
 
 func (e *PatternError) Error() string {
-	return fmt.Sprintf("path pattern %q, offset %d: %s; %s", e.Pattern, e.Offset, e.Reason, e.Mend)
+	return fmt.Sprintf("path pattern %q, offset %d: %s; %s", e.Pattern, e.Offset, e.Reason, e.Hint)
 }
 
 // Parse parses a pattern. The error is a [*PatternError].
@@ -92,14 +92,14 @@ type Parser struct {
 // Parse parses a pattern. The error is a [*PatternError].
 func (ps *Parser) Parse(pattern string) (*Pattern, error) {
 	p := &Pattern{text: pattern, multi: -1}
-	refuse := func(offset int, reason, mend string) (*Pattern, error) {
-		return nil, &PatternError{Pattern: pattern, Offset: offset, Reason: reason, Mend: mend}
+	refuse := func(offset int, reason, hint string) (*Pattern, error) {
+		return nil, &PatternError{Pattern: pattern, Offset: offset, Reason: reason, Hint: hint}
 	}
 	switch {
 	case len(pattern) > MaxPatternLength:
 		p := p.text[:64] // enough to find it
 		return nil, &PatternError{Pattern: p, Offset: MaxPatternLength, Reason: "the pattern is too long",
-			Mend: fmt.Sprintf("no path has more than %d bytes", MaxPathLength)}
+			Hint: fmt.Sprintf("no path has more than %d bytes", MaxPathLength)}
 	case !strings.HasPrefix(pattern, "/"):
 		return refuse(0, "a pattern begins with a slash", "write /"+pattern)
 	case !utf8.ValidString(pattern):
@@ -156,7 +156,7 @@ func elementLength(s string) (int, *PatternError) {
 		switch c := s[i]; {
 		case c == '/':
 			return 0, &PatternError{Offset: i, Reason: "a slash within {}",
-				Mend: "an element never contains a slash: write an expression for each element, and leave the slash out of a negated class"}
+				Hint: "an element never contains a slash: write an expression for each element, and leave the slash out of a negated class"}
 		case c == '\\' && i+1 < len(s) && s[i+1] != '/':
 			i++
 		case class >= 0:
@@ -179,18 +179,18 @@ func elementLength(s string) (int, *PatternError) {
 			}
 			if i+1 < len(s) && s[i+1] != '/' {
 				return 0, &PatternError{Offset: i + 1, Reason: "text after the closing brace",
-					Mend: `an expression is a whole element: put all of it into the braces, and write \{ and \} for braces that stand for themselves`}
+					Hint: `an expression is a whole element: put all of it into the braces, and write \{ and \} for braces that stand for themselves`}
 			}
 			return i + 1, nil
 		}
 	}
 	return 0, &PatternError{Reason: "a brace that is not closed",
-		Mend: `an expression ends with the brace that closes it; write \{ and \} for braces that stand for themselves`}
+		Hint: `an expression ends with the brace that closes it; write \{ and \} for braces that stand for themselves`}
 }
 
 func (ps *Parser) parseElement(s string) (element, *PatternError) {
-	refuse := func(offset int, reason, mend string) (element, *PatternError) {
-		return element{}, &PatternError{Offset: offset, Reason: reason, Mend: mend}
+	refuse := func(offset int, reason, hint string) (element, *PatternError) {
+		return element{}, &PatternError{Offset: offset, Reason: reason, Hint: hint}
 	}
 	switch {
 	case s == "?":

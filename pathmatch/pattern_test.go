@@ -157,8 +157,8 @@ func TestParseRefuses(t *testing.T) {
 			t.Errorf("%s: got %v, want an error", test.pattern, err)
 		case patternError.Offset != test.offset, !strings.Contains(err.Error(), test.reason):
 			t.Errorf("%s: got %v, want %q at offset %d", test.pattern, err, test.reason, test.offset)
-		case patternError.Mend == "":
-			t.Errorf("%s: no mend", test.pattern)
+		case patternError.Hint == "":
+			t.Errorf("%s: no hint", test.pattern)
 		}
 	}
 }
@@ -206,7 +206,7 @@ func FuzzParse(f *testing.F) {
 		p, err := Parse(pattern)
 		if err != nil {
 			patternError, ok := errors.AsType[*PatternError](err)
-			if !ok || patternError.Mend == "" || err.Error() == "" ||
+			if !ok || patternError.Hint == "" || err.Error() == "" ||
 				patternError.Offset < 0 || patternError.Offset > len(pattern) {
 				t.Fatalf("%q: %#v", pattern, err)
 			}

@@ -24,7 +24,7 @@ type Options struct {
 // decision cannot fail.
 func (d Document) Compile(opts Options) (*Policy, error) {
 	if len(d) == 0 {
-		return nil, &Error{Reason: "the document has no paths", Mend: `write [{"path": ..., "conditions": [...]}]`}
+		return nil, &Error{Reason: "the document has no paths", Hint: `write [{"path": ..., "conditions": [...]}]`}
 	}
 	c := &compiler{
 		opts:        opts,
@@ -57,7 +57,7 @@ type compiler struct {
 
 func (c *compiler) pathRule(r *PathRule) *Error {
 	if other, dup := c.paths[r.Path]; dup {
-		return c.refuse(JSONPath{"path"}, "put its conditions there", "the path %s stands at [%d] already", r.Path, other)
+		return c.refuse(JSONPath{"path"}, "add the conditions to that entry", "the path %q is already at [%d]", r.Path, other)
 	}
 	c.paths[r.Path] = len(c.paths)
 	pattern, err := c.patterns.Parse(r.Path)
@@ -66,7 +66,7 @@ func (c *compiler) pathRule(r *PathRule) *Error {
 	}
 	if len(r.Conditions) == 0 {
 		return c.refuse(JSONPath{"conditions"}, `write [{"httpMethods": [...], "scope_expression": {...}}]`,
-			"the path %s has no conditions", r.Path)
+			"the path %q has no conditions", r.Path)
 	}
 	methods := make(map[string]bool)
 	return c.at("conditions", func() *Error {
@@ -91,7 +91,7 @@ func (c *compiler) refusePattern(err error) *Error {
 	e.Err = err
 	if pattern, ok := errors.AsType[*pathmatch.PatternError](err); ok {
 		e.Reason = fmt.Sprintf("the path %q, at character %d: %s", clip(pattern.Pattern), pattern.Offset+1, pattern.Reason)
-		e.Mend = pattern.Mend
+		e.Hint = pattern.Hint
 	}
 	return e
 }
@@ -99,14 +99,14 @@ func (c *compiler) refusePattern(err error) *Error {
 // methods checks the methods of one condition; seen are those of the path.
 func (c *compiler) methods(condition *Condition, seen map[string]bool) *Error {
 	if len(condition.HTTPMethods) == 0 {
-		return c.refuse(JSONPath{"httpMethods"}, `write ["GET"], say, or ["?"] for every method not named`, "the condition has no methods")
+		return c.refuse(JSONPath{"httpMethods"}, `write ["GET"], for example, or ["?"] for every method not named`, "the condition has no methods")
 	}
 	for i, m := range condition.HTTPMethods {
-		if reason, mend := checkMethod(m); reason != "" {
-			return c.refuse(JSONPath{"httpMethods", i}, mend, "%s", reason)
+		if reason, hint := checkMethod(m); reason != "" {
+			return c.refuse(JSONPath{"httpMethods", i}, hint, "%s", reason)
 		}
 		if seen[m] {
-			return c.refuse(JSONPath{"httpMethods", i}, "name each method once within a path", "the method %s stands twice in this path", m)
+			return c.refuse(JSONPath{"httpMethods", i}, "name each method once per path", "the method %q is given twice for this path", m)
 		}
 		seen[m] = true
 	}
@@ -116,18 +116,18 @@ func (c *compiler) methods(condition *Condition, seen map[string]bool) *Error {
 // checkMethod refuses what no request can have as its method. Methods are
 // compared as they are (RFC 9110, section 9.1), and all that exist are in upper
 // case: "get" would be a rule that protects nothing.
-func checkMethod(m string) (reason, mend string) {
+func checkMethod(m string) (reason, hint string) {
 	switch upper := strings.ToUpper(m); {
 	case m == pathmatch.Any:
 		return "", ""
 	case m == "*" || m == "":
-		return fmt.Sprintf("%q is no method", m), "write ? for every method not named"
+		return fmt.Sprintf("%q is not a method", m), "write ? for every method not named"
 	case strings.Trim(m, tokenCharacters) != "", strings.Contains(m, "|"):
 		// A method could have a | in it and none has. "GET|POST" means two of
 		// them, in the systems before and in regular expressions.
-		return fmt.Sprintf("%q is no method", clip(m)), "write one method an element, such as GET"
+		return fmt.Sprintf("%q is not a method", clip(m)), `write one method per element, such as "GET"`
 	case m != upper:
-		return fmt.Sprintf("the method %q is in lower case, and methods are told apart by case", clip(m)), "write " + clip(upper)
+		return fmt.Sprintf("the method %q is not in upper case, and methods are case-sensitive", clip(m)), fmt.Sprintf("write %q", clip(upper))
 	}
 	return "", ""
 }
@@ -140,7 +140,7 @@ func (c *compiler) condition(pattern *pathmatch.Pattern, condition *Condition) *
 		return err
 	}
 	if condition.ScopeExpression == nil {
-		return c.refuse(nil, `write "scope_expression": {"rule": ..., "data": [...]}`, "the condition lacks its scope expression")
+		return c.refuse(nil, `write "scope_expression": {"rule": ..., "data": [...]}`, "the condition has no scope expression")
 	}
 	var e *compiled
 	err := c.at("scope_expression", func() (err *Error) {
@@ -167,23 +167,23 @@ func (c *compiler) condition(pattern *pathmatch.Pattern, condition *Condition) *
 
 // extras checks the members of a condition beside methods and expression.
 func (c *compiler) extras(condition *Condition) *Error {
-	const umaOnly = "leave it out; only the rules of gluu_uma_pep name resources"
+	const umaOnly = "leave it out; only rules of gluu_uma_pep name resources"
 	switch {
 	case condition.ResourceID != "" && !c.opts.UMA:
-		return c.refuse(JSONPath{"resource_id"}, umaOnly, "resource_id belongs to UMA")
+		return c.refuse(JSONPath{"resource_id"}, umaOnly, "resource_id is only for UMA")
 	case condition.ResourceName != "" && !c.opts.UMA:
-		return c.refuse(JSONPath{"resource_name"}, umaOnly, "resource_name belongs to UMA")
+		return c.refuse(JSONPath{"resource_name"}, umaOnly, "resource_name is only for UMA")
 	case condition.ResourceID != "" && condition.ResourceName != "":
-		return c.refuse(JSONPath{"resource_name"}, "keep resource_id: it names the resource by itself",
+		return c.refuse(JSONPath{"resource_name"}, "keep resource_id: it already identifies the resource",
 			"the condition has both a resource_id and a resource_name")
 	case condition.ACR != nil && len(condition.ACR) == 0:
-		return c.refuse(JSONPath{"acr"}, "name a class or leave acr out", "acr is empty, so that no token would do")
+		return c.refuse(JSONPath{"acr"}, "name a class or leave acr out", "acr is empty, so no token could satisfy it")
 	case condition.MaxAge < 0:
 		return c.refuse(JSONPath{"max_age"}, "write a number of seconds, 1 or more", "max_age is negative")
 	}
 	for i, class := range condition.ACR {
 		if class == "" || strings.ContainsAny(class, " \t\r\n\"\\") {
-			return c.refuse(JSONPath{"acr", i}, "write one class an element", "%q is no authentication context class", clip(class))
+			return c.refuse(JSONPath{"acr", i}, "write one class per element", "%q is not an authentication context class", clip(class))
 		}
 	}
 	return nil
@@ -202,7 +202,7 @@ type compiled struct {
 
 func (c *compiler) expression(e *Expression, pattern *pathmatch.Pattern) (*compiled, *Error) {
 	if len(e.Data) > maxDataEntries {
-		return nil, c.refuse(JSONPath{"data"}, "let a pattern (^...) stand for many scopes",
+		return nil, c.refuse(JSONPath{"data"}, "use a pattern (^...) that covers many scopes",
 			"the data has %d entries, more than %d", len(e.Data), maxDataEntries)
 	}
 	rule, err := parseLogic(e.Rule, len(e.Data))
@@ -230,10 +230,10 @@ func checkUMA(rule *node) *Error {
 		switch n.op {
 		case "", "and", "or", "!!":
 		case "!":
-			err = &Error{Reason: "an UMA rule says not",
-				Mend: "say what a caller needs; what somebody may not do belongs into the authorization server's policies"}
+			err = &Error{Reason: `a UMA rule cannot use "not"`,
+				Hint: "write what a caller needs; what a caller must not do belongs in the policies of the authorization server"}
 		default:
-			err = &Error{Reason: "an UMA rule uses " + n.op, Mend: "write it with and and or"}
+			err = &Error{Reason: fmt.Sprintf("a UMA rule cannot use %q", n.op), Hint: `write it with "and" and "or"`}
 		}
 	})
 	return err
@@ -251,7 +251,7 @@ func (c *compiler) entry(text string, pattern *pathmatch.Pattern) (*entry, *Erro
 		c.entries[text] = e
 	}
 	if c.opts.UMA && e.pattern != nil {
-		return nil, &Error{Reason: "an UMA rule has the pattern " + clip(text), Mend: "name the scopes one by one"}
+		return nil, &Error{Reason: fmt.Sprintf("a UMA rule cannot use a pattern such as %q", clip(text)), Hint: "name the scopes one by one"}
 	}
 	return e, e.checkCaptures(pattern.NumCaptures())
 }
@@ -286,7 +286,7 @@ func (c *compiler) intern(rule *node, data []*entry) (*compiled, *Error) {
 	if e.shape == nil {
 		shape, err := newShape(rule, len(e.entries))
 		if err != nil {
-			e := c.refuse(JSONPath{"rule"}, mendRule, "%v", err)
+			e := c.refuse(JSONPath{"rule"}, hintRule, "%v", err)
 			e.Err = err
 			return nil, e
 		}

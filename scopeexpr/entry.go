@@ -38,20 +38,20 @@ func newEntry(text string) (*entry, *Error) {
 	e := &entry{text: text, id: -1}
 	if len(text) > maxEntryBytes {
 		return nil, &Error{Reason: fmt.Sprintf("the entry has %d bytes, more than %d", len(text), maxEntryBytes),
-			Mend: "no scope is that long: split the pattern"}
+			Hint: "no scope is that long; split the pattern"}
 	}
 	if !strings.HasPrefix(text, "^") {
 		return e, nil
 	}
 	if i := strings.Index(text, "{http."); i >= 0 {
 		placeholder, _, _ := strings.Cut(text[i:], "}")
-		return nil, &Error{Reason: fmt.Sprintf("Caddy has put its placeholder %s} into the pattern", placeholder),
-			Mend: "a word in braces is a placeholder in a Caddyfile and means nothing in a pattern; the path is at hand as (?<PC1>...)"}
+		return nil, &Error{Reason: fmt.Sprintf("Caddy expanded a word in braces to its placeholder %q in this pattern", placeholder+"}"),
+			Hint: "do not write braces around a word in a pattern; to compare with the path, use (?<PC1>...)"}
 	}
 	pattern, err := pathmatch.CompileRegexp(text)
 	if err != nil {
-		return nil, &Error{Reason: fmt.Sprintf("the pattern %q is no regular expression: %v", clip(text), err),
-			Mend: "mend it; a scope that only begins with ^ cannot be named", Err: err}
+		return nil, &Error{Reason: fmt.Sprintf("the pattern %q is not a valid regular expression: %v", clip(text), err),
+			Hint: "fix the expression; a scope that starts with a literal ^ cannot be named", Err: err}
 	}
 	e.pattern = pattern
 	for group, name := range pattern.GroupNames() {
@@ -60,8 +60,8 @@ func newEntry(text string) (*entry, *Error) {
 		}
 		n, _ := strconv.Atoi(name[2:])
 		if name != fmt.Sprintf("PC%d", n) || n < 1 || n > maxCapture {
-			return nil, &Error{Reason: fmt.Sprintf("the group %q is named like a capture of the path but is none", name),
-				Mend: fmt.Sprintf("captures are PC1 to PC%d; give a group of another meaning another name", maxCapture)}
+			return nil, &Error{Reason: fmt.Sprintf("the group %q is named like a capture of the path, but there is no such capture", name),
+				Hint: fmt.Sprintf("captures are PC1 to PC%d; rename a group that means something else", maxCapture)}
 		}
 		e.bound = append(e.bound, boundGroup{group, n - 1})
 	}
@@ -74,15 +74,22 @@ func (e *entry) isBound() bool { return len(e.bound) > 0 }
 // checkCaptures refuses an entry that refers to a capture beyond n.
 func (e *entry) checkCaptures(n int) *Error {
 	for _, b := range e.bound {
-		if b.capture < n {
-			continue
+		if b.capture >= n {
+			return undefinedCapture(b.capture+1, n)
 		}
-		err := &Error{Reason: fmt.Sprintf("PC%d is no capture of the path, which has %d", b.capture+1, n),
-			Mend: fmt.Sprintf("write PC1 to PC%d, or a path with more ? and {...}", n)}
-		if n == 0 {
-			err.Mend = "write a path with ? or {...}, or name the group something else"
-		}
-		return err
 	}
 	return nil
+}
+
+func undefinedCapture(number, n int) *Error {
+	switch n {
+	case 0:
+		return &Error{Reason: fmt.Sprintf("the path has no captures, so PC%d is undefined", number),
+			Hint: "add a `?` or `{...}` to the path, or rename the group"}
+	case 1:
+		return &Error{Reason: fmt.Sprintf("the path has only one capture (PC1), so PC%d is undefined", number),
+			Hint: "use PC1, or add a `?` or `{...}` to the path"}
+	}
+	return &Error{Reason: fmt.Sprintf("the path has only %d captures (PC1 to PC%d), so PC%d is undefined", n, n, number),
+		Hint: fmt.Sprintf("use PC1 to PC%d, or add a `?` or `{...}` to the path", n)}
 }

@@ -20,8 +20,8 @@ type Error struct {
 	// columns in characters. Both are 0 where there is no text.
 	Line, Column int
 
-	// Reason is what is wrong, Mend what to write instead.
-	Reason, Mend string
+	// Reason is what is wrong, Hint what to write instead.
+	Reason, Hint string
 
 	// Err is the error of the part that refused, if it was another package's.
 	Err error
@@ -37,9 +37,9 @@ func (e *Error) Error() string {
 		b.WriteString(": ")
 	}
 	b.WriteString(e.Reason)
-	if e.Mend != "" {
+	if e.Hint != "" {
 		b.WriteString("; ")
-		b.WriteString(e.Mend)
+		b.WriteString(e.Hint)
 	}
 	return b.String()
 }
@@ -94,8 +94,8 @@ func (t *trail) at(step any, look func() *Error) *Error {
 
 // refuse builds an error about what is being looked at, or about something
 // further down. It has no place in the text yet.
-func (t *trail) refuse(below JSONPath, mend, format string, args ...any) *Error {
-	return &Error{Path: slices.Concat(t.steps, below), Reason: fmt.Sprintf(format, args...), Mend: mend}
+func (t *trail) refuse(below JSONPath, hint, format string, args ...any) *Error {
+	return &Error{Path: slices.Concat(t.steps, below), Reason: fmt.Sprintf(format, args...), Hint: hint}
 }
 
 // source is the text of a document, kept to turn offsets into lines.

@@ -47,5 +47,5 @@ func ExampleParseShort() {
 	fmt.Println(err)
 	// Output:
 	// {"and":[{"var":0},{"or":[{"var":1},{"var":2}]}]} ["admin" "employee" "customer"]
-	// line 1, column 20: "customer" follows a scope; write and or or between two scopes
+	// line 1, column 20: "customer" follows a scope; write "and" or "or" between two scopes
 }

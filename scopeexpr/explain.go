@@ -109,9 +109,9 @@ func (e *entry) difference(groups, captures []pathmatch.Capture) string {
 		group, capture := groups[b.group], captures[b.capture]
 		switch {
 		case !group.Present:
-			return fmt.Sprintf("its group PC%d took no part", b.capture+1)
+			return fmt.Sprintf("its group PC%d matched nothing", b.capture+1)
 		case !capture.Present:
-			return fmt.Sprintf("the path has no capture %d this time", b.capture+1)
+			return fmt.Sprintf("this path has no capture PC%d", b.capture+1)
 		case group.Value != capture.Value:
 			return fmt.Sprintf("PC%d is %q there and %q in the path", b.capture+1, group.Value, capture.Value)
 		}

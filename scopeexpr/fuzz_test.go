@@ -63,7 +63,7 @@ func FuzzParseDocument(f *testing.F) {
 func checkError(t *testing.T, err error) {
 	t.Helper()
 	e, ok := err.(*Error)
-	if !ok || e.Reason == "" || e.Mend == "" || e.Line == 0 && len(e.Path) > 0 || strings.Contains(e.Error(), "%!") {
+	if !ok || e.Reason == "" || e.Hint == "" || e.Line == 0 && len(e.Path) > 0 || strings.Contains(e.Error(), "%!") {
 		t.Fatalf("a poor error: %#v", err)
 	}
 }
@@ -80,7 +80,7 @@ func FuzzParseShort(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		e, err := ParseShort(text)
 		if err != nil {
-			if short, ok := err.(*Error); !ok || short.Line == 0 || short.Mend == "" {
+			if short, ok := err.(*Error); !ok || short.Line == 0 || short.Hint == "" {
 				t.Fatalf("a poor error: %#v", err)
 			}
 			return

@@ -38,20 +38,20 @@ var operators = map[string]struct{ min, max int }{
 }
 
 const (
-	mendOperator = "use and, or, !, !!, ==, !=, ===, !==, if (?:) or var"
-	mendRule     = `write a JSON Logic object such as {"and": [{"var": 0}, {"var": 1}]}`
-	mendVar      = `write {"var": 0} for the first entry of the data`
+	hintOperator = "use and, or, !, !!, ==, !=, ===, !==, if (?:) or var"
+	hintRule     = `write a JSON Logic object such as {"and": [{"var": 0}, {"var": 1}]}`
+	hintVar      = `write {"var": 0} for the first entry of the data`
 )
 
 // parseLogic reads a rule over data of n entries. The paths of its errors begin
 // at the rule.
 func parseLogic(rule json.RawMessage, n int) (*node, *Error) {
 	if !json.Valid(rule) {
-		return nil, &Error{Reason: "the rule is no valid JSON", Mend: mendRule}
+		return nil, &Error{Reason: "the rule is not valid JSON", Hint: hintRule}
 	}
 	p := &logicParser{walker: newWalker(string(rule)), entries: n}
 	if p.Kind() != '{' {
-		return nil, p.refuse(nil, mendRule, "the rule is %s where an object belongs", kindNames[p.Kind()])
+		return nil, p.refuse(nil, hintRule, "the rule must be an object, not %s", kindNames[p.Kind()])
 	}
 	return p.value(1)
 }
@@ -66,24 +66,24 @@ type logicParser struct {
 // value reads a value that stands where the rule needs one.
 func (p *logicParser) value(depth int) (*node, *Error) {
 	if p.nodes++; p.nodes > maxRuleNodes {
-		return nil, p.refuse(nil, "let a pattern (^...) stand for many scopes, or split the path",
+		return nil, p.refuse(nil, "use a pattern (^...) that covers many scopes, or split the path",
 			"the rule has more than %d parts", maxRuleNodes)
 	}
 	if depth > maxRuleDepth {
-		return nil, p.refuse(nil, "and and or take any number of operands: put them side by side",
-			"the rule is nested more than %d deep", maxRuleDepth)
+		return nil, p.refuse(nil, `"and" and "or" take any number of operands: write them side by side`,
+			"the rule is nested more than %d levels deep", maxRuleDepth)
 	}
 	switch p.Kind() {
 	case '{':
 		return p.operation(depth)
 	case '[':
-		return nil, p.refuse(nil, "take the brackets away or name an operator", "a list stands where a value belongs")
+		return nil, p.refuse(nil, "remove the brackets or name an operator", "a list cannot be a value")
 	case '"':
 		return &node{ref: -1, constant: p.str()}, nil
 	}
 	var v any
 	if err := json.Unmarshal([]byte(p.Skip()), &v); err != nil {
-		return nil, p.refuse(nil, "write a smaller one", "the number is out of range")
+		return nil, p.refuse(nil, "write a smaller number", "the number is out of range")
 	}
 	return &node{ref: -1, constant: v}, nil
 }
@@ -93,7 +93,7 @@ func (p *logicParser) operation(depth int) (*node, *Error) {
 	var n *node
 	err := p.object(func(op string, _ int) *Error {
 		if n != nil {
-			return p.refuse(nil, `write one operator an object: {"and": [{"or": [...]}, ...]}`, "the object has several operators")
+			return p.refuse(nil, `write one operator per object: {"and": [{"or": [...]}, ...]}`, "the object has more than one operator")
 		}
 		return p.at(op, func() (err *Error) {
 			if op == "var" {
@@ -105,7 +105,7 @@ func (p *logicParser) operation(depth int) (*node, *Error) {
 		})
 	})
 	if err == nil && n == nil {
-		err = p.refuse(nil, mendRule, "the object has no operator")
+		err = p.refuse(nil, hintRule, "the object has no operator")
 	}
 	return n, err
 }
@@ -115,7 +115,7 @@ func (p *logicParser) operation(depth int) (*node, *Error) {
 func (p *logicParser) operands(n *node, depth int) *Error {
 	arity, known := operators[n.op]
 	if !known {
-		return p.refuse(nil, mendOperator, "there is no operator %q", n.op)
+		return p.refuse(nil, hintOperator, "unknown operator %q", n.op)
 	}
 	operand := func() *Error {
 		o, err := p.value(depth + 1)
@@ -123,7 +123,7 @@ func (p *logicParser) operands(n *node, depth int) *Error {
 			return err
 		}
 		if o.isConstant() && (n.op == "!" || n.op == "!!") {
-			return p.refuse(nil, mendVar, "%s is applied to a constant", n.op)
+			return p.refuse(nil, hintVar, "%q is applied to a constant", n.op)
 		}
 		n.operands = append(n.operands, o)
 		return nil
@@ -138,15 +138,15 @@ func (p *logicParser) operands(n *node, depth int) *Error {
 		return err
 	}
 	if got := len(n.operands); got < arity.min || got > arity.max {
-		return p.refuse(nil, mendArity(n.op), "%q has %d operands", n.op, got)
+		return p.refuse(nil, hintArity(n.op), "%q has %d operands", n.op, got)
 	}
 	return nil
 }
 
-func mendArity(op string) string {
+func hintArity(op string) string {
 	switch op {
 	case "and", "or":
-		return "write one or more"
+		return "write at least one"
 	case "!", "!!":
 		return `write exactly one; "none of these" is {"!": {"or": [...]}}`
 	}
@@ -165,14 +165,14 @@ func (p *logicParser) reference() (*node, *Error) {
 	}
 	i, err := strconv.Atoi(text)
 	if err != nil || strconv.Itoa(i) != text {
-		return nil, p.refuse(nil, mendVar, "var %s is no entry of the data", clip(raw))
+		return nil, p.refuse(nil, hintVar, "var %s does not name an entry of the data", clip(raw))
 	}
 	if i < 0 || i >= p.entries {
-		mend := "add the scope to the data"
+		hint := "add the scope to the data"
 		if p.entries > 0 {
-			mend = fmt.Sprintf("write a number from 0 to %d or add the scope to the data", p.entries-1)
+			hint = fmt.Sprintf("write a number from 0 to %d or add the scope to the data", p.entries-1)
 		}
-		return nil, p.refuse(nil, mend, "var %d is no entry of the data, which has %d", i, p.entries)
+		return nil, p.refuse(nil, hint, "var %d does not name an entry of the data, which has %d", i, p.entries)
 	}
 	return &node{ref: i}, nil
 }

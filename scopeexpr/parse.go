@@ -41,15 +41,15 @@ func ParseDocument(b []byte) (Document, error) {
 func checkText(b []byte) *Error {
 	if len(b) > maxDocumentBytes {
 		return &Error{Reason: fmt.Sprintf("the document has %d bytes, more than %d", len(b), maxDocumentBytes),
-			Mend: "split the API over several handlers"}
+			Hint: "split the API over several handlers"}
 	}
-	refuse := func(offset int, reason, mend string) *Error {
-		e := &Error{Reason: reason, Mend: mend}
+	refuse := func(offset int, reason, hint string) *Error {
+		e := &Error{Reason: reason, Hint: hint}
 		e.Line, e.Column = (&source{string(b)}).position(offset)
 		return e
 	}
 	if bytes.HasPrefix(b, []byte("\ufeff")) {
-		return refuse(0, "the text begins with a byte order mark", "save it as UTF-8 without one")
+		return refuse(0, "the text starts with a byte order mark", "save it as UTF-8 without a byte order mark")
 	}
 	if len(bytes.TrimSpace(b)) == 0 {
 		return refuse(0, "the document is empty", `write [{"path": ..., "conditions": [...]}]`)
@@ -62,10 +62,10 @@ func checkText(b []byte) *Error {
 	}
 	err := json.Unmarshal(b, new(json.RawMessage))
 	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		return refuse(int(syntax.Offset)-1, "this is no valid JSON: "+syntax.Error(),
-			"mend the JSON; a comma too many or missing is the usual cause")
+		return refuse(int(syntax.Offset)-1, "this is not valid JSON: "+syntax.Error(),
+			"fix the JSON; the usual cause is a missing or extra comma")
 	}
-	return refuse(0, fmt.Sprintf("this is no valid JSON: %v", err), "mend the JSON")
+	return refuse(0, fmt.Sprintf("this is not valid JSON: %v", err), "fix the JSON")
 }
 
 // validPrefix returns how many bytes of b are valid UTF-8.
@@ -88,8 +88,8 @@ type documentParser struct {
 }
 
 // refuse builds the error for what stands at an offset.
-func (p *documentParser) refuse(offset int, mend, format string, args ...any) *Error {
-	e := p.trail.refuse(nil, mend, format, args...)
+func (p *documentParser) refuse(offset int, hint, format string, args ...any) *Error {
+	e := p.trail.refuse(nil, hint, format, args...)
 	e.Line, e.Column = p.src.position(offset)
 	return e
 }
@@ -162,14 +162,14 @@ var (
 	expressionMembers = memberNames{[]string{"rule", "data"}, 2}
 )
 
-// mend spells an object with the members that it must have.
-func (m memberNames) mend() string {
+// hint shows an object with the members that it must have.
+func (m memberNames) hint() string {
 	return `write {"` + strings.Join(m.names[:m.required], `": ..., "`) + `": ...}`
 }
 
 // members reads an object that has these members, each once, and no others.
 func (p *documentParser) members(what string, known memberNames, read func(name string) *Error) *Error {
-	if err := p.want('{', what, "an object", known.mend()); err != nil {
+	if err := p.want('{', what, "an object", known.hint()); err != nil {
 		return err
 	}
 	start := p.Offset()
@@ -178,7 +178,7 @@ func (p *documentParser) members(what string, known memberNames, read func(name 
 		return p.at(name, func() *Error {
 			i := slices.Index(known.names, name)
 			if i < 0 {
-				return p.refuse(nameAt, known.mend(), "%s has no member %q", what, name)
+				return p.refuse(nameAt, known.hint(), "%s cannot have a member %q", what, name)
 			}
 			if seen&(1<<i) != 0 {
 				return p.refuse(nameAt, "keep one of them", "%s has two members %q", what, name)
@@ -192,16 +192,16 @@ func (p *documentParser) members(what string, known memberNames, read func(name 
 	}
 	for i, name := range known.names[:known.required] {
 		if seen&(1<<i) == 0 {
-			return p.refuse(start, known.mend(), "%s lacks its member %q", what, name)
+			return p.refuse(start, known.hint(), "%s has no member %q", what, name)
 		}
 	}
 	return nil
 }
 
 // want refuses a value that does not begin as it must.
-func (p *documentParser) want(kind byte, what, shape, mend string) *Error {
+func (p *documentParser) want(kind byte, what, shape, hint string) *Error {
 	if got := p.Kind(); got != kind {
-		return p.refuse(p.Offset(), mend, "%s is %s where %s belongs", what, kindNames[got], shape)
+		return p.refuse(p.Offset(), hint, "%s must be %s, not %s", what, shape, kindNames[got])
 	}
 	return nil
 }
@@ -246,7 +246,7 @@ func (p *documentParser) nonEmpty(to *string) *Error {
 		return err
 	}
 	if *to == "" {
-		return p.refuse(start, "leave the member out or give it a value", "this is empty")
+		return p.refuse(start, "leave it out or give it a value", "the value is empty")
 	}
 	return nil
 }
@@ -256,9 +256,10 @@ func (p *documentParser) seconds(to *int64) *Error {
 	if err := p.want('0', "this", "a number", "write a number of seconds"); err != nil {
 		return err
 	}
-	n, err := strconv.ParseInt(p.Skip(), 10, 32)
+	text := p.Skip()
+	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil || n < 1 {
-		return p.refuse(start, "write a whole number of seconds, 1 or more", "this is no such time")
+		return p.refuse(start, "write a whole number of seconds, 1 or more", "%s is not a number of seconds", clip(text))
 	}
 	*to = n
 	return nil

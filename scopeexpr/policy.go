@@ -84,7 +84,7 @@ func (p *Policy) Find(method, path string) *Rule {
 
 // ErrUndecided says that nobody knows which rule a request falls under, since
 // an expression in a path took too long.
-var ErrUndecided = errors.New("which rule applies cannot be told")
+var ErrUndecided = errors.New("it is unknown which rule applies")
 
 // Lookup is Find for those who let requests without a rule pass. The error is
 // ErrUndecided: such a request must not.

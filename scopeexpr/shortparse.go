@@ -86,18 +86,18 @@ type shortParser struct {
 // "or" of "and"s, which is two levels of the rule.
 const maxShortDepth = maxRuleDepth/2 - 2
 
-const mendShort = "write scopes joined by and, or, not and parentheses"
+const hintShort = `write scopes joined by "and", "or", "not" and parentheses`
 
 func (p *shortParser) whole() (*node, *Error) {
 	if !utf8.ValidString(p.text) {
 		p.token.at = validPrefix([]byte(p.text))
-		return nil, &Error{Reason: "the text is not valid UTF-8", Mend: "save the file as UTF-8"}
+		return nil, &Error{Reason: "the text is not valid UTF-8", Hint: "save the file as UTF-8"}
 	}
 	if err := p.advance(); err != nil {
 		return nil, err
 	}
 	if p.token.kind == endToken {
-		return nil, &Error{Reason: "there is no scope", Mend: mendShort}
+		return nil, &Error{Reason: "there is no scope", Hint: hintShort}
 	}
 	rule, err := p.chain(orToken, 1)
 	if err != nil {
@@ -107,9 +107,9 @@ func (p *shortParser) whole() (*node, *Error) {
 	case endToken:
 		return rule, nil
 	case closeToken:
-		return nil, &Error{Reason: "this parenthesis was not opened", Mend: "take it away; a scope that contains one stands in quotes"}
+		return nil, &Error{Reason: "this parenthesis was never opened", Hint: "remove it, or put a scope that contains one in quotes"}
 	}
-	return nil, &Error{Reason: p.token.String() + " follows a scope", Mend: "write and or or between two scopes"}
+	return nil, &Error{Reason: p.token.String() + " follows a scope", Hint: `write "and" or "or" between two scopes`}
 }
 
 // chain reads operands joined by "or" or, one level down, by "and".
@@ -143,8 +143,8 @@ func (p *shortParser) chain(joint tokenKind, depth int) (*node, *Error) {
 
 func (p *shortParser) negation(depth int) (*node, *Error) {
 	if depth > maxShortDepth {
-		return nil, &Error{Reason: fmt.Sprintf("the expression is nested more than %d deep", maxShortDepth),
-			Mend: "and and or take any number of scopes: put them side by side"}
+		return nil, &Error{Reason: fmt.Sprintf("the expression is nested more than %d levels deep", maxShortDepth),
+			Hint: `"and" and "or" take any number of scopes: write them side by side`}
 	}
 	switch t := p.token; t.kind {
 	case notToken:
@@ -165,11 +165,11 @@ func (p *shortParser) negation(depth int) (*node, *Error) {
 			return nil, err
 		}
 		if p.token.kind == scopeToken || p.token.kind == notToken || p.token.kind == openToken {
-			return nil, &Error{Reason: p.token.String() + " follows a scope", Mend: "write and or or between two scopes"}
+			return nil, &Error{Reason: p.token.String() + " follows a scope", Hint: `write "and" or "or" between two scopes`}
 		}
 		if p.token.kind != closeToken {
 			p.token.at = t.at
-			return nil, &Error{Reason: "this parenthesis is not closed", Mend: "close it"}
+			return nil, &Error{Reason: "this parenthesis is never closed", Hint: "add the closing parenthesis"}
 		}
 		return n, p.advance()
 	case scopeToken:
@@ -179,7 +179,7 @@ func (p *shortParser) negation(depth int) (*node, *Error) {
 		}
 		return n, p.advance()
 	}
-	return nil, &Error{Reason: p.token.String() + " stands where a scope belongs", Mend: mendShort}
+	return nil, &Error{Reason: "expected a scope, found " + p.token.String(), Hint: hintShort}
 }
 
 func (p *shortParser) reference(scope string) (*node, *Error) {
@@ -187,7 +187,7 @@ func (p *shortParser) reference(scope string) (*node, *Error) {
 	if !known {
 		if i = len(p.data); i == maxDataEntries {
 			return nil, &Error{Reason: fmt.Sprintf("the expression names more than %d scopes", maxDataEntries),
-				Mend: "let a pattern (^...) stand for many scopes"}
+				Hint: "use a pattern (^...) that covers many scopes"}
 		}
 		p.entries[scope] = i
 		p.data = append(p.data, scope)
@@ -198,7 +198,7 @@ func (p *shortParser) reference(scope string) (*node, *Error) {
 func (p *shortParser) count() *Error {
 	if p.nodes++; p.nodes > maxRuleNodes {
 		return &Error{Reason: fmt.Sprintf("the expression has more than %d parts", maxRuleNodes),
-			Mend: "let a pattern (^...) stand for many scopes, or split the path"}
+			Hint: "use a pattern (^...) that covers many scopes, or split the path"}
 	}
 	return nil
 }
@@ -234,15 +234,15 @@ func (p *shortParser) quoted(quote byte) *Error {
 	n := strings.IndexByte(p.text[start:], quote)
 	switch {
 	case n < 0:
-		return &Error{Reason: "this quote is not closed", Mend: "close it; a scope that contains one kind of quote stands in another"}
+		return &Error{Reason: "this quote is never closed", Hint: "close it; put a scope that contains one kind of quote in another kind"}
 	case n == 0:
-		return &Error{Reason: "there is nothing between the quotes", Mend: "write a scope, or look whether a variable is unset"}
+		return &Error{Reason: "there is nothing between the quotes", Hint: "write a scope, and check whether a variable is unset"}
 	}
 	p.token.kind, p.token.scope = scopeToken, p.text[start:start+n]
 	p.next = start + n + 1
 	if p.next < len(p.text) && !isSpace(p.text[p.next]) && p.text[p.next] != ')' {
 		p.token.at = p.next
-		return &Error{Reason: "text follows the quote", Mend: "put the whole scope into quotes, and white space behind them"}
+		return &Error{Reason: "text follows the closing quote", Hint: "put the whole scope in quotes, and white space after them"}
 	}
 	return nil
 }
@@ -270,7 +270,7 @@ scan:
 	}
 	if open > 0 {
 		return &Error{Reason: "the pattern has a parenthesis that is not closed, or white space",
-			Mend: "put it in quotes if it is meant so"}
+			Hint: "if it is meant, put the pattern in quotes"}
 	}
 	p.token.kind, p.token.scope = scopeToken, p.text[p.next:i]
 	p.next = i
@@ -299,11 +299,11 @@ func (p *shortParser) word() *Error {
 	}
 	if strings.HasPrefix(rest[n:], "(") {
 		return &Error{Reason: fmt.Sprintf("a parenthesis follows %q", clip(word)),
-			Mend: "put a scope that contains one in quotes, and an operator between a scope and a parenthesis"}
+			Hint: "put a scope that contains one in quotes, and an operator between a scope and a parenthesis"}
 	}
 	if strings.Contains(word, "&&") || strings.Contains(word, "||") {
 		return &Error{Reason: fmt.Sprintf("%q would be one scope", clip(word)),
-			Mend: "put white space around && and ||, or the scope in quotes"}
+			Hint: "put white space around && and ||, or put the scope in quotes"}
 	}
 	p.token.kind, p.token.scope = scopeToken, word
 	return nil
@@ -318,7 +318,7 @@ func (n *node) writeJSON(b *strings.Builder) {
 	if n.op == "" {
 		constant, err := json.Marshal(n.constant)
 		if err != nil {
-			panic("scopeexpr: a constant that is no JSON: " + err.Error())
+			panic("scopeexpr: a constant that is not JSON: " + err.Error())
 		}
 		b.Write(constant)
 		return

@@ -137,7 +137,7 @@ func checkRefusal(t *testing.T, v vector, err error) {
 	if !strings.Contains(e.Path.String(), ".rule") && !strings.Contains(e.Path.String(), where) {
 		t.Errorf("refused at %s for %q, want it at %s", e.Path, e.Reason, where)
 	}
-	if e.Line == 0 || e.Mend == "" {
-		t.Errorf("refused without a place or a mend: %s", fmt.Sprintf("%+v", e))
+	if e.Line == 0 || e.Hint == "" {
+		t.Errorf("refused without a place or a hint: %s", fmt.Sprintf("%+v", e))
 	}
 }
