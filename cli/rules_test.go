@@ -164,8 +164,8 @@ func TestWarnings(t *testing.T) {
 		"paths with text that stands for itself": {
 			[]string{`GET /files/* x`, `GET /a%20b y`},
 			[]string{
-				`literal_path GET /files/* "*": an asterisk stands for itself; write ? for one element, ?? for any number, {.*} for a part of one`,
-				`literal_path GET /a%20b "a%20b": patterns are compared with the decoded path; write "a b"`,
+				`literal_path GET /files/* "*": an asterisk is literal; write ? for one element, ?? for any number, or {.*} for part of one`,
+				`literal_path GET /a%20b "a%20b": patterns match the decoded path; write "a b"`,
 			},
 		},
 		"entries that no scope satisfies": {

@@ -64,7 +64,7 @@ func (f *sourceFlags) check() error {
 	switch f.AmbiguousPaths {
 	case "", "reject", "allow":
 	default:
-		return fmt.Errorf("ambiguous_paths is reject or allow, not %q", f.AmbiguousPaths)
+		return fmt.Errorf("ambiguous_paths must be reject or allow, not %q", f.AmbiguousPaths)
 	}
 	if f.Handler < 0 {
 		return fmt.Errorf("handlers count from 1, so there is no handler %d", f.Handler)

@@ -87,7 +87,7 @@ type place struct {
 func (r *Rules) UnmarshalPath(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgsAsTokens()
 	if len(args) != 1 {
-		return d.Errf("path takes one pattern and a block of rules: write 'path /users/?/todos { GET scope <expression> }'")
+		return d.Errf("path takes exactly one pattern and a block of rules: write 'path /users/?/todos { GET scope <expression> }'")
 	}
 	rule := scopeexpr.PathRule{Path: args[0].Text}
 	at := place{path: args[0]}
@@ -100,7 +100,7 @@ func (r *Rules) UnmarshalPath(d *caddyfile.Dispenser) error {
 		rule.Conditions = append(rule.Conditions, condition)
 	}
 	if len(rule.Conditions) == 0 {
-		return directive.At(at.path).Errf("path %s has no rules: write 'GET scope <expression>' on a line of its own into its block, 'path %[1]s { ... }'", rule.Path)
+		return directive.At(at.path).Errf("path %q has no rules: write 'GET scope <expression>' on its own line inside the block", rule.Path)
 	}
 	r.document, r.places = append(r.document, rule), append(r.places, at)
 	return nil
@@ -110,14 +110,14 @@ func (r *Rules) unmarshalCondition(d *caddyfile.Dispenser) (condition scopeexpr.
 	line := append([]caddyfile.Token{d.Token()}, d.RemainingArgsAsTokens()...)
 	keyword := slices.IndexFunc(line, func(t caddyfile.Token) bool { return t.Text == "scope" && !t.Quoted() })
 	if keyword < 0 || keyword == len(line)-1 {
-		return condition, d.Errf("a rule names methods and what they ask for: write '%s scope <expression>'", line[0].Text)
+		return condition, d.Errf("a rule lists methods, then what they require: write '%s scope <expression>'", line[0].Text)
 	}
 	if keyword == 0 {
-		return condition, d.Errf("a rule begins with its methods: write 'GET scope ...', or '? scope ...' for any method")
+		return condition, d.Errf("a rule starts with its methods: write 'GET scope ...', or '? scope ...' for any method")
 	}
 	for _, method := range line[:keyword] {
 		if strings.ContainsAny(method.Text, ",|") {
-			return condition, d.Errf("'%s' is no method: write several of them separated by spaces, such as 'GET POST scope ...'", method.Text)
+			return condition, d.Errf("%q is not a method: separate methods by spaces, such as 'GET POST scope ...'", method.Text)
 		}
 		condition.HTTPMethods = append(condition.HTTPMethods, method.Text)
 	}
@@ -126,7 +126,7 @@ func (r *Rules) unmarshalCondition(d *caddyfile.Dispenser) (condition scopeexpr.
 		condition.ScopeExpression, err = scopeexpr.ParseShort(text)
 	}
 	if err != nil {
-		return condition, directive.At(line[0]).Errf("scope %s: %s", text, described(err))
+		return condition, directive.At(line[0]).Errf("scope %q: %s", text, described(err))
 	}
 	var once directive.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -148,7 +148,7 @@ func (r *Rules) unmarshalConditionOption(d *caddyfile.Dispenser, condition *scop
 		age, durationErr := directive.Duration(d)
 		if err = durationErr; err == nil {
 			if age := time.Duration(age); age < time.Second || age%time.Second != 0 {
-				return d.Errf("max_age is a number of whole seconds, one at least, such as 300s or 5m")
+				return d.Errf("max_age must be a whole number of seconds, at least one, such as 300s or 5m")
 			}
 			condition.MaxAge = int64(time.Duration(age) / time.Second)
 		}
@@ -157,9 +157,9 @@ func (r *Rules) unmarshalConditionOption(d *caddyfile.Dispenser, condition *scop
 	case name == "resource_name" && r.Options.UMA:
 		err = directive.SetString(d, &condition.ResourceName)
 	case r.Options.UMA:
-		return d.Errf("a rule has no option '%s', only acr, max_age, resource_id and resource_name", name)
+		return d.Errf("unknown rule option %q: the options are acr, max_age, resource_id and resource_name", name)
 	default:
-		return d.Errf("a rule has no option '%s', only acr and max_age", name)
+		return d.Errf("unknown rule option %q: the options are acr and max_age", name)
 	}
 	return err
 }
@@ -190,7 +190,7 @@ func (r *Rules) UnmarshalDocument(d *caddyfile.Dispenser) error {
 	name := d.Val()
 	args := d.RemainingArgsAsTokens()
 	if len(args) != 1 {
-		return d.Errf("%s takes one argument, a JSON document: write it between backticks or as a heredoc", name)
+		return d.Errf("%s takes exactly one argument, a JSON document: write it in backticks or as a heredoc", name)
 	}
 	document, err := scopeexpr.ParseDocument([]byte(args[0].Text))
 	if err == nil {
@@ -262,14 +262,14 @@ func (r *Rules) explain(d *caddyfile.Dispenser, err error) error {
 	path := r.document[i].Path
 	if first := r.first(path); first < i {
 		at := r.places[first].path
-		return directive.At(token).Errf("path %s stands at %s:%d already: put its rules there", path, at.File, at.Line)
+		return directive.At(token).Errf("path %q is already at %s:%d: add the rules there", path, at.File, at.Line)
 	}
 	if len(e.Path) > 2 && e.Path[1] == "conditions" {
 		if j, ok := e.Path[2].(int); ok && j < len(r.places[i].conditions) {
 			token = r.places[i].conditions[j]
 		}
 	}
-	return directive.At(token).Errf("path %s: %s", path, described(err))
+	return directive.At(token).Errf("path %q: %s", path, described(err))
 }
 
 // explainFile says what is wrong with the rules of a file beside those of the
@@ -290,7 +290,7 @@ func (r *Rules) explainFile(option, file string, err error) error {
 		return err
 	}
 	at := r.places[first].path
-	return fmt.Errorf("%s_file: path %s of %s stands at %s:%d already: keep one of the two", option, path, file, at.File, at.Line)
+	return fmt.Errorf("%s_file: path %q of %q is already at %s:%d: keep one of the two", option, path, file, at.File, at.Line)
 }
 
 // first returns the position of the first element with a path, -1 if there is

@@ -58,7 +58,7 @@ func readDocument(file string, opts scopeexpr.Options) (scopeexpr.Document, erro
 		return nil, err
 	}
 	if !info.Mode().IsRegular() || info.Size() > maxDocument {
-		return nil, fmt.Errorf("%s is no file of at most %d MiB", name, maxDocument>>20)
+		return nil, fmt.Errorf("%q is not a regular file of at most %d MiB", name, maxDocument>>20)
 	}
 	content, err := os.ReadFile(name)
 	if err != nil {

@@ -52,7 +52,7 @@ func (c *Config) check() error {
 	case "", rejectAmbiguous, allowAmbiguous:
 		return nil
 	}
-	return fmt.Errorf("ambiguous_paths is reject or allow, not '%s'", c.AmbiguousPaths)
+	return fmt.Errorf("ambiguous_paths must be reject or allow, not %q", c.AmbiguousPaths)
 }
 
 // Enforcer is the run-time half of an enforcing handler.
@@ -96,7 +96,7 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 		e.stepsUp = e.stepsUp || asksForAuthentication(rule)
 	}
 	if e.DryRun {
-		ctx.Logger().Warn("dry_run is on: no request is refused")
+		ctx.Logger().Warn("dry_run is on: requests are not refused")
 	}
 	return nil
 }

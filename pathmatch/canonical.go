@@ -63,7 +63,7 @@ const (
 )
 
 var ambiguities = [...]string{
-	NotAbsolute:      "no absolute path",
+	NotAbsolute:      "not an absolute path",
 	EncodedSlash:     "encoded slash",
 	Backslash:        "backslash",
 	ControlCharacter: "control character",

@@ -101,9 +101,9 @@ func (ps *Parser) Parse(pattern string) (*Pattern, error) {
 		return nil, &PatternError{Pattern: p, Offset: MaxPatternLength, Reason: "the pattern is too long",
 			Hint: fmt.Sprintf("no path has more than %d bytes", MaxPathLength)}
 	case !strings.HasPrefix(pattern, "/"):
-		return refuse(0, "a pattern begins with a slash", "write /"+pattern)
+		return refuse(0, "a pattern must start with a slash", "write /"+pattern)
 	case !utf8.ValidString(pattern):
-		return refuse(0, "invalid UTF-8", "write the pattern in UTF-8")
+		return refuse(0, "invalid UTF-8", "save the pattern as UTF-8")
 	}
 	for rest := pattern; rest != ""; {
 		rest = rest[1:] // the slash
@@ -122,12 +122,12 @@ func (ps *Parser) Parse(pattern string) (*Pattern, error) {
 		}
 		rest = rest[n:]
 		if n == 0 && rest != "" {
-			return refuse(offset, "an empty element", "write one slash; a path never has two in a row")
+			return refuse(offset, "an empty element", "write a single slash; a canonical path never has two in a row")
 		}
 		switch e.kind {
 		case multiElement:
 			if p.multi >= 0 {
-				return refuse(offset, "a second ??", "a pattern has one ?? at most; write ? for each element that must be there")
+				return refuse(offset, "a second ??", "a pattern can have only one ??; write ? for each element that must be present")
 			}
 			p.multi = len(p.elements)
 		case anyElement:
@@ -155,8 +155,8 @@ func elementLength(s string) (int, *PatternError) {
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '/':
-			return 0, &PatternError{Offset: i, Reason: "a slash within {}",
-				Hint: "an element never contains a slash: write an expression for each element, and leave the slash out of a negated class"}
+			return 0, &PatternError{Offset: i, Reason: "a slash inside {}",
+				Hint: "an element never contains a slash: write one expression per element, and leave the slash out of negated classes"}
 		case c == '\\' && i+1 < len(s) && s[i+1] != '/':
 			i++
 		case class >= 0:
@@ -179,13 +179,13 @@ func elementLength(s string) (int, *PatternError) {
 			}
 			if i+1 < len(s) && s[i+1] != '/' {
 				return 0, &PatternError{Offset: i + 1, Reason: "text after the closing brace",
-					Hint: `an expression is a whole element: put all of it into the braces, and write \{ and \} for braces that stand for themselves`}
+					Hint: `an expression is a whole element: put all of it inside the braces, and write \{ and \} for literal braces`}
 			}
 			return i + 1, nil
 		}
 	}
-	return 0, &PatternError{Reason: "a brace that is not closed",
-		Hint: `an expression ends with the brace that closes it; write \{ and \} for braces that stand for themselves`}
+	return 0, &PatternError{Reason: "an unclosed brace",
+		Hint: `add the closing brace, and write \{ and \} for literal braces`}
 }
 
 func (ps *Parser) parseElement(s string) (element, *PatternError) {
@@ -200,10 +200,10 @@ func (ps *Parser) parseElement(s string) (element, *PatternError) {
 	case strings.HasPrefix(s, "{"):
 		source := s[1 : len(s)-1]
 		if source == "" {
-			return refuse(0, "an empty expression", "write ? for any element, {^$} for an empty one")
+			return refuse(0, "an empty expression", "write ? for any element, or {^$} for an empty one")
 		}
 		if shorthand, ok := expandedPlaceholder(source); ok {
-			return refuse(0, "Caddy's placeholder {"+source+"} is no regular expression", "write {(?:"+shorthand+")}")
+			return refuse(0, fmt.Sprintf("Caddy's placeholder %q is not a regular expression", "{"+source+"}"), "write {(?:"+shorthand+")}")
 		}
 		re, err := ps.compile(source)
 		if err != nil {
@@ -211,11 +211,11 @@ func (ps *Parser) parseElement(s string) (element, *PatternError) {
 		}
 		return element{kind: regexpElement, text: source, re: re}, nil
 	case len(s) > 2 && strings.Trim(s, "?") == "":
-		return refuse(2, "more than two question marks", "write ? for one element, ?? for any number of elements")
+		return refuse(2, "more than two question marks", "write ? for one element, or ?? for any number of elements")
 	}
 	if i := strings.IndexAny(s, "{}"); i >= 0 {
-		return refuse(i, "a brace within text", "an expression is a whole element, so {.*} must hold all of it: write {"+
-			strings.NewReplacer("{", "", "}", "").Replace(s)+"}, say")
+		return refuse(i, "a brace inside literal text", "an expression is a whole element, so the braces must enclose all of it, as in {"+
+			strings.NewReplacer("{", "", "}", "").Replace(s)+"}")
 	}
 	return element{kind: literalElement, text: s}, nil
 }

@@ -82,7 +82,7 @@ func (p *perl) numberGroups() error {
 		p.groups = append(p.groups, p.re.GroupNumberFromName(name))
 	}
 	if len(names)+1 != len(p.re.GetGroupNumbers()) {
-		return fmt.Errorf("the groups of this expression cannot be counted; write it without comments, conditions and flags that change what a parenthesis means")
+		return fmt.Errorf("the groups of this expression cannot be counted: remove comments, conditions, and flags that change the meaning of parentheses")
 	}
 	if named > 0 && unnamed > 0 && numeric {
 		return fmt.Errorf(`a numbered back-reference beside named groups; write \k<name>`)

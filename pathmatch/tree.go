@@ -95,9 +95,9 @@ type ConflictError struct {
 
 func (e *ConflictError) Error() string {
 	if e.Method == Any {
-		return fmt.Sprintf("path %q has two rules for all other methods", e.Pattern)
+		return fmt.Sprintf("the path %q has two rules for all other methods", e.Pattern)
 	}
-	return fmt.Sprintf("path %q has two rules for method %s", e.Pattern, e.Method)
+	return fmt.Sprintf("the path %q has two rules for method %q", e.Pattern, e.Method)
 }
 
 // Add adds a rule for requests with this method, or with any method for which

@@ -25,19 +25,19 @@ func (p *Pattern) Warning() string {
 func (e *element) warning() string {
 	if decoded, err := url.PathUnescape(e.text); err == nil && decoded != e.text {
 		if strings.ContainsAny(decoded, "/") {
-			return fmt.Sprintf("%q: patterns are compared with the decoded path, and an encoded slash is refused", e.text)
+			return fmt.Sprintf("%q: patterns match the decoded path, and encoded slashes are refused", e.text)
 		}
-		return fmt.Sprintf("%q: patterns are compared with the decoded path; write %q", e.text, decoded)
+		return fmt.Sprintf("%q: patterns match the decoded path; write %q", e.text, decoded)
 	}
 	_, err := Canonicalize(&url.URL{Path: "/" + e.text}, false)
 	if ambiguous, ok := errors.AsType[*AmbiguousError](err); ok {
-		return fmt.Sprintf("%q: paths like this are refused (%s) unless ambiguous paths are allowed", e.text, ambiguous.Kind)
+		return fmt.Sprintf("%q: such paths are refused (%s) unless ambiguous_paths is allow", e.text, ambiguous.Kind)
 	}
 	switch {
 	case strings.ContainsRune(e.text, '*'):
-		return fmt.Sprintf("%q: an asterisk stands for itself; write ? for one element, ?? for any number, {.*} for a part of one", e.text)
+		return fmt.Sprintf("%q: an asterisk is literal; write ? for one element, ?? for any number, or {.*} for part of one", e.text)
 	case strings.ContainsRune(e.text, '?'):
-		return fmt.Sprintf("%q: a question mark within text stands for itself; the query is no part of the path", e.text)
+		return fmt.Sprintf("%q: a question mark inside text is literal, and the query is not part of the path", e.text)
 	}
 	return ""
 }
