@@ -81,7 +81,7 @@ func unmarshal(name string, segment caddyfile.Segment) (*pepHandler, error) {
 	}
 	module, ok := info.New().(caddyfile.Unmarshaler)
 	if !ok {
-		return nil, fmt.Errorf("%s reads no Caddyfile", name)
+		return nil, fmt.Errorf("%s cannot be configured in a Caddyfile", name)
 	}
 	if err := module.UnmarshalCaddyfile(caddyfile.NewDispenser(segment)); err != nil {
 		return nil, err

@@ -76,20 +76,20 @@ func TestEveryCommandHasItsHelp(t *testing.T) {
 }
 
 func TestWrongArgumentsAreErrors(t *testing.T) {
-	checkError(t, newExplainCommand, nil, "the flag --policy is missing")
-	checkError(t, newExplainCommand, []string{"--policy", "testdata/todos.json"}, "the flag --request is missing")
+	checkError(t, newExplainCommand, nil, "missing required flag --policy")
+	checkError(t, newExplainCommand, []string{"--policy", "testdata/todos.json"}, "missing required flag --request")
 	checkError(t, newExplainCommand, []string{"--polizy", "x"}, "unknown flag")
 	checkError(t, newExplainCommand, []string{"-p", "testdata/none.json", "-r", "GET /"}, "no such file")
-	checkError(t, newExplainCommand, []string{"-p", "testdata/todos.json", "-r", "GET"}, `write a method and a path, such as "GET /todos/hh"`)
+	checkError(t, newExplainCommand, []string{"-p", "testdata/todos.json", "-r", "GET"}, `write a method and a path, for example "GET /todos/hh"`)
 	checkError(t, newExplainCommand, []string{"-p", "testdata/todos.json", "-r", "GET /", "--ambiguous-paths", "maybe"}, "reject or allow")
-	checkError(t, newExplainCommand, []string{"-p", "testdata/todos.json", "-r", "GET /", "--handler", "1"}, "is a document")
-	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /", "--handler", "-1"}, "count from 1")
+	checkError(t, newExplainCommand, []string{"-p", "testdata/todos.json", "-r", "GET /", "--handler", "1"}, "is a scope expression document; leave the handler out")
+	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /", "--handler", "-1"}, "numbers start at 1")
 	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /", "--handler", "3"},
-		"no handler 3:\n\t1  gluu_oauth_pep of example.com\n\t2  gluu_oauth_pep of http://a.much.longer.name.example.com, https://a.much.longer.name.example.com")
-	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /"}, "several handlers; choose one")
-	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /", "--uma"}, "the handler says what it is")
+		"no handler 3; choose one of:\n\t1  gluu_oauth_pep of example.com\n\t2  gluu_oauth_pep of http://a.much.longer.name.example.com, https://a.much.longer.name.example.com")
+	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /"}, "several handlers with a policy; choose one")
+	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /", "--uma"}, "leave uma out")
 	checkError(t, newExplainCommand, []string{"-p", "testdata/uma.json", "-r", "GET /"}, "resource_id is only for UMA")
-	checkError(t, newRulesCommand, nil, "the flag --policy is missing")
+	checkError(t, newRulesCommand, nil, "missing required flag --policy")
 	checkError(t, newRulesCommand, []string{"-p", "testdata/todos.json", "x"}, "unknown command")
 	checkError(t, newTestCommand, nil, "at least 1 arg")
 	checkError(t, newTestCommand, []string{"testdata/none.yaml"}, "no such file")
@@ -106,13 +106,13 @@ func TestPoliciesThatDoNotLoad(t *testing.T) {
 		{"p.json", "[{,]", "line 1, column 3: this is not valid JSON"},
 		{"p.txt", "[{,]", "line 1, column 3: this is not valid JSON"},
 		{"p.json", "{,}", "invalid character ','"},
-		{"p.json", `{"apps": {}}`, "no gluu_oauth_pep and no gluu_uma_pep"},
+		{"p.json", `{"apps": {}}`, "neither gluu_oauth_pep nor gluu_uma_pep"},
 		{"p.json", `{"a": [{"handler": "gluu_oauth_pep", "oauth_scope_expression": ` + rules + `}]}`, "gluu_oauth_pep: oauth_scope_expression: line 2"},
 		{"p.json", `{"a": [{"handler": "gluu_oauth_pep", "deny_by_default": "yes"}]}`, "deny_by_default"},
 		{"p.json", `{"a": [{"handler": "gluu_oauth_pep"}]}`, "there are no rules"},
 		{"Caddyfile", "example.com {\n\tgluu_oauth_pep {\n\t\tpath /a {\n\t\t\tGET scope a b\n\t\t}\n\t}\n}\n", "Caddyfile:4"},
 		{"Caddyfile", "example.com {\n\tgluu_oauth_pep {\n\t\tpath /{path} {\n\t\t\tGET scope a\n\t\t}\n\t}\n}\n", "write {(?:path)}"},
-		{"Caddyfile", "example.com {\n\trespond ok\n}\n", "no gluu_oauth_pep and no gluu_uma_pep"},
+		{"Caddyfile", "example.com {\n\trespond ok\n}\n", "neither gluu_oauth_pep nor gluu_uma_pep"},
 		{"Caddyfile", "[::1]:8080 {\n\tgluu_oauth_pep\n}\n", "there are no rules"},
 		{"site", "[::1]:8080 {\n\tgluu_oauth_pep\n}\n", "there are no rules"},
 	} {

@@ -14,10 +14,12 @@ func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "gluu",
 		Usage: "<command>",
-		Short: "Asks what the policies of gluu_oauth_pep and gluu_uma_pep do",
+		Short: "Checks Gluu Gateway policies and prepares configuration",
 		Long: `
-Asks what the policies of gluu_oauth_pep and gluu_uma_pep do, without sending
-a request, and prepares what their configuration needs.
+Checks the policies of gluu_oauth_pep and gluu_uma_pep without sending a
+request, and prepares values for the configuration.
+
+Run a subcommand with --help for its flags, output and exit codes.
 `,
 		CobraFunc: func(root *cobra.Command) {
 			root.Args = cobra.NoArgs // so that a mistyped command is an error
@@ -37,15 +39,15 @@ var commands = []func() *cobra.Command{
 	newHashSecretCommand,
 }
 
-// Exit codes. 1 is an answer, so that errors need a code of their own.
+// Exit codes. 1 is a regular answer ("no"), so errors have a code of their own.
 const (
 	exitYes   = 0
 	exitNo    = 1
 	exitError = 2
 )
 
-// asCommand completes a command: what it does is a function that returns an
-// exit code, and whatever is wrong with its arguments is an error like others.
+// asCommand completes a command with a function that returns an exit code.
+// Wrong flags and arguments are reported like any other error.
 func asCommand(cmd *cobra.Command, required []string, command func(cmd *cobra.Command, args []string) (int, error)) *cobra.Command {
 	positional := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -56,12 +58,12 @@ func asCommand(cmd *cobra.Command, required []string, command func(cmd *cobra.Co
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, name := range required {
 			if !cmd.Flags().Changed(name) {
-				return failure(cmd, fmt.Errorf("the flag --%s is missing; see %s --help", name, cmd.CommandPath()))
+				return failure(cmd, fmt.Errorf("missing required flag --%s; run %q for usage", name, cmd.CommandPath()+" --help"))
 			}
 		}
 		code, err := command(cmd, args)
 		if err == nil && code == exitNo {
-			cmd.SilenceErrors = true // it has been told already
+			cmd.SilenceErrors = true // the answer has been printed
 			return errNo
 		}
 		return failure(cmd, err)
@@ -69,20 +71,19 @@ func asCommand(cmd *cobra.Command, required []string, command func(cmd *cobra.Co
 	return cmd
 }
 
-// failure makes an error end the process with exitError, of which other errors
-// know nothing, and writes it for a person: Caddy would make a line of its log
-// of it, and these errors may have several.
+// failure prints an error and makes the process exit with exitError. Caddy would
+// write the error as one line of its log; these errors may have several lines.
 func failure(cmd *cobra.Command, err error) error {
 	if err == nil {
 		return nil
 	}
 	_, _ = fmt.Fprintln(cmd.ErrOrStderr(), "Error:", err)
-	cmd.SilenceErrors = true // it has been told
+	cmd.SilenceErrors = true // it has been printed
 	exit := caddycmd.WrapCommandFuncForCobra(func(caddycmd.Flags) (int, error) { return exitError, nil })(cmd, nil)
 	return &failed{err, exit}
 }
 
-// failed is an error that has been told, with the exit code in Caddy's own type.
+// failed is an error that has been printed, with the exit code in Caddy's type.
 type failed struct {
 	error
 	exit error

@@ -35,7 +35,7 @@ func parseRequest(text string, allowAmbiguous bool) (request, error) {
 	method, target, _ := strings.Cut(strings.TrimSpace(text), " ")
 	target = strings.TrimSuffix(strings.TrimSpace(target), " HTTP/1.1")
 	if method == "" || target == "" {
-		return request{}, fmt.Errorf(`%q is no request: write a method and a path, such as "GET /todos/hh"`, text)
+		return request{}, fmt.Errorf(`%q is not a request: write a method and a path, for example "GET /todos/hh"`, text)
 	}
 	r := request{method: method, path: target}
 	if method == http.MethodConnect || strings.ContainsAny(target, "\r\n") {
@@ -86,10 +86,10 @@ func (s *source) decide(r request, scopes []string) *decision {
 		d.what, d.reason = deny, err.Error()
 		return d
 	case d.rule == nil && s.denyByDefault:
-		d.what, d.reason = deny, "no rule names this path and method, and deny_by_default is true"
+		d.what, d.reason = deny, "no rule matches this path and method, and deny_by_default is true"
 		return d
 	case d.rule == nil:
-		d.what, d.reason = unprotected, "no rule names this path and method, and deny_by_default is false"
+		d.what, d.reason = unprotected, "no rule matches this path and method, and deny_by_default is false"
 		return d
 	}
 	d.explanation = d.rule.Explain(r.path, scopes)

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package cli adds the command `caddy gluu` to a Caddy binary: what an operator
-// asks the policy engine without sending a request.
+// Package cli adds the command `caddy gluu` to a Caddy binary. It lets operators
+// query the policy engine without sending a request:
 //
-//	caddy gluu explain      what a policy does with one request, and why
-//	caddy gluu test         runs files of test cases
-//	caddy gluu rules        lists rules in the order in which they are tried
-//	caddy gluu hash-secret  hashes the secret of a client
+//	caddy gluu explain      explains the decision for one request
+//	caddy gluu test         runs policy tests
+//	caddy gluu rules        lists rules in order of precedence, with warnings
+//	caddy gluu hash-secret  hashes a client secret
 //
-// The commands decide with the packages that the handlers decide with: there
-// is no second opinion here, only its presentation.
+// The commands call the same packages as the handlers, so both always decide
+// alike. This package only presents the result.
 package cli

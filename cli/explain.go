@@ -21,34 +21,41 @@ func newExplainCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "explain --policy <file> --request <request> [--scopes <scopes>] [--handler <n>] [--json] [...]",
-		Short: "Says what a policy does with one request, and why",
+		Short: "Explains the decision for one request",
 		Long: `
-Prints the rule that matches a request and why it goes before others, the
-captures of the path, each entry of the rule's data with the scope that
-satisfies it, the expression as a tree, and the decision:
+Decides one request offline and explains the decision: the matching rule and
+why it takes precedence, the captures of the path, the scope that satisfies
+each entry of the rule's data, and the expression as a tree. The decision is
+one of:
 
 	allow        the scopes satisfy the rule
-	deny         they do not, or no rule names the path and deny_by_default is true
-	unprotected  no rule names the path and deny_by_default is false
-	bad_request  the path can be read in two ways, and is answered 400
+	deny         the scopes do not satisfy the rule, or no rule matches and
+	             deny_by_default is true
+	unprotected  no rule matches and deny_by_default is false
+	bad_request  the path is ambiguous; the gateway answers 400
 
-FILE is a scope expression document in JSON, a Caddyfile or Caddy's JSON. If
-several handlers in it have policies, --handler chooses one of them.
+--policy
+    A scope expression document in JSON, a Caddyfile, or a Caddy JSON
+    configuration.
+
+--handler
+    Which handler to use if several in the configuration have a policy,
+    counting from 1.
 
 --request
-    A method and a path as a client sends them, percent-encoded.
+    The method and the path as a client sends them, percent-encoded.
 
 --scopes
-    The token's scopes, separated by spaces. For gluu_uma_pep those of the
-    permission for the resource.
+    The scopes of the token, separated by spaces. For gluu_uma_pep, the scopes
+    of the permission for the resource.
 
 --json
-    Prints {"decision", "rule", "method", "captures", "data": [{"entry",
-    "matched", "by"}], "expression"}; "expression" is the rule in JSON Logic.
-    A rule of gluu_uma_pep has "resource" and "ticket" besides, and what is
-    answered without a rule has a "reason".
+    Print {"decision", "rule", "method", "captures", "data": [{"entry",
+    "matched", "by"}], "expression"}, where "expression" is the rule in JSON
+    Logic. Rules of gluu_uma_pep also have "resource" and "ticket"; a decision
+    without a rule also has "reason".
 
-The exit code is 0 for allow, 1 for any other decision, 2 for an error.
+The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 `,
 		Example: `  caddy gluu explain --policy scopes.json --request "GET /todos/hh" --scopes "todos:hh email"
   caddy gluu explain --policy Caddyfile --handler 2 --request "HEAD /todos/hh" --json`,
@@ -56,8 +63,8 @@ The exit code is 0 for allow, 1 for any other decision, 2 for an error.
 	}
 	flags.register(cmd)
 	flags.registerDefaults(cmd)
-	cmd.Flags().StringVarP(&requestText, "request", "r", "", `The request, such as "GET /todos/hh"`)
-	cmd.Flags().StringVarP(&scopes, "scopes", "s", "", "The scopes of the token, separated by spaces")
+	cmd.Flags().StringVarP(&requestText, "request", "r", "", `Request to decide, for example "GET /todos/hh"`)
+	cmd.Flags().StringVarP(&scopes, "scopes", "s", "", "Scopes of the token, separated by spaces")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
 	return asCommand(cmd, []string{"policy", "request"}, func(cmd *cobra.Command, _ []string) (int, error) {
 		if !cmd.Flags().Changed("deny-by-default") {
@@ -183,7 +190,7 @@ func (d *decision) print(p *painter) {
 		p.line("           %s", printable(d.reason))
 	}
 	if resource := d.resource(); resource != nil && d.what == deny {
-		p.line("           a ticket for %s would ask for %s", printable(resource.String()), strings.Join(resource.Scopes, " "))
+		p.line("           a permission ticket for %s would request %s", printable(resource.String()), strings.Join(resource.Scopes, " "))
 	}
 }
 
@@ -253,7 +260,7 @@ func (d *decision) printData(p *painter) {
 			why = e.Note
 		}
 		if !e.Used {
-			why = strings.TrimSpace(why + " (the rule does not use it)")
+			why = strings.TrimSpace(why + " (not used by the rule)")
 		}
 		padding := strings.Repeat(" ", width-len([]rune(e.Entry)))
 		p.line("  %s %d  %s%s  %s", p.tick(e.Matched), i, e.Entry, padding, p.faint(printable(why)))

@@ -21,7 +21,7 @@ data
   ✓ 0  ^todos:(?<PC1>.+)$     by todos:hh
   ✗ 1  ^command:(?<PC2>\d+)$  command:124 matches, but PC2 is "124" there and "123" in the path
   ✓ 2  guest                  by guest
-  ✗ 3  unused                 (the rule does not use it)
+  ✗ 3  unused                 (not used by the rule)
 
 expression
   ✗ and
@@ -67,13 +67,13 @@ decision   allow
 request    PUT /files/a
 
 decision   deny
-           no rule names this path and method, and deny_by_default is true
+           no rule matches this path and method, and deny_by_default is true
 `)
 	check(t, newExplainCommand, []string{"-p", "testdata/todos.json", "-r", "get /files/a", "--deny-by-default=false"}, exitNo, `
 request    get /files/a
 
 decision   unprotected
-           no rule names this path and method, and deny_by_default is false
+           no rule matches this path and method, and deny_by_default is false
 `)
 }
 
@@ -95,7 +95,7 @@ func TestExplainJSON(t *testing.T) {
 			`{"decision":"allow","rule":"/files/{a|(b)}","method":"GET","captures":[null],"data":[{"entry":"files","matched":true,"by":"files"}],"expression":{"var":0}}`},
 		{"GET /none", "files", exitNo,
 			`{"decision":"deny","rule":null,"method":null,"captures":[],"data":[],"expression":null,` +
-				`"reason":"no rule names this path and method, and deny_by_default is true"}`},
+				`"reason":"no rule matches this path and method, and deny_by_default is true"}`},
 		{"GET /files/..%2fa", "files", exitNo,
 			`{"decision":"bad_request","rule":null,"method":null,"captures":[],"data":[],"expression":null,"reason":"ambiguous path: encoded slash at offset 9"}`},
 	} {
@@ -121,7 +121,7 @@ expression
     ✓ view
 
 decision   deny
-           a ticket for GET,HEAD /photos/? would ask for read view
+           a permission ticket for GET,HEAD /photos/? would request read view
 `)
 	check(t, newExplainCommand, []string{"--json", "--uma", "-p", "testdata/uma.json", "-r", "DELETE /photos/7"}, exitNo,
 		`{"decision":"deny","rule":"/photos/?","method":"DELETE","captures":["7"],"data":[{"entry":"delete","matched":false,"by":null}],`+

@@ -22,23 +22,23 @@ func newHashSecretCommand() *cobra.Command {
 	var plaintext string
 	command := &cobra.Command{
 		Use:   "hash-secret [--plaintext <secret>]",
-		Short: "Hashes the secret of a client of gluu_oauth_server",
+		Short: "Hashes a client secret for gluu_oauth_server",
 		Long: `
-Prints the argon2id hash of a client secret, to be written into the
-configuration of gluu_oauth_server:
+Prints the argon2id hash of a client secret for the configuration of
+gluu_oauth_server:
 
 	client <client_id> {
 		secret <hash>
 	}
 
-The secret is asked for twice and not shown. If standard input is not a
-terminal, it is read from there; a line feed at its end is not part of it:
+On a terminal, the command prompts for the secret twice and does not echo it.
+Otherwise it reads the secret from standard input and strips a trailing newline:
 
 	openssl rand -hex 32 | tee secret.txt | caddy gluu hash-secret
 
 --plaintext
-    The secret. Other users of the machine can see it while the command
-    runs, and it stays in the history of the shell.
+    The secret itself. Avoid this flag: other users of the machine can see the
+    secret while the command runs, and the shell keeps it in its history.
 `,
 		Example: `  caddy gluu hash-secret`,
 		Args:    cobra.NoArgs,
@@ -58,12 +58,12 @@ terminal, it is read from there; a line feed at its end is not part of it:
 			return err
 		},
 	}
-	command.Flags().StringVarP(&plaintext, "plaintext", "p", "", "The secret")
+	command.Flags().StringVarP(&plaintext, "plaintext", "p", "", "Secret to hash; visible to other users of the machine")
 	return command
 }
 
 // readSecret reads a secret from a terminal, twice and without echo, or from
-// whatever else in is.
+// any other reader.
 func readSecret(in io.Reader, prompt io.Writer) ([]byte, error) {
 	if file, ok := in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		return askTwice(int(file.Fd()), prompt)
@@ -76,7 +76,7 @@ func readSecret(in io.Reader, prompt io.Writer) ([]byte, error) {
 	secret = bytes.TrimSuffix(secret, []byte("\n"))
 	secret = bytes.TrimSuffix(secret, []byte("\r"))
 	if bytes.ContainsAny(secret, "\r\n") {
-		return nil, errors.New("the secret has more than one line; a client could not send it")
+		return nil, errors.New("the secret has more than one line, which a client cannot send; pass a single line")
 	}
 	return secret, nil
 }
@@ -104,7 +104,7 @@ func askTwice(terminal int, prompt io.Writer) ([]byte, error) {
 		answers[i] = answer
 	}
 	if !bytes.Equal(answers[0], answers[1]) {
-		return nil, errors.New("the two secrets are not the same")
+		return nil, errors.New("the secrets do not match; run the command again")
 	}
 	return answers[0], nil
 }

@@ -56,17 +56,17 @@ func lintExpression(r *scopeexpr.Rule) []warning {
 	case !grants:
 		warnings = append(warnings, warning{neverGrants, r, "refuses every token, whatever its scopes"})
 	case !refuses:
-		warnings = append(warnings, warning{alwaysGrants, r, "lets every token pass, whatever its scopes"})
+		warnings = append(warnings, warning{alwaysGrants, r, "allows every token, whatever its scopes"})
 	}
 	used := r.Scopes()
 	for _, entry := range r.Expression().Data {
 		switch {
 		case !slices.Contains(used, entry):
-			warnings = append(warnings, warning{unusedEntry, r, fmt.Sprintf("its rule does not use the entry %q", entry)})
+			warnings = append(warnings, warning{unusedEntry, r, fmt.Sprintf("the rule does not use the entry %q", entry)})
 		case strings.ContainsAny(entry, " \t\r\n") && !strings.HasPrefix(entry, "^"):
-			warnings = append(warnings, warning{deadEntry, r, fmt.Sprintf("no scope contains a space, as %q does", entry)})
+			warnings = append(warnings, warning{deadEntry, r, fmt.Sprintf("%q can never match, because no scope contains white space", entry)})
 		case strings.Contains(entry, "(?") && !strings.HasPrefix(entry, "^"):
-			warnings = append(warnings, warning{deadEntry, r, fmt.Sprintf("%q is no pattern, since it does not begin with ^", entry)})
+			warnings = append(warnings, warning{deadEntry, r, fmt.Sprintf("%q is not a pattern, because it does not start with ^", entry)})
 		}
 	}
 	return warnings
@@ -114,7 +114,7 @@ func (l *linter) neverMatches(i int) string {
 			takers = append(takers, taker)
 		}
 	}
-	return "never matches: its requests are taken by " + names(takers)
+	return "never matches: shadowed by " + names(takers)
 }
 
 // taker returns a rule that is tried before rule i, and matches all that it
@@ -147,7 +147,7 @@ func (l *linter) pointless(i int) string {
 	if slices.ContainsFunc(heirs, sameLine) || l.movesOthers(l.rules[i]) {
 		return "" // who writes "GET HEAD" in one line knows
 	}
-	return "makes no difference: without it the same is decided by " + names(heirs)
+	return "is redundant: without it, " + names(heirs) + " would decide the same"
 }
 
 // movesOthers says whether other rules would be tried in another order without

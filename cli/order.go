@@ -63,7 +63,7 @@ func whyBefore(first, second *scopeexpr.Rule) string {
 		}
 		x, y := kindOf(a[i]), kindOf(b[i])
 		if x == y {
-			return fmt.Sprintf("%s stands in the document before %s", a[i], b[i])
+			return fmt.Sprintf("%s comes first in the document, before %s", a[i], b[i])
 		}
 		return fmt.Sprintf("%s is %s, %s is %s", a[i], x, b[i], y)
 	}

@@ -19,27 +19,30 @@ func newRulesCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "rules --policy <file> [--handler <n>] [--json]",
-		Short: "Lists rules in the order in which they are tried",
+		Short: "Lists rules in order of precedence, with warnings",
 		Long: `
-Lists the rules of a policy in the order in which they are tried: method, path,
-what the token's scopes must satisfy, and what is asked for beside. Of several
-rules that match a request, the first one in the list decides.
+Lists the rules of a policy in order of precedence: the method, the path, the
+scopes that the token needs, and any further requirements. If several rules
+match a request, the first one in the list decides.
 
-Then come warnings: of rules that never match because others take all their
-requests, that make no difference because a wider one decides the same, that
-let every token pass or none, and of entries that no scope can satisfy. What is
-warned of is certain; where regular expressions are too involved to compare,
-there is no warning.
+Warnings follow for rules that are shadowed by others and never match, rules
+that are redundant because a wider rule decides the same, rules that allow or
+refuse every token, and entries that no scope can satisfy. A warning is always
+right; regular expressions that are too complex to compare produce none.
 
-FILE is a scope expression document in JSON, a Caddyfile or Caddy's JSON, of
-which all handlers with policies are listed unless --handler chooses one.
+--policy
+    A scope expression document in JSON, a Caddyfile, or a Caddy JSON
+    configuration.
+
+--handler
+    List only this handler of the configuration, counting from 1. Without it,
+    all handlers with a policy are listed.
 
 --json
-    Prints one JSON object for each handler: {"handler", "rules": [{"method",
-    "path", "expression", "data"}], "warnings": [{"kind", "method", "path",
-    "text"}]}.
+    Print one JSON object per handler: {"handler", "rules": [{"method", "path",
+    "expression", "data"}], "warnings": [{"kind", "method", "path", "text"}]}.
 
-The exit code is 0, also with warnings, and 2 for an error.
+The exit code is 0, even if there are warnings, and 2 for an error.
 `,
 		Example: `  caddy gluu rules --policy Caddyfile`,
 		Args:    cobra.NoArgs,
@@ -84,7 +87,7 @@ func (s *source) printRules(p *painter) error {
 		return err
 	}
 	if !s.denyByDefault {
-		p.line("%s what no rule names is not protected (deny_by_default false)", p.warn("!"))
+		p.line("%s requests that no rule matches are not protected (deny_by_default false)", p.warn("!"))
 	}
 	for _, w := range lint(s.policy) {
 		p.line("%s %s %s %s", p.warn("!"), w.Rule.Method(), w.Rule.Pattern(), printable(w.Text))

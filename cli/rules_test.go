@@ -20,7 +20,7 @@ testdata/todos.json, 5 rules
   GET   /todos/??                                 {"if": [{"var": 0}, true]} over ["admin"]
   POST  /todos/??                                 {"if": [{"var": 0}, true]} over ["admin"]
   GET   /files/{a|(b)}                            files, acr gold or silver, max_age 300 s
-! GET /todos/?/command/{^(\d\d\d)-([a-d]{4})$} its rule does not use the entry "unused"
+! GET /todos/?/command/{^(\d\d\d)-([a-d]{4})$} the rule does not use the entry "unused"
 `)
 	check(t, newRulesCommand, []string{"-p", "testdata/uma.json", "--uma"}, exitYes, `
 testdata/uma.json, 3 rules
@@ -34,7 +34,7 @@ gluu_oauth_pep of example.com, 1 rule
 
 gluu_oauth_pep of http://a.much.longer.name.example.com, https://a.much.longer.name.example.com, 1 rule
   GET  /open/{(?:path)}  "a(b)" or c
-! what no rule names is not protected (deny_by_default false)
+! requests that no rule matches are not protected (deny_by_default false)
 `)
 	check(t, newRulesCommand, []string{"-p", "testdata/two.Caddyfile", "--handler", "2", "--json"}, exitYes,
 		`{"handler":"gluu_oauth_pep of http://a.much.longer.name.example.com, https://a.much.longer.name.example.com",`+
@@ -100,14 +100,14 @@ func TestWarnings(t *testing.T) {
 	}{
 		"an expression that takes everything": {
 			[]string{"GET /a/{.*} x", "GET /a/? y"},
-			[]string{"never_matches GET /a/? never matches: its requests are taken by GET /a/{.*}"},
+			[]string{"never_matches GET /a/? never matches: shadowed by GET /a/{.*}"},
 		},
 		"one that takes everything but the empty element": {[]string{"GET /a/{.+} x", "GET /a/? y"}, nil},
 		"an expression that comes too late": {
 			[]string{"GET /{a|b|c} x", "GET /{a|b} y", "GET /{(?:a|[bc])} y", "GET /{a|d} y"},
 			[]string{
-				"never_matches GET /{a|b} never matches: its requests are taken by GET /{a|b|c}",
-				"never_matches GET /{(?:a|[bc])} never matches: its requests are taken by GET /{a|b|c}",
+				"never_matches GET /{a|b} never matches: shadowed by GET /{a|b|c}",
+				"never_matches GET /{(?:a|[bc])} never matches: shadowed by GET /{a|b|c}",
 			},
 		},
 		"an expression that is an exact match": {
@@ -117,21 +117,21 @@ func TestWarnings(t *testing.T) {
 		"a wider rule that decides the same": {
 			[]string{"GET /a/b x", "GET /a/? x", "GET /c/?? x", "GET /c/d/{e|f} x", "GET /c x"},
 			[]string{
-				"pointless GET /a/b makes no difference: without it the same is decided by GET /a/?",
-				"pointless GET /c makes no difference: without it the same is decided by GET /c/??",
-				"pointless GET /c/d/{e|f} makes no difference: without it the same is decided by GET /c/??",
+				"pointless GET /a/b is redundant: without it, GET /a/? would decide the same",
+				"pointless GET /c is redundant: without it, GET /c/?? would decide the same",
+				"pointless GET /c/d/{e|f} is redundant: without it, GET /c/?? would decide the same",
 			},
 		},
 		"a wider rule with another one between": {[]string{"GET /a/b x", "GET /a/{b|c} y", "GET /a/? x"}, nil},
 		"a wider rule with another one beside": {
 			[]string{"GET /a/b x", "GET /a/{c|d} y", "GET /a/? x"},
-			[]string{"pointless GET /a/b makes no difference: without it the same is decided by GET /a/?"},
+			[]string{"pointless GET /a/b is redundant: without it, GET /a/? would decide the same"},
 		},
 		"a wider rule for other scopes":  {[]string{"GET /a/b x or y", "GET /a/? y or x"}, nil},
 		"a wider rule for other methods": {[]string{"GET /a/b x", "POST /a/? x"}, nil},
 		"a wider rule for any method": {
 			[]string{"GET /a/b x", "? /a/? x"},
-			[]string{"pointless GET /a/b makes no difference: without it the same is decided by ? /a/?"},
+			[]string{"pointless GET /a/b is redundant: without it, ? /a/? would decide the same"},
 		},
 		"a wider rule, but not for HEAD":                         {[]string{"GET /a/b x", "GET /a/? x", "HEAD /a/? y"}, nil},
 		"a wider rule that does not cover the other methods":     {[]string{"? /a/b x", "GET,POST /a/? x"}, nil},
@@ -147,19 +147,19 @@ func TestWarnings(t *testing.T) {
 		},
 		"?? and ??": {
 			[]string{"GET /a/??/z x", "GET /a/b/??/y/z x"},
-			[]string{"pointless GET /a/b/??/y/z makes no difference: without it the same is decided by GET /a/??/z"},
+			[]string{"pointless GET /a/b/??/y/z is redundant: without it, GET /a/??/z would decide the same"},
 		},
 		"a method that the rest covers": {
 			[]string{"GET,POST /a x", "? /a x"},
 			[]string{
-				"pointless GET /a makes no difference: without it the same is decided by ? /a",
-				"pointless POST /a makes no difference: without it the same is decided by ? /a",
+				"pointless GET /a is redundant: without it, ? /a would decide the same",
+				"pointless POST /a is redundant: without it, ? /a would decide the same",
 			},
 		},
 		"methods of one condition": {[]string{"GET,HEAD /a x"}, nil},
 		"expressions that always or never grant": {
 			[]string{"GET /a x or not x", "GET /b x and not x"},
-			[]string{"always_grants GET /a lets every token pass, whatever its scopes", "never_grants GET /b refuses every token, whatever its scopes"},
+			[]string{"always_grants GET /a allows every token, whatever its scopes", "never_grants GET /b refuses every token, whatever its scopes"},
 		},
 		"paths with text that stands for itself": {
 			[]string{`GET /files/* x`, `GET /a%20b y`},
@@ -171,8 +171,8 @@ func TestWarnings(t *testing.T) {
 		"entries that no scope satisfies": {
 			[]string{`GET /a/? x or "y z" or "todos:(?<PC1>.+)$" or "^y z"`},
 			[]string{
-				`dead_entry GET /a/? no scope contains a space, as "y z" does`,
-				`dead_entry GET /a/? "todos:(?<PC1>.+)$" is no pattern, since it does not begin with ^`,
+				`dead_entry GET /a/? "y z" can never match, because no scope contains white space`,
+				`dead_entry GET /a/? "todos:(?<PC1>.+)$" is not a pattern, because it does not start with ^`,
 			},
 		},
 	} {

@@ -5,7 +5,6 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -45,17 +44,17 @@ type sourceFlags struct {
 
 // register adds the flags to a command.
 func (f *sourceFlags) register(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.Policy, "policy", "p", "", "Scope expression document (JSON), Caddyfile or Caddy JSON")
-	cmd.Flags().IntVar(&f.Handler, "handler", 0, "Which handler, counting from 1, if the configuration has several")
-	cmd.Flags().BoolVar(&f.UMA, "uma", false, "The document is one of gluu_uma_pep")
+	cmd.Flags().StringVarP(&f.Policy, "policy", "p", "", "Scope expression document (JSON), Caddyfile or Caddy JSON configuration")
+	cmd.Flags().IntVar(&f.Handler, "handler", 0, "Number of the handler, counting from 1")
+	cmd.Flags().BoolVar(&f.UMA, "uma", false, "Read the document as one of gluu_uma_pep")
 	_ = cmd.MarkFlagFilename("policy")
 }
 
 // registerDefaults adds the flags that stand for options of the handler.
 func (f *sourceFlags) registerDefaults(cmd *cobra.Command) {
 	f.DenyByDefault = new(bool)
-	cmd.Flags().BoolVar(f.DenyByDefault, "deny-by-default", true, "What no rule names is refused; a configuration has its own value")
-	cmd.Flags().StringVar(&f.AmbiguousPaths, "ambiguous-paths", "", "reject or allow; a configuration has its own value")
+	cmd.Flags().BoolVar(f.DenyByDefault, "deny-by-default", true, "Refuse requests that no rule matches; overrides the configuration")
+	cmd.Flags().StringVar(&f.AmbiguousPaths, "ambiguous-paths", "", "Ambiguous paths: reject or allow; overrides the configuration")
 	_ = cmd.RegisterFlagCompletionFunc("ambiguous-paths", cobra.FixedCompletions([]string{"reject", "allow"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
@@ -67,7 +66,7 @@ func (f *sourceFlags) check() error {
 		return fmt.Errorf("ambiguous_paths must be reject or allow, not %q", f.AmbiguousPaths)
 	}
 	if f.Handler < 0 {
-		return fmt.Errorf("handlers count from 1, so there is no handler %d", f.Handler)
+		return fmt.Errorf("handler numbers start at 1, so there is no handler %d", f.Handler)
 	}
 	return nil
 }
@@ -79,7 +78,7 @@ func (f *sourceFlags) one(folder string) (*source, error) {
 		return nil, err
 	}
 	if len(sources) > 1 {
-		return nil, fmt.Errorf("%s has several handlers; choose one by its number:%s", f.Policy, list(sources))
+		return nil, fmt.Errorf("%q has several handlers with a policy; choose one by its number:%s", f.Policy, list(sources))
 	}
 	s := sources[0]
 	if s.refused != nil {
@@ -109,7 +108,7 @@ func (f *sourceFlags) chosen(folder string) ([]*source, error) {
 	case err != nil:
 		return nil, err
 	case f.Handler > len(sources):
-		return nil, fmt.Errorf("%s has no handler %d:%s", f.Policy, f.Handler, list(sources))
+		return nil, fmt.Errorf("%q has no handler %d; choose one of:%s", f.Policy, f.Handler, list(sources))
 	case f.Handler > 0:
 		return sources[f.Handler-1 : f.Handler], nil
 	}
@@ -140,7 +139,7 @@ func (f *sourceFlags) all(folder string) ([]*source, error) {
 		return nil, err
 	}
 	if info.Size() > maxPolicyFile {
-		return nil, fmt.Errorf("%s has %d bytes, more than %d", name, info.Size(), maxPolicyFile)
+		return nil, fmt.Errorf("%q has %d bytes, but a policy file can have at most %d", name, info.Size(), maxPolicyFile)
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
@@ -149,11 +148,11 @@ func (f *sourceFlags) all(folder string) ([]*source, error) {
 	format := formatOf(name, text)
 	switch {
 	case format == documentFormat && f.Handler > 0:
-		return nil, errors.New("handler is for a configuration, and " + f.Policy + " is a document")
+		return nil, fmt.Errorf("a handler can be chosen only in a configuration, and %q is a scope expression document; leave the handler out", f.Policy)
 	case format == documentFormat:
 		return []*source{documentSource(f.Policy, text, f.UMA)}, nil
 	case f.UMA:
-		return nil, errors.New("uma is for a document; in a configuration the handler says what it is")
+		return nil, fmt.Errorf("uma is only for scope expression documents, and %q is a configuration, whose handlers say what they are; leave uma out", f.Policy)
 	case format == caddyfileFormat:
 		return caddyfileSources(f.Policy, name, text)
 	}

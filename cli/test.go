@@ -13,16 +13,18 @@ func newTestCommand() *cobra.Command {
 	var asJSON, verbose bool
 	cmd := &cobra.Command{
 		Use:   "test [--verbose] [--json] <file>...",
-		Short: "Runs files of test cases against policies",
+		Short: "Runs policy tests",
 		Long: `
-Runs test files and prints each case that fails, expected beside actual. A test
-file is YAML, with several documents if there are several policies:
+Runs the test cases of one or more files and prints each failed case with the
+expected and the actual decision. A test file is YAML, with one document per
+policy:
 
-	policy: scopes.json     # relative to this file; or a Caddyfile or Caddy's
-	                        # JSON, then with handler: N if several have policies;
-	                        # or scope_expression: [...] inline
-	deny_by_default: true   # only to override what a configuration says
-	ambiguous_paths: reject # likewise
+	policy: scopes.json     # path relative to this file: a scope expression
+	                        # document, a Caddyfile or a Caddy JSON configuration
+	                        # (add handler: N if several handlers have a policy);
+	                        # or write scope_expression: [...] inline
+	deny_by_default: true   # overrides the configuration
+	ambiguous_paths: reject # overrides the configuration
 	uma: false              # true for a document of gluu_uma_pep
 	tests:
 	  - name: own todos     # optional
@@ -30,20 +32,20 @@ file is YAML, with several documents if there are several policies:
 	    scopes: [todos:hh, command:123]
 	    want: allow         # allow, deny, unprotected, bad_request or refused
 	    rule: /todos/?/command/{^(\d\d\d)-([a-d]{4})$}  # optional
-	    captures: [hh, 123, abcd]                       # optional; ~ is absent
+	    captures: [hh, 123, abcd]                       # optional; ~ for an absent group
 
-A case that wants refused expects that the policy does not load, and needs no
-request. If a policy does not load, that is what all of its cases get.
+A case with "want: refused" passes if the policy does not load, and needs no
+request. If a policy does not load, all of its cases get "refused".
 
 --verbose
-    Also prints the cases that pass.
+    Also print the cases that pass.
 
 --json
-    Prints one JSON object a case: {"file", "index", "request", "want", "got",
-    "rule", "captures", "pass", "reason"}. Cases count from 1 within a file.
-    Those of gluu_uma_pep have "resource" and "ticket" besides.
+    Print one JSON object per case: {"file", "index", "request", "want", "got",
+    "rule", "captures", "pass", "reason"}. The index counts from 1 within a
+    file. Cases of gluu_uma_pep also have "resource" and "ticket".
 
-The exit code is 0 if all cases pass, 1 if one fails, 2 for an error.
+The exit code is 0 if all cases pass, 1 if any fails, and 2 for an error.
 `,
 		Example: `  caddy gluu test policies/*_test.yaml`,
 		Args:    cobra.MinimumNArgs(1),
@@ -52,7 +54,7 @@ The exit code is 0 if all cases pass, 1 if one fails, 2 for an error.
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
-	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "Print the cases that pass, too")
+	cmd.Flags().BoolVarP(&verbose, "verbose", "v", false, "Also print the cases that pass")
 	return asCommand(cmd, nil, func(cmd *cobra.Command, files []string) (int, error) {
 		p := newPainter(cmd.OutOrStdout())
 		passed, failed := 0, 0

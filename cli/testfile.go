@@ -83,7 +83,7 @@ func runFile(file string) ([]result, error) {
 		}
 	}
 	if len(results) == 0 {
-		return nil, fmt.Errorf("%s: there are no tests in it", file)
+		return nil, fmt.Errorf("%s: there are no tests in this file", file)
 	}
 	return results, nil
 }
@@ -95,7 +95,7 @@ func (s *suite) run(file string, results []result) ([]result, error) {
 		return nil, loadErr
 	}
 	if len(s.Tests) == 0 {
-		return nil, errors.New("a document has no tests")
+		return nil, errors.New("a document has no tests; add a list named tests")
 	}
 	for i := range s.Tests {
 		r, err := s.Tests[i].run(policy, loadErr)
@@ -113,13 +113,13 @@ func (s *suite) run(file string, results []result) ([]result, error) {
 func (s *suite) load(file string) (*source, error) {
 	inline := !s.ScopeExpression.IsZero()
 	if inline == (s.Policy != "") {
-		return nil, errors.New("a document has either a policy, the name of a file, or a scope_expression")
+		return nil, errors.New("a document needs either policy (a file name) or scope_expression (inline)")
 	}
 	if !inline {
 		return s.one(filepath.Dir(file))
 	}
 	if s.Handler != 0 {
-		return nil, errors.New("handler is for a policy that is a configuration")
+		return nil, errors.New("handler is only for a policy that is a configuration; leave it out")
 	}
 	if err := s.check(); err != nil {
 		return nil, err
@@ -136,7 +136,7 @@ func (s *suite) load(file string) (*source, error) {
 func (c *testCase) run(policy *source, why error) (result, error) {
 	r := result{Request: c.Request, Want: c.Want, Captures: []*string{}, name: c.Name}
 	if !slices.Contains(verdicts, c.Want) {
-		return r, fmt.Errorf("want is one of %s, not %q", strings.Join(verdicts, ", "), c.Want)
+		return r, fmt.Errorf("want must be one of %s, not %q", strings.Join(verdicts, ", "), c.Want)
 	}
 	scopes, err := c.scopes()
 	if err != nil {
@@ -144,7 +144,7 @@ func (c *testCase) run(policy *source, why error) (result, error) {
 	}
 	r.scopes = scopes
 	if c.Request == "" && c.Want != refused {
-		return r, fmt.Errorf("a case that wants %s has a request", c.Want)
+		return r, fmt.Errorf("a case that wants %q needs a request", c.Want)
 	}
 	if policy == nil {
 		r.Got, r.Reason = refused, why.Error()
@@ -198,7 +198,7 @@ func (d *decision) because() string {
 	case d.reason != "":
 		return d.reason
 	case d.what == allow:
-		return fmt.Sprintf("%s %s lets these scopes pass", d.rule.Method(), d.rule.Pattern())
+		return fmt.Sprintf("%s %s allows these scopes", d.rule.Method(), d.rule.Pattern())
 	}
 	var missing []string
 	for _, e := range d.explanation.Data {
@@ -209,7 +209,7 @@ func (d *decision) because() string {
 			missing = append(missing, e.Entry)
 		}
 	}
-	text := fmt.Sprintf("%s %s refuses these scopes", d.rule.Method(), d.rule.Pattern())
+	text := fmt.Sprintf("%s %s does not allow these scopes", d.rule.Method(), d.rule.Pattern())
 	if len(missing) > 0 {
 		text += "; no scope satisfies " + strings.Join(missing, ", ")
 	}
@@ -228,7 +228,7 @@ func (c *testCase) scopes() ([]string, error) {
 	scopes := []string{}
 	for _, v := range values {
 		if v == nil {
-			return nil, errors.New("scopes: an element is empty")
+			return nil, errors.New("scopes: an element is empty; remove it or write a scope")
 		}
 		scopes = append(scopes, *v)
 	}
@@ -255,12 +255,12 @@ func scalars(n *yaml.Node) ([]*string, error) {
 		return nil, nil
 	}
 	if n.Kind != yaml.SequenceNode {
-		return nil, fmt.Errorf("line %d: this is no list", n.Line)
+		return nil, fmt.Errorf("line %d: this must be a list", n.Line)
 	}
 	values := make([]*string, len(n.Content))
 	for i, element := range n.Content {
 		if element.Kind != yaml.ScalarNode && element.Kind != yaml.AliasNode {
-			return nil, fmt.Errorf("line %d: this is no text", element.Line)
+			return nil, fmt.Errorf("line %d: this must be text", element.Line)
 		}
 		values[i] = scalar(element)
 	}

@@ -96,15 +96,15 @@ tests:
 	want := `FAIL tests.yaml, test 1: GET /todos/hh/command/123-abcd
      scopes ["todos:xx" "command:124"]
      want allow, got deny
-     GET /todos/?/command/{^(\d\d\d)-([a-d]{4})$} refuses these scopes; no scope satisfies ^todos:(?<PC1>.+)$ (todos:xx matches, but PC1 is "xx" there and "hh" in the path), command:123; rule: want /todos/??, got /todos/?/command/{^(\d\d\d)-([a-d]{4})$}; captures: want ["hh", "123", ~], got ["hh", "123", "abcd"]
+     GET /todos/?/command/{^(\d\d\d)-([a-d]{4})$} does not allow these scopes; no scope satisfies ^todos:(?<PC1>.+)$ (todos:xx matches, but PC1 is "xx" there and "hh" in the path), command:123; rule: want /todos/??, got /todos/?/command/{^(\d\d\d)-([a-d]{4})$}; captures: want ["hh", "123", ~], got ["hh", "123", "abcd"]
 FAIL tests.yaml, test 2: GET /x/a
      scopes ["x"]
      want deny, got allow
-     GET /x/{a|(b)} lets these scopes pass; captures: want [], got [~]
+     GET /x/{a|(b)} allows these scopes; captures: want [], got [~]
 FAIL tests.yaml, test 4: GET /none
      scopes []
      want unprotected, got deny
-     no rule names this path and method, and deny_by_default is true; rule: want /x, got none
+     no rule matches this path and method, and deny_by_default is true; rule: want /x, got none
 FAIL tests.yaml, test 5: it has no rules: the policy
      want refused, got loads
      the policy loads
@@ -119,10 +119,10 @@ FAIL tests.yaml, test 6: GET /x/a
 	}
 
 	out, code, err = runTests(t, file, "--json")
-	want = `{"file":"tests.yaml","index":1,"request":"GET /todos/hh/command/123-abcd","want":"allow","got":"deny","rule":"/todos/?/command/{^(\\d\\d\\d)-([a-d]{4})$}","captures":["hh","123","abcd"],"pass":false,"reason":"GET /todos/?/command/{^(\\d\\d\\d)-([a-d]{4})$} refuses these scopes; no scope satisfies ^todos:(?<PC1>.+)$ (todos:xx matches, but PC1 is \"xx\" there and \"hh\" in the path), command:123; rule: want /todos/??, got /todos/?/command/{^(\\d\\d\\d)-([a-d]{4})$}; captures: want [\"hh\", \"123\", ~], got [\"hh\", \"123\", \"abcd\"]"}
-{"file":"tests.yaml","index":2,"request":"GET /x/a","want":"deny","got":"allow","rule":"/x/{a|(b)}","captures":[null],"pass":false,"reason":"GET /x/{a|(b)} lets these scopes pass; captures: want [], got [~]"}
+	want = `{"file":"tests.yaml","index":1,"request":"GET /todos/hh/command/123-abcd","want":"allow","got":"deny","rule":"/todos/?/command/{^(\\d\\d\\d)-([a-d]{4})$}","captures":["hh","123","abcd"],"pass":false,"reason":"GET /todos/?/command/{^(\\d\\d\\d)-([a-d]{4})$} does not allow these scopes; no scope satisfies ^todos:(?<PC1>.+)$ (todos:xx matches, but PC1 is \"xx\" there and \"hh\" in the path), command:123; rule: want /todos/??, got /todos/?/command/{^(\\d\\d\\d)-([a-d]{4})$}; captures: want [\"hh\", \"123\", ~], got [\"hh\", \"123\", \"abcd\"]"}
+{"file":"tests.yaml","index":2,"request":"GET /x/a","want":"deny","got":"allow","rule":"/x/{a|(b)}","captures":[null],"pass":false,"reason":"GET /x/{a|(b)} allows these scopes; captures: want [], got [~]"}
 {"file":"tests.yaml","index":3,"request":"GET /x/a","want":"allow","got":"allow","rule":"/x/{a|(b)}","captures":[null],"pass":true,"reason":""}
-{"file":"tests.yaml","index":4,"request":"GET /none","want":"unprotected","got":"deny","rule":null,"captures":[],"pass":false,"reason":"no rule names this path and method, and deny_by_default is true; rule: want /x, got none"}
+{"file":"tests.yaml","index":4,"request":"GET /none","want":"unprotected","got":"deny","rule":null,"captures":[],"pass":false,"reason":"no rule matches this path and method, and deny_by_default is true; rule: want /x, got none"}
 {"file":"tests.yaml","index":5,"request":"","want":"refused","got":"loads","rule":null,"captures":[],"pass":false,"reason":"the policy loads"}
 {"file":"tests.yaml","index":6,"request":"GET /x/a","want":"deny","got":"refused","rule":null,"captures":[],"pass":false,"reason":"line 25, column 20: [0]: a rule has no member \"conditions\"; write {\"path\": ..., \"conditions\": ...}"}
 `
@@ -163,10 +163,10 @@ func TestInlineDocumentsAreReadStrictly(t *testing.T) {
 		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {var: ~}, data: [a]}}]}]":    "var null does not name an entry",
 		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {var: 0x1}, data: [a]}}]}]":  "var 1 does not name an entry of the data",
 		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {var: true}, data: [a]}}]}]": "var true does not name an entry",
-		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {[1]: 0}, data: [a]}}]}]":    "the name of a member is a string",
+		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {[1]: 0}, data: [a]}}]}]":    "the name of a member must be a string",
 		"[{path: /a, conditions: [{httpMethods: [GET], scope_expression: {rule: {var: .inf}, data: [a]}}]}]": "unsupported value",
 		"'[{\"path\": \"/a\"}]'": `line 1, column 2: [0]: a rule has no member "conditions"`,
-		"&a [*a]":                "the document is nested too deep",
+		"&a [*a]":                "the document is nested too deeply",
 	} {
 		out, code, err := runTests(t, "scope_expression: "+text+"\ntests: [{want: refused}]", "--json")
 		if code != exitYes || err != nil || !strings.Contains(out, quoteJSON(want)) {
@@ -199,21 +199,21 @@ func TestAliasesDoNotMultiply(t *testing.T) {
 func TestTestFilesThatAreWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                         "there are no tests",
-		"scope_expression: []\n":   "a document has no tests",
-		"tests: [{want: refused}]": "either a policy, the name of a file, or a scope_expression",
-		"policy: x\nscope_expression: []\ntests: [{want: refused}]":                                   "either a policy",
+		"scope_expression: []\n":   "a document has no tests; add a list named tests",
+		"tests: [{want: refused}]": "a document needs either policy (a file name) or scope_expression (inline)",
+		"policy: x\nscope_expression: []\ntests: [{want: refused}]":                                   "either policy (a file name) or",
 		"policy: none.json\ntests: [{want: refused}]":                                                 "no such file",
-		"scope_expression: []\nhandler: 1\ntests: [{want: refused}]":                                  "handler is for a policy that is a configuration",
+		"scope_expression: []\nhandler: 1\ntests: [{want: refused}]":                                  "handler is only for a policy that is a configuration; leave it out",
 		"scope_expression: []\nambiguous_paths: maybe\ntests: [{want: refused}]":                      "reject or allow",
 		"scope_expression: []\nrules: []\ntests: [{want: refused}]":                                   "field rules not found",
 		"scope_expression: []\ntests: [{request: GET /a, wants: deny}]":                               "field wants not found",
-		"scope_expression: []\ntests: [{request: GET /a}]":                                            `want is one of allow, deny, unprotected, bad_request, refused, not ""`,
+		"scope_expression: []\ntests: [{request: GET /a}]":                                            `want must be one of allow, deny, unprotected, bad_request, refused, not ""`,
 		"scope_expression: []\ntests: [{request: GET /a, want: denied}]":                              `not "denied"`,
-		"scope_expression: []\ntests: [{want: deny}]":                                                 "a case that wants deny has a request",
-		"scope_expression: []\ntests: [{request: GET /a, scopes: {a: b}, want: deny}]":                "this is no list",
+		"scope_expression: []\ntests: [{want: deny}]":                                                 "a case that wants \"deny\" needs a request",
+		"scope_expression: []\ntests: [{request: GET /a, scopes: {a: b}, want: deny}]":                "this must be a list",
 		"scope_expression: []\ntests: [{request: GET /a, scopes: [a, ~], want: deny}]":                "an element is empty",
-		"scope_expression: []\ntests: [{request: GET /a, scopes: [[a]], want: deny}]":                 "this is no text",
-		inline + "tests: [{request: GET, want: deny}]":                                                "test 1: \"GET\" is no request",
+		"scope_expression: []\ntests: [{request: GET /a, scopes: [[a]], want: deny}]":                 "this must be text",
+		inline + "tests: [{request: GET, want: deny}]":                                                "test 1: \"GET\" is not a request",
 		inline + "tests: [{request: GET /a, want: deny}, {request: GET /a, want: deny, captures: x}]": "test 2: captures: line",
 		"policy: [": "did not find",
 	} {

@@ -25,8 +25,8 @@ const (
 )
 
 var (
-	errTooLong = errors.New("the document is too long")
-	errTooDeep = errors.New("the document is nested too deep")
+	errTooLong = errors.New("the document is too long once its aliases are expanded")
+	errTooDeep = errors.New("the document is nested too deeply")
 )
 
 func writeJSON(b *bytes.Buffer, n *yaml.Node, depth int) error {
@@ -56,7 +56,7 @@ func writeJSON(b *bytes.Buffer, n *yaml.Node, depth int) error {
 	case yaml.ScalarNode:
 		return writeScalar(b, n)
 	}
-	return fmt.Errorf("line %d: this is no value", n.Line)
+	return fmt.Errorf("line %d: this is not a value", n.Line)
 }
 
 func writeObject(b *bytes.Buffer, n *yaml.Node, depth int) error {
@@ -66,7 +66,7 @@ func writeObject(b *bytes.Buffer, n *yaml.Node, depth int) error {
 			b.WriteByte(',')
 		}
 		if n.Content[i].Kind != yaml.ScalarNode {
-			return fmt.Errorf("line %d: the name of a member is a string", n.Content[i].Line)
+			return fmt.Errorf("line %d: the name of a member must be a string", n.Content[i].Line)
 		}
 		if err := encode(b, n.Content[i].Value); err != nil {
 			return err
