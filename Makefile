@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # `make run` starts the quickstart, `make test` runs everything that can run
-# here. Both need Go, make and git; what more a test needs it fetches, or it
-# says in its last lines what it left out.
+# here. Both need Go, make and git. Tests fetch what else they need; the last
+# lines name what they left out.
 
 CHECK := go -C tools run ./check
-# What a single package or benchmark needs can be given: make bench BENCH=Match PKG=./pathmatch
+# To run a single package or benchmark: make bench BENCH=Match PKG=./pathmatch
 BENCH ?= .
 PKG   ?= $(shell go list ./... | grep -v /e2e)
 COUNT ?= 1
@@ -23,7 +23,7 @@ test: build
 	@$(CHECK)
 
 lint:
-	@$(CHECK) format vet staticcheck
+	@$(CHECK) format vet staticcheck golangci govulncheck
 
 unit fuzz:
 	@$(CHECK) $@
@@ -31,7 +31,7 @@ unit fuzz:
 policy e2e: build
 	@$(CHECK) $@
 
-# Figures for people and benchstat; no test depends on one.
+# Figures for people and benchstat; no test depends on them.
 bench:
 	@go test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) $(PKG)
 
@@ -40,7 +40,7 @@ bench:
 bench-load: build
 	@go run ./bench -binary bin/caddy $(BENCH_LOAD)
 
-# All scenarios at a fixed rate, and every minute what could grow.
+# All scenarios at a fixed rate; prints every minute what could grow.
 soak: build
 	@go run ./bench -binary bin/caddy -soak 10m -rate 20 -connections 2 -tokens 50000 $(BENCH_LOAD)
 

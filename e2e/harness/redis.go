@@ -65,7 +65,7 @@ func StartSecuredRedis(t testing.TB, user, password, rights string) *Redis {
 func newRedis(t testing.TB) *Redis {
 	t.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
-		t.Skip("NOT TESTED: redis-server is not on this machine")
+		t.Skipf("NOT TESTED: what needs Redis: %v: redis-server", ErrMissing)
 	}
 	addr, err := testenv.FreeAddress()
 	if err != nil {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command check runs everything that shows that the gateway works, stage by
-// stage, and ends with a summary: how long each stage took, what failed, and,
-// in loud lines, what was left out on this machine and why.
+// Command check runs every check of the gateway, stage by stage, and ends
+// with a summary: how long each stage took, what failed, and, in loud lines,
+// what was skipped on this machine and why.
 //
 //	go -C tools run ./check [-fuzztime 4s] [stage...]
 //
-// Without stages all of them run, also after one that failed. It expects
-// bin/caddy, which the build command yields.
+// Without stages it runs all of them, even after one has failed. It needs
+// bin/caddy, which the build command writes.
 package main
 
 import (
@@ -35,13 +35,15 @@ var stages = []stage{
 	{"format", "gofmt, licence headers", (*checker).format},
 	{"vet", "go vet", (*checker).vet},
 	{"staticcheck", "staticcheck", (*checker).staticcheck},
+	{"golangci", "the linters of .golangci.yml", (*checker).golangci},
+	{"govulncheck", "known vulnerabilities of what is built in", (*checker).govulncheck},
 	{"unit", "unit tests", (*checker).unit},
 	{"fuzz", "seconds of every fuzz target", (*checker).fuzz},
 	{"policy", "policy tests of the examples", (*checker).policy},
 	{"e2e", "the built binary against real servers", (*checker).e2e},
 }
 
-// A result is what a stage found out.
+// A result is what a stage found.
 type result struct {
 	passed  int
 	failed  []string // one line each
@@ -66,7 +68,7 @@ func main() {
 	flag.Parse()
 	for _, name := range flag.Args() {
 		if !slices.ContainsFunc(stages, func(s stage) bool { return s.name == name }) {
-			fmt.Fprintf(os.Stderr, "check: there is no stage %q\n", name)
+			fmt.Fprintf(os.Stderr, "check: unknown stage %q\n", name)
 			usage()
 			os.Exit(2)
 		}

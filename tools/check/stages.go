@@ -6,9 +6,12 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -38,8 +41,8 @@ func (c *checker) each(name string, args ...string) result {
 	return r
 }
 
-// format checks what no compiler does: that sources are formatted and say
-// what licence they are under.
+// format checks what the compiler does not: that sources are formatted and
+// name their licence.
 func (c *checker) format() result {
 	var r result
 	listing, err := c.command(".", "git", "ls-files", "--cached", "--others", "--exclude-standard")
@@ -78,22 +81,8 @@ func (c *checker) format() result {
 	return r
 }
 
-func (c *checker) vet() result { return c.each("go", "vet", "./...") }
-
-// staticcheck is built from the version that tools/go.mod pins.
-func (c *checker) staticcheck() result {
-	binary := filepath.Join(c.root, ".cache", "staticcheck")
-	if out, err := c.command("tools", "go", "build", "-o", binary, "honnef.co/go/tools/cmd/staticcheck"); err != nil {
-		var r result
-		fmt.Print(out)
-		r.fail("building staticcheck: %v", err)
-		return r
-	}
-	return c.each(binary, "./...")
-}
-
-// unit runs every package but the end-to-end tests, under the race detector
-// where the machine has the C compiler that it needs.
+// unit runs every package except the end-to-end tests, with the race detector
+// if the machine has the C compiler that it needs.
 func (c *checker) unit() result {
 	packages, err := c.packages()
 	if err != nil {
@@ -115,7 +104,7 @@ func (c *checker) unit() result {
 	return r
 }
 
-// packages lists all of this module but the end-to-end tests.
+// packages lists every package of this module except the end-to-end tests.
 func (c *checker) packages() ([]string, error) {
 	out, err := c.command(".", "go", "list", "./...")
 	if err != nil {
@@ -175,7 +164,7 @@ func (c *checker) policy() result {
 		if one.Pass {
 			r.passed++
 		} else {
-			r.fail("%s, case %d: %s is %s, not %s", one.File, one.Index, one.Request, one.Got, one.Want)
+			r.fail("%s, case %d: %s: got %s, want %s", one.File, one.Index, one.Request, one.Got, one.Want)
 		}
 	}
 	if runErr != nil && len(r.failed) == 0 {
@@ -187,8 +176,27 @@ func (c *checker) policy() result {
 	return r
 }
 
-// e2e starts the binaries and real servers. The tests say themselves what
-// they miss.
+// e2e starts the binaries and real servers. A test skips itself if a program
+// that it needs is not installed; the summary names the program.
 func (c *checker) e2e() result {
-	return c.goTest(true, "-count=1", "-timeout", "30m", "./e2e/...")
+	r := c.goTest(true, "-count=1", "-timeout", "30m", "./e2e/...")
+	if programs := missing(r.skipped); len(programs) > 0 {
+		r.note = "not installed: " + strings.Join(programs, ", ")
+	}
+	return r
+}
+
+// missingProgram matches the text of harness.ErrMissing and what follows it:
+// "missing on this machine: PostgreSQL (initdb)".
+var missingProgram = regexp.MustCompile(`missing on this machine: ([^(,]*[^(, ])`)
+
+// missing returns the programs for want of which tests skipped themselves.
+func missing(skipped []string) []string {
+	programs := map[string]bool{}
+	for _, line := range skipped {
+		if match := missingProgram.FindStringSubmatch(line); match != nil {
+			programs[match[1]] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(programs))
 }
