@@ -119,7 +119,7 @@ func TestRoomsPointDown(t *testing.T) {
 		if indexOfRoom(r.dir) != i {
 			t.Errorf("%q has two lines", r.dir)
 		}
-		for _, below := range strings.Fields(r.may) {
+		for below := range strings.FieldsSeq(r.may) {
 			if below == "internal/*" {
 				continue
 			}

@@ -69,8 +69,8 @@ func TestDocumentationIsTrue(t *testing.T) {
 	}
 	for _, config := range []any{Server{}, Client{}, EmbeddedStorage{}} {
 		fields := reflect.TypeOf(config)
-		for i := range fields.NumField() {
-			name, _, _ := strings.Cut(fields.Field(i).Tag.Get("json"), ",")
+		for field := range fields.Fields() {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			switch name {
 			case "", "redirect_uris": // no option; refused
 				continue

@@ -67,8 +67,8 @@ func serve(t *testing.T, c *CORS, method string, request, upstream http.Header) 
 func about(res *http.Response) map[string]string {
 	got := make(map[string]string)
 	for name, values := range res.Header {
-		if strings.HasPrefix(name, prefix) {
-			got[strings.TrimPrefix(name, prefix)] = strings.Join(values, " | ")
+		if after, ok := strings.CutPrefix(name, prefix); ok {
+			got[after] = strings.Join(values, " | ")
 		}
 	}
 	return got

@@ -103,10 +103,8 @@ func (o *origins) checkCredentials() error {
 	}
 	unknown := strings.ToLower(rand.Text())
 	for _, e := range o.expressions {
-		for _, origin := range []string{"https://" + unknown + ".invalid", "http://" + unknown + ".invalid:8080", "https://" + unknown} {
-			if e.allows(origin) {
-				return fmt.Errorf("credentials true with the origins '%s' would let every web page act as its visitor: the expression matches any origin; write the domain into it", e)
-			}
+		if slices.ContainsFunc([]string{"https://" + unknown + ".invalid", "http://" + unknown + ".invalid:8080", "https://" + unknown}, e.allows) {
+			return fmt.Errorf("credentials true with the origins '%s' would let every web page act as its visitor: the expression matches any origin; write the domain into it", e)
 		}
 	}
 	return nil

@@ -4,6 +4,7 @@ package caddycors
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"strings"
 
@@ -64,9 +65,7 @@ func (w *decidingWriter) decide() {
 			delete(h, name)
 		}
 	}
-	for name, values := range w.ours {
-		h[name] = values
-	}
+	maps.Copy(h, w.ours)
 	h["Vary"] = varyOnOrigin(h["Vary"])
 }
 

@@ -3,6 +3,7 @@
 package caddyuma
 
 import (
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -215,9 +216,7 @@ func TestPermissionsEndByThemselves(t *testing.T) {
 	both := resources["GET /both"].ID
 	permission := func(more map[string]any, scopes ...string) map[string]any {
 		p := map[string]any{"resource_id": both, "resource_scopes": scopes}
-		for name, value := range more {
-			p[name] = value
-		}
+		maps.Copy(p, more)
 		return p
 	}
 	for name, test := range map[string]struct {

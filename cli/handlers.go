@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/caddy-gluu/gateway/enforce"
@@ -87,7 +88,7 @@ func walkObjects(text json.RawMessage, hosts []string, visit func(object json.Ra
 		return nil
 	}
 	if text[0] == '{' {
-		hosts = append(hosts[:len(hosts):len(hosts)], routeHosts(text)...)
+		hosts = append(slices.Clip(hosts), routeHosts(text)...)
 		if err := visit(text, hosts); err != nil {
 			return err
 		}

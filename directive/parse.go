@@ -4,7 +4,6 @@ package directive
 
 import (
 	"strconv"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -81,7 +80,7 @@ func Duration(d *caddyfile.Dispenser) (caddy.Duration, error) {
 		return 0, d.Errf("%s is a duration such as 5s, 10m or 1h, not %q", name, value)
 	}
 	if parsed < 0 {
-		return 0, d.Errf("%s cannot be negative, got %s", name, time.Duration(parsed))
+		return 0, d.Errf("%s cannot be negative, got %s", name, parsed)
 	}
 	return caddy.Duration(parsed), nil
 }

@@ -51,8 +51,7 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 // structs included, but for a provider, which has a page of its own.
 func fields(t reflect.Type) []string {
 	var names []string
-	for i := range t.NumField() {
-		field := t.Field(i)
+	for field := range t.Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		switch {
 		case field.Anonymous && field.Type == reflect.TypeFor[introspect.ProviderConfig]():

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -55,12 +56,7 @@ func startTraffic(a *api, target, token string, statuses ...int) *traffic {
 // want changes which statuses are right from now on.
 func (f *traffic) want(statuses ...int) {
 	accept := func(status int) bool {
-		for _, s := range statuses {
-			if s == status {
-				return true
-			}
-		}
-		return false
+		return slices.Contains(statuses, status)
 	}
 	f.accept.Store(&accept)
 }

@@ -113,7 +113,7 @@ func TestExampleMetricsAndItsDashboard(t *testing.T) {
 			}
 			shown[names[0]] = true
 			if by := regexp.MustCompile(`by \(([^)]*)\)`).FindStringSubmatch(target.Expr); by != nil {
-				for _, label := range strings.Split(by[1], ", ") {
+				for label := range strings.SplitSeq(by[1], ", ") {
 					if !labels[label] {
 						t.Errorf("%s: %s has no label %s", panel.Title, names[0], label)
 					}

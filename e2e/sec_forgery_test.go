@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -107,9 +108,7 @@ func (c claimsServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := map[string]any{"active": false}
 	if claims := c[r.PostFormValue("token")]; claims != nil {
 		answer = map[string]any{"active": true, "client_id": "app", "sub": "ann", "scope": "read", "aud": "api"}
-		for name, value := range claims {
-			answer[name] = value
-		}
+		maps.Copy(answer, claims)
 	}
 	w.Header().Set("Content-Type", "application/json")
 	_ = json.NewEncoder(w).Encode(answer)

@@ -3,6 +3,8 @@
 package identity
 
 import (
+	"slices"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-gluu/gateway/directive"
@@ -110,7 +112,7 @@ func (c *Config) unmarshalHeader(d *caddyfile.Dispenser, iterate bool) error {
 		h.Sep = args[3]
 	}
 	// All of them together, since two may have one name.
-	all := append(c.CustomHeaders[:len(c.CustomHeaders):len(c.CustomHeaders)], h)
+	all := append(slices.Clip(c.CustomHeaders), h)
 	if _, err := headers.CompileSet(all, expressionVars...); err != nil {
 		return d.WrapErr(err)
 	}

@@ -44,8 +44,7 @@ func (e *openError) Error() string {
 }
 
 func refusedByBreaker(err error) (wait time.Duration, refused bool) {
-	var open *openError
-	if errors.As(err, &open) {
+	if open, ok := errors.AsType[*openError](err); ok {
 		return open.wait, true
 	}
 	return 0, false

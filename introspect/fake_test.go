@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -101,9 +102,7 @@ func (f *fakeServer) metadata(changes map[string]any) http.HandlerFunc {
 			"token_endpoint":         base + "/token",
 			"registration_endpoint":  base + "/register",
 		}
-		for name, value := range changes {
-			document[name] = value
-		}
+		maps.Copy(document, changes)
 		w.Header().Set("Content-Type", "application/json")
 		_ = json.NewEncoder(w).Encode(document)
 	}

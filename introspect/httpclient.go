@@ -133,8 +133,7 @@ func (s *server) exchange(ctx context.Context, req *http.Request, ok accept) (*a
 // withoutURL drops the address from an error of net/http: the endpoint is
 // named anyway, and an address may have been given to keep something secret.
 func withoutURL(err error) error {
-	var e *url.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*url.Error](err); ok {
 		return e.Err
 	}
 	return err

@@ -364,7 +364,7 @@ func (f *fetchedKeys) find(kid, alg string) (jose.Key, error) {
 		}
 		switch {
 		case !key.Fits(alg):
-			if kid != "" && err == errUnknownKey {
+			if kid != "" && errors.Is(err, errUnknownKey) {
 				err = errUnfitKey
 			}
 		case err == nil && key.Thumbprint() != found.Thumbprint():

@@ -5,6 +5,7 @@ package introspect
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -32,9 +33,7 @@ func newTokenIssuer(t testing.TB, issuer, kid string) *tokenIssuer {
 func (i *tokenIssuer) sign(t testing.TB, exp time.Time, changes map[string]any) string {
 	t.Helper()
 	claims := map[string]any{"iss": i.issuer, "sub": "alice", "client_id": "app", "scope": "read write", "exp": exp.Unix()}
-	for name, value := range changes {
-		claims[name] = value
-	}
+	maps.Copy(claims, changes)
 	text, err := json.Marshal(claims)
 	if err != nil {
 		t.Fatal(err)

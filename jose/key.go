@@ -103,10 +103,8 @@ func ParseKey(jwk []byte) (Key, error) {
 func keyOf(o Object) (key Key, err error) {
 	// RFC 7518 sections 6.2.2, 6.3.2 and 6.4: what only private and symmetric
 	// keys have.
-	for _, name := range []string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"} {
-		if o.Has(name) {
-			return Key{}, errors.New("a private or symmetric key")
-		}
+	if slices.ContainsFunc([]string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}, o.Has) {
+		return Key{}, errors.New("a private or symmetric key")
 	}
 	// RFC 7517 sections 4.2 and 4.3.
 	use, err := o.Text("use")

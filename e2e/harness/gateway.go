@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -117,9 +118,7 @@ func writeFiles(t testing.TB, config GatewayConfig) string {
 	t.Helper()
 	dir := t.TempDir()
 	files := map[string]string{"Caddyfile": config.Caddyfile}
-	for name, content := range config.Files {
-		files[name] = content
-	}
+	maps.Copy(files, config.Files)
 	for name, content := range files {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)

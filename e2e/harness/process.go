@@ -78,7 +78,7 @@ func (p *Process) waitLine(accept func(line string) bool) (string, error) {
 	if err == nil { // it said so, then ended
 		return line, nil
 	}
-	return "", fmt.Errorf("%s ended at its start (%v); it printed:\n%s", p.name, p.err, p.Log)
+	return "", fmt.Errorf("%s ended at its start (%w); it printed:\n%s", p.name, p.err, p.Log)
 }
 
 // Stop asks the process to end, then insists.

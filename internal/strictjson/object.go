@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"unicode/utf8"
 )
 
@@ -125,10 +126,8 @@ func duplicate(names []string) (string, bool) {
 		return "", false
 	}
 	for i, name := range names {
-		for _, other := range names[:i] {
-			if name == other {
-				return name, true
-			}
+		if slices.Contains(names[:i], name) {
+			return name, true
 		}
 	}
 	return "", false

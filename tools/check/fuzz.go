@@ -79,7 +79,7 @@ func (c *checker) fuzzTargets() (map[string][]string, error) {
 		return nil, err
 	}
 	targets := map[string][]string{}
-	for _, file := range strings.Fields(files) {
+	for file := range strings.FieldsSeq(files) {
 		content, err := os.ReadFile(filepath.Join(c.root, file))
 		if err != nil || strings.HasPrefix(file, "tools/") {
 			continue

@@ -51,7 +51,7 @@ func (c *checker) format() result {
 		return r
 	}
 	var sources []string
-	for _, name := range strings.Fields(listing) {
+	for name := range strings.FieldsSeq(listing) {
 		content, err := os.ReadFile(filepath.Join(c.root, name))
 		if err != nil {
 			continue // removed from the working tree, not yet from the index
@@ -73,7 +73,7 @@ func (c *checker) format() result {
 	if err != nil {
 		r.fail("gofmt: %v %s", err, unformatted)
 	}
-	for _, name := range strings.Fields(unformatted) {
+	for name := range strings.FieldsSeq(unformatted) {
 		r.fail("%s is not formatted: gofmt -w %s", name, name)
 	}
 	r.passed = len(sources)
@@ -111,7 +111,7 @@ func (c *checker) packages() ([]string, error) {
 		return nil, fmt.Errorf("listing the packages: %w\n%s", err, out)
 	}
 	var packages []string
-	for _, name := range strings.Fields(out) {
+	for name := range strings.FieldsSeq(out) {
 		if s := short(name); s != "e2e" && !strings.HasPrefix(s, "e2e/") {
 			packages = append(packages, name)
 		}
