@@ -12,12 +12,14 @@ import (
 var (
 	securityTest = regexp.MustCompile(`(?m)^func (TestSec_(?:S\d+_?)+\w*)\(`)
 	caseNumber   = regexp.MustCompile(`S\d{2,3}`)
+	citedCase    = regexp.MustCompile(`\bS-(\d{2,3})\b`)
 	caseRow      = regexp.MustCompile(`(?m)^\| (S\d{2,3}) \| (.+) \| (.+) \| (.+) \|$`)
 	testName     = regexp.MustCompile("`(TestSec_\\w+)`")
 )
 
-// Every number in the name of a test has its line on the page about security
-// cases, and every line names tests that exist and have its number.
+// Every number in the name of a test (S01) or in a comment (S-01) has its line
+// on the page about security cases, and every line names tests that exist and
+// have its number.
 func TestEverySecurityCaseHasItsLine(t *testing.T) {
 	content, err := os.ReadFile("security-cases.md")
 	if err != nil {
@@ -44,6 +46,13 @@ func TestEverySecurityCaseHasItsLine(t *testing.T) {
 		for _, number := range numbers {
 			if !rows[number] {
 				t.Errorf("%s: security-cases.md has no line for %s", name, number)
+			}
+		}
+	}
+	for file, source := range files(t, "_test.go") {
+		for _, cited := range citedCase.FindAllStringSubmatch(source, -1) {
+			if !rows["S"+cited[1]] {
+				t.Errorf("%s cites S-%s: security-cases.md has no line for it", file, cited[1])
 			}
 		}
 	}
