@@ -40,7 +40,7 @@ func TestCallsAreSpansOfTheRequestThatNeedsThem(t *testing.T) {
 		names[i] = span.Name()
 	}
 	if want := []string{"gluu introspection_endpoint", "handler"}; !slices.Equal(names, want) {
-		t.Fatalf("the ended are %q, want %q", names, want)
+		t.Fatalf("the spans are %q, want %q", names, want)
 	}
 	call := ended[0]
 	if call.Parent().SpanID() != request.SpanContext().SpanID() || call.SpanKind() != trace.SpanKindClient {
