@@ -59,7 +59,7 @@ var rooms = []room{
 
 	{"internal/siteguard", planned, "directive pathmatch"},
 	{"internal/dpop", planned, "jose internal/jwtcheck internal/seal internal/token internal/tokencache"},
-	{"internal/tokencache", planned, "internal/retry internal/seal internal/spans internal/token"},
+	{"internal/tokencache", built, "internal/jwtcheck internal/retry internal/seal internal/spans internal/token"},
 	{"internal/provider", planned, "directive jose internal/jwtcheck internal/retry internal/spans internal/storagelock internal/strictjson internal/token"},
 	{"internal/token", built, "jose"},
 	{"internal/jwtcheck", built, "jose"},
@@ -78,7 +78,7 @@ var rooms = []room{
 
 	{"internal/retry", planned, ""},
 	{"internal/seal", built, ""},
-	{"internal/spans", planned, ""},
+	{"internal/spans", built, ""},
 	{"internal/strictjson", built, ""},
 
 	{"bench", forTests, "internal/testenv"},
@@ -86,6 +86,7 @@ var rooms = []room{
 	{"e2e", forTests, "e2e/harness internal/testenv"},
 	{"e2e/harness", forTests, "internal/testenv"},
 	{"examples/quickstart", forTests, ""},
+	{"internal/redistest", forTests, ""},
 	{"internal/caddytest", forTests, "internal/testenv"},
 	{"internal/testenv", forTests, ""},
 }

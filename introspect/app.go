@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
 func init() {
@@ -62,7 +63,7 @@ type App struct {
 
 	logger     *zap.Logger
 	generation uint64
-	cache      *tokenCache
+	cache      *tokencache.Cache
 	directory  *consumer.Directory
 	reserved   collected[string, *headers.Stripper]
 	scopes     collected[string, []string]
@@ -112,11 +113,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := a.check(); err != nil {
 		return err
 	}
-	var err error
-	if a.cache, err = openCache(a.Cache); err != nil {
+	settings, err := a.Cache.settings()
+	if err != nil {
 		return err
 	}
-	a.releases = append(a.releases, a.cache.release)
+	if a.cache, err = tokencache.Open(settings); err != nil {
+		return err
+	}
+	a.releases = append(a.releases, a.cache.Release)
 	if err := registerMetrics(ctx.GetMetricsRegistry(), a.cache); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}

@@ -23,6 +23,8 @@ import (
 	// Storage and logs in files.
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 	_ "github.com/caddyserver/caddy/v2/modules/logging"
+
+	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
 // load makes Caddy run a configuration that consists of the app.
@@ -358,7 +360,21 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	if running.current() != nil {
 		t.Error("the app goes on running")
 	}
-	for name, pool := range map[string]*caddy.UsagePool{"verifiers": verifiers, "caches": caches, "redis stores": redisStores, "signing memories": signingMemories} {
+	settings, err := app.Cache.settings()
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := tokencache.Open(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again == app.cache {
+		t.Error("the cache was not released")
+	}
+	if err := again.Release(); err != nil {
+		t.Fatal(err)
+	}
+	for name, pool := range map[string]*caddy.UsagePool{"verifiers": verifiers, "signing memories": signingMemories} {
 		pool.Range(func(key, _ any) bool {
 			t.Errorf("%s: %v is left", name, key)
 			return true

@@ -94,10 +94,10 @@ func BenchmarkCacheMillion(b *testing.B) {
 			})
 		}
 		wait.Wait()
-		p.cache.positive.CleanUp()
+		p.cache.CleanUp()
 		took := time.Since(began)
 		used := testenv.HeapInUse() - before
-		kept, _ := p.cache.sizes()
+		kept, _ := p.cache.Sizes()
 		b.ReportMetric(float64(used)/float64(kept), "B/token")
 		b.ReportMetric(float64(used)/(1<<20), "MiB")
 		b.ReportMetric(float64(kept), "tokens")

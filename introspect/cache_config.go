@@ -3,6 +3,7 @@
 package introspect
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/url"
@@ -13,27 +14,28 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
 // CacheConfig bounds how many tokens are remembered and for how long.
 type CacheConfig struct {
-	// How many verified tokens are kept at most, of all providers together. A
-	// tenth of it, but at least 1,000, can be kept besides of tokens that were
-	// found to be no good. Default: 100000.
+	// How many verified tokens are kept at most, of all providers together. In
+	// addition a tenth of that number, but at least 1,000, can be kept of refused
+	// tokens. Default: 100000.
 	Size int `json:"size,omitempty"`
 
 	// How long a verified token is used without asking its authorization
 	// server again, however late it expires. A token that is revoked there
-	// goes on working for this long. Default: 10m.
+	// keeps working for up to this long. Default: 10m.
 	MaxAge caddy.Duration `json:"max_age,omitempty"`
 
-	// How long it is remembered that a token is no good. Default: 10s.
+	// How long a refusal is used without verifying the token again. Default: 10s.
 	NegativeAge caddy.Duration `json:"negative_age,omitempty"`
 
 	// A Redis or Valkey through which several gateways share what they have
 	// verified, and tell each other of revocations:
 	// `redis://[[user]:password@]host[:port][/database]`, `rediss://` for TLS,
-	// or `unix:///path`. While it is away each gateway works on its own.
+	// or `unix:///path`. While it is unavailable, each gateway works on its own.
 	// Placeholders that are known when the configuration loads are allowed.
 	Redis string `json:"redis,omitempty"`
 
@@ -47,35 +49,26 @@ const (
 	defaultCacheSize   = 100_000
 	defaultMaxAge      = 10 * time.Minute
 	defaultNegativeAge = 10 * time.Second
-	minNegativeSize    = 1000
 	maxCacheSize       = 100_000_000
-
-	// maxCachedClaims is the size of a token, in claims, beyond which it is
-	// used but not remembered: the cache is bounded by count, and this makes
-	// that a bound of memory.
-	maxCachedClaims = 64 << 10
 )
 
-// settled returns the settings with defaults.
-func (c *CacheConfig) settled() CacheConfig {
-	var settled CacheConfig
-	if c != nil {
-		settled = *c
+// settings returns the settings with placeholders resolved, and with defaults.
+func (c *CacheConfig) settings() (tokencache.Settings, error) {
+	resolved, err := c.resolved()
+	if err != nil {
+		return tokencache.Settings{}, err
 	}
-	if settled.Size == 0 {
-		settled.Size = defaultCacheSize
-	}
-	if settled.MaxAge == 0 {
-		settled.MaxAge = caddy.Duration(defaultMaxAge)
-	}
-	if settled.NegativeAge == 0 {
-		settled.NegativeAge = caddy.Duration(defaultNegativeAge)
-	}
-	return settled
+	return tokencache.Settings{
+		Size:        cmp.Or(resolved.Size, defaultCacheSize),
+		MaxAge:      cmp.Or(time.Duration(resolved.MaxAge), defaultMaxAge),
+		NegativeAge: cmp.Or(time.Duration(resolved.NegativeAge), defaultNegativeAge),
+		Redis:       resolved.Redis,
+		RedisKey:    resolved.RedisKey,
+	}, nil
 }
 
-// Check refuses impossible settings, whatever the placeholders in them will
-// stand for.
+// Check refuses impossible settings, whatever the values of the placeholders in
+// them will be.
 func (c *CacheConfig) Check() error { return c.check(directive.HasPlaceholder) }
 
 func (c *CacheConfig) check(open func(value string) bool) error {
@@ -94,8 +87,8 @@ func (c *CacheConfig) check(open func(value string) bool) error {
 	return nil
 }
 
-// checkValues refuses what is wrong with a setting by itself, whatever the
-// others are. The Caddyfile parser calls it after each, to name its line.
+// checkValues refuses settings that are wrong on their own, whatever the others
+// are. The Caddyfile parser calls it after each setting, to name its line.
 func (c *CacheConfig) checkValues(open func(value string) bool) error {
 	switch {
 	case c.Size < 0:
@@ -112,50 +105,46 @@ func (c *CacheConfig) checkValues(open func(value string) bool) error {
 	return c.checkRedis(open)
 }
 
-// minRedisKey is how long a secret has to be that nobody must guess who has
-// all day.
+// minRedisKey is the length of a secret that withstands guessing offline.
 const minRedisKey = 32
 
-// checkRedis says nothing of the value itself, which may have a password in it.
+// checkRedis does not quote the value, which may contain a password.
 func (c *CacheConfig) checkRedis(open func(value string) bool) error {
 	if c.Redis == "" || open(c.Redis) {
 		return nil
 	}
 	u, err := url.Parse(c.Redis)
 	if err != nil {
-		return errors.New("cache: redis is no URL: write 'redis://<host>:<port>', with what is special in a password percent-encoded")
+		return errors.New("cache: redis is not a valid URL: write 'redis://<host>:<port>', with special characters in a password percent-encoded")
 	}
 	isSocket := u.Scheme == "unix"
 	switch {
 	case !slices.Contains(redisSchemes, u.Scheme):
-		return fmt.Errorf("cache: redis is a URL with one of the schemes %s: write 'redis://<host>:<port>', say", strings.Join(redisSchemes, ", "))
+		return fmt.Errorf("cache: redis is a URL with one of the schemes %s: write 'redis://<host>:<port>', for example", strings.Join(redisSchemes, ", "))
 	case isSocket && u.Path == "", !isSocket && u.Hostname() == "":
 		return errors.New("cache: redis names no server: write 'redis://<host>:<port>' or 'unix:///<path>'")
 	case u.Fragment != "" || u.RawQuery != "" && !isSocket:
 		return errors.New("cache: redis takes no options after a '?' or '#': leave them out")
 	}
-	if _, err := redisOption(c.Redis); err != nil {
-		return errors.New("cache: redis is not a URL as it should be: write 'redis://<user>:<password>@<host>:<port>/<database number>'")
+	if tokencache.CheckAddress(c.Redis) != nil {
+		return errors.New("cache: redis is not a URL of a Redis: write 'redis://<user>:<password>@<host>:<port>/<database number>'")
 	}
 	return nil
 }
 
 var redisSchemes = []string{"redis", "rediss", "valkey", "valkeys", "unix"}
 
-// resolved returns the settings with placeholders replaced.
-func (c *CacheConfig) resolved() (*CacheConfig, error) {
+// resolved returns the settings with placeholders resolved.
+func (c *CacheConfig) resolved() (r CacheConfig, err error) {
 	if c == nil {
-		return nil, nil
+		return r, nil
 	}
-	r := *c
-	var err1, err2 error
-	r.Redis, err1 = directive.Resolve(c.Redis)
-	r.RedisKey, err2 = directive.Resolve(c.RedisKey)
-	if err1 != nil {
-		return nil, fmt.Errorf("cache: redis: %w", err1)
+	r = *c
+	if r.Redis, err = directive.Resolve(c.Redis); err != nil {
+		return r, fmt.Errorf("cache: redis: %w", err)
 	}
-	if err2 != nil {
-		return nil, fmt.Errorf("cache: redis_key: %w", err2)
+	if r.RedisKey, err = directive.Resolve(c.RedisKey); err != nil {
+		return r, fmt.Errorf("cache: redis_key: %w", err)
 	}
-	return &r, r.check(isNeverOpen)
+	return r, r.check(isNeverOpen)
 }

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -19,6 +20,8 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
 func TestMain(m *testing.M) {
@@ -152,24 +155,30 @@ func providerFor(t testing.TB, config ProviderConfig, cache CacheConfig) *Provid
 	return p
 }
 
-// cacheFor makes a cache with a store of its own, as if it was the only one of
-// its process.
-func cacheFor(t testing.TB, config CacheConfig) *tokenCache {
+// cacheFor makes a cache of its own, as if it were the only one of its process:
+// a pool knows caches by their settings, so no two have the same.
+func cacheFor(t testing.TB, config CacheConfig) *tokencache.Cache {
 	t.Helper()
-	c, err := newTokenCache(config.settled())
+	settings, err := config.settings()
 	if err != nil {
 		t.Fatal(err)
 	}
-	if config.Redis != "" {
-		store, err := openRedis(config.Redis, config.RedisKey, new(waitingRevocations))
-		if err != nil {
-			t.Fatal(err)
-		}
-		c.shared = store.share(c.forget, store.close)
+	if settings.Redis == "" {
+		settings.RedisKey = strconv.FormatUint(lastCache.Add(1), 10)
 	}
-	t.Cleanup(func() { _ = c.Destruct() })
+	c, err := tokencache.Open(settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := c.Release(); err != nil {
+			t.Error(err)
+		}
+	})
 	return c
 }
+
+var lastCache atomic.Uint64
 
 // testClock is a clock that a test turns.
 type testClock struct{ nano atomic.Int64 }

@@ -2,7 +2,11 @@
 
 package introspect
 
-import "context"
+import (
+	"context"
+
+	"github.com/caddy-gluu/gateway/internal/tokencache"
+)
 
 // MaxToken is the size in bytes of the largest token that is accepted anywhere.
 const MaxToken = maxToken
@@ -18,39 +22,31 @@ const MaxToken = maxToken
 
 // ForgetTokens forgets all tokens.
 func (a *App) ForgetTokens(ctx context.Context) (forgotten int, err error) {
-	return a.forget(ctx, selection{kind: allTokens})
+	return a.cache.Forget(ctx, tokencache.All(), nil)
 }
 
 // ForgetTokensOfClient forgets the tokens of an OAuth client.
 func (a *App) ForgetTokensOfClient(ctx context.Context, clientID string) (forgotten int, err error) {
-	return a.forget(ctx, selection{tokensOfClient, clientID})
+	return a.cache.Forget(ctx, tokencache.OfClient(clientID), nil)
 }
 
 // ForgetTokensOfSubject forgets the tokens of a subject, whoever issued them.
 func (a *App) ForgetTokensOfSubject(ctx context.Context, subject string) (forgotten int, err error) {
-	return a.forget(ctx, selection{tokensOfSubject, subject})
+	return a.cache.Forget(ctx, tokencache.OfSubject(subject), nil)
 }
 
 // ForgetToken forgets one token, also if it was refused.
 func (a *App) ForgetToken(ctx context.Context, raw string) (forgotten int, err error) {
-	return a.forget(ctx, selection{oneToken, raw})
+	var keys []tokencache.Key
+	for _, p := range a.all() {
+		keys = append(keys, p.verifier.cacheKeys.Key(raw))
+	}
+	return a.cache.Forget(ctx, tokencache.One(raw), keys)
 }
 
-// forget starts with what is shared, so that a token that is missing here
-// afterwards is not found there again.
-func (a *App) forget(ctx context.Context, what selection) (forgotten int, err error) {
-	if a.cache.shared != nil {
-		err = a.cache.shared.evict(ctx, what)
-	}
-	var keys []cacheKey
-	if what.kind == oneToken {
-		for _, p := range a.all() {
-			keys = append(keys, p.verifier.cacheKeys.key(what.value))
-		}
-	}
-	return a.cache.evict(what, keys), err
-}
+// CacheStatus is the state of the cache of verified tokens.
+type CacheStatus = tokencache.Status
 
 // CacheStatus returns how many tokens are cached, and whether the cache that
 // gateways share is available.
-func (a *App) CacheStatus() CacheStatus { return a.cache.status() }
+func (a *App) CacheStatus() CacheStatus { return a.cache.Status() }

@@ -98,7 +98,7 @@ func TestForgedJWTIsNotAskedFor(t *testing.T) {
 	if n := server.count("/introspect"); n != 0 {
 		t.Errorf("%d introspections", n)
 	}
-	if _, negative := p.cache.sizes(); negative != 1 {
+	if _, negative := p.cache.Sizes(); negative != 1 {
 		t.Errorf("%d refusals are remembered, want 1", negative)
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
 // How a token is looked up, from what every request pays to what few do:
@@ -33,12 +35,12 @@ func (p *Provider) Cached(raw string) (token *Token, err error, known bool) {
 	if raw == "" || len(raw) > maxToken {
 		return nil, nil, false
 	}
-	return p.cached(p.verifier.cacheKeys.key(raw))
+	return p.cached(p.verifier.cacheKeys.Key(raw))
 }
 
-func (p *Provider) cached(key cacheKey) (token *Token, err error, known bool) {
+func (p *Provider) cached(key tokencache.Key) (token *Token, err error, known bool) {
 	v := p.verifier
-	token, refusal := p.cache.lookup(key, v.server.now())
+	token, refusal := p.cache.Lookup(key, v.server.now())
 	switch {
 	case token != nil:
 		v.metrics.hits.Inc()
@@ -60,7 +62,7 @@ func (p *Provider) Verify(ctx context.Context, raw string) (*Token, error) {
 	if raw == "" || len(raw) > maxToken {
 		return nil, refuse(TokenInvalid, "a token has between 1 and %d bytes", maxToken)
 	}
-	key := p.verifier.cacheKeys.key(raw)
+	key := p.verifier.cacheKeys.Key(raw)
 	if token, err, known := p.cached(key); known {
 		return token, err
 	}
@@ -71,8 +73,8 @@ func (p *Provider) Verify(ctx context.Context, raw string) (*Token, error) {
 // coalesce verifies a token once for all requests that come with it in the
 // meantime. The work belongs to none of them: it goes on when the request that
 // began it is cancelled, until it is done or the timeout is over.
-func (p *Provider) coalesce(ctx context.Context, key cacheKey, raw string) (*Token, error) {
-	epoch := p.cache.currentEpoch()
+func (p *Provider) coalesce(ctx context.Context, key tokencache.Key, raw string) (*Token, error) {
+	epoch := p.cache.Epoch()
 	outcome := p.verifier.singleFlight.DoChan(flightKey(key, epoch), func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(p.verifier.server.config.Timeout))
 		defer cancel()
@@ -91,17 +93,17 @@ func (p *Provider) coalesce(ctx context.Context, key cacheKey, raw string) (*Tok
 
 // flightKey names the verification of a token. One that began before an
 // eviction is not joined after it.
-func flightKey(key cacheKey, epoch uint64) string {
+func flightKey(key tokencache.Key, epoch uint64) string {
 	return string(binary.BigEndian.AppendUint64(key[:], epoch))
 }
 
 // verifyUncached verifies a token and remembers the outcome. Only what the
 // authorization server said, or a signature proves, is remembered: that it
 // was unavailable says nothing about the token.
-func (p *Provider) verifyUncached(ctx context.Context, key cacheKey, epoch uint64, raw string) (*Token, error) {
+func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch uint64, raw string) (*Token, error) {
 	s := p.verifier.server
 	// Another flight may have ended between the lookup and here.
-	if token, refusal := p.cache.lookup(key, s.now()); token != nil {
+	if token, refusal := p.cache.Lookup(key, s.now()); token != nil {
 		return token, nil
 	} else if refusal != nil {
 		return nil, refusal
@@ -111,7 +113,7 @@ func (p *Provider) verifyUncached(ctx context.Context, key cacheKey, epoch uint6
 	token, verifiedAt, since := p.fromShared(ctx, sent)
 	if token != nil {
 		p.prepare(token, raw)
-		p.cache.keep(key, epoch, token, verifiedAt, s.now(), staleFor)
+		p.cache.Keep(key, epoch, token, verifiedAt, s.now(), staleFor)
 		return token, nil
 	}
 	token, refusal := p.verifier.recoverPanics(ctx, sent)
@@ -119,17 +121,17 @@ func (p *Provider) verifyUncached(ctx context.Context, key cacheKey, epoch uint6
 	case refusal == nil:
 		p.prepare(token, raw)
 		now := s.now()
-		p.cache.keep(key, epoch, token, now, now, staleFor)
+		p.cache.Keep(key, epoch, token, now, now, staleFor)
 		p.toShared(ctx, sent, since, token, now)
 		return token, nil
 	case refusal.Reason == ProviderUnavailable:
-		if stale := p.cache.lookupStale(key, s.now()); stale != nil {
+		if stale := p.cache.LookupStale(key, s.now()); stale != nil {
 			p.verifier.metrics.stale.Inc()
 			return stale, nil
 		}
 	case isLasting(refusal):
 		refusal = refusal.WithoutCause()
-		p.cache.keepRefusal(key, epoch, refusal, s.now())
+		p.cache.KeepRefusal(key, epoch, refusal, s.now())
 	}
 	return nil, refusal
 }
@@ -138,9 +140,7 @@ func (p *Provider) verifyUncached(ctx context.Context, key cacheKey, epoch uint6
 func (p *Provider) prepare(token *Token, raw string) {
 	token.Provider = p.verifier.server.name
 	token.Compact()
-	if shared := p.cache.shared; shared != nil {
-		token.SharedName = shared.name(raw)
-	}
+	token.SharedName = p.cache.SharedName(raw)
 }
 
 // isLasting reports whether a refusal holds for a while. That no key fits ends

@@ -147,7 +147,7 @@ func TestSec_S52_FailuresAreNeverRemembered(t *testing.T) {
 				t.Errorf("%s: got %v, want %s", name, err, ProviderUnavailable)
 			}
 		}
-		if positive, negative := p.cache.sizes(); positive+negative != 0 {
+		if positive, negative := p.cache.Sizes(); positive+negative != 0 {
 			t.Errorf("%s: %d and %d entries are remembered", name, positive, negative)
 		}
 		server.on("/introspect", respond(active("")))
@@ -263,14 +263,13 @@ func TestSec_S52_FloodOfRandomTokens(t *testing.T) {
 			t.Fatalf("got %v", err)
 		}
 	}
-	p.cache.positive.CleanUp()
-	p.cache.negative.CleanUp()
-	positive, negative := p.cache.sizes()
+	p.cache.CleanUp()
+	positive, negative := p.cache.Sizes()
 	if positive != size/2 {
 		t.Errorf("%d good tokens are left of %d", positive, size/2)
 	}
-	if negative > minNegativeSize {
-		t.Errorf("%d bad tokens are remembered, of %d allowed", negative, minNegativeSize)
+	if allowed := int(p.cache.Status().Negative.Size); negative > allowed {
+		t.Errorf("%d refused tokens are kept, want %d at most", negative, allowed)
 	}
 }
 
@@ -318,7 +317,7 @@ func TestSettingsSeparateTokens(t *testing.T) {
 		seen[digest] = name
 	}
 	a, b := providerFor(t, base, CacheConfig{}), providerFor(t, base, CacheConfig{})
-	if a.verifier.cacheKeys.key("token") == b.verifier.cacheKeys.key("token") {
+	if a.verifier.cacheKeys.Key("token") == b.verifier.cacheKeys.Key("token") {
 		t.Error("a server that was gone meanwhile would find what it kept")
 	}
 }

@@ -10,6 +10,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/sony/gobreaker/v2"
+
+	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
 // Caddy makes a new metrics registry with each configuration. The collectors
@@ -38,11 +40,6 @@ var (
 		Help: "Lookups of tokens, by result: hit, negative_hit (remembered as no good), stale (used because the server was away) or miss.",
 	}, []string{"provider", "result"})
 
-	sharedLookups = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "gluu_shared_cache_lookups_total",
-		Help: "Lookups of tokens in Redis, by result: hit, miss, rejected (revoked, over or not sealed by a gateway), error or away (not asked).",
-	}, []string{"result"})
-
 	keyFetches = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gluu_key_fetches_total",
 		Help: "Fetches of an authorization server's keys, by result: ok or error.",
@@ -55,10 +52,8 @@ var (
 )
 
 // registerMetrics makes the metrics visible in a configuration's registry.
-func registerMetrics(registry *prometheus.Registry, cache *tokenCache) error {
-	collectors := []prometheus.Collector{
-		introspections, cacheLookups, sharedLookups, keyFetches, breakerState, &cacheCollector{cache},
-	}
+func registerMetrics(registry *prometheus.Registry, cache *tokencache.Cache) error {
+	collectors := append(cache.Collectors(), introspections, cacheLookups, keyFetches, breakerState)
 	for _, collector := range collectors {
 		err := registry.Register(collector)
 		if errors.As(err, new(prometheus.AlreadyRegisteredError)) {
@@ -155,32 +150,5 @@ func (m *serverMetrics) end() {
 	m.ended = true
 	if !isServerName(m.provider) {
 		breakerState.DeletePartialMatch(prometheus.Labels{"provider": m.provider})
-	}
-}
-
-// cacheCollector reports the size of the cache when it is asked.
-type cacheCollector struct{ cache *tokenCache }
-
-var cacheEntries = prometheus.NewDesc("gluu_token_cache_entries",
-	"Tokens that are remembered, by segment: positive or negative.", []string{"segment"}, nil)
-
-var sharedUp = prometheus.NewDesc("gluu_shared_cache_up",
-	"Whether the cache that gateways share is used: 1, or 0 while Redis is away.", nil, nil)
-
-func (c *cacheCollector) Describe(out chan<- *prometheus.Desc) {
-	out <- cacheEntries
-	out <- sharedUp
-}
-
-func (c *cacheCollector) Collect(out chan<- prometheus.Metric) {
-	positive, negative := c.cache.sizes()
-	out <- prometheus.MustNewConstMetric(cacheEntries, prometheus.GaugeValue, float64(positive), "positive")
-	out <- prometheus.MustNewConstMetric(cacheEntries, prometheus.GaugeValue, float64(negative), "negative")
-	if c.cache.shared != nil {
-		up := 0.0
-		if c.cache.shared.status().State == sharedOK {
-			up = 1
-		}
-		out <- prometheus.MustNewConstMetric(sharedUp, prometheus.GaugeValue, up)
 	}
 }

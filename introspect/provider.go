@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
 // Provider is an authorization server, as one loaded configuration describes
@@ -27,7 +28,7 @@ type Provider struct {
 	name     string
 	verifier *verifier
 	server   *server // of the verifier
-	cache    *tokenCache
+	cache    *tokencache.Cache
 	loaded   *attachment
 	poolID   digest
 	held     bool // the verifier has not been released

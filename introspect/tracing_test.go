@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -17,6 +16,7 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/caddy-gluu/gateway/internal/redistest"
 	"github.com/caddy-gluu/gateway/internal/spans"
 )
 
@@ -94,11 +94,11 @@ func TestKeyFetchIsASpanOfTheRequestThatBeganIt(t *testing.T) {
 	t.Errorf("no span of the fetch among %v", recorder.Ended())
 }
 
-// What Redis is asked while a request waits is seen too, also where it fails.
+// Calls to Redis for which a request waits are shown too, also when they fail.
 func TestRedisCallsAreSpans(t *testing.T) {
-	redis := startRedis(t)
+	redis := redistest.Start(t)
 	server, _ := newTracedServer(t)
-	a, b := redis.gateway(server.introspecting()), redis.gateway(server.introspecting())
+	a, b := sharing(t, redis, server, 1000), sharing(t, redis, server, 2000)
 	recorder := tracetest.NewSpanRecorder()
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer("caddy")
 	var seen int
@@ -128,9 +128,8 @@ func TestRedisCallsAreSpans(t *testing.T) {
 	verify(a) // it is in the cache of the process
 	verify(b, "gluu redis get")
 
-	c := redis.gateway(server.introspecting())
-	redis.signal(syscall.SIGSTOP)
-	defer redis.signal(syscall.SIGCONT)
+	c := sharing(t, redis, server, 3000)
+	defer redis.Hang()()
 	verify(c, "gluu redis get failed", "gluu introspection_endpoint")
 }
 

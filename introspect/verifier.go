@@ -6,6 +6,7 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
+	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
 // verifier verifies the tokens of one authorization server. Like the server
@@ -14,7 +15,7 @@ type verifier struct {
 	server       *server
 	metrics      *lookupMetrics
 	singleFlight singleflight.Group // tokens that are being verified
-	cacheKeys    keyedHash
+	cacheKeys    tokencache.Hasher
 	replays      *replayCache
 }
 
@@ -22,7 +23,7 @@ func newVerifier(s *server) *verifier {
 	return &verifier{
 		server:    s,
 		metrics:   newLookupMetrics(s.name),
-		cacheKeys: newKeyedHash(),
+		cacheKeys: tokencache.NewHasher(),
 		replays:   newReplayCache(),
 	}
 }

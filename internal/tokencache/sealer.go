@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package tokencache
 
 import (
 	"encoding/base64"
@@ -26,31 +26,31 @@ import (
 // their providers are called. The token cannot be found from it.
 type tokenName [16]byte
 
-// redisSealer makes keys and values.
-type redisSealer struct {
+// sealer makes keys and values.
+type sealer struct {
 	*seal.Sealer
 	prefix string // of all keys: gateways with another secret have another one
 }
 
-func newRedisSealer(secret string) (*redisSealer, error) {
-	sealer, err := seal.New("gluu gateway shared cache", secret)
+func newSealer(secret string) (*sealer, error) {
+	s, err := seal.New("gluu gateway shared cache", secret)
 	if err != nil {
 		return nil, err
 	}
-	space := sealer.MAC("space", nil)
-	return &redisSealer{Sealer: sealer, prefix: fmt.Sprintf("gluu:%x:", space[:4])}, nil
+	space := s.MAC("space", nil)
+	return &sealer{Sealer: s, prefix: fmt.Sprintf("gluu:%x:", space[:4])}, nil
 }
 
 // logKey is where the log of revocations is.
-func (s *redisSealer) logKey() string { return s.prefix + "log" }
+func (s *sealer) logKey() string { return s.prefix + "log" }
 
 // recordKey is where a record is.
-func (s *redisSealer) recordKey(id recordID) string {
-	sum := s.MAC("record", id.settings[:], []byte(id.token))
+func (s *sealer) recordKey(id RecordID) string {
+	sum := s.MAC("record", id.Settings[:], []byte(id.Token))
 	return s.prefix + "t:" + base64.RawURLEncoding.EncodeToString(sum[:])
 }
 
-func (s *redisSealer) tokenName(token string) tokenName {
+func (s *sealer) tokenName(token string) tokenName {
 	sum := s.MAC("token", []byte(token))
 	return tokenName(sum[:16])
 }
@@ -63,13 +63,13 @@ const (
 var errRecordEnded = errors.New("the record is over, or not one of this version")
 
 // sealRecord closes what is kept under a key until its end.
-func (s *redisSealer) sealRecord(key string, settings digest, end time.Time, text []byte) []byte {
+func (s *sealer) sealRecord(key string, settings [32]byte, end time.Time, text []byte) []byte {
 	header := binary.BigEndian.AppendUint64([]byte{sealVersion}, uint64(end.UnixMilli()))
 	return append(header, s.Seal(text, "record", []byte(key), settings[:], header)...)
 }
 
 // openRecord opens what was found under a key, unless its time is over.
-func (s *redisSealer) openRecord(key string, settings digest, now time.Time, sealed []byte) ([]byte, error) {
+func (s *sealer) openRecord(key string, settings [32]byte, now time.Time, sealed []byte) ([]byte, error) {
 	if len(sealed) < sealHeader || sealed[0] != sealVersion {
 		return nil, errRecordEnded
 	}
@@ -85,6 +85,6 @@ func (s *redisSealer) openRecord(key string, settings digest, now time.Time, sea
 }
 
 // sealEntry closes an entry of the log.
-func (s *redisSealer) sealEntry(text []byte) []byte { return s.Seal(text, "entry") }
+func (s *sealer) sealEntry(text []byte) []byte { return s.Seal(text, "entry") }
 
-func (s *redisSealer) openEntry(sealed []byte) ([]byte, error) { return s.Open(sealed, "entry") }
+func (s *sealer) openEntry(sealed []byte) ([]byte, error) { return s.Open(sealed, "entry") }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package tokencache
 
 import (
 	"context"
@@ -14,14 +14,14 @@ import (
 	"github.com/caddy-gluu/gateway/internal/retry"
 )
 
-// Each gateway reads the log of revocations on a connection of its own, all
-// the time. A stream and not a channel: what was written while a gateway was
-// not connected is still there when it comes back, and it goes on reading
-// where it was. If its place in the log is gone, or Redis is another one than
-// before, which may have lost the end of the log, it cannot know what it
-// missed and forgets all tokens.
+// Each gateway reads the log of revocations all the time, on a connection of its
+// own. The log is a stream and not a channel: what was written while a gateway
+// was not connected is still there when it comes back, and the gateway continues
+// where it stopped. If its place in the log no longer exists, or if this is
+// another run of Redis, which may have lost the end of the log, the gateway
+// cannot know what it missed and forgets all tokens.
 //
-// The connection is also how it is known whether Redis is there.
+// The connection also tells whether Redis is available.
 
 const (
 	logField  = "e"
@@ -46,7 +46,7 @@ func (r *redisStore) follow(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		r.away(err)
+		r.markDown(err)
 		backoff.Wait(ctx)
 	}
 }
@@ -71,7 +71,7 @@ func (r *redisStore) session(ctx context.Context) error {
 		if err := r.ping(ctx); err != nil {
 			return err
 		}
-		if err := r.well(ctx); err != nil {
+		if err := r.markUp(ctx); err != nil {
 			return err
 		}
 		if err := l.next(ctx); err != nil {
@@ -80,7 +80,7 @@ func (r *redisStore) session(ctx context.Context) error {
 	}
 }
 
-// connect returns the client, which connects again by itself once it could.
+// connect returns the client. Once connected, it reconnects by itself.
 func (r *redisStore) connect(ctx context.Context) (rueidis.Client, error) {
 	if client := r.client.Load(); client != nil {
 		return *client, nil
@@ -93,7 +93,7 @@ func (r *redisStore) connect(ctx context.Context) (rueidis.Client, error) {
 	return client, nil
 }
 
-// ping sees whether the connections that requests use work too.
+// ping checks the connections that requests use, which are not this one.
 func (r *redisStore) ping(ctx context.Context) error {
 	if r.usable.Load() {
 		return nil
@@ -131,7 +131,7 @@ func (l *redisLog) begin(ctx context.Context) error {
 	if err := l.startOver(ctx, run); err != nil {
 		return err
 	}
-	l.tellCaches([]revoked{{Kind: allTokens}}, nil)
+	l.tellCaches([]revocation{{Kind: allTokens}}, nil)
 	return nil
 }
 
@@ -151,22 +151,22 @@ func (l *redisLog) run(ctx context.Context) (string, error) {
 	return "", errors.New("INFO server names no run_id")
 }
 
-// startOver reads what there is of the log, so that records from before some
-// revocation are known as such.
+// startOver reads the log from its beginning, so that records from before a
+// revocation are recognised.
 func (l *redisLog) startOver(ctx context.Context, run string) error {
 	page, err := l.entries(ctx, "-", "+")
 	if err != nil {
 		return err
 	}
 	if len(page) == 0 {
-		if err := l.publish(ctx, revoked{Kind: nothingRevoked}); err != nil {
+		if err := l.publish(ctx, revocation{Kind: nothingRevoked}); err != nil {
 			return err
 		}
 		if page, err = l.entries(ctx, "-", "+"); err != nil {
 			return err
 		}
 		if len(page) == 0 {
-			return errors.New("the log of revocations disappears")
+			return errors.New("the log of revocations disappeared while it was read")
 		}
 	}
 	first, err := parseEntryID(page[0].ID)
@@ -191,7 +191,7 @@ func (l *redisLog) entries(ctx context.Context, from, to string) ([]rueidis.XRan
 	}).AsXRange()
 }
 
-// next waits for a while for entries and passes them on.
+// next waits a moment for entries and passes them on.
 func (l *redisLog) next(ctx context.Context) error {
 	at := l.revoked.position().ID.String()
 	streams, err := l.command(ctx, logWait+logPatience, func(b rueidis.Builder) rueidis.Completed {
@@ -210,18 +210,18 @@ func (l *redisLog) next(ctx context.Context) error {
 	return err
 }
 
-// take notes entries and returns what they revoke that was not known. An entry
-// that no gateway wrote counts for nothing.
-func (l *redisLog) take(entries []rueidis.XRangeEntry) (batch []revoked, err error) {
+// take notes entries and returns the revocations that are new. An entry that no
+// gateway wrote is ignored.
+func (l *redisLog) take(entries []rueidis.XRangeEntry) (batch []revocation, err error) {
 	for _, entry := range entries {
 		id, err := parseEntryID(entry.ID)
 		if err != nil {
-			return batch, fmt.Errorf("the log of revocations: %w", err)
+			return batch, fmt.Errorf("read the log of revocations: %w", err)
 		}
-		what := revoked{Kind: nothingRevoked}
+		what := revocation{Kind: nothingRevoked}
 		if text, err := l.seal.openEntry([]byte(entry.FieldValues[logField])); err == nil {
 			if what, err = decodeRevoked(text); err != nil {
-				what = revoked{Kind: nothingRevoked}
+				what = revocation{Kind: nothingRevoked}
 			}
 		}
 		if l.revoked.read(id, what) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package tokencache
 
 import (
 	"context"
@@ -16,33 +16,35 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/internal/spans"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
-// redisStore is the second level of the cache on a Redis or Valkey. The first
-// level is the cache of the process, so a hit stays local and the client
-// library's own cache is not used: every token would be kept twice. What keeps
-// the first levels together is the log of revocations, see redis_log.go.
+// redisStore is the second level of the cache, on a Redis or Valkey. The first
+// level is the memory of the process, so a hit stays local, and the cache of the
+// client library is off: it would keep every token twice. What keeps the first
+// levels together is the log of revocations, see redis_log.go.
 //
-// Redis is a help, never a condition. It is asked only while the log can be
-// read; the first request that it fails to answer in time is the last one that
-// waits for it, until whoever reads the log has found it well again.
+// If Redis is unavailable, requests are neither refused nor delayed. It is asked
+// only while the log can be read. The first request that it fails to answer in
+// time is the last one that waits for it, until the reader of the log finds it
+// available again.
 
 const (
 	// redisPatience is how long a token waits for Redis.
 	redisPatience = 80 * time.Millisecond
 
-	// evictPatience is how long a revocation waits for Redis: somebody wants
+	// evictPatience is how long a revocation waits for Redis: an operator wants
 	// to know that it holds everywhere.
 	evictPatience = time.Second
 
-	// maxSharedRecord bounds what is written, and what is read of a value that
-	// somebody else may have put there.
+	// maxSharedRecord bounds what is written, and what is read of a value, which
+	// may be forged.
 	maxSharedRecord = 128 << 10
 )
 
 type redisStore struct {
 	option rueidis.ClientOption
-	seal   *redisSealer
+	seal   *sealer
 	now    func() time.Time
 
 	client  atomic.Pointer[rueidis.Client]
@@ -51,13 +53,20 @@ type redisStore struct {
 	waiting *waitingRevocations
 
 	mu      sync.Mutex
-	problem error // why it is away
+	problem error // why it is unavailable
 
 	sharesMu sync.Mutex
 	shares   []*redisShare // of the caches of this process
 
 	cancel context.CancelFunc
 	ended  chan struct{}
+}
+
+// CheckAddress returns an error if the address of a Redis cannot be understood.
+// The error may contain its password.
+func CheckAddress(address string) error {
+	_, err := redisOption(address)
+	return err
 }
 
 // redisOption returns how to connect.
@@ -70,30 +79,30 @@ func redisOption(address string) (rueidis.ClientOption, error) {
 	option.ConnWriteTimeout = 2 * time.Second
 	option.ReadBufferEachConn, option.WriteBufferEachConn = 64<<10, 64<<10
 	option.ClientName = "gluu-gateway"
-	option.PipelineMultiplex = -1 // one connection: when it is well, all are
+	option.PipelineMultiplex = -1 // one connection: if it works, all do
 	option.ForceSingleClient = true
 	option.DisableCache = true
-	// What fails is seen to here, at once.
+	// Failures are handled here, at once.
 	option.DisableRetry = true
 	return option, nil
 }
 
-// openRedis begins to connect and does not wait. Revocations that wait already are
-// the first thing that Redis is told.
+// openRedis starts to connect and does not wait. Redis is told of waiting
+// revocations before anything else.
 func openRedis(address, secret string, waiting *waitingRevocations) (*redisStore, error) {
 	option, err := redisOption(address)
 	if err != nil {
 		return nil, err
 	}
 	r := &redisStore{option: option, now: time.Now, waiting: waiting}
-	if r.seal, err = newRedisSealer(secret); err != nil {
+	if r.seal, err = newSealer(secret); err != nil {
 		return nil, err
 	}
 	r.start()
 	return r, nil
 }
 
-// start begins to read the log.
+// start starts to read the log.
 func (r *redisStore) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
@@ -118,16 +127,16 @@ func (r *redisStore) name(token string) tokenName { return r.seal.tokenName(toke
 // sharedRecord is what is sealed: the record, and what it takes to tell
 // whether it has been revoked.
 type sharedRecord struct {
-	Since   position        `json:"since"`
+	Since   Position        `json:"since"`
 	Client  string          `json:"client,omitempty"`
 	Subject string          `json:"subject,omitempty"`
 	Record  json.RawMessage `json:"record"`
 }
 
-func (r *redisStore) get(ctx context.Context, id recordID) (record []byte, since position, ok bool) {
+func (r *redisStore) get(ctx context.Context, id RecordID) (record []byte, since Position, ok bool) {
 	if !r.usable.Load() {
 		sharedLookups.WithLabelValues("away").Inc()
-		return nil, position{}, false
+		return nil, Position{}, false
 	}
 	since = r.revoked.position()
 	key := r.seal.recordKey(id)
@@ -137,7 +146,7 @@ func (r *redisStore) get(ctx context.Context, id recordID) (record []byte, since
 	}).AsBytes()
 	ended(err)
 	if err != nil {
-		r.suspect(err)
+		r.noteFailure(err)
 		sharedLookups.WithLabelValues("error").Inc()
 		return nil, since, false
 	}
@@ -154,12 +163,12 @@ func (r *redisStore) get(ctx context.Context, id recordID) (record []byte, since
 }
 
 // openRecord returns the record in what was found under a key, unless it is
-// forged, over, or revoked.
-func (r *redisStore) openRecord(key string, id recordID, sealed []byte) ([]byte, bool) {
+// forged, has ended, or was revoked.
+func (r *redisStore) openRecord(key string, id RecordID, sealed []byte) ([]byte, bool) {
 	if len(sealed) > maxSharedRecord {
 		return nil, false
 	}
-	text, err := r.seal.openRecord(key, id.settings, r.now(), sealed)
+	text, err := r.seal.openRecord(key, id.Settings, r.now(), sealed)
 	if err != nil {
 		return nil, false
 	}
@@ -167,19 +176,19 @@ func (r *redisStore) openRecord(key string, id recordID, sealed []byte) ([]byte,
 	if json.Unmarshal(text, &found) != nil {
 		return nil, false
 	}
-	return found.Record, r.revoked.allow(found.Since, r.name(id.token), found.Client, found.Subject)
+	return found.Record, r.revoked.allow(found.Since, r.name(id.Token), found.Client, found.Subject)
 }
 
-func (r *redisStore) set(ctx context.Context, id recordID, since position, record []byte, token *Token, lifetime time.Duration) {
+func (r *redisStore) set(ctx context.Context, id RecordID, since Position, record []byte, t *token.Token, lifetime time.Duration) {
 	if since.Run == "" || lifetime < time.Millisecond || !r.usable.Load() {
 		return
 	}
-	text, err := json.Marshal(sharedRecord{since, token.ClientID, token.Subject, record})
+	text, err := json.Marshal(sharedRecord{since, t.ClientID, t.Subject, record})
 	if err != nil {
 		return
 	}
 	key := r.seal.recordKey(id)
-	sealed := r.seal.sealRecord(key, id.settings, r.now().Add(lifetime), text)
+	sealed := r.seal.sealRecord(key, id.Settings, r.now().Add(lifetime), text)
 	if len(sealed) > maxSharedRecord {
 		return
 	}
@@ -189,13 +198,13 @@ func (r *redisStore) set(ctx context.Context, id recordID, since position, recor
 	}).Error()
 	ended(err)
 	if err != nil {
-		r.suspect(err)
+		r.noteFailure(err)
 	}
 }
 
 // revoke writes a revocation into the log. If that fails the revocation waits,
 // and nothing is read from Redis before it has been written.
-func (r *redisStore) revoke(ctx context.Context, entry revoked) error {
+func (r *redisStore) revoke(ctx context.Context, entry revocation) error {
 	err := r.publish(ctx, entry)
 	if err == nil {
 		return nil
@@ -204,11 +213,11 @@ func (r *redisStore) revoke(ctx context.Context, entry revoked) error {
 	defer r.mu.Unlock()
 	r.usable.Store(false)
 	r.waiting.add(entry)
-	return fmt.Errorf("redis does not answer: forgotten on this gateway only, and on the others once it does: %w", err)
+	return fmt.Errorf("redis does not answer: forgotten on this gateway only, and on the others as soon as it answers: %w", err)
 }
 
 // publish writes an entry of the log.
-func (r *redisStore) publish(ctx context.Context, entry revoked) error {
+func (r *redisStore) publish(ctx context.Context, entry revocation) error {
 	text, err := r.do(ctx, evictPatience, func(b rueidis.Builder) rueidis.Completed {
 		return b.Xadd().Key(r.seal.logKey()).Maxlen().Almost().Threshold(logLength).Id("*").
 			FieldValue().FieldValue(logField, rueidis.BinaryString(r.seal.sealEntry(entry.encode()))).Build()
@@ -226,7 +235,7 @@ func (r *redisStore) publish(ctx context.Context, entry revoked) error {
 var errNotConnected = errors.New("not connected")
 
 // do sends a command and waits no longer than it may, whatever the library is
-// doing: connecting anew, say.
+// doing: it may be connecting again, for example.
 func (r *redisStore) do(ctx context.Context, patience time.Duration, build func(rueidis.Builder) rueidis.Completed) redisAnswer {
 	client := r.client.Load()
 	if client == nil {
@@ -242,7 +251,7 @@ func (r *redisStore) do(ctx context.Context, patience time.Duration, build func(
 	case result := <-answered:
 		return redisAnswer{result: result}
 	case <-ctx.Done():
-		select { // both may be the case
+		select { // the answer may have come at the same time
 		case result := <-answered:
 			return redisAnswer{result: result}
 		default:
@@ -278,27 +287,27 @@ func (a redisAnswer) ToString() (string, error) {
 	return a.result.ToString()
 }
 
-// suspect stops the use of a Redis that did not answer. One that answers with
-// an error, because it is full, say, is not away.
-func (r *redisStore) suspect(err error) {
+// noteFailure stops the use of a Redis that did not answer. One that answers
+// with an error is available: it may be full, for example.
+func (r *redisStore) noteFailure(err error) {
 	if _, answered := rueidis.IsRedisErr(err); !answered {
-		r.away(err)
+		r.markDown(err)
 	}
 }
 
-func (r *redisStore) away(err error) {
+func (r *redisStore) markDown(err error) {
 	r.mu.Lock()
 	first := r.problem == nil
 	r.problem = err
 	r.usable.Store(false)
 	r.mu.Unlock()
 	if first {
-		r.logger().Warn("redis is away: this gateway works on its own", zap.Error(err))
+		r.logger().Warn("redis is unavailable: this gateway works on its own until it answers", zap.Error(err))
 	}
 }
 
-// well lets Redis be used, once it knows of all revocations.
-func (r *redisStore) well(ctx context.Context) error {
+// markUp lets Redis be used again, once it knows of all revocations.
+func (r *redisStore) markUp(ctx context.Context) error {
 	for {
 		r.mu.Lock()
 		next, some := r.waiting.first()
@@ -308,7 +317,7 @@ func (r *redisStore) well(ctx context.Context) error {
 			r.usable.Store(true)
 			r.mu.Unlock()
 			if back {
-				r.logger().Info("redis is used")
+				r.logger().Info("redis is available")
 			}
 			return nil
 		}
@@ -320,8 +329,8 @@ func (r *redisStore) well(ctx context.Context) error {
 	}
 }
 
-// logger is Caddy's own at this moment: the store outlives configurations and
-// their logs.
+// logger returns Caddy's logger of this moment: the store outlives
+// configurations and their logs.
 func (r *redisStore) logger() *zap.Logger {
 	return caddy.Log().Named("gluu.redis").With(zap.Strings("address", r.option.InitAddress))
 }
@@ -329,12 +338,12 @@ func (r *redisStore) logger() *zap.Logger {
 func (r *redisStore) status() *SharedStatus {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	f := &SharedStatus{Address: r.option.InitAddress[0], State: sharedAway, Waiting: r.waiting.count()}
+	s := &SharedStatus{Address: r.option.InitAddress[0], State: SharedUnavailable, Waiting: r.waiting.count()}
 	if r.usable.Load() {
-		f.State = sharedOK
+		s.State = SharedOK
 	}
 	if r.problem != nil {
-		f.LastError = r.problem.Error()
+		s.LastError = r.problem.Error()
 	}
-	return f
+	return s
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package tokencache
 
 import (
 	"encoding/json"
@@ -10,10 +10,10 @@ import (
 	"sync"
 )
 
-// A revocation is an entry in a log that all gateways read in order. What a
-// gateway knew of the log before it asked about a token is written into the
-// record of that token, so any gateway can tell whether the record is from
-// before or after a revocation, and no clocks are compared.
+// A revocation is an entry in a log that all gateways read in order. The record
+// of a token says how far its gateway had read the log before it asked about the
+// token. So every gateway can tell whether the record is from before or after a
+// revocation, and no clocks are compared.
 
 // entryID is the id of an entry of the log, which is a Redis stream.
 type entryID struct {
@@ -24,7 +24,7 @@ type entryID struct {
 func parseEntryID(text string) (id entryID, err error) {
 	head, tail, ok := strings.Cut(text, "-")
 	if !ok {
-		return id, fmt.Errorf("'%.40s' is no id of an entry", text)
+		return id, fmt.Errorf("%.40q is not the id of an entry", text)
 	}
 	if id.Time, err = strconv.ParseUint(head, 10, 64); err != nil {
 		return entryID{}, err
@@ -39,24 +39,23 @@ func (e entryID) before(other entryID) bool {
 	return e.Time < other.Time || e.Time == other.Time && e.Number < other.Number
 }
 
-// position is how far somebody has read the log. A Redis that was started
-// again may have forgotten the end of it, so positions in different runs do
-// not compare.
-type position struct {
+// Position is how far a gateway has read the log. A restarted Redis may have
+// lost the end of the log, so positions in different runs do not compare.
+type Position struct {
 	Run string  `json:"run"`
 	ID  entryID `json:"id"`
 }
 
-// revoked is what an entry of the log says: these tokens are to be forgotten.
-type revoked struct {
+// revocation is what an entry of the log says: these tokens are to be forgotten.
+type revocation struct {
 	Kind  selectionKind `json:"kind"`
 	Value string        `json:"value,omitempty"` // a tokenName for oneToken
 }
 
-// nothingRevoked begins an empty log.
+// nothingRevoked starts an empty log.
 const nothingRevoked selectionKind = -1
 
-func (r revoked) encode() []byte {
+func (r revocation) encode() []byte {
 	text, err := json.Marshal(struct {
 		Kind  selectionKind `json:"kind"`
 		Value []byte        `json:"value"` // any bytes at all
@@ -67,13 +66,13 @@ func (r revoked) encode() []byte {
 	return text
 }
 
-func decodeRevoked(text []byte) (revoked, error) {
+func decodeRevoked(text []byte) (revocation, error) {
 	var r struct {
 		Kind  selectionKind `json:"kind"`
 		Value []byte        `json:"value"`
 	}
 	err := json.Unmarshal(text, &r)
-	return revoked{r.Kind, string(r.Value)}, err
+	return revocation{r.Kind, string(r.Value)}, err
 }
 
 // revocations are what a gateway knows of the log.
@@ -83,22 +82,22 @@ type revocations struct {
 	first entryID // what was revoked before this entry is not known
 	last  entryID // the last entry that was read
 	all   entryID // everything was revoked here
-	ids   map[revoked]entryID
+	ids   map[revocation]entryID
 }
 
-// maxRevocations bounds the map. Beyond it records from before count as
-// revoked: they cost one more introspection each.
+// maxRevocations bounds the map. Beyond it, older records count as revoked: each
+// costs one more introspection.
 const maxRevocations = 20_000
 
-// begin starts over with a log of which nothing is known yet.
+// begin starts over with a log that has not been read.
 func (r *revocations) begin(run string, first entryID) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.run, r.first, r.last, r.all, r.ids = run, first, first, entryID{}, make(map[revoked]entryID)
+	r.run, r.first, r.last, r.all, r.ids = run, first, first, entryID{}, make(map[revocation]entryID)
 }
 
 // read notes an entry in its turn.
-func (r *revocations) read(id entryID, what revoked) (isNew bool) {
+func (r *revocations) read(id entryID, what revocation) (isNew bool) {
 	isNew = r.note(id, what)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -106,9 +105,9 @@ func (r *revocations) read(id entryID, what revoked) (isNew bool) {
 	return isNew
 }
 
-// note notes an entry, perhaps before its turn. It reports whether that was
-// not known before.
-func (r *revocations) note(id entryID, what revoked) (isNew bool) {
+// note notes an entry, perhaps before its turn. It reports whether the entry is
+// new.
+func (r *revocations) note(id entryID, what revocation) (isNew bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch what.Kind {
@@ -132,21 +131,21 @@ func (r *revocations) note(id entryID, what revoked) (isNew bool) {
 	return true
 }
 
-func (r *revocations) position() position {
+func (r *revocations) position() Position {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	return position{r.run, r.last}
+	return Position{r.run, r.last}
 }
 
 // allow reports whether a token that was asked about at a position has not
 // been revoked since.
-func (r *revocations) allow(since position, name tokenName, client, subject string) bool {
+func (r *revocations) allow(since Position, name tokenName, client, subject string) bool {
 	r.mu.RLock()
 	defer r.mu.RUnlock()
 	if since.Run != r.run || since.ID.before(r.first) || since.ID.before(r.all) {
 		return false
 	}
-	for _, what := range []revoked{{tokensOfClient, client}, {tokensOfSubject, subject}, {oneToken, string(name[:])}} {
+	for _, what := range []revocation{{tokensOfClient, client}, {tokensOfSubject, subject}, {oneToken, string(name[:])}} {
 		if since.ID.before(r.ids[what]) {
 			return false
 		}
