@@ -4,7 +4,6 @@ package consumer
 
 import (
 	"context"
-	"time"
 
 	"github.com/google/uuid"
 )
@@ -20,8 +19,8 @@ func (d *Directory) Create(ctx context.Context, c Consumer) (*Consumer, error) {
 	if err := d.prepare(created); err != nil {
 		return nil, err
 	}
-	err := d.store.change(ctx, func() (*Consumer, *Consumer, error) {
-		return nil, created, d.store.live.taken(created, nil)
+	err := d.store.change(ctx, func(state *draft) (*Consumer, *Consumer, error) {
+		return nil, created, state.conflict(created, nil)
 	})
 	if err != nil {
 		return nil, err
@@ -35,7 +34,7 @@ func (d *Directory) prepare(c *Consumer) error {
 		c.ID = uuid.NewString()
 	}
 	if c.CreatedAt == 0 {
-		c.CreatedAt = time.Now().Unix()
+		c.CreatedAt = d.store.live.now().Unix()
 	}
 	return d.check(c)
 }
@@ -139,19 +138,18 @@ func (d *Directory) edit(ctx context.Context, usernameOrID string, decide func(o
 
 func (d *Directory) editLive(ctx context.Context, usernameOrID string, decide func(old *Consumer) (*Consumer, error)) error {
 	id, isID := canonicalID(usernameOrID)
-	live := d.store.live
-	return d.store.change(ctx, func() (*Consumer, *Consumer, error) {
+	return d.store.change(ctx, func(state *draft) (*Consumer, *Consumer, error) {
 		var old *Consumer
 		if isID {
-			old = live.byID.get(id)
+			old = state.withID(id)
 		}
 		if old == nil {
-			old = live.byUsername.get(usernameOrID)
+			old = state.withUsername(usernameOrID)
 		}
 		replacement, err := decide(old)
 		if err != nil || replacement == nil {
 			return old, nil, err
 		}
-		return old, replacement, live.taken(replacement, old)
+		return old, replacement, state.conflict(replacement, old)
 	})
 }

@@ -96,7 +96,7 @@ func BenchmarkStore(b *testing.B) {
 		// One change per part writes all of it.
 		c := *sorted(store.live.parts[n])[0]
 		c.Tags = []string{"changed"}
-		if err := store.change(b.Context(), func() (*Consumer, *Consumer, error) {
+		if err := store.change(b.Context(), func(*draft) (*Consumer, *Consumer, error) {
 			return store.live.byID.get(c.ID), &c, nil
 		}); err != nil {
 			b.Fatal(err)

@@ -5,7 +5,6 @@ package consumer
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,9 +14,11 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/certmagic"
 	"golang.org/x/sync/errgroup"
+	"golang.org/x/sync/semaphore"
 )
 
 // How live consumers are kept in a storage that knows only keys and values
@@ -49,47 +50,30 @@ type live struct {
 	byCustomID index
 	loaded     atomic.Bool
 
-	// writing is held by the one change that is being made, also while it waits
-	// for the storage's lock. Reading does not need it: another gateway may
-	// keep the lock for long.
-	writing mutex
-	lease   *lease
+	now    func() time.Time
+	writer *writer
 
-	// mu is held while consumers are read from the storage or written to it.
-	// Who needs both takes writing first.
-	mu      mutex
+	// mu is held while consumers are read from the storage or written to it, but
+	// not while a change waits for the storage's lock: another gateway may keep
+	// that for long.
+	mu      *semaphore.Weighted
 	rawHead []byte // as it was last read or written, nil if that is not known
 	head    head
 	swept   bool // keys that nobody refers to have been deleted
-
-	unused atomic.Bool // by any configuration
 
 	// The same consumers by part and id, for listing and writing.
 	partsMu sync.RWMutex
 	parts   [shardCount]map[string]*Consumer
 }
 
-func newLive() *live { return &live{writing: make(mutex, 1), mu: make(mutex, 1)} }
+func newLive() *live {
+	l := &live{now: time.Now, mu: semaphore.NewWeighted(1)}
+	l.writer = newWriter(l)
+	return l
+}
 
 // Destruct implements caddy.Destructor.
-func (l *live) Destruct() error {
-	l.unused.Store(true)
-	return nil
-}
-
-// mutex is a lock that nobody has to wait for longer than he likes.
-type mutex chan struct{}
-
-func (m mutex) lock(ctx context.Context) error {
-	select {
-	case m <- struct{}{}:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-func (m mutex) unlock() { <-m }
+func (l *live) Destruct() error { return nil }
 
 // head says which value of each part is current. A part that is not named is
 // empty.
@@ -108,7 +92,7 @@ func partName(n uint8) string { return fmt.Sprintf("%02x", n) }
 // refresh reads the head and the parts that have changed. The caller holds mu.
 func (l *live) refresh(ctx context.Context, storage certmagic.Storage) error {
 	var err error
-	// A part that is gone was replaced after we read the head. Then the head
+	// A part that is missing was replaced after we read the head. Then the head
 	// is a new one too.
 	for range 5 {
 		var raw []byte
@@ -188,30 +172,35 @@ func loadPart(ctx context.Context, storage certmagic.Storage, value string) (map
 // replace puts new contents of parts in the place of the old ones. Consumers
 // that are the same keep their pointers.
 func (l *live) replace(parts map[uint8]map[string]*Consumer) {
-	var gone, come []*Consumer
+	var removed, added []*Consumer
 	for n, part := range parts {
 		for id, old := range l.parts[n] {
 			if c, stays := part[id]; stays && c.equal(old) {
 				part[id] = old
 			} else {
-				gone = append(gone, old)
+				removed = append(removed, old)
 			}
 		}
 		for id, c := range part {
 			if l.parts[n][id] != c {
-				come = append(come, c)
+				added = append(added, c)
 			}
 		}
 	}
+	l.publish(parts, removed, added)
+}
+
+// publish makes new contents of parts what lookups and lists see.
+func (l *live) publish(parts map[uint8]map[string]*Consumer, removed, added []*Consumer) {
 	l.partsMu.Lock()
 	for n, part := range parts {
 		l.parts[n] = part
 	}
 	l.partsMu.Unlock()
-	l.reindex(gone, come)
+	l.reindex(removed, added)
 }
 
-func (l *live) reindex(gone, come []*Consumer) {
+func (l *live) reindex(removed, added []*Consumer) {
 	for _, by := range []struct {
 		index *index
 		key   func(*Consumer) string
@@ -221,93 +210,14 @@ func (l *live) reindex(gone, come []*Consumer) {
 		{&l.byID, func(c *Consumer) string { return c.ID }},
 	} {
 		edit := by.index.edit()
-		for _, c := range gone {
+		for _, c := range removed {
 			edit.remove(by.key(c), c)
 		}
-		for _, c := range come {
+		for _, c := range added {
 			edit.put(by.key(c), c)
 		}
 		edit.publish()
 	}
-}
-
-// taken returns the field that c would share with a consumer other than old.
-func (l *live) taken(c, old *Consumer) error {
-	for _, unique := range []struct {
-		index      *index
-		field, key string
-	}{{&l.byUsername, "username", c.Username}, {&l.byCustomID, "custom_id", c.CustomID}, {&l.byID, "id", c.ID}} {
-		if unique.key == "" {
-			continue
-		}
-		if other := unique.index.get(unique.key); other != nil && other != old {
-			return &ConflictError{Field: unique.field, Value: unique.key}
-		}
-	}
-	return nil
-}
-
-// commit replaces old (nil: none) by replacement (nil: none) in the storage
-// and then in memory. Both have the same id. The caller holds writing, the
-// storage's lock and mu, and has refreshed.
-func (l *live) commit(ctx context.Context, storage certmagic.Storage, old, replacement *Consumer) error {
-	var gone, come []*Consumer
-	var n uint8
-	if old != nil {
-		n, gone = partOf(old.ID), []*Consumer{old}
-	}
-	if replacement != nil {
-		n, come = partOf(replacement.ID), []*Consumer{replacement}
-	}
-	part := maps.Clone(l.parts[n])
-	if part == nil {
-		part = make(map[string]*Consumer)
-	}
-	for _, c := range gone {
-		delete(part, c.ID)
-	}
-	for _, c := range come {
-		part[c.ID] = c
-	}
-
-	next := head{Parts: maps.Clone(l.head.Parts)}
-	if next.Parts == nil {
-		next.Parts = make(map[string]string)
-	}
-	replaced := next.Parts[partName(n)]
-	delete(next.Parts, partName(n))
-	if len(part) > 0 {
-		value := partName(n) + "-" + rand.Text()
-		contents, err := json.Marshal(sorted(part))
-		if err != nil {
-			return err
-		}
-		if err := storage.Store(ctx, partsKey+"/"+value, contents); err != nil {
-			return err
-		}
-		next.Parts[partName(n)] = value
-	}
-	raw, err := json.Marshal(next)
-	if err != nil {
-		return err
-	}
-	if err := storage.Store(ctx, headKey, raw); err != nil {
-		// It may have been written all the same: what counts from now on
-		// is what the storage says.
-		l.rawHead = nil
-		return err
-	}
-	l.rawHead, l.head = raw, next
-
-	l.partsMu.Lock()
-	l.parts[n] = part
-	l.partsMu.Unlock()
-	l.reindex(gone, come)
-
-	if replaced != "" {
-		_ = storage.Delete(ctx, partsKey+"/"+replaced) // a leftover is swept later
-	}
-	return nil
 }
 
 // sweep deletes values of parts that no head refers to: those of gateways
@@ -358,5 +268,7 @@ func (l *live) list(after string, n int, visible func(*Consumer) *Consumer) []*C
 }
 
 func sorted(part map[string]*Consumer) []*Consumer {
-	return slices.SortedFunc(maps.Values(part), byID)
+	consumers := slices.AppendSeq(make([]*Consumer, 0, len(part)), maps.Values(part))
+	slices.SortFunc(consumers, byID)
+	return consumers
 }

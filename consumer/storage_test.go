@@ -13,6 +13,20 @@ import (
 	"go.uber.org/zap"
 )
 
+// mutex is a lock that can be waited for until a context ends.
+type mutex chan struct{}
+
+func (m mutex) lock(ctx context.Context) error {
+	select {
+	case m <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (m mutex) unlock() { <-m }
+
 // memoryStorage is a storage in memory whose operations can be made to fail.
 type memoryStorage struct {
 	certmagic.Storage // panics on what a store should not use

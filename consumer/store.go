@@ -4,7 +4,6 @@ package consumer
 
 import (
 	"context"
-	"fmt"
 	"sync"
 	"time"
 
@@ -83,19 +82,17 @@ const stillKnown = "reading the live consumers; the last ones known go on being 
 func (s *Store) Close() error {
 	s.cancel()
 	s.polls.Wait()
-	err := s.live.releaseFor(s.storage)
-	if _, poolErr := stores.Delete(s.poolKey); poolErr != nil {
-		return poolErr
-	}
+	s.live.writer.leave(s.storage)
+	_, err := stores.Delete(s.poolKey)
 	return err
 }
 
 // Refresh reads what other gateways have changed.
 func (s *Store) Refresh(ctx context.Context) error {
-	if err := s.live.mu.lock(ctx); err != nil {
+	if err := s.live.mu.Acquire(ctx, 1); err != nil {
 		return err
 	}
-	defer s.live.mu.unlock()
+	defer s.live.mu.Release(1)
 	return s.live.refresh(ctx, s.storage)
 }
 
@@ -123,42 +120,13 @@ func (s *Store) poll(ctx context.Context, failing bool) {
 	}
 }
 
-// change makes one change. decide runs when no other gateway can change
-// anything and everything is up to date: it returns the consumer to replace
-// (nil to create) and the new one (nil to delete).
-func (s *Store) change(ctx context.Context, decide func() (old, replacement *Consumer, err error)) error {
-	// Who asked may go away, but a change that has begun should not stop
-	// half-way for that.
+// change makes one change, together with others that wait at the same time.
+func (s *Store) change(ctx context.Context, decide decision) error {
+	// The caller may hang up, but a change that has begun should not stop
+	// half-way because of that.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), writeTimeout)
 	defer cancel()
-	if err := s.live.writing.lock(ctx); err != nil {
-		return fmt.Errorf("waiting for other changes: %w", err)
-	}
-	defer s.live.writing.unlock()
-	if err := s.live.acquire(ctx, s.storage, s.logger); err != nil {
-		return fmt.Errorf("waiting for the storage: %w", err)
-	}
-	if err := s.live.mu.lock(ctx); err != nil {
-		return fmt.Errorf("waiting for the storage: %w", err)
-	}
-	defer s.live.mu.unlock()
-	// Also under a lock that we have had for a while: the configuration before
-	// may read another storage, and a lock may have been lost.
-	if err := s.live.refresh(ctx, s.storage); err != nil {
-		return fmt.Errorf("reading the storage: %w", err)
-	}
-	s.live.sweep(ctx, s.storage)
-	old, replacement, err := decide()
-	if err != nil {
-		return err
-	}
-	if old != nil && replacement != nil && old.equal(replacement) {
-		return nil
-	}
-	if err := s.live.commit(ctx, s.storage, old, replacement); err != nil {
-		return fmt.Errorf("writing to the storage: %w", err)
-	}
-	return nil
+	return s.live.writer.do(ctx, s, decide)
 }
 
 // list returns up to n consumers that follow an id in the order of the parts

@@ -60,9 +60,7 @@ func TestGatewaysThatShareAStorageShareConsumers(t *testing.T) {
 
 func release(t *testing.T, store *Store) {
 	t.Helper()
-	if err := store.live.releaseFor(store.storage); err != nil {
-		t.Fatal(err)
-	}
+	store.live.writer.leave(store.storage)
 }
 
 // A pointer that stays the same is what rendered headers are remembered by.
@@ -272,25 +270,25 @@ func TestTheLockIsKeptForAMomentAndNotForEver(t *testing.T) {
 		}
 		for i := range 20 {
 			create(i)
-			time.Sleep(leaseIdle / 2)
+			time.Sleep(turnIdle / 2)
 		}
 		if storage.locks != 1 {
 			t.Errorf("20 changes in a row took the lock %d times, want once", storage.locks)
 		}
-		time.Sleep(2 * leaseIdle)
+		time.Sleep(2 * turnIdle)
 		if storage.isLocked() {
 			t.Fatal("the lock is still held after nothing has happened for a while")
 		}
 
 		start, longest := time.Now(), time.Duration(0)
-		for i := 20; time.Since(start) < 3*leaseMax; i++ {
+		for i := 20; time.Since(start) < 3*turnMax; i++ {
 			before := time.Now()
 			create(i)
 			longest = max(longest, time.Since(before))
-			time.Sleep(leaseIdle / 5)
+			time.Sleep(turnIdle / 5)
 		}
-		if storage.locks < 3 || longest < leasePause {
-			t.Errorf("in %s of changes the lock was taken %d times and left alone for %s", 3*leaseMax, storage.locks-1, longest)
+		if storage.locks < 3 || longest < turnPause-turnIdle/5 {
+			t.Errorf("in %s of changes the lock was taken %d times and left alone for %s", 3*turnMax, storage.locks-1, longest)
 		}
 	})
 }
@@ -311,7 +309,7 @@ func TestTheStoreLooksForNews(t *testing.T) {
 				t.Fatal(err)
 			}
 			there := &Store{live: other, storage: storage, logger: zap.NewNop()}
-			if err := there.change(t.Context(), func() (*Consumer, *Consumer, error) { return nil, &c, nil }); err != nil {
+			if err := there.change(t.Context(), func(*draft) (*Consumer, *Consumer, error) { return nil, &c, nil }); err != nil {
 				t.Fatal(err)
 			}
 			release(t, there)
