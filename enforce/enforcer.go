@@ -166,12 +166,28 @@ func (e *Enforcer) decide(req Request, decide Decide) *identity.Refusal {
 		return refusal
 	}
 	if e.stepsUp {
-		if refusal := req.Memo.authentication(req.Rule, e.now()); refusal != nil {
+		if refusal := req.authentication(e.now()); refusal != nil {
 			return refusal
 		}
 	}
 	req.Memo.granted.Inc()
 	return nil
+}
+
+// authentication refuses a caller whose authentication is not the one that the
+// rule asks for. Whoever knows how a person logged in is asked about it: the
+// session of a person may have several authentications.
+func (r *Request) authentication(now time.Time) *identity.Refusal {
+	person := r.Identity.Interaction
+	if person == nil {
+		return r.Memo.authentication(r.Rule, now)
+	}
+	condition := r.Rule.Condition()
+	if !asksForAuthentication(r.Rule) || person.Satisfies(condition.ACR, condition.MaxAge) {
+		return nil
+	}
+	refusal := identity.StepUp(condition.ACR, condition.MaxAge)
+	return &refusal
 }
 
 // refuse answers a request, or lets it pass in a dry run, with the same record.
@@ -180,8 +196,13 @@ func (e *Enforcer) refuse(w http.ResponseWriter, r *http.Request, next caddyhttp
 		e.answerer.Record(r, identity.Of(r), refusal, "request would be refused")
 		return next.ServeHTTP(w, r)
 	}
-	if id := identity.Of(r); id != nil {
+	id := identity.Of(r)
+	if id != nil {
 		id.Rule = refusal.Rule // and not that of a handler before this one
+	}
+	if id != nil && id.Interaction != nil && refusal.StepUp != nil {
+		e.answerer.Record(r, id, refusal, "request needs a stronger login")
+		return id.Interaction.StepUp(w, r, refusal.StepUp.ACR, refusal.StepUp.MaxAge)
 	}
 	return e.answerer.Refuse(w, r, refusal)
 }

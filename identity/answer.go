@@ -39,11 +39,11 @@ type Answerer struct {
 // the format of Caddy the answer is the returned error; the challenge stands
 // in the header already and survives.
 func (a *Answerer) Refuse(w http.ResponseWriter, r *http.Request, refusal Refusal) error {
-	return a.refuse(w, r, Of(r), refusal)
+	return a.RefuseAs(w, r, Of(r), refusal)
 }
 
-// refuse is Refuse on behalf of an identity that the request does not carry.
-func (a *Answerer) refuse(w http.ResponseWriter, r *http.Request, id *Identity, refusal Refusal) error {
+// RefuseAs is Refuse on behalf of an identity that the request does not carry.
+func (a *Answerer) RefuseAs(w http.ResponseWriter, r *http.Request, id *Identity, refusal Refusal) error {
 	a.Record(r, id, refusal, "request refused")
 
 	h := w.Header()

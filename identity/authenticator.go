@@ -31,12 +31,12 @@ type Authenticator struct {
 	answerer  Answerer
 	logger    *zap.Logger
 	stateKey  token.ValueKey
-	upstream  upstream
+	upstream  *HeaderWriter
 
 	renderings singleflight.Group
 
 	// What the anonymous consumer comes to, as long as it does not change.
-	anonymous atomic.Pointer[rendering]
+	anonymous atomic.Pointer[HeaderSet]
 }
 
 // Provision sets up an authentication handler of a kind.
@@ -87,31 +87,16 @@ func (a *Authenticator) checkAnonymous() error {
 	return nil
 }
 
-func (a *Authenticator) provisionUpstream(kind Kind, metrics *Metrics) error {
-	set, err := headers.CompileSet(a.CustomHeaders, expressionVars...)
-	if err != nil {
-		return err
-	}
-	a.app.ReserveHeaders(set.Names()...)
-	a.upstream = upstream{
-		standard: enabled(a.UpstreamHeaders), expiration: "X-OAuth-Expiration",
-		custom: set, named: namesOf(set), spelled: spellings(set),
-		phantom: a.PassCredentials == phantomToken, signer: a.app.Signer(),
-		metrics: metrics, logger: a.logger,
+func (a *Authenticator) provisionUpstream(kind Kind, metrics *Metrics) (err error) {
+	options := HeaderOptions{
+		Standard: enabled(a.UpstreamHeaders), Expiration: "X-OAuth-Expiration", Custom: a.CustomHeaders, Vars: expressionVars,
+		PhantomToken: a.PassCredentials == phantomToken, SigningAlg: a.PhantomTokenAlg,
 	}
 	if kind == UMA {
-		a.upstream.expiration = "X-RPT-Expiration"
+		options.Expiration = "X-RPT-Expiration"
 	}
-	if !a.upstream.phantom && !set.NeedsSigning() {
-		return nil
-	}
-	if a.upstream.algorithm, err = a.upstream.signer.Require(a.PhantomTokenAlg); err != nil {
-		return fmt.Errorf("phantom_token_alg: %w", err)
-	}
-	if a.upstream.algorithm == headers.AlgorithmNone {
-		a.logger.Warn("phantom tokens are not signed: an upstream that accepts them believes everybody who can reach it")
-	}
-	return nil
+	a.upstream, err = NewHeaderWriter(a.app, options, metrics, a.logger)
+	return err
 }
 
 func (a *Authenticator) realm() string {
@@ -172,7 +157,7 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 		}
 	}
 	a.treatCredential(r.Header, token)
-	rendered.apply(r.Header)
+	rendered.Apply(r.Header)
 	rendered.authenticated.Inc()
 	Attach(r, &Identity{Token: token, Consumer: c, Provider: a.provider.Name(), Realm: a.realm()})
 	return next.ServeHTTP(w, r)
@@ -190,7 +175,7 @@ func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, nex
 		return a.refuse(w, r, token, refusal)
 	}
 	rendered := a.anonymous.Load()
-	if !rendered.isFor(c) {
+	if !rendered.IsFor(c) {
 		var err error
 		if rendered, err = a.upstream.render(a.provider.Name(), nil, c); err != nil {
 			return a.refuse(w, r, nil, unrendered(err))
@@ -201,20 +186,20 @@ func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, nex
 		entry.Write(zap.String("reason", refusal.Reason), zap.String("consumer", c.Name()), zap.String("provider", a.provider.Name()))
 	}
 	removeCredential(r.Header)
-	rendered.apply(r.Header)
+	rendered.Apply(r.Header)
 	Attach(r, &Identity{Consumer: c, Anonymous: true, Provider: a.provider.Name(), Realm: a.realm()})
 	return next.ServeHTTP(w, r)
 }
 
 // rendering returns the headers for a token, from its slot as a rule.
-func (a *Authenticator) rendering(token *introspect.Token, c *consumer.Consumer) (*rendering, error) {
-	if kept, ok := token.Value(a.stateKey).(*rendering); ok && kept.isFor(c) {
+func (a *Authenticator) rendering(token *introspect.Token, c *consumer.Consumer) (*HeaderSet, error) {
+	if kept, ok := token.Value(a.stateKey).(*HeaderSet); ok && kept.IsFor(c) {
 		return kept, nil
 	}
 	// Requests that come with a new token at the same time share one rendering:
 	// a signature may be part of it.
 	rendered, err, _ := a.renderings.Do(fmt.Sprintf("%p %p", token, c), func() (any, error) {
-		if kept, ok := token.Value(a.stateKey).(*rendering); ok && kept.isFor(c) {
+		if kept, ok := token.Value(a.stateKey).(*HeaderSet); ok && kept.IsFor(c) {
 			return kept, nil
 		}
 		rendered, err := a.upstream.render(a.provider.Name(), token, c)
@@ -226,7 +211,7 @@ func (a *Authenticator) rendering(token *introspect.Token, c *consumer.Consumer)
 	if err != nil {
 		return nil, err
 	}
-	return rendered.(*rendering), nil
+	return rendered.(*HeaderSet), nil
 }
 
 // treatCredential does with the credential of a verified caller what is
@@ -246,7 +231,7 @@ func removeCredential(h http.Header) {
 // refuse answers a request that nobody is authenticated for. The record says
 // what is known all the same.
 func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, token *introspect.Token, refusal Refusal) error {
-	return a.answerer.refuse(w, r, &Identity{Token: token, Provider: a.provider.Name(), Realm: a.realm()}, refusal)
+	return a.answerer.RefuseAs(w, r, &Identity{Token: token, Provider: a.provider.Name(), Realm: a.realm()}, refusal)
 }
 
 // asProviderError returns the error of a provider, which always is an

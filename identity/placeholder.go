@@ -42,6 +42,9 @@ func (id *Identity) placeholder(key string) (any, bool) {
 	if claim, ok := strings.CutPrefix(name, "token."); ok {
 		return id.claim(claim), true
 	}
+	if id.Details != nil {
+		return id.Details(name)
+	}
 	return nil, false
 }
 

@@ -62,8 +62,22 @@ type Refusal struct {
 	// empty it is that of the request's identity.
 	Rule string
 
+	// StepUp is the authentication that would do, nil if none would.
+	StepUp *Requirement
+
+	// Link is a path of this site where a person can go on, for handlers that
+	// answer people with a page; "" for none.
+	Link string
+
 	// Cause says more in the log. It never contains a token.
 	Cause error
+}
+
+// Requirement is an authentication that a rule asks for: in one of the contexts,
+// if there are any, and at most MaxAge seconds ago, if it is not 0.
+type Requirement struct {
+	ACR    []string
+	MaxAge int64
 }
 
 // Challenge is what WWW-Authenticate says (RFC 9110, section 11.6.1). The
@@ -212,6 +226,7 @@ func StepUp(acrValues []string, maxAge int64) Refusal {
 		Status: http.StatusUnauthorized, Error: code, Reason: ReasonStepUp,
 		Description: "A stronger authentication of the user is required.",
 		Challenge:   bearerError(code),
+		StepUp:      &Requirement{acrValues, maxAge},
 	}
 	if len(acrValues) > 0 {
 		r.Challenge.Params = append(r.Challenge.Params, Param{"acr_values", strings.Join(acrValues, " ")})

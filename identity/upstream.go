@@ -5,6 +5,8 @@ package identity
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -21,28 +23,63 @@ import (
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
-// upstream makes the headers that tell an upstream who is calling. What they
+// HeaderWriter makes the headers that tell an upstream who is calling. What they
 // say depends on the token, the consumer and the handler, not on the request:
-// they are made once and kept in the token's slot of this handler.
-type upstream struct {
-	standard   bool
-	expiration string          // the name of the header with the token's end
-	custom     *headers.Set    // what the configuration adds
-	named      map[string]bool // folded names that custom sets, keys of objects aside
-	spelled    map[string]string
-	phantom    bool
-	algorithm  string
-	signer     *headers.Signer
-	metrics    *Metrics
-	logger     *zap.Logger
+// a handler makes them once and keeps them with the token.
+type HeaderWriter struct {
+	standard       bool
+	expiration     string            // the name of the header with the token's end
+	custom         *headers.Set      // what the configuration adds
+	customNames    map[string]bool   // folded names that custom sets, keys of objects aside
+	canonicalNames map[string]string // as net/http keeps headers
+	phantom        bool
+	algorithm      string
+	signer         *headers.Signer
+	metrics        *Metrics
+	logger         *zap.Logger
 
-	shapes atomic.Pointer[[][]string] // lists of names that renderings share
+	shapes atomic.Pointer[[][]string] // lists of names that header sets share
 
 	reported sync.Map // standard headers that could not be sent, for one log line each
 }
 
-// rendering is what the upstream is told about one token and consumer.
-type rendering struct {
+// HeaderOptions are what a handler's configuration says about headers.
+type HeaderOptions struct {
+	Standard     bool   // whether the standard set is sent
+	Expiration   string // the name of the header with the end of the token
+	Custom       []headers.HeaderConfig
+	Vars         []string // what the expressions of Custom may refer to
+	PhantomToken bool     // whether an opaque token is replaced by a JWT
+	SigningAlg   string   // of phantom tokens and headers with the format jwt, "" for the default
+}
+
+// NewHeaderWriter compiles the headers of a handler, and reserves their names:
+// no site lets a client send them.
+func NewHeaderWriter(app *introspect.App, o HeaderOptions, metrics *Metrics, logger *zap.Logger) (*HeaderWriter, error) {
+	set, err := headers.CompileSet(o.Custom, o.Vars...)
+	if err != nil {
+		return nil, err
+	}
+	app.ReserveHeaders(set.Names()...)
+	u := &HeaderWriter{
+		standard: o.Standard, expiration: o.Expiration,
+		custom: set, customNames: customNames(set), canonicalNames: canonicalNames(set),
+		phantom: o.PhantomToken, signer: app.Signer(), metrics: metrics, logger: logger,
+	}
+	if !u.phantom && !set.NeedsSigning() {
+		return u, nil
+	}
+	if u.algorithm, err = u.signer.Require(o.SigningAlg); err != nil {
+		return nil, fmt.Errorf("phantom_token_alg: %w", err)
+	}
+	if u.algorithm == headers.AlgorithmNone {
+		logger.Warn("phantom tokens are not signed: an upstream that accepts them trusts anyone who can reach it")
+	}
+	return u, nil
+}
+
+// HeaderSet is what the upstream is told about one caller.
+type HeaderSet struct {
 	consumer      *consumer.Consumer
 	names         []string // shared with other tokens
 	values        []string
@@ -50,18 +87,21 @@ type rendering struct {
 	authenticated Count
 }
 
-// apply sets the headers. The values of one request are a single block of
+// Authenticated counts a request from the caller.
+func (r *HeaderSet) Authenticated() { r.authenticated.Inc() }
+
+// Apply sets the headers. The values of one request are a single block of
 // memory, and never shared with another request: Caddy's header operations
 // edit values in place.
-func (r *rendering) apply(h http.Header) {
+func (r *HeaderSet) Apply(h http.Header) {
 	values := slices.Clone(r.values)
 	for i, name := range r.names {
 		h[name] = values[i : i+1 : i+1]
 	}
 }
 
-// isFor reports whether the rendering is good for a request at this time.
-func (r *rendering) isFor(c *consumer.Consumer) bool {
+// IsFor reports whether the headers are good for a consumer at this time.
+func (r *HeaderSet) IsFor(c *consumer.Consumer) bool {
 	return r != nil && r.consumer == c && (r.renewAt == 0 || time.Now().UnixNano() < r.renewAt)
 }
 
@@ -76,57 +116,72 @@ var standardNames = func() map[string]bool {
 	return names
 }()
 
-func namesOf(set *headers.Set) map[string]bool {
-	named := make(map[string]bool)
+func customNames(set *headers.Set) map[string]bool {
+	names := make(map[string]bool)
 	for _, name := range set.Names() {
 		if !strings.Contains(name, headers.Wildcard) {
-			named[headers.Fold(name)] = true
+			names[headers.Fold(name)] = true
 		}
 	}
-	return named
+	return names
 }
 
-// spell returns a name in the form that net/http keeps headers under. A
-// rendering is kept for each token, so that all share one spelling of the
+// canonicalName returns a name in the form that net/http keeps headers under. A
+// header set is kept for each token, so that all share one spelling of the
 // names that the configuration knows.
-func (u *upstream) spell(name string) string {
-	if spelled, ok := u.spelled[name]; ok {
-		return spelled
+func (u *HeaderWriter) canonicalName(name string) string {
+	if canonical, ok := u.canonicalNames[name]; ok {
+		return canonical
 	}
 	return http.CanonicalHeaderKey(name)
 }
 
-func spellings(set *headers.Set) map[string]string {
-	spelled := make(map[string]string)
+func canonicalNames(set *headers.Set) map[string]string {
+	canonical := make(map[string]string)
 	for _, name := range slices.Concat(headers.StandardNames(), set.Names()) {
-		spelled[name] = http.CanonicalHeaderKey(name)
+		canonical[name] = http.CanonicalHeaderKey(name)
 	}
-	return spelled
+	return canonical
 }
 
 // render makes the headers for a verified token, or for the anonymous consumer
-// if there is none. An error means that the upstream cannot be told what the
-// configuration promises.
-func (u *upstream) render(provider string, token *introspect.Token, c *consumer.Consumer) (*rendering, error) {
-	r := &draft{upstream: u, token: token}
-	if u.standard {
-		r.standard(c)
+// if there is none.
+func (u *HeaderWriter) render(provider string, token *introspect.Token, c *consumer.Consumer) (*HeaderSet, error) {
+	vars := map[string]any{"introspect_data": nil}
+	if token != nil && u.custom.Len() > 0 {
+		claims, err := token.Claims()
+		if err != nil {
+			return nil, err
+		}
+		vars["introspect_data"] = claims
 	}
-	if err := r.custom(c); err != nil {
+	return u.Render(provider, token, c, vars)
+}
+
+// Render makes the headers for a caller. The token is nil for the anonymous
+// consumer, the consumer for a caller that is not one, and vars are what the
+// expressions of custom headers see beside the consumer. An error means that
+// the upstream cannot be told what the configuration promises.
+func (u *HeaderWriter) Render(provider string, token *introspect.Token, c *consumer.Consumer, vars map[string]any) (*HeaderSet, error) {
+	b := &headerBuilder{writer: u, token: token}
+	if u.standard {
+		b.standard(c)
+	}
+	if err := b.custom(c, vars); err != nil {
 		return nil, err
 	}
-	rendered := &rendering{consumer: c}
+	set := &HeaderSet{consumer: c}
 	if token != nil {
 		if u.phantom && !token.JWT {
-			if err := r.phantom(); err != nil {
+			if err := b.phantom(); err != nil {
 				return nil, err
 			}
 		}
-		rendered.authenticated = u.metrics.Authenticated(provider, c)
+		set.authenticated = u.metrics.Authenticated(provider, c)
 	}
-	rendered.names, rendered.renewAt = u.share(r.names), r.renewAt
-	rendered.values = slices.Clone(r.values) // without the room that append has left
-	return rendered, nil
+	set.names, set.renewAt = u.share(b.names), b.renewAt
+	set.values = slices.Clone(b.values) // without the room that append has left
+	return set, nil
 }
 
 // maxShapes is how many lists of names are shared. They differ by what a token
@@ -134,7 +189,7 @@ func (u *upstream) render(provider string, token *introspect.Token, c *consumer.
 const maxShapes = 16
 
 // share returns a list with the same names, the same one for many tokens.
-func (u *upstream) share(names []string) []string {
+func (u *HeaderWriter) share(names []string) []string {
 	for {
 		known := u.shapes.Load()
 		var shapes [][]string
@@ -155,28 +210,28 @@ func (u *upstream) share(names []string) []string {
 	}
 }
 
-// draft is a rendering while it is made.
-type draft struct {
-	upstream *upstream
-	token    *introspect.Token // nil for the anonymous consumer
-	names    []string
-	values   []string
-	renewAt  int64
+// headerBuilder is a header set while it is made.
+type headerBuilder struct {
+	writer  *HeaderWriter
+	token   *introspect.Token // nil for the anonymous consumer
+	names   []string
+	values  []string
+	renewAt int64
 }
 
-func (r *draft) add(name, value string) {
-	r.names, r.values = append(r.names, name), append(r.values, value)
+func (b *headerBuilder) add(name, value string) {
+	b.names, b.values = append(b.names, name), append(b.values, value)
 }
 
 // standard adds the standard set. A header that the configuration sets
 // otherwise is left to it.
-func (r *draft) standard(c *consumer.Consumer) {
-	u, token := r.upstream, r.token
+func (b *headerBuilder) standard(c *consumer.Consumer) {
+	u, token := b.writer, b.token
 	set := func(name, value string) {
 		switch {
-		case value == "" || u.named[headers.Fold(name)]:
+		case value == "" || u.customNames[headers.Fold(name)]:
 		case headers.Sendable(value):
-			r.add(u.spell(name), value)
+			b.add(u.canonicalName(name), value)
 		default:
 			if _, before := u.reported.LoadOrStore(name, true); !before {
 				u.logger.Warn("a header was not sent to the upstream: its value is too long, contains control characters or begins or ends with a space", zap.String("header", name))
@@ -201,25 +256,19 @@ func (r *draft) standard(c *consumer.Consumer) {
 }
 
 // custom adds the headers of the configuration.
-func (r *draft) custom(c *consumer.Consumer) error {
-	u, token := r.upstream, r.token
+func (b *headerBuilder) custom(c *consumer.Consumer, vars map[string]any) error {
+	u := b.writer
 	if u.custom.Len() == 0 {
 		return nil
 	}
-	vars := map[string]any{"introspect_data": nil, "consumer": nil}
-	if token != nil {
-		claims, err := token.Claims()
-		if err != nil {
-			return err
-		}
-		vars["introspect_data"] = claims
-	}
+	vars = maps.Clone(vars)
+	vars["consumer"] = nil
 	if c != nil {
 		vars["consumer"] = consumerVar(c)
 	}
 	var unsigned error
 	lines, problems := u.custom.Render(vars, func(claims map[string]any) (string, error) {
-		signed, err := r.sign(claims)
+		signed, err := b.sign(claims)
 		unsigned = errors.Join(unsigned, err)
 		return signed, err
 	})
@@ -228,40 +277,40 @@ func (r *draft) custom(c *consumer.Consumer) error {
 	}
 	for _, line := range lines {
 		folded := headers.Fold(line.Name)
-		if standardNames[folded] && !u.named[folded] {
+		if standardNames[folded] && !u.customNames[folded] {
 			continue
 		}
-		r.add(u.spell(line.Name), line.Value)
+		b.add(u.canonicalName(line.Name), line.Value)
 	}
 	return unsigned
 }
 
 // phantom puts a JWT with the token's claims in the token's place.
-func (r *draft) phantom() error {
-	claims, err := r.token.Claims()
+func (b *headerBuilder) phantom() error {
+	claims, err := b.token.Claims()
 	if err != nil {
 		return err
 	}
-	signed, err := r.sign(claims)
+	signed, err := b.sign(claims)
 	if err != nil {
 		return err
 	}
-	r.add("Authorization", "Bearer "+signed)
+	b.add("Authorization", "Bearer "+signed)
 	return nil
 }
 
 // sign signs claims that come from the token, if there is one.
-func (r *draft) sign(claims map[string]any) (string, error) {
-	request := headers.SignRequest{Claims: claims, Algorithm: r.upstream.algorithm}
-	if r.token != nil {
-		request.NotAfter, request.OriginalIssuer = r.token.ExpiresAt, r.token.Issuer
+func (b *headerBuilder) sign(claims map[string]any) (string, error) {
+	request := headers.SignRequest{Claims: claims, Algorithm: b.writer.algorithm}
+	if b.token != nil {
+		request.NotAfter, request.OriginalIssuer = b.token.ExpiresAt, b.token.Issuer
 	}
-	signed, err := r.upstream.signer.Sign(request)
+	signed, err := b.writer.signer.Sign(request)
 	if err != nil {
 		return "", err
 	}
-	if renewAt := signed.RenewAt.UnixNano(); r.renewAt == 0 || renewAt < r.renewAt {
-		r.renewAt = renewAt
+	if renewAt := signed.RenewAt.UnixNano(); b.renewAt == 0 || renewAt < b.renewAt {
+		b.renewAt = renewAt
 	}
 	return signed.Token, nil
 }
