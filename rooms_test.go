@@ -61,6 +61,7 @@ var rooms = []room{
 	{"internal/dpop", planned, "jose internal/jwtcheck internal/seal internal/token internal/tokencache"},
 	{"internal/tokencache", built, "internal/jwtcheck internal/retry internal/seal internal/spans internal/token"},
 	{"internal/provider", planned, "directive jose internal/jwtcheck internal/retry internal/spans internal/storagelock internal/strictjson internal/token"},
+	{"internal/provider/providertest", forTests, "jose"},
 	{"internal/token", built, "jose"},
 	{"internal/jwtcheck", built, "jose"},
 	{"internal/session", planned, "internal/seal internal/store"},

@@ -113,7 +113,7 @@ func (p *UMAPEP) Provision(ctx caddy.Context) error {
 	if p.provider, err = app.Provider(p.Provider); err != nil {
 		return err
 	}
-	if p.provider.ProviderConfig.ClientID == "" && p.provider.Register == nil {
+	if p.provider.Config.ClientID == "" && p.provider.Register == nil {
 		return fmt.Errorf("provider %s has no client_id: a resource server is a client of its authorization server; write 'client_id <id>' and 'client_secret <secret>'", p.provider.Name())
 	}
 	if p.authority, err = openAuthority(p.provider); err != nil {

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/provider"
 )
 
 // protectionToken is the protection API token (PAT) that a resource server
@@ -86,7 +86,7 @@ func (a *authority) requestTokenFor(ctx context.Context, scope string) (*protect
 	if err := p.AuthenticateClient(req, form); err != nil {
 		return nil, err
 	}
-	introspect.SetForm(req, form)
+	provider.SetForm(req, form)
 	req.Header.Set("Accept", "application/json")
 	begun := a.now()
 	answer, status, err := p.Call(ctx, "token_endpoint", req)

@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-gluu/gateway/caddyuma"
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -23,7 +24,7 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		file  string
 		types []any
 	}{
-		{"app.md", []any{introspect.App{}, introspect.ProviderConfig{}, introspect.CacheConfig{}, introspect.Registration{}, consumer.Consumer{}}},
+		{"app.md", []any{introspect.App{}, provider.Config{}, introspect.CacheConfig{}, provider.Registration{}, consumer.Consumer{}}},
 		{"gluu_oauth_auth.md", []any{caddyoauth.OAuthAuth{}, headers.HeaderConfig{}}},
 		{"gluu_oauth_pep.md", []any{caddyoauth.OAuthPEP{}}},
 		{"gluu_uma_auth.md", []any{caddyuma.UMAAuth{}}},
@@ -54,7 +55,7 @@ func fields(t reflect.Type) []string {
 	for field := range t.Fields() {
 		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		switch {
-		case field.Anonymous && field.Type == reflect.TypeFor[introspect.ProviderConfig]():
+		case field.Anonymous && field.Type == reflect.TypeFor[provider.Config]():
 		case field.Anonymous && field.Type.Kind() == reflect.Struct:
 			names = append(names, fields(field.Type)...)
 		case name != "" && name != "-":

@@ -69,7 +69,7 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 
 func (a *Authenticator) findProvider(ctx caddy.Context) (*introspect.Provider, error) {
 	if a.hasOwnProvider() {
-		return a.app.AddProvider(ctx, &introspect.Provider{ProviderConfig: a.ProviderConfig})
+		return a.app.AddProvider(ctx, &introspect.Provider{Config: a.Config.Config})
 	}
 	return a.app.Provider(a.Config.Provider)
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/headers"
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/provider"
 )
 
 // UnmarshalCaddyfile sets up an authentication handler. Syntax:
@@ -37,13 +37,13 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		known, err := c.unmarshalOption(d)
 		if err == nil && !known {
-			known, err = c.ProviderConfig.UnmarshalCaddyfileSubdirective(d)
+			known, err = c.Config.UnmarshalCaddyfileSubdirective(d)
 		}
 		if err != nil {
 			return err
 		}
 		if !known {
-			return directive.Unknown(d, start.Val(), append(options, introspect.ProviderWords()...)...)
+			return directive.Unknown(d, start.Val(), append(options, provider.Words()...)...)
 		}
 	}
 	if err := c.check(); err != nil {
@@ -59,7 +59,7 @@ var options = []string{
 }
 
 // addingOptions are those that can stand several times.
-var addingOptions = append(introspect.ProviderLists(), "header", "header_each")
+var addingOptions = append(provider.Lists(), "header", "header_each")
 
 func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch name := d.Val(); name {

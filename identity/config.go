@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"github.com/caddy-gluu/gateway/headers"
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/provider"
 )
 
 // Config is the configuration that authentication handlers share.
@@ -20,7 +20,7 @@ type Config struct {
 	Provider string `json:"provider,omitempty"`
 
 	// A provider for this handler alone, in the same words as in the app.
-	introspect.ProviderConfig
+	provider.Config
 
 	// The username or id of the consumer that a caller without a valid token
 	// is. Such a request goes on with the header `X-Anonymous-Consumer: true`
@@ -76,7 +76,7 @@ func (c *Config) check() error {
 		return fmt.Errorf("provider '%s' is named and another one described: leave out the name, or everything about the other (issuer, client_id, ...)", c.Provider)
 	}
 	if c.hasOwnProvider() {
-		if err := c.ProviderConfig.Check(); err != nil {
+		if err := c.Config.Check(); err != nil {
 			return err
 		}
 	}
@@ -117,7 +117,7 @@ func (c *Config) checkValues() error {
 
 // hasOwnProvider reports whether the handler describes a provider itself.
 func (c *Config) hasOwnProvider() bool {
-	return !reflect.ValueOf(c.ProviderConfig).IsZero()
+	return !reflect.ValueOf(c.Config).IsZero()
 }
 
 func enabled(option *bool) bool { return option == nil || *option }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -125,7 +126,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("metrics: %w", err)
 	}
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
-		if err := checkProviderName(name); err != nil {
+		if err := provider.CheckName(name); err != nil {
 			return err
 		}
 		if a.Providers[name] == nil {
@@ -188,7 +189,7 @@ func (a *App) Stop() error {
 // attach lets the servers use what this configuration brings.
 func (a *App) attach() {
 	for _, p := range a.all() {
-		p.server.attach(p.loaded)
+		p.server.Attach(p.loaded)
 	}
 }
 

@@ -12,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 )
 
 func TestConfigurationsThatCannotBeRight(t *testing.T) {
@@ -112,23 +115,23 @@ func TestSec_S34_RequestPlaceholdersAreRefused(t *testing.T) {
 }
 
 func TestSecretsComeFromTheEnvironmentAndFiles(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
 	file := filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(file, []byte("from-a-file\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Setenv("GLUU_TEST_ISSUER", server.URL)
 	t.Setenv("GLUU_TEST_CLIENT", "from-the-environment")
-	config := ProviderConfig{
+	config := provider.Config{
 		Issuer: "{env.GLUU_TEST_ISSUER}", ClientID: "{env.GLUU_TEST_CLIENT}", ClientSecret: "{file." + file + "}",
-		Verify: verifyIntrospection, IntrospectionEndpoint: "{env.GLUU_TEST_ISSUER}/introspect",
+		Verify: provider.VerifyIntrospection, IntrospectionEndpoint: "{env.GLUU_TEST_ISSUER}/introspect",
 	}
 	app := mustLoad(t, t.TempDir(), fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(config)))
 	if _, err := verify(t, app, "", "token"); err != nil {
 		t.Fatal(err)
 	}
-	id, secret, _ := (&http.Request{Header: server.lastHeader()}).BasicAuth()
+	id, secret, _ := (&http.Request{Header: server.LastHeader()}).BasicAuth()
 	if id != "from-the-environment" || secret != "from-a-file" {
 		t.Errorf("the server got %q and %q", id, secret)
 	}

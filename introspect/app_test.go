@@ -17,13 +17,13 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
 
 	// Storage and logs in files.
 	_ "github.com/caddyserver/caddy/v2/modules/filestorage"
 	_ "github.com/caddyserver/caddy/v2/modules/logging"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -58,7 +58,7 @@ func logOf(t *testing.T, dir string) string {
 }
 
 // providerJSON writes the settings of a provider as JSON.
-func providerJSON(config ProviderConfig, more ...string) string {
+func providerJSON(config provider.Config, more ...string) string {
 	text, err := json.Marshal(config)
 	if err != nil {
 		panic(err)
@@ -78,10 +78,10 @@ func verify(t *testing.T, app *App, provider, raw string) (*Token, error) {
 // A reload that leaves a provider as it is keeps everything that is known of
 // it, whatever else changes; one that changes the provider keeps nothing.
 func TestReloadKeepsWhatIsKnown(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
 	dir := t.TempDir()
-	config := server.introspecting()
+	config := introspecting(server)
 	app := func(provider string, more string) string {
 		return fmt.Sprintf(`{"providers": {"default": %s} %s}`, provider, more)
 	}
@@ -104,7 +104,7 @@ func TestReloadKeepsWhatIsKnown(t *testing.T) {
 		}
 		first = next
 	}
-	if n := server.count("/introspect"); n != 1 {
+	if n := server.Count("/introspect"); n != 1 {
 		t.Errorf("%d introspections over reloads, want 1", n)
 	}
 
@@ -113,7 +113,7 @@ func TestReloadKeepsWhatIsKnown(t *testing.T) {
 	if token, err := verify(t, changed, "", "token"); err != nil || token == firstToken {
 		t.Errorf("the old token was used for a changed provider, or %v", err)
 	}
-	if n := server.count("/introspect"); n != 2 {
+	if n := server.Count("/introspect"); n != 2 {
 		t.Errorf("%d introspections after a change, want 2", n)
 	}
 }
@@ -121,12 +121,12 @@ func TestReloadKeepsWhatIsKnown(t *testing.T) {
 // What was read from files is read anew with each configuration, and what is
 // known stays: a key is rotated by a reload.
 func TestReloadReadsFilesAnew(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
-	oldKey, oldPublic := writeKey(t)
-	newKey, newPublic := writeKey(t)
-	config := server.introspecting()
-	config.ClientAuth, config.ClientSecret, config.ClientKey = privateKeyJWT, "", filepath.Join(t.TempDir(), "key.pem")
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
+	oldKey, oldPublic := providertest.WriteKey(t)
+	newKey, newPublic := providertest.WriteKey(t)
+	config := introspecting(server)
+	config.ClientAuth, config.ClientSecret, config.ClientKey = provider.PrivateKeyJWT, "", filepath.Join(t.TempDir(), "key.pem")
 	rotate := func(file string) {
 		text, err := os.ReadFile(file)
 		if err != nil {
@@ -138,7 +138,7 @@ func TestReloadReadsFilesAnew(t *testing.T) {
 	}
 	dir, app := t.TempDir(), fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(config))
 	signedBy := func(public *ecdsa.PublicKey) bool {
-		signed, signature := cutSignature(t, server.lastForm().Get("client_assertion"))
+		signed, signature := providertest.CutSignature(t, server.LastForm().Get("client_assertion"))
 		sum := sha256.Sum256([]byte(signed))
 		return ecdsa.Verify(public, sum[:], new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:]))
 	}
@@ -152,7 +152,7 @@ func TestReloadReadsFilesAnew(t *testing.T) {
 	if _, err := verify(t, running, "", "token"); err != nil {
 		t.Fatal(err)
 	}
-	if n := server.count("/introspect"); n != 1 {
+	if n := server.Count("/introspect"); n != 1 {
 		t.Errorf("%d introspections, want 1", n)
 	}
 	if _, err := verify(t, running, "", "another token"); err != nil || !signedBy(newPublic) {
@@ -160,34 +160,17 @@ func TestReloadReadsFilesAnew(t *testing.T) {
 	}
 }
 
-// Parts of the server that outlive a configuration write to the logs of the
-// one that is running, since those of the former are closed.
-func TestLogsOfTheRunningConfiguration(t *testing.T) {
-	p := providerFor(t, ProviderConfig{Issuer: "https://as.example", Verify: verifyJWT}, CacheConfig{})
-	logger := p.server.currentLogger().With(zap.String("k", "v"))
-	for range 2 {
-		core, logs := observer.New(zap.InfoLevel)
-		p.server.attach(&attachment{http: p.loaded.http, logger: zap.New(core).Named("gluu").With(zap.String("provider", "p"))})
-		logger.Debug("not this")
-		logger.Info("this", zap.Int("n", 1))
-		if all := logs.All(); len(all) != 1 || all[0].Message != "this" || all[0].LoggerName != "gluu" ||
-			fmt.Sprint(all[0].ContextMap()) != "map[k:v n:1 provider:p]" {
-			t.Errorf("got %v", all)
-		}
-	}
-}
-
 // A configuration that cannot be loaded leaves the running one alone.
 func TestFailedReloadChangesNothing(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
 	dir := t.TempDir()
-	good := fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(server.introspecting()))
+	good := fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(introspecting(server)))
 	app := mustLoad(t, dir, good)
 	if _, err := verify(t, app, "", "token"); err != nil {
 		t.Fatal(err)
 	}
-	if err := load(t, dir, fmt.Sprintf(`{"providers": {"default": %s, "other": {"issuer": "http://as.example"}}}`, providerJSON(server.introspecting()))); err == nil {
+	if err := load(t, dir, fmt.Sprintf(`{"providers": {"default": %s, "other": {"issuer": "http://as.example"}}}`, providerJSON(introspecting(server)))); err == nil {
 		t.Fatal("a configuration that cannot be right was loaded")
 	}
 	if running.current() != app {
@@ -196,7 +179,7 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 	if _, err := verify(t, app, "", "token"); err != nil {
 		t.Error(err)
 	}
-	if n := server.count("/introspect"); n != 1 {
+	if n := server.Count("/introspect"); n != 1 {
 		t.Errorf("%d introspections, want 1", n)
 	}
 }
@@ -235,21 +218,21 @@ func TestRefusedConfigurationLeavesNothingBehind(t *testing.T) {
 			t.Fatal("the configuration was loaded")
 		}
 	}
-	p.server.logger().Warn("of the running configuration")
+	p.server.Logger().Warn("of the running configuration")
 	if !strings.Contains(logOf(t, dir), "of the running configuration") {
 		t.Error("the provider logs elsewhere")
 	}
-	if attached := p.server.attached.Load(); attached != p.loaded {
+	if attached := p.server.Attached(); attached != p.loaded {
 		t.Error("the provider has the connections of another configuration")
 	}
 }
 
 // Requests go on while configurations come and go.
 func TestReloadsUnderLoad(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
 	dir := t.TempDir()
-	config := fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(server.introspecting()))
+	config := fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(introspecting(server)))
 	mustLoad(t, dir, config)
 	stop, done := make(chan struct{}), make(chan error)
 	var requests atomic.Int64
@@ -278,7 +261,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 	if err := <-done; err != nil {
 		t.Error(err)
 	}
-	if n := server.count("/introspect"); n > 10 {
+	if n := server.Count("/introspect"); n > 10 {
 		t.Errorf("%d introspections of 10 tokens over 20 reloads", n)
 	}
 	t.Logf("%d requests", requests.Load())
@@ -305,17 +288,17 @@ func TestProvidersByName(t *testing.T) {
 
 // Handlers that describe the same provider share it, and what is known of it.
 func TestProvidersOfHandlers(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
 	app := mustLoad(t, t.TempDir(), `{}`)
-	add := func(config ProviderConfig) *Provider {
-		p, err := app.AddProvider(caddy.ActiveContext(), &Provider{ProviderConfig: config})
+	add := func(config provider.Config) *Provider {
+		p, err := app.AddProvider(caddy.ActiveContext(), &Provider{Config: config})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return p
 	}
-	config := server.introspecting()
+	config := introspecting(server)
 	a, b := add(config), add(config)
 	if a != b {
 		t.Error("two handlers with the same settings have two providers")
@@ -337,7 +320,7 @@ func TestProvidersOfHandlers(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	if n := server.count("/introspect"); n != 2 {
+	if n := server.Count("/introspect"); n != 2 {
 		t.Errorf("%d introspections, want 2", n)
 	}
 	if _, err := app.AddProvider(caddy.ActiveContext(), &Provider{}); err == nil {
@@ -354,7 +337,9 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	if err := caddy.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	if server.ctx.Err() == nil {
+	select {
+	case <-server.Done():
+	default:
 		t.Error("the server goes on running")
 	}
 	if running.current() != nil {

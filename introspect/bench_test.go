@@ -12,18 +12,20 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/internal/testenv"
 )
 
 // BenchmarkVerifyCached is what a request pays for a token that is known:
 // hashing it, finding it, comparing the time.
 func BenchmarkVerifyCached(b *testing.B) {
-	server := newFakeServer(b)
-	server.on("/introspect", respond(active("")))
+	server := providertest.NewServer(b)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
 	issuer := newTokenIssuer(b, server.URL, "k1")
-	server.on("/jwks", issuer.serveKeys)
-	p := providerFor(b, ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
-	p.server.awaitMetadata(b.Context())
+	server.On("/jwks", issuer.serveKeys)
+	p := providerFor(b, provider.Config{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
+	p.server.AwaitMetadata(b.Context())
 	tokens := map[string]string{
 		"opaque":   strings.Repeat("o", 43),
 		"JWT":      issuer.sign(b, time.Now().Add(time.Hour), map[string]any{"filler": strings.Repeat("x", 400)}),
@@ -59,8 +61,8 @@ func BenchmarkVerifyCached(b *testing.B) {
 
 // BenchmarkVerifyInactive is what a bad token costs that is known to be bad.
 func BenchmarkVerifyInactive(b *testing.B) {
-	server := newFakeServer(b)
-	p := providerFor(b, server.introspecting(), CacheConfig{})
+	server := providertest.NewServer(b)
+	p := providerFor(b, introspecting(server), CacheConfig{})
 	ctx := b.Context()
 	b.ReportAllocs()
 	for b.Loop() {
@@ -75,8 +77,8 @@ func BenchmarkVerifyInactive(b *testing.B) {
 func BenchmarkCacheMillion(b *testing.B) {
 	const tokens = 1_000_000
 	for b.Loop() {
-		p := connectTo(providerFor(b, ProviderConfig{
-			Issuer: "https://as.example", ClientID: "g", ClientAuth: clientAuthNone, Verify: verifyIntrospection,
+		p := connectTo(providerFor(b, provider.Config{
+			Issuer: "https://as.example", ClientID: "g", ClientAuth: provider.ClientAuthNone, Verify: provider.VerifyIntrospection,
 			IntrospectionEndpoint: "https://as.example/introspect",
 		}, CacheConfig{Size: tokens}), http.HandlerFunc(typicalAnswer))
 		before := testenv.HeapInUse()
@@ -108,7 +110,7 @@ func BenchmarkCacheMillion(b *testing.B) {
 
 func typicalAnswer(w http.ResponseWriter, r *http.Request) {
 	subject := r.PostForm.Get("token")[:8]
-	respond(`{"active":true,"exp":4102444800,"iat":1700000000,"jti":"6f2f1c9a-6d6b-4f7e-9a53-`+subject+`abcd","iss":"https://as.example","aud":["account","api"],`+
+	providertest.Respond(`{"active":true,"exp":4102444800,"iat":1700000000,"jti":"6f2f1c9a-6d6b-4f7e-9a53-`+subject+`abcd","iss":"https://as.example","aud":["account","api"],`+
 		`"sub":"3f1c8a52-9c1e-4d58-8a6b-`+subject+`0000","typ":"Bearer","azp":"mobile-app","session_state":"9d2f1c9a-6d6b-4f7e-9a53-`+subject+`abcd","acr":"1",`+
 		`"scope":"openid profile email todos:read todos:write","client_id":"mobile-app","username":"user-`+subject+`","token_type":"Bearer"}`)(w, r)
 }
@@ -117,9 +119,9 @@ func typicalAnswer(w http.ResponseWriter, r *http.Request) {
 // has seen, and reports how often the authorization server was asked.
 func BenchmarkStampede(b *testing.B) {
 	const requests = 1000
-	server := newFakeServer(b)
-	server.on("/introspect", respond(active("")))
-	p := providerFor(b, server.introspecting(), CacheConfig{})
+	server := providertest.NewServer(b)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
+	p := providerFor(b, introspecting(server), CacheConfig{})
 	tokens := 0
 	for b.Loop() {
 		tokens++
@@ -138,7 +140,7 @@ func BenchmarkStampede(b *testing.B) {
 		wait.Wait()
 	}
 	b.ReportMetric(requests, "requests/op")
-	b.ReportMetric(float64(server.count("/introspect"))/float64(tokens), "introspections/op")
+	b.ReportMetric(float64(server.Count("/introspect"))/float64(tokens), "introspections/op")
 }
 
 // BenchmarkInventedKeys brings ten thousand tokens, each with the ID of a key
@@ -146,15 +148,15 @@ func BenchmarkStampede(b *testing.B) {
 // the issuer were fetched.
 func BenchmarkInventedKeys(b *testing.B) {
 	const tokens = 10_000
-	server := newFakeServer(b)
+	server := providertest.NewServer(b)
 	issuer := newTokenIssuer(b, server.URL, "k1")
-	server.on("/jwks", issuer.serveKeys)
-	p := providerFor(b, ProviderConfig{Issuer: server.URL, Verify: verifyJWT}, CacheConfig{})
-	p.server.awaitMetadata(b.Context())
+	server.On("/jwks", issuer.serveKeys)
+	p := providerFor(b, provider.Config{Issuer: server.URL, Verify: provider.VerifyJWT}, CacheConfig{})
+	p.server.AwaitMetadata(b.Context())
 	if _, err := p.Verify(b.Context(), issuer.sign(b, time.Now().Add(time.Hour), nil)); err != nil {
 		b.Fatal(err)
 	}
-	before, rounds := server.count("/jwks"), 0
+	before, rounds := server.Count("/jwks"), 0
 	payload := b64(fmt.Sprintf(`{"iss":%q,"exp":4102444800}`, server.URL))
 	for b.Loop() {
 		rounds++
@@ -166,5 +168,5 @@ func BenchmarkInventedKeys(b *testing.B) {
 		}
 	}
 	b.ReportMetric(tokens, "tokens/op")
-	b.ReportMetric(float64(server.count("/jwks")-before)/float64(rounds), "fetches/op")
+	b.ReportMetric(float64(server.Count("/jwks")-before)/float64(rounds), "fetches/op")
 }

@@ -5,12 +5,14 @@ package introspect
 import (
 	"strings"
 	"testing"
+
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 )
 
 func TestCacheHitAllocatesNothing(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
-	p := providerFor(t, server.introspecting(), CacheConfig{})
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
+	p := providerFor(t, introspecting(server), CacheConfig{})
 	raw := strings.Repeat("x", 800)
 	if _, err := p.Verify(t.Context(), raw); err != nil {
 		t.Fatal(err)

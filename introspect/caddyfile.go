@@ -5,19 +5,16 @@ package introspect
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
-	"maps"
-	"slices"
 	"sort"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddytls"
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/internal/provider"
 )
 
 func init() {
@@ -157,7 +154,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	if block.NextArg() {
 		return block.Errf("a provider has one name, got '%s' besides", block.Val())
 	}
-	if err := checkProviderName(name); err != nil {
+	if err := provider.CheckName(name); err != nil {
 		return block.WrapErr(err)
 	}
 	if _, twice := a.Providers[name]; twice {
@@ -166,7 +163,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	p := new(Provider)
 	var once directive.Once
 	for nesting := block.Nesting(); block.NextBlock(nesting); {
-		if err := once.Check(block, providerLists...); err != nil {
+		if err := once.Check(block, provider.Lists()...); err != nil {
 			return err
 		}
 		handled, err := p.UnmarshalCaddyfileSubdirective(block)
@@ -174,7 +171,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 			return err
 		}
 		if !handled {
-			return directive.Unknown(block, "provider", ProviderWords()...)
+			return directive.Unknown(block, "provider", provider.Words()...)
 		}
 	}
 	if err := p.Check(); err != nil {
@@ -260,151 +257,6 @@ func (a *App) parseCache(d *caddyfile.Dispenser) error {
 		}
 	}
 	return directive.Located(d, a.Cache.Check())
-}
-
-// UnmarshalCaddyfileSubdirective parses the setting of a provider on which the
-// dispenser stands. A handler with a provider of its own calls it for words
-// that are not its own; handled is false if the word is none of a provider's
-// either. The handler sees to it that no word but those of ProviderLists stands
-// twice, and calls Check when the block is over.
-func (c *ProviderConfig) UnmarshalCaddyfileSubdirective(d *caddyfile.Dispenser) (handled bool, err error) {
-	parse, ok := providerWords[d.Val()]
-	if !ok {
-		return false, nil
-	}
-	if err := parse(c, d); err != nil {
-		return true, err
-	}
-	return true, directive.Located(d, c.checkValues(directive.HasPlaceholder))
-}
-
-// ProviderWords returns the names of all settings of a provider, for a handler
-// that has to say which words there are.
-func ProviderWords() []string { return slices.Sorted(maps.Keys(providerWords)) }
-
-// ProviderLists returns the names of those settings of a provider that can
-// stand several times, since their values add up.
-func ProviderLists() []string { return slices.Clone(providerLists) }
-
-var providerLists = []string{"algorithms", "audience", "endpoint_hosts"}
-
-type parseWord func(c *ProviderConfig, d *caddyfile.Dispenser) error
-
-var providerWords = map[string]parseWord{
-	"issuer":                         text(func(c *ProviderConfig) *string { return &c.Issuer }),
-	"op_url":                         text(func(c *ProviderConfig) *string { return &c.OPURL }),
-	"client_id":                      text(func(c *ProviderConfig) *string { return &c.ClientID }),
-	"client_secret":                  text(func(c *ProviderConfig) *string { return &c.ClientSecret }),
-	"client_auth":                    text(func(c *ProviderConfig) *string { return &c.ClientAuth }),
-	"verify":                         text(func(c *ProviderConfig) *string { return &c.Verify }),
-	"introspection_endpoint":         text(func(c *ProviderConfig) *string { return &c.IntrospectionEndpoint }),
-	"jwks_uri":                       text(func(c *ProviderConfig) *string { return &c.JWKSURI }),
-	"token_endpoint":                 text(func(c *ProviderConfig) *string { return &c.TokenEndpoint }),
-	"revocation_endpoint":            text(func(c *ProviderConfig) *string { return &c.RevocationEndpoint }),
-	"registration_endpoint":          text(func(c *ProviderConfig) *string { return &c.RegistrationEndpoint }),
-	"uma_configuration":              text(func(c *ProviderConfig) *string { return &c.UMAConfiguration }),
-	"permission_endpoint":            text(func(c *ProviderConfig) *string { return &c.PermissionEndpoint }),
-	"algorithms":                     list(func(c *ProviderConfig) *[]string { return &c.Algorithms }),
-	"audience":                       list(func(c *ProviderConfig) *[]string { return &c.Audience }),
-	"endpoint_hosts":                 list(func(c *ProviderConfig) *[]string { return &c.EndpointHosts }),
-	"resource_registration_endpoint": text(func(c *ProviderConfig) *string { return &c.ResourceRegistrationEndpoint }),
-
-	"client_key":         (*ProviderConfig).parseClientKey,
-	"client_certificate": (*ProviderConfig).parseClientCertificate,
-	"register":           (*ProviderConfig).parseRegister,
-	"trust_pool":         (*ProviderConfig).parseTrustPool,
-	"introspection_signed": func(c *ProviderConfig, d *caddyfile.Dispenser) error {
-		signed, err := directive.Bool(d)
-		c.IntrospectionSigned = &signed
-		return err
-	},
-	"dpop_nonce": func(c *ProviderConfig, d *caddyfile.Dispenser) (err error) {
-		c.DPoPNonce, err = directive.Bool(d)
-		return err
-	},
-	"timeout": func(c *ProviderConfig, d *caddyfile.Dispenser) (err error) {
-		c.Timeout, err = directive.Duration(d)
-		if err == nil && c.Timeout == 0 {
-			return d.Err("timeout cannot be 0: every request would fail")
-		}
-		return err
-	},
-	"stale_if_error": func(c *ProviderConfig, d *caddyfile.Dispenser) (err error) {
-		c.StaleIfError, err = directive.Duration(d)
-		return err
-	},
-}
-
-func text(field func(*ProviderConfig) *string) parseWord {
-	return func(c *ProviderConfig, d *caddyfile.Dispenser) error { return directive.SetString(d, field(c)) }
-}
-
-func list(field func(*ProviderConfig) *[]string) parseWord {
-	return func(c *ProviderConfig, d *caddyfile.Dispenser) error { return directive.AddStrings(d, field(c)) }
-}
-
-func (c *ProviderConfig) parseClientKey(d *caddyfile.Dispenser) error {
-	switch args := d.RemainingArgs(); len(args) {
-	case 2:
-		c.ClientKeyID = args[1]
-		fallthrough
-	case 1:
-		c.ClientKey = args[0]
-		return nil
-	default:
-		return d.Errf("client_key takes a file and perhaps a key id: write 'client_key <file> [<kid>]'")
-	}
-}
-
-func (c *ProviderConfig) parseClientCertificate(d *caddyfile.Dispenser) error {
-	if !d.AllArgs(&c.ClientCertificate, &c.ClientCertificateKey) {
-		return d.Errf("client_certificate takes two files: write 'client_certificate <certificate file> <key file>'")
-	}
-	return nil
-}
-
-func (c *ProviderConfig) parseRegister(d *caddyfile.Dispenser) error {
-	if d.NextArg() {
-		// Not the value itself: it may well be a token.
-		return d.Err("register takes a block and no values: write 'initial_access_token <token>' into the block if that is what it is")
-	}
-	if c.Register == nil {
-		c.Register = new(Registration)
-	}
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		var err error
-		switch d.Val() {
-		case "initial_access_token":
-			err = directive.SetString(d, &c.Register.InitialAccessToken)
-		case "client_name":
-			err = directive.SetString(d, &c.Register.ClientName)
-		case "scopes":
-			err = directive.AddStrings(d, &c.Register.Scopes)
-		default:
-			err = directive.Unknown(d, "register", "initial_access_token", "client_name", "scopes")
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (c *ProviderConfig) parseTrustPool(d *caddyfile.Dispenser) error {
-	if !d.NextArg() {
-		return d.Err("trust_pool takes the name of a module: write 'trust_pool file <pem file>', say")
-	}
-	name := d.Val()
-	module, err := caddyfile.UnmarshalModule(d, "tls.ca_pool.source."+name)
-	if err != nil {
-		return fmt.Errorf("trust_pool %s: %w", name, err) // which names the line already
-	}
-	ca, ok := module.(caddytls.CA)
-	if !ok {
-		return d.Errf("trust_pool %s is no source of certificate authorities", name)
-	}
-	c.TrustPoolRaw = caddyconfig.JSONModuleObject(ca, "provider", name, nil)
-	return nil
 }
 
 func age(d *caddyfile.Dispenser) (caddy.Duration, error) {

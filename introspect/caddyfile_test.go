@@ -10,6 +10,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-gluu/gateway/internal/provider"
 )
 
 // adapt turns the inside of the option into the app's JSON.
@@ -269,7 +271,7 @@ func FuzzCaddyfile(f *testing.F) {
 			if err := p.Check(); err != nil {
 				t.Errorf("provider %s was taken and is refused: %v", name, err)
 			}
-			if err := checkProviderName(name); err != nil {
+			if err := provider.CheckName(name); err != nil {
 				t.Error(err)
 			}
 		}

@@ -53,7 +53,7 @@ func refuseProof(code, format string, args ...any) *Error {
 // of RFC 9449, section 4.3, but compares the key first of all: a proof with
 // another one is not worth the price of checking its signature.
 func (v *verifier) checkProof(r *http.Request, jkt, token string) error {
-	now := v.server.now()
+	now := v.server.Now()
 
 	// Exactly one proof, well-formed, of the right type.
 	proofs := r.Header["Dpop"]
@@ -113,7 +113,7 @@ func (v *verifier) checkProof(r *http.Request, jkt, token string) error {
 	if issued.Before(now.Add(-proofMaxAge)) || issued.After(now.Add(jwtcheck.Leeway)) {
 		return refuseProof(codeInvalidProof, "DPoP proof: iat is not now: %ds off", int64(issued.Sub(now).Seconds()))
 	}
-	if v.server.config.DPoPNonce {
+	if v.server.Config().DPoPNonce {
 		if nonce, err := claims.Text("nonce"); err != nil || !v.replays.validNonce(nonce, now) {
 			e := refuseProof(codeUseNonce, "DPoP proof: no nonce, or an old one")
 			e.Nonce = v.replays.nonce(now)
@@ -169,7 +169,7 @@ func (p *Provider) NextNonce() string {
 	if !p.DPoPNonce {
 		return ""
 	}
-	return p.verifier.replays.nonce(p.server.now())
+	return p.verifier.replays.nonce(p.server.Now())
 }
 
 // asReceived returns the method and URL that the client sent, before Caddy's

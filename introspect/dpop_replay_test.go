@@ -18,7 +18,7 @@ import (
 func TestSec_S42_Replay(t *testing.T) {
 	p := testProvider()
 	now := testNow
-	p.server.now = func() time.Time { return now }
+	p.server.Now = func() time.Time { return now }
 	d := newDPoPTest(t, "ES256")
 	check := func(r *http.Request) error { return p.CheckBinding(r, d.token, "DPoP", d.raw) }
 
@@ -80,7 +80,7 @@ func TestSec_S42_OneRequestMayBeCheckedTwice(t *testing.T) {
 func TestSec_S42_ReplayAtAnotherReplica(t *testing.T) {
 	one, two := testProvider(), testProvider()
 	for _, p := range []*Provider{one, two} {
-		p.DPoPNonce, p.server.config.DPoPNonce = true, true
+		p.DPoPNonce, p.server.Config().DPoPNonce = true, true
 	}
 	d := newDPoPTest(t, "ES256")
 	proof := d.request(t, nil, claims{"nonce": one.NextNonce()})

@@ -21,12 +21,15 @@ import (
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
 // testProvider is a provider that can check bindings, at testNow.
 func testProvider() *Provider {
-	s := &server{now: func() time.Time { return testNow }}
+	s := provider.New("test", provider.Config{}, new(provider.Connection))
+	s.Now = func() time.Time { return testNow }
 	return &Provider{server: s, verifier: &verifier{server: s, replays: newReplayCache()}}
 }
 
@@ -40,8 +43,8 @@ type dpopTest struct {
 
 func newDPoPTest(t testing.TB, alg string) *dpopTest {
 	t.Helper()
-	key := issuerKeys()[map[string]string{"PS256": "RS256"}[alg]]
-	if k, ok := issuerKeys()[alg]; ok {
+	key := providertest.IssuerKeys()[map[string]string{"PS256": "RS256"}[alg]]
+	if k, ok := providertest.IssuerKeys()[alg]; ok {
 		key = k
 	}
 	return &dpopTest{
@@ -157,7 +160,7 @@ func TestSec_S42_ProofTable(t *testing.T) {
 		"jwk a string":       {m{"jwk": string(public)}, nil, codeInvalidProof},
 		"jwk a list":         {m{"jwk": []any{d.key.Public()}}, nil, codeInvalidProof},
 		"jwk of a stranger":  {m{"jwk": stranger.Public()}, nil, codeInvalidToken},
-		"jwk of other type":  {m{"jwk": issuerKey("RS256")}, nil, codeInvalidToken},
+		"jwk of other type":  {m{"jwk": providertest.IssuerKeys()["RS256"].Public()}, nil, codeInvalidToken},
 		"jku":                {m{"jku": "http://127.0.0.1:1/"}, nil, codeInvalidProof},
 		"x5u":                {m{"x5u": "http://127.0.0.1:1/"}, nil, codeInvalidProof},
 		"x5c":                {m{"x5c": []string{"MIIB"}}, nil, codeInvalidProof},
@@ -339,7 +342,7 @@ func TestProofsAreForTheAddressBeforeRewrites(t *testing.T) {
 func TestNonces(t *testing.T) {
 	p := testProvider()
 	now := testNow
-	p.server.now = func() time.Time { return now }
+	p.server.Now = func() time.Time { return now }
 	d := newDPoPTest(t, "ES256")
 	check := func(nonce any) error {
 		return p.CheckBinding(d.request(t, nil, claims{"nonce": nonce, "iat": now.Unix()}), d.token, "DPoP", d.raw)
@@ -347,7 +350,7 @@ func TestNonces(t *testing.T) {
 	if p.NextNonce() != "" {
 		t.Error("a nonce is given out that nobody demands")
 	}
-	p.DPoPNonce, p.server.config.DPoPNonce = true, true
+	p.DPoPNonce, p.server.Config().DPoPNonce = true, true
 
 	err := check(nil)
 	wantBinding(t, "no nonce", err, codeUseNonce)

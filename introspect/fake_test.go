@@ -3,15 +3,8 @@
 package introspect
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-	"maps"
 	"net/http"
-	"net/http/httptest"
-	"net/url"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +14,8 @@ import (
 	"go.uber.org/goleak"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -33,124 +28,34 @@ func TestMain(m *testing.M) {
 	)
 }
 
-// fakeServer is an authorization server that answers as a test wants it to.
-type fakeServer struct {
-	*httptest.Server
-
-	mu       sync.Mutex
-	handlers map[string]http.HandlerFunc // by path
-	requests map[string]int
-	last     *http.Request // the last introspection, with its form parsed
-}
-
-func newFakeServer(t testing.TB) *fakeServer {
-	f := &fakeServer{handlers: map[string]http.HandlerFunc{}, requests: map[string]int{}}
-	f.Server = httptest.NewServer(f)
-	t.Cleanup(f.Close)
-	f.on("/introspect", respond(`{"active":false}`))
-	f.on("/.well-known/openid-configuration", f.metadata(nil))
-	return f
-}
-
-func (f *fakeServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
-		_ = r.ParseForm()
-	}
-	f.mu.Lock()
-	f.requests[r.URL.Path]++
-	handler := f.handlers[r.URL.Path]
-	if r.URL.Path == "/introspect" {
-		f.last = r
-	}
-	f.mu.Unlock()
-	if handler == nil {
-		http.NotFound(w, r)
-		return
-	}
-	handler(w, r)
-}
-
-func (f *fakeServer) on(path string, handler http.HandlerFunc) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.handlers[path] = handler
-}
-
-func (f *fakeServer) count(path string) int {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.requests[path]
-}
-
-func (f *fakeServer) lastForm() url.Values {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.last.PostForm
-}
-
-func (f *fakeServer) lastHeader() http.Header {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.last.Header
-}
-
-// metadata answers with the server's metadata, with some members changed.
-func (f *fakeServer) metadata(changes map[string]any) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		base := "http://" + r.Host
-		document := map[string]any{
-			"issuer":                 base,
-			"introspection_endpoint": base + "/introspect",
-			"jwks_uri":               base + "/jwks",
-			"token_endpoint":         base + "/token",
-			"registration_endpoint":  base + "/register",
-		}
-		maps.Copy(document, changes)
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(document)
-	}
-}
-
-func respond(body string) http.HandlerFunc {
-	return respondWith(http.StatusOK, "application/json", body)
-}
-
-func respondWith(status int, contentType, body string) http.HandlerFunc {
-	return func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", contentType)
-		w.WriteHeader(status)
-		fmt.Fprint(w, body)
-	}
-}
-
 // introspecting is a provider that introspects at the fake server and needs no
 // discovery.
-func (f *fakeServer) introspecting() ProviderConfig {
-	return ProviderConfig{
+func introspecting(f *providertest.Server) provider.Config {
+	return provider.Config{
 		Issuer:                f.URL,
 		ClientID:              "gateway",
 		ClientSecret:          "client-s3cret",
-		Verify:                verifyIntrospection,
+		Verify:                provider.VerifyIntrospection,
 		IntrospectionEndpoint: f.URL + "/introspect",
 	}
 }
 
 // providerFor makes a provider as a configuration would, but without Caddy.
-func providerFor(t testing.TB, config ProviderConfig, cache CacheConfig) *Provider {
+func providerFor(t testing.TB, config provider.Config, cache CacheConfig) *Provider {
 	t.Helper()
 	if err := config.Check(); err != nil {
 		t.Fatalf("settings: %v", err)
 	}
-	config.setDefaults()
-	p := &Provider{ProviderConfig: config, name: "test"}
-	p.loaded = &attachment{http: newHTTPClient(nil), storage: &certmagic.FileStorage{Path: t.TempDir()}, logger: zap.NewNop()}
+	config.SetDefaults()
+	p := &Provider{Config: config, name: "test"}
+	p.loaded = &provider.Connection{HTTP: provider.NewHTTPClient(nil), Storage: &certmagic.FileStorage{Path: t.TempDir()}, Logger: zap.NewNop()}
 	p.poolID = p.settings()
-	p.server = newServer(p.name, config, p.loaded)
+	p.server = provider.New(p.name, config, p.loaded)
 	p.verifier = newVerifier(p.server)
 	p.cache = cacheFor(t, cache)
 	t.Cleanup(func() {
 		_ = p.verifier.Destruct()
-		p.loaded.http.CloseIdleConnections()
+		p.loaded.HTTP.CloseIdleConnections()
 	})
 	return p
 }
@@ -194,40 +99,17 @@ func (c *testClock) advance(d time.Duration) { c.nano.Add(int64(d)) }
 
 // on gives a provider this clock.
 func (c *testClock) on(p *Provider) *Provider {
-	p.server.now = c.now
+	p.server.Now = c.now
 	return p
-}
-
-// handlerTransport sends requests straight to a handler: no sockets, so that
-// tests can run in a bubble where time is what they make it.
-type handlerTransport struct{ http.Handler }
-
-func (h handlerTransport) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil && r.Header.Get("Content-Type") == "application/x-www-form-urlencoded" {
-		_ = r.ParseForm()
-	}
-	w := httptest.NewRecorder()
-	h.ServeHTTP(w, r)
-	if err := context.Cause(r.Context()); err != nil {
-		return nil, err
-	}
-	return w.Result(), nil
 }
 
 // connectTo replaces the provider's connections.
 func connectTo(p *Provider, h http.Handler) *Provider {
-	client := newHTTPClient(nil)
-	client.Transport = handlerTransport{h}
-	p.loaded = &attachment{http: client, storage: p.loaded.storage, logger: p.loaded.logger, key: p.loaded.key}
-	p.server.attach(p.loaded)
+	client := provider.NewHTTPClient(nil)
+	client.Transport = providertest.Transport{Handler: h}
+	p.loaded = &provider.Connection{HTTP: client, Storage: p.loaded.Storage, Logger: p.loaded.Logger, Key: p.loaded.Key}
+	p.server.Attach(p.loaded)
 	return p
-}
-
-func active(extra string) string {
-	if extra != "" {
-		extra = "," + extra
-	}
-	return `{"active":true,"client_id":"app","sub":"alice","scope":"read write"` + extra + `}`
 }
 
 // reasonOf returns the reason of an error of Verify, "" for none.
@@ -244,3 +126,12 @@ func reasonOf(t testing.TB, err error) Reason {
 }
 
 func seconds(n int) caddy.Duration { return caddy.Duration(time.Duration(n) * time.Second) }
+
+// bubbleProvider introspects at a server without sockets, for tests in a
+// bubble.
+func bubbleProvider(t *testing.T, handler http.HandlerFunc) *Provider {
+	return connectTo(providerFor(t, provider.Config{
+		Issuer: "https://as.example", ClientID: "gateway", ClientAuth: provider.ClientAuthNone,
+		Verify: provider.VerifyIntrospection, IntrospectionEndpoint: "https://as.example/introspect",
+	}, CacheConfig{}), handler)
+}

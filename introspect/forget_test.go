@@ -6,26 +6,28 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 )
 
 // A token is revoked while it is being introspected, with the old answer on its
 // way.
 func TestForgettingIsNotOvertaken(t *testing.T) {
-	server := newFakeServer(t)
+	server := providertest.NewServer(t)
 	arrived, release := make(chan struct{}), make(chan struct{})
-	server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+	server.On("/introspect", func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-release
-		respond(active(""))(w, r)
+		providertest.Respond(providertest.Active(""))(w, r)
 	})
-	app := mustLoad(t, t.TempDir(), fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(server.introspecting())))
+	app := mustLoad(t, t.TempDir(), fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(introspecting(server))))
 	before := make(chan error)
 	go func() {
 		_, err := verify(t, app, "", "token")
 		before <- err
 	}()
 	<-arrived
-	server.on("/introspect", respond(`{"active":false}`))
+	server.On("/introspect", providertest.Respond(`{"active":false}`))
 	if _, err := app.ForgetToken(t.Context(), "token"); err != nil {
 		t.Fatal(err)
 	}
@@ -45,11 +47,11 @@ func TestForgettingIsNotOvertaken(t *testing.T) {
 // A forgotten token stays forgotten when a reload brings back the settings with
 // which it was once verified.
 func TestForgottenTokensDoNotComeBackWithOldSettings(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
 	dir := t.TempDir()
 	load := func(secret string) *App {
-		config := server.introspecting()
+		config := introspecting(server)
 		config.ClientSecret = secret
 		return mustLoad(t, dir, fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(config)))
 	}
@@ -59,7 +61,7 @@ func TestForgottenTokensDoNotComeBackWithOldSettings(t *testing.T) {
 	if _, err := load("new").ForgetToken(t.Context(), "token"); err != nil {
 		t.Fatal(err)
 	}
-	server.on("/introspect", respond(`{"active":false}`))
+	server.On("/introspect", providertest.Respond(`{"active":false}`))
 	if _, err := verify(t, load("old"), "", "token"); reasonOf(t, err) != TokenInactive {
 		t.Errorf("got %v, want it asked about and refused", err)
 	}

@@ -6,7 +6,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
@@ -31,48 +31,48 @@ func (v *verifier) introspect(ctx context.Context, sent *presented) (*Token, err
 	if err != nil {
 		return nil, err
 	}
-	begun := s.now()
+	begun := s.Now()
 	var claims jose.Object
-	a, err := s.do(ctx, "introspection_endpoint", req, func(a *answer) error {
-		if a.mediaType == signedResponse && a.status == http.StatusOK || refusesToken(a) {
+	a, err := s.Do(ctx, "introspection_endpoint", req, func(a *provider.Answer) error {
+		if a.MediaType == signedResponse && a.Status == http.StatusOK || refusesToken(a) {
 			return nil
 		}
-		if v.mustBeSigned() && a.status == http.StatusOK {
+		if v.mustBeSigned() && a.Status == http.StatusOK {
 			return errors.New("the answer is not signed, but introspection_signed demands it")
 		}
 		var err error
 		claims, err = parseIntrospection(a)
-		if a.status == http.StatusUnauthorized {
-			s.credentialsRejected()
+		if a.Status == http.StatusUnauthorized {
+			s.CredentialsRejected()
 		}
-		return blameRequest(a, err)
+		return provider.BlameRequest(a, err)
 	})
 	var body []byte
 	switch {
 	case err != nil:
-	case a.status != http.StatusOK:
-		v.metrics.introspected(outcomeInactive, s.now().Sub(begun))
+	case a.Status != http.StatusOK:
+		v.metrics.introspected(outcomeInactive, s.Now().Sub(begun))
 		return nil, refuse(TokenInvalid, "the authorization server does not answer about tokens of this kind")
-	case a.mediaType == signedResponse:
+	case a.MediaType == signedResponse:
 		claims, body, err = v.openSigned(ctx, a)
 	default:
-		body = a.body
+		body = a.Body
 	}
 	if err != nil {
-		v.metrics.introspected(outcomeError, s.now().Sub(begun))
+		v.metrics.introspected(outcomeError, s.Now().Sub(begun))
 		return nil, err
 	}
 	token, err := v.validateResponse(claims, body)
 	if err == nil {
 		token.JWT = sent.isJWT()
 	}
-	v.metrics.introspected(outcomeOf(err), s.now().Sub(begun))
+	v.metrics.introspected(outcomeOf(err), s.Now().Sub(begun))
 	return token, err
 }
 
 func (v *verifier) introspectionRequest(raw string) (*http.Request, error) {
 	s := v.server
-	address, err := s.endpoint("introspection_endpoint")
+	address, err := s.Endpoint("introspection_endpoint")
 	if err != nil {
 		return nil, err
 	}
@@ -81,22 +81,12 @@ func (v *verifier) introspectionRequest(raw string) (*http.Request, error) {
 	if err != nil {
 		return nil, unavailable(defaultRetryAfter, "introspection request: %w", err)
 	}
-	if err := s.authenticate(req, form); err != nil {
+	if err := s.Authenticate(req, form); err != nil {
 		return nil, err
 	}
-	SetForm(req, form)
+	provider.SetForm(req, form)
 	req.Header.Set("Accept", v.introspectionTypes())
 	return req, nil
-}
-
-// SetForm makes a form the body of a request, in such a way that it can be sent
-// once more over another connection.
-func SetForm(req *http.Request, form url.Values) {
-	body := form.Encode()
-	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
-	req.Body, _ = req.GetBody()
-	req.ContentLength = int64(len(body))
-	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 }
 
 // introspectionTypes is what the gateway accepts for an answer.
@@ -105,25 +95,25 @@ func (v *verifier) introspectionTypes() string {
 	switch {
 	case v.mustBeSigned():
 		return signedResponse
-	case s.config.IntrospectionSigned == nil && s.offersSignedIntrospection():
+	case s.Config().IntrospectionSigned == nil && s.OffersSignedIntrospection():
 		return signedResponse + ", application/json;q=0.5"
 	}
 	return "application/json"
 }
 
 func (v *verifier) mustBeSigned() bool {
-	signed := v.server.config.IntrospectionSigned
+	signed := v.server.Config().IntrospectionSigned
 	return signed != nil && *signed
 }
 
 // parseIntrospection wants 200 and a JSON object in which `active` is true or
 // false. A server that says anything else, "true" in quotes included, is not
 // understood.
-func parseIntrospection(a *answer) (jose.Object, error) {
-	if err := acceptJSON(a); err != nil {
+func parseIntrospection(a *provider.Answer) (jose.Object, error) {
+	if err := provider.AcceptJSON(a); err != nil {
 		return jose.Object{}, err
 	}
-	claims, err := jose.ParseObject(a.body)
+	claims, err := jose.ParseObject(a.Body)
 	if err != nil {
 		return jose.Object{}, err
 	}
@@ -144,20 +134,20 @@ func isActive(claims jose.Object) (bool, error) {
 
 // openSigned returns the claims of a signed response (RFC 9701). That it
 // cannot be verified says nothing about the token.
-func (v *verifier) openSigned(ctx context.Context, a *answer) (claims jose.Object, body []byte, err error) {
+func (v *verifier) openSigned(ctx context.Context, a *provider.Answer) (claims jose.Object, body []byte, err error) {
 	s := v.server
-	keys, err := s.keySet()
+	keys, err := s.KeySet()
 	if err != nil {
 		return jose.Object{}, nil, err
 	}
 	responses := jwtVerifier{
-		issuer:     s.config.Issuer,
-		algorithms: s.config.Algorithms,
-		audience:   []string{s.clientID()},
+		issuer:     s.Config().Issuer,
+		algorithms: s.Config().Algorithms,
+		audience:   []string{s.ClientID()},
 		keys:       keys,
-		now:        s.now,
+		now:        s.Now,
 	}
-	body, err = responses.verifyResponse(ctx, a.body)
+	body, err = responses.verifyResponse(ctx, a.Body)
 	if err == nil {
 		claims, err = jose.ParseObject(body)
 	}
@@ -165,7 +155,7 @@ func (v *verifier) openSigned(ctx context.Context, a *answer) (claims jose.Objec
 		_, err = isActive(claims)
 	}
 	if err != nil {
-		return jose.Object{}, nil, s.unusable("introspection_endpoint", err)
+		return jose.Object{}, nil, s.Unusable("introspection_endpoint", err)
 	}
 	return claims, body, nil
 }
@@ -180,23 +170,23 @@ func (v *verifier) validateResponse(claims jose.Object, body []byte) (*Token, er
 	}
 	t, err := token.FromClaims(claims)
 	if err != nil {
-		return nil, s.unusable("introspection_endpoint", err)
+		return nil, s.Unusable("introspection_endpoint", err)
 	}
-	now := s.now()
+	now := s.Now()
 	if t.Expired(now) {
 		return nil, refuse(TokenExpired, "expired at %s", t.ExpiresAt.UTC().Format(time.RFC3339))
 	}
 	for _, check := range []func() error{
 		func() error { return jwtcheck.NotBefore(claims, now) },
-		func() error { return checkIssuer(claims, s.config.Issuer) },
-		func() error { return jwtcheck.Audience(claims, s.config.Audience) },
+		func() error { return checkIssuer(claims, s.Config().Issuer) },
+		func() error { return jwtcheck.Audience(claims, s.Config().Audience) },
 		func() error { return checkIntrospectedKind(claims) },
 	} {
 		if err := check(); err != nil {
 			return nil, refuse(TokenInvalid, "%w", err)
 		}
 	}
-	t.Issuer = s.config.Issuer
+	t.Issuer = s.Config().Issuer
 	t.ClaimsJSON = body
 	return t, nil
 }

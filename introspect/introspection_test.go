@@ -13,6 +13,9 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 )
 
 func TestAnswersOfTheIntrospectionEndpoint(t *testing.T) {
@@ -23,69 +26,69 @@ func TestAnswersOfTheIntrospectionEndpoint(t *testing.T) {
 		answer http.HandlerFunc
 		want   Reason // "": the token is verified
 	}{
-		{"active", respond(active("")), ""},
-		{"active, with parameters in the content type", respondWith(200, "application/json;charset=UTF-8", active("")), ""},
-		{"active and not expired", respond(active(`"exp":` + at(time.Second))), ""},
-		{"active for this audience", respond(active(`"aud":"api"`)), ""},
-		{"active of this issuer", respond(active(`"iss":"ISSUER"`)), ""},
+		{"active", providertest.Respond(providertest.Active("")), ""},
+		{"active, with parameters in the content type", providertest.RespondWith(200, "application/json;charset=UTF-8", providertest.Active("")), ""},
+		{"active and not expired", providertest.Respond(providertest.Active(`"exp":` + at(time.Second))), ""},
+		{"active for this audience", providertest.Respond(providertest.Active(`"aud":"api"`)), ""},
+		{"active of this issuer", providertest.Respond(providertest.Active(`"iss":"ISSUER"`)), ""},
 
-		{"active, with null for what it does not know", respond(`{"active":true,"sub":null,"exp":null,"nbf":null,"iss":null,"scope":null,"client_id":null,"azp":"app","typ":null}`), ""},
+		{"active, with null for what it does not know", providertest.Respond(`{"active":true,"sub":null,"exp":null,"nbf":null,"iss":null,"scope":null,"client_id":null,"azp":"app","typ":null}`), ""},
 
-		{"inactive", respond(`{"active":false}`), TokenInactive},
-		{"inactive, whatever else it says", respond(`{"active":false,"exp":99999999999,"sub":"alice","scope":"read"}`), TokenInactive},
+		{"inactive", providertest.Respond(`{"active":false}`), TokenInactive},
+		{"inactive, whatever else it says", providertest.Respond(`{"active":false,"exp":99999999999,"sub":"alice","scope":"read"}`), TokenInactive},
 
-		{"active, but its time is over", respond(active(`"exp":` + at(0))), TokenExpired},
-		{"active, but not yet", respond(active(`"nbf":` + at(6*time.Second))), TokenInvalid},
-		{"active since a moment ahead of our clock", respond(active(`"nbf":` + at(5*time.Second))), ""},
-		{"active, of another issuer", respond(active(`"iss":"https://other.example"`)), TokenInvalid},
-		{"active, of an issuer with a slash more", respond(active(`"iss":"ISSUER/"`)), TokenInvalid},
-		{"active, of an issuer without a name", respond(active(`"iss":""`)), TokenInvalid},
-		{"active, a refresh token for Keycloak", respond(active(`"typ":"Refresh"`)), TokenInvalid},
-		{"active, a refresh token for Hydra", respond(active(`"token_use":"refresh_token"`)), TokenInvalid},
-		{"active, an access token for Hydra", respond(active(`"token_use":"access_token"`)), ""},
-		{"active, a refresh token", respond(active(`"token_type":"refresh_token"`)), TokenInvalid},
-		{"active, a bearer token", respond(active(`"token_type":"Bearer"`)), ""},
+		{"active, but its time is over", providertest.Respond(providertest.Active(`"exp":` + at(0))), TokenExpired},
+		{"active, but not yet", providertest.Respond(providertest.Active(`"nbf":` + at(6*time.Second))), TokenInvalid},
+		{"active since a moment ahead of our clock", providertest.Respond(providertest.Active(`"nbf":` + at(5*time.Second))), ""},
+		{"active, of another issuer", providertest.Respond(providertest.Active(`"iss":"https://other.example"`)), TokenInvalid},
+		{"active, of an issuer with a slash more", providertest.Respond(providertest.Active(`"iss":"ISSUER/"`)), TokenInvalid},
+		{"active, of an issuer without a name", providertest.Respond(providertest.Active(`"iss":""`)), TokenInvalid},
+		{"active, a refresh token for Keycloak", providertest.Respond(providertest.Active(`"typ":"Refresh"`)), TokenInvalid},
+		{"active, a refresh token for Hydra", providertest.Respond(providertest.Active(`"token_use":"refresh_token"`)), TokenInvalid},
+		{"active, an access token for Hydra", providertest.Respond(providertest.Active(`"token_use":"access_token"`)), ""},
+		{"active, a refresh token", providertest.Respond(providertest.Active(`"token_type":"refresh_token"`)), TokenInvalid},
+		{"active, a bearer token", providertest.Respond(providertest.Active(`"token_type":"Bearer"`)), ""},
 
 		// None of these says anything about the token.
-		{"active in quotes", respond(`{"active":"true"}`), ProviderUnavailable},
-		{"active as a number", respond(`{"active":1}`), ProviderUnavailable},
-		{"Active in capitals", respond(`{"Active":true}`), ProviderUnavailable},
-		{"active null", respond(`{"active":null}`), ProviderUnavailable},
-		{"active twice", respond(`{"active":false,"active":true}`), ProviderUnavailable},
-		{"no active", respond(`{}`), ProviderUnavailable},
-		{"a list", respond(`[{"active":true}]`), ProviderUnavailable},
-		{"the bare word", respond(`true`), ProviderUnavailable},
-		{"nothing", respond(``), ProviderUnavailable},
-		{"half an object", respond(`{"active":true`), ProviderUnavailable},
-		{"two objects", respond(`{"active":true}{"active":true}`), ProviderUnavailable},
-		{"an exp that is text", respond(active(`"exp":"tomorrow"`)), ProviderUnavailable},
-		{"a scope that is an object", respond(`{"active":true,"scope":{}}`), ProviderUnavailable},
-		{"as text", respondWith(200, "text/plain", active("")), ProviderUnavailable},
-		{"as a page", respondWith(200, "text/html", active("")), ProviderUnavailable},
-		{"without a content type", respondWith(200, "", active("")), ProviderUnavailable},
-		{"status 201", respondWith(201, "application/json", active("")), ProviderUnavailable},
-		{"status 202", respondWith(202, "application/json", active("")), ProviderUnavailable},
-		{"status 204", respondWith(204, "application/json", ""), ProviderUnavailable},
-		{"status 400", respondWith(400, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"status 401", respondWith(401, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"status 403", respondWith(403, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"status 404", respondWith(404, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"status 429", respondWith(429, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"status 500", respondWith(500, "application/json", active("")), ProviderUnavailable},
-		{"status 503", respondWith(503, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"more than a mebibyte", respond(active(`"x":"` + strings.Repeat("x", maxAnswer) + `"`)), ProviderUnavailable},
+		{"active in quotes", providertest.Respond(`{"active":"true"}`), ProviderUnavailable},
+		{"active as a number", providertest.Respond(`{"active":1}`), ProviderUnavailable},
+		{"Active in capitals", providertest.Respond(`{"Active":true}`), ProviderUnavailable},
+		{"active null", providertest.Respond(`{"active":null}`), ProviderUnavailable},
+		{"active twice", providertest.Respond(`{"active":false,"active":true}`), ProviderUnavailable},
+		{"no active", providertest.Respond(`{}`), ProviderUnavailable},
+		{"a list", providertest.Respond(`[{"active":true}]`), ProviderUnavailable},
+		{"the bare word", providertest.Respond(`true`), ProviderUnavailable},
+		{"nothing", providertest.Respond(``), ProviderUnavailable},
+		{"half an object", providertest.Respond(`{"active":true`), ProviderUnavailable},
+		{"two objects", providertest.Respond(`{"active":true}{"active":true}`), ProviderUnavailable},
+		{"an exp that is text", providertest.Respond(providertest.Active(`"exp":"tomorrow"`)), ProviderUnavailable},
+		{"a scope that is an object", providertest.Respond(`{"active":true,"scope":{}}`), ProviderUnavailable},
+		{"as text", providertest.RespondWith(200, "text/plain", providertest.Active("")), ProviderUnavailable},
+		{"as a page", providertest.RespondWith(200, "text/html", providertest.Active("")), ProviderUnavailable},
+		{"without a content type", providertest.RespondWith(200, "", providertest.Active("")), ProviderUnavailable},
+		{"status 201", providertest.RespondWith(201, "application/json", providertest.Active("")), ProviderUnavailable},
+		{"status 202", providertest.RespondWith(202, "application/json", providertest.Active("")), ProviderUnavailable},
+		{"status 204", providertest.RespondWith(204, "application/json", ""), ProviderUnavailable},
+		{"status 400", providertest.RespondWith(400, "application/json", `{"active":false}`), ProviderUnavailable},
+		{"status 401", providertest.RespondWith(401, "application/json", `{"active":false}`), ProviderUnavailable},
+		{"status 403", providertest.RespondWith(403, "application/json", `{"active":false}`), ProviderUnavailable},
+		{"status 404", providertest.RespondWith(404, "application/json", `{"active":false}`), ProviderUnavailable},
+		{"status 429", providertest.RespondWith(429, "application/json", `{"active":false}`), ProviderUnavailable},
+		{"status 500", providertest.RespondWith(500, "application/json", providertest.Active("")), ProviderUnavailable},
+		{"status 503", providertest.RespondWith(503, "application/json", `{"active":false}`), ProviderUnavailable},
+		{"more than a mebibyte", providertest.Respond(providertest.Active(`"x":"` + strings.Repeat("x", provider.MaxAnswer) + `"`)), ProviderUnavailable},
 		{"without end", endless, ProviderUnavailable},
 		{"a mebibyte in a kibibyte of gzip", gzipBomb(t), ProviderUnavailable},
 		{"cut off", cutOff, ProviderUnavailable},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			server := newFakeServer(t)
-			server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+			server := providertest.NewServer(t)
+			server.On("/introspect", func(w http.ResponseWriter, r *http.Request) {
 				recorded := &replacing{ResponseWriter: w, old: "ISSUER", new: server.URL}
 				test.answer(recorded, r)
 			})
-			p := clock.on(providerFor(t, server.introspecting(), CacheConfig{}))
+			p := clock.on(providerFor(t, introspecting(server), CacheConfig{}))
 			token, err := p.Verify(t.Context(), "opaque-token")
 			if got := reasonOf(t, err); got != test.want {
 				t.Fatalf("got %q (%v), want %q", got, err, test.want)
@@ -120,9 +123,9 @@ func endless(w http.ResponseWriter, r *http.Request) {
 func gzipBomb(t *testing.T) http.HandlerFunc {
 	var packed bytes.Buffer
 	z := gzip.NewWriter(&packed)
-	fmt.Fprint(z, active(`"x":"`+strings.Repeat("x", 64<<20)+`"`))
+	fmt.Fprint(z, providertest.Active(`"x":"`+strings.Repeat("x", 64<<20)+`"`))
 	z.Close()
-	if packed.Len() > maxAnswer {
+	if packed.Len() > provider.MaxAnswer {
 		t.Fatalf("the bomb has %d bytes, so it tests nothing", packed.Len())
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
@@ -138,13 +141,13 @@ func gzipBomb(t *testing.T) http.HandlerFunc {
 func cutOff(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("Content-Length", "1000")
-	fmt.Fprint(w, active(""))
+	fmt.Fprint(w, providertest.Active(""))
 }
 
 func TestVerifiedTokenOfIntrospection(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(`{"active":true,"sub":"alice","azp":"app","scope":"read  write","exp":4102444800,"cnf":{"x5t#S256":"abc"},"extra":{"n":1}}`))
-	p := providerFor(t, server.introspecting(), CacheConfig{})
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(`{"active":true,"sub":"alice","azp":"app","scope":"read  write","exp":4102444800,"cnf":{"x5t#S256":"abc"},"extra":{"n":1}}`))
+	p := providerFor(t, introspecting(server), CacheConfig{})
 	token, err := p.Verify(t.Context(), "opaque")
 	if err != nil {
 		t.Fatal(err)
@@ -169,20 +172,20 @@ func TestVerifiedTokenOfIntrospection(t *testing.T) {
 
 func TestAudienceMustBeInTheAnswer(t *testing.T) {
 	for answer, want := range map[string]Reason{
-		active(``):                   TokenInvalid,
-		active(`"aud":""`):           TokenInvalid,
-		active(`"aud":[]`):           TokenInvalid,
-		active(`"aud":null`):         TokenInvalid,
-		active(`"aud":"ap"`):         TokenInvalid,
-		active(`"aud":"API"`):        TokenInvalid,
-		active(`"aud":["x","api2"]`): TokenInvalid,
-		active(`"aud":{"api":1}`):    TokenInvalid,
-		active(`"aud":"api"`):        "",
-		active(`"aud":["x","api"]`):  "",
+		providertest.Active(``):                   TokenInvalid,
+		providertest.Active(`"aud":""`):           TokenInvalid,
+		providertest.Active(`"aud":[]`):           TokenInvalid,
+		providertest.Active(`"aud":null`):         TokenInvalid,
+		providertest.Active(`"aud":"ap"`):         TokenInvalid,
+		providertest.Active(`"aud":"API"`):        TokenInvalid,
+		providertest.Active(`"aud":["x","api2"]`): TokenInvalid,
+		providertest.Active(`"aud":{"api":1}`):    TokenInvalid,
+		providertest.Active(`"aud":"api"`):        "",
+		providertest.Active(`"aud":["x","api"]`):  "",
 	} {
-		server := newFakeServer(t)
-		server.on("/introspect", respond(answer))
-		config := server.introspecting()
+		server := providertest.NewServer(t)
+		server.On("/introspect", providertest.Respond(answer))
+		config := introspecting(server)
 		config.Audience = []string{"other", "api"}
 		_, err := providerFor(t, config, CacheConfig{}).Verify(t.Context(), "opaque")
 		if got := reasonOf(t, err); got != want {
@@ -196,22 +199,19 @@ func TestSec_S71_RedirectsAreNotFollowed(t *testing.T) {
 	var reached atomic.Int64
 	thief := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		reached.Add(1)
-		respond(active(""))(w, nil)
+		providertest.Respond(providertest.Active(""))(w, nil)
 	}))
 	defer thief.Close()
 	for _, status := range []int{301, 302, 303, 307, 308} {
-		server := newFakeServer(t)
+		server := providertest.NewServer(t)
 		redirect := func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, thief.URL, status) }
-		server.on("/introspect", redirect)
-		server.on("/jwks", redirect)
-		server.on("/.well-known/openid-configuration", redirect)
+		server.On("/introspect", redirect)
+		server.On("/jwks", redirect)
+		server.On("/.well-known/openid-configuration", redirect)
 
-		p := providerFor(t, server.introspecting(), CacheConfig{})
+		p := providerFor(t, introspecting(server), CacheConfig{})
 		if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != ProviderUnavailable {
 			t.Errorf("%d: got %v, want %s", status, err, ProviderUnavailable)
-		}
-		if _, err := p.server.fetchMetadata(t.Context()); err == nil {
-			t.Errorf("%d: metadata was taken from elsewhere", status)
 		}
 	}
 	if n := reached.Load(); n != 0 {
@@ -221,34 +221,34 @@ func TestSec_S71_RedirectsAreNotFollowed(t *testing.T) {
 
 func TestTokenIsOneFormValue(t *testing.T) {
 	for _, raw := range []string{"a+b/c==", "a&active=true", "a%26b", "a b", "ü", strings.Repeat("x", maxToken)} {
-		server := newFakeServer(t)
-		server.on("/introspect", respond(active("")))
-		p := providerFor(t, server.introspecting(), CacheConfig{})
+		server := providertest.NewServer(t)
+		server.On("/introspect", providertest.Respond(providertest.Active("")))
+		p := providerFor(t, introspecting(server), CacheConfig{})
 		if _, err := p.Verify(t.Context(), raw); err != nil {
 			t.Fatal(err)
 		}
-		form := server.lastForm()
+		form := server.LastForm()
 		if got := form["token"]; len(got) != 1 || got[0] != raw {
 			t.Errorf("the server got token %q, want %q", got, raw)
 		}
 		if len(form) != 1 {
 			t.Errorf("the server got the form %v besides the token", form)
 		}
-		if got := server.lastHeader().Get("Accept"); got != "application/json" {
+		if got := server.LastHeader().Get("Accept"); got != "application/json" {
 			t.Errorf("got Accept %q", got)
 		}
 	}
 }
 
 func TestTokensOfImpossibleLengthAskNobody(t *testing.T) {
-	server := newFakeServer(t)
-	p := providerFor(t, server.introspecting(), CacheConfig{})
+	server := providertest.NewServer(t)
+	p := providerFor(t, introspecting(server), CacheConfig{})
 	for _, raw := range []string{"", strings.Repeat("x", maxToken+1)} {
 		if _, err := p.Verify(t.Context(), raw); reasonOf(t, err) != TokenInvalid {
 			t.Errorf("%d bytes: got %v, want %s", len(raw), err, TokenInvalid)
 		}
 	}
-	if n := server.count("/introspect"); n != 0 {
+	if n := server.Count("/introspect"); n != 0 {
 		t.Errorf("%d introspections", n)
 	}
 }

@@ -5,6 +5,7 @@ package introspect
 import (
 	"testing"
 
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -38,7 +39,7 @@ func BenchmarkBareSignature(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			key := issuerKeys()[alg].Public()
+			key := providertest.IssuerKeys()[alg].Public()
 			b.ReportAllocs()
 			for b.Loop() {
 				if err := jws.Verify(key, alg); err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -31,7 +32,7 @@ func FuzzVerify(f *testing.F) {
 		if token, err := v.verify(t.Context(), raw); err == nil {
 			t.Fatalf("accepted without a signature: %+v", token)
 		}
-		signed, err := jose.Sign([]byte(payload), issuerKeys()["ES256"], "ES256", "ES256", typ)
+		signed, err := jose.Sign([]byte(payload), providertest.IssuerKeys()["ES256"], "ES256", "ES256", typ)
 		if err != nil {
 			return // what cannot be signed is no token
 		}
@@ -65,8 +66,8 @@ func FuzzVerify(f *testing.F) {
 // Whatever stands in the header field, and whatever the attacker signs with a
 // key of his own: the token of another key stays out of reach.
 func FuzzDPoP(f *testing.F) {
-	victim := issuerKeys()["ES256"]
-	attacker := issuerKeys()["EdDSA"]
+	victim := providertest.IssuerKeys()["ES256"]
+	attacker := providertest.IssuerKeys()["EdDSA"]
 	jwk, _ := victim.Public().MarshalJSON()
 	f.Add("e30.e30.e30", string(jwk), `{"htm":"GET"}`)
 	f.Add(strings.Repeat(".", 64), `{"kty":"oct","k":"AA"}`, `{}`)

@@ -5,6 +5,8 @@ package introspect
 import (
 	"context"
 	"errors"
+
+	"github.com/caddy-gluu/gateway/internal/provider"
 )
 
 // verifyByMode verifies a token in the way that the settings ask for: locally or
@@ -14,12 +16,12 @@ func (v *verifier) verifyByMode(ctx context.Context, sent *presented) (*Token, e
 		return v.verifyLocally(ctx, sent)
 	}
 	token, err := v.introspect(ctx, sent)
-	if v.server.config.Verify == verifyIntrospection {
+	if v.server.Config().Verify == provider.VerifyIntrospection {
 		return token, err
 	}
 	// A server that issues nothing but JWTs need not have an introspection
 	// endpoint, and then this token is not one of its own.
-	if missing := (*noEndpointError)(nil); errors.As(err, &missing) {
+	if missing := (*provider.NoEndpointError)(nil); errors.As(err, &missing) {
 		return nil, refuse(TokenInvalid, "not a JWT of this issuer, and the issuer has no introspection endpoint")
 	}
 	return token, err
@@ -28,11 +30,11 @@ func (v *verifier) verifyByMode(ctx context.Context, sent *presented) (*Token, e
 // verifiesLocally reports whether this token is verified without asking the
 // authorization server.
 func (v *verifier) verifiesLocally(sent *presented) bool {
-	config := &v.server.config
+	config := v.server.Config()
 	switch config.Verify {
-	case verifyJWT:
+	case provider.VerifyJWT:
 		return true
-	case verifyIntrospection:
+	case provider.VerifyIntrospection:
 		return false
 	}
 	return sent.claimsIssuer(config.Issuer)
@@ -41,16 +43,16 @@ func (v *verifier) verifiesLocally(sent *presented) bool {
 // verifyLocally verifies a JWT by its signature.
 func (v *verifier) verifyLocally(ctx context.Context, sent *presented) (*Token, error) {
 	s := v.server
-	keys, err := s.keySet()
+	keys, err := s.KeySet()
 	if err != nil {
 		return nil, err
 	}
 	local := jwtVerifier{
-		issuer:     s.config.Issuer,
-		algorithms: s.config.Algorithms,
-		audience:   s.config.Audience,
+		issuer:     s.Config().Issuer,
+		algorithms: s.Config().Algorithms,
+		audience:   s.Config().Audience,
 		keys:       keys,
-		now:        s.now,
+		now:        s.Now,
 	}
 	return local.verifyAccessToken(ctx, sent)
 }

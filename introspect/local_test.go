@@ -12,6 +12,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -50,22 +52,22 @@ func (i *tokenIssuer) serveKeys(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(err)
 	}
-	respond(string(keys))(w, r)
+	providertest.Respond(string(keys))(w, r)
 }
 
 func TestAutoVerifiesLocallyOrAsks(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
 	issuer := newTokenIssuer(t, server.URL, "k1")
-	server.on("/jwks", issuer.serveKeys)
-	p := providerFor(t, ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
-	p.server.awaitMetadata(t.Context())
+	server.On("/jwks", issuer.serveKeys)
+	p := providerFor(t, provider.Config{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
+	p.server.AwaitMetadata(t.Context())
 
 	token, err := p.Verify(t.Context(), issuer.sign(t, time.Now().Add(time.Hour), nil))
 	if err != nil || !token.JWT || token.Provider != "test" || token.Subject != "alice" {
 		t.Errorf("a JWT of the issuer: got %+v, %v", token, err)
 	}
-	if n := server.count("/introspect"); n != 0 {
+	if n := server.Count("/introspect"); n != 0 {
 		t.Errorf("a JWT of the issuer was introspected")
 	}
 	// One of another issuer, which the server may know all the same.
@@ -76,7 +78,7 @@ func TestAutoVerifiesLocallyOrAsks(t *testing.T) {
 			t.Errorf("something else: got %+v, %v", token, err)
 		}
 	}
-	if n := server.count("/introspect"); n != 2 {
+	if n := server.Count("/introspect"); n != 2 {
 		t.Errorf("%d introspections, want 2", n)
 	}
 }
@@ -84,18 +86,18 @@ func TestAutoVerifiesLocallyOrAsks(t *testing.T) {
 // A token that claims to be the issuer's is never introspected after its
 // signature has been found wrong.
 func TestForgedJWTIsNotAskedFor(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
-	server.on("/jwks", newTokenIssuer(t, server.URL, "k1").serveKeys)
-	p := providerFor(t, ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
-	p.server.awaitMetadata(t.Context())
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
+	server.On("/jwks", newTokenIssuer(t, server.URL, "k1").serveKeys)
+	p := providerFor(t, provider.Config{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
+	p.server.AwaitMetadata(t.Context())
 	forged := newTokenIssuer(t, server.URL, "k1").sign(t, time.Now().Add(time.Hour), nil)
 	for range 2 {
 		if _, err := p.Verify(t.Context(), forged); reasonOf(t, err) != TokenInvalid {
 			t.Errorf("got %v, want %s", err, TokenInvalid)
 		}
 	}
-	if n := server.count("/introspect"); n != 0 {
+	if n := server.Count("/introspect"); n != 0 {
 		t.Errorf("%d introspections", n)
 	}
 	if _, negative := p.cache.Sizes(); negative != 1 {
@@ -104,11 +106,11 @@ func TestForgedJWTIsNotAskedFor(t *testing.T) {
 }
 
 func TestVerifiedJWTsAreRemembered(t *testing.T) {
-	server := newFakeServer(t)
+	server := providertest.NewServer(t)
 	issuer := newTokenIssuer(t, server.URL, "k1")
-	server.on("/jwks", issuer.serveKeys)
+	server.On("/jwks", issuer.serveKeys)
 	clock := newTestClock()
-	p := clock.on(providerFor(t, ProviderConfig{Issuer: server.URL, Verify: verifyJWT, JWKSURI: server.URL + "/jwks"}, CacheConfig{}))
+	p := clock.on(providerFor(t, provider.Config{Issuer: server.URL, Verify: provider.VerifyJWT, JWKSURI: server.URL + "/jwks"}, CacheConfig{}))
 	raw := issuer.sign(t, clock.now().Add(time.Minute), nil)
 	first, err := p.Verify(t.Context(), raw)
 	if err != nil {
@@ -132,7 +134,7 @@ func TestSec_S33_RotationIsNotRememberedAsRefusal(t *testing.T) {
 		var current atomic.Pointer[tokenIssuer]
 		current.Store(newTokenIssuer(t, base, "old"))
 		var fetches atomic.Int64
-		p := connectTo(providerFor(t, ProviderConfig{Issuer: base, Verify: verifyJWT, JWKSURI: base + "/jwks"}, CacheConfig{}),
+		p := connectTo(providerFor(t, provider.Config{Issuer: base, Verify: provider.VerifyJWT, JWKSURI: base + "/jwks"}, CacheConfig{}),
 			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				fetches.Add(1)
 				current.Load().serveKeys(w, r)
@@ -144,7 +146,7 @@ func TestSec_S33_RotationIsNotRememberedAsRefusal(t *testing.T) {
 		fetchedAt := time.Now()
 		current.Store(newTokenIssuer(t, base, "new"))
 		rotated := valid()
-		for time.Since(fetchedAt) < defaultCoolDown-time.Millisecond {
+		for time.Since(fetchedAt) < provider.DefaultCoolDown-time.Millisecond {
 			if _, err := p.Verify(t.Context(), rotated); reasonOf(t, err) != TokenInvalid {
 				t.Fatalf("%s after the fetch: got %v", time.Since(fetchedAt), err)
 			}
@@ -180,7 +182,7 @@ func TestKeysAreNotAskedForBeforeDiscovery(t *testing.T) {
 		const base = "https://as.example"
 		issuer := newTokenIssuer(t, base, "k1")
 		var up atomic.Bool
-		p := connectTo(providerFor(t, ProviderConfig{Issuer: base, Verify: verifyJWT}, CacheConfig{}),
+		p := connectTo(providerFor(t, provider.Config{Issuer: base, Verify: provider.VerifyJWT}, CacheConfig{}),
 			http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch {
 				case !up.Load():
@@ -188,7 +190,7 @@ func TestKeysAreNotAskedForBeforeDiscovery(t *testing.T) {
 				case r.URL.Path == "/jwks":
 					issuer.serveKeys(w, r)
 				default:
-					respond(`{"issuer":"https://as.example","jwks_uri":"https://as.example/jwks"}`)(w, r)
+					providertest.Respond(`{"issuer":"https://as.example","jwks_uri":"https://as.example/jwks"}`)(w, r)
 				}
 			}))
 		p.start()
@@ -229,37 +231,37 @@ func TestSignedAnswersWhereOfferedOrDemanded(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			server := newFakeServer(t)
+			server := providertest.NewServer(t)
 			issuer := newTokenIssuer(t, server.URL, "k1")
-			server.on("/jwks", issuer.serveKeys)
+			server.On("/jwks", issuer.serveKeys)
 			changes := map[string]any{}
 			if test.offered {
 				changes["introspection_signing_alg_values_supported"] = []string{"ES256"}
 			}
-			server.on("/.well-known/openid-configuration", server.metadata(changes))
-			server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+			server.On("/.well-known/openid-configuration", server.Metadata(changes))
+			server.On("/introspect", func(w http.ResponseWriter, r *http.Request) {
 				if test.answer == plain {
-					respond(active(""))(w, r)
+					providertest.Respond(providertest.Active(""))(w, r)
 					return
 				}
-				text := fmt.Sprintf(`{"iss":%q,"aud":"g","iat":%d,"token_introspection":%s}`, server.URL, time.Now().Unix(), active(""))
+				text := fmt.Sprintf(`{"iss":%q,"aud":"g","iat":%d,"token_introspection":%s}`, server.URL, time.Now().Unix(), providertest.Active(""))
 				body, err := jose.Sign([]byte(text), issuer.key, "ES256", "k1", "token-introspection+jwt")
 				if err != nil {
 					t.Error(err)
 				}
-				respondWith(200, signedResponse, body)(w, r)
+				providertest.RespondWith(200, signedResponse, body)(w, r)
 			})
-			config := ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s", IntrospectionSigned: test.demand}
+			config := provider.Config{Issuer: server.URL, ClientID: "g", ClientSecret: "s", IntrospectionSigned: test.demand}
 			p := providerFor(t, config, CacheConfig{})
-			p.server.awaitMetadata(t.Context())
+			p.server.AwaitMetadata(t.Context())
 			token, err := p.Verify(t.Context(), "opaque")
 			if reasonOf(t, err) != test.want {
 				t.Fatalf("got %v, want %q", err, test.want)
 			}
-			if got := server.lastHeader().Get("Accept"); got != test.accept {
+			if got := server.LastHeader().Get("Accept"); got != test.accept {
 				t.Errorf("got Accept %q, want %q", got, test.accept)
 			}
-			if err == nil && (token.Subject != "alice" || string(token.ClaimsJSON) != active("")) {
+			if err == nil && (token.Subject != "alice" || string(token.ClaimsJSON) != providertest.Active("")) {
 				t.Errorf("got %+v", token)
 			}
 		})
@@ -269,16 +271,28 @@ func TestSignedAnswersWhereOfferedOrDemanded(t *testing.T) {
 // An access token of the same issuer is no introspection response, although
 // the same key signed it.
 func TestSignedIntrospectionMustBeOne(t *testing.T) {
-	server := newFakeServer(t)
+	server := providertest.NewServer(t)
 	issuer := newTokenIssuer(t, server.URL, "k1")
-	server.on("/jwks", issuer.serveKeys)
-	server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+	server.On("/jwks", issuer.serveKeys)
+	server.On("/introspect", func(w http.ResponseWriter, r *http.Request) {
 		body := issuer.sign(t, time.Now().Add(time.Hour), map[string]any{"aud": "g", "iat": time.Now().Unix(), "token_introspection": map[string]any{"active": true}})
-		respondWith(200, signedResponse, body)(w, r)
+		providertest.RespondWith(200, signedResponse, body)(w, r)
 	})
-	p := providerFor(t, ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
-	p.server.awaitMetadata(t.Context())
+	p := providerFor(t, provider.Config{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
+	p.server.AwaitMetadata(t.Context())
 	if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != ProviderUnavailable {
 		t.Errorf("got %v, want %s", err, ProviderUnavailable)
+	}
+}
+
+// A server that only issues JWTs has no introspection endpoint. What is no JWT
+// of its own is then no token of its own.
+func TestAutoWithoutIntrospectionEndpoint(t *testing.T) {
+	server := providertest.NewServer(t)
+	server.On("/.well-known/openid-configuration", server.Metadata(map[string]any{"introspection_endpoint": ""}))
+	p := providerFor(t, provider.Config{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
+	p.server.AwaitMetadata(t.Context())
+	if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != TokenInvalid {
+		t.Errorf("got %v, want %s", err, TokenInvalid)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -40,7 +41,7 @@ func (p *Provider) Cached(raw string) (token *Token, err error, known bool) {
 
 func (p *Provider) cached(key tokencache.Key) (token *Token, err error, known bool) {
 	v := p.verifier
-	token, refusal := p.cache.Lookup(key, v.server.now())
+	token, refusal := p.cache.Lookup(key, v.server.Now())
 	switch {
 	case token != nil:
 		v.metrics.hits.Inc()
@@ -76,7 +77,7 @@ func (p *Provider) Verify(ctx context.Context, raw string) (*Token, error) {
 func (p *Provider) coalesce(ctx context.Context, key tokencache.Key, raw string) (*Token, error) {
 	epoch := p.cache.Epoch()
 	outcome := p.verifier.singleFlight.DoChan(flightKey(key, epoch), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(p.verifier.server.config.Timeout))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(p.verifier.server.Config().Timeout))
 		defer cancel()
 		return p.verifyUncached(ctx, key, epoch, raw)
 	})
@@ -103,42 +104,42 @@ func flightKey(key tokencache.Key, epoch uint64) string {
 func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch uint64, raw string) (*Token, error) {
 	s := p.verifier.server
 	// Another flight may have ended between the lookup and here.
-	if token, refusal := p.cache.Lookup(key, s.now()); token != nil {
+	if token, refusal := p.cache.Lookup(key, s.Now()); token != nil {
 		return token, nil
 	} else if refusal != nil {
 		return nil, refusal
 	}
 	sent := &presented{raw: raw}
-	staleFor := time.Duration(s.config.StaleIfError)
+	staleFor := time.Duration(s.Config().StaleIfError)
 	token, verifiedAt, since := p.fromShared(ctx, sent)
 	if token != nil {
 		p.prepare(token, raw)
-		p.cache.Keep(key, epoch, token, verifiedAt, s.now(), staleFor)
+		p.cache.Keep(key, epoch, token, verifiedAt, s.Now(), staleFor)
 		return token, nil
 	}
 	token, refusal := p.verifier.recoverPanics(ctx, sent)
 	switch {
 	case refusal == nil:
 		p.prepare(token, raw)
-		now := s.now()
+		now := s.Now()
 		p.cache.Keep(key, epoch, token, now, now, staleFor)
 		p.toShared(ctx, sent, since, token, now)
 		return token, nil
 	case refusal.Reason == ProviderUnavailable:
-		if stale := p.cache.LookupStale(key, s.now()); stale != nil {
+		if stale := p.cache.LookupStale(key, s.Now()); stale != nil {
 			p.verifier.metrics.stale.Inc()
 			return stale, nil
 		}
 	case isLasting(refusal):
 		refusal = refusal.WithoutCause()
-		p.cache.KeepRefusal(key, epoch, refusal, s.now())
+		p.cache.KeepRefusal(key, epoch, refusal, s.Now())
 	}
 	return nil, refusal
 }
 
 // prepare makes a token ready to be kept.
 func (p *Provider) prepare(token *Token, raw string) {
-	token.Provider = p.verifier.server.name
+	token.Provider = p.verifier.server.Name()
 	token.Compact()
 	token.SharedName = p.cache.SharedName(raw)
 }
@@ -146,7 +147,7 @@ func (p *Provider) prepare(token *Token, raw string) {
 // isLasting reports whether a refusal holds for a while. That no key fits ends
 // with the next fetch of the keys, and finding that out again costs little.
 func isLasting(refusal *Error) bool {
-	return !errors.Is(refusal, errUnknownKey) && !errors.Is(refusal, errUnfitKey) && !errors.Is(refusal, errAmbiguousKey)
+	return !errors.Is(refusal, provider.ErrUnknownKey) && !errors.Is(refusal, provider.ErrUnfitKey) && !errors.Is(refusal, provider.ErrAmbiguousKey)
 }
 
 // recoverPanics verifies a token and survives what should not happen: the
@@ -155,7 +156,7 @@ func isLasting(refusal *Error) bool {
 func (v *verifier) recoverPanics(ctx context.Context, sent *presented) (token *Token, refusal *Error) {
 	defer func() {
 		if r := recover(); r != nil {
-			v.server.logger().Error("panic while verifying a token", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
+			v.server.Logger().Error("panic while verifying a token", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
 			token, refusal = nil, unavailable(defaultRetryAfter, "panic while verifying a token")
 		}
 	}()

@@ -16,20 +16,23 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 )
 
 // A thousand requests come at once with a token that nobody has seen.
 func TestOneIntrospectionForManyRequests(t *testing.T) {
-	for name, answer := range map[string]string{"active": active(""), "inactive": `{"active":false}`} {
+	for name, answer := range map[string]string{"active": providertest.Active(""), "inactive": `{"active":false}`} {
 		t.Run(name, func(t *testing.T) {
 			const requests = 1000
-			server := newFakeServer(t)
+			server := providertest.NewServer(t)
 			release := make(chan struct{})
-			server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+			server.On("/introspect", func(w http.ResponseWriter, r *http.Request) {
 				<-release
-				respond(answer)(w, r)
+				providertest.Respond(answer)(w, r)
 			})
-			p := providerFor(t, server.introspecting(), CacheConfig{})
+			p := providerFor(t, introspecting(server), CacheConfig{})
 			var outcomes sync.Map
 			var waiting sync.WaitGroup
 			var begun atomic.Int64
@@ -45,7 +48,7 @@ func TestOneIntrospectionForManyRequests(t *testing.T) {
 			}
 			close(release)
 			waiting.Wait()
-			if n := server.count("/introspect"); n != 1 {
+			if n := server.Count("/introspect"); n != 1 {
 				t.Errorf("%d introspections, want 1", n)
 			}
 			first, _ := outcomes.Load(0)
@@ -62,14 +65,14 @@ func TestOneIntrospectionForManyRequests(t *testing.T) {
 // The request that began the introspection goes away. The others must neither
 // fail with it nor begin again.
 func TestCancelledLeaderFailsNobody(t *testing.T) {
-	server := newFakeServer(t)
+	server := providertest.NewServer(t)
 	arrived, release := make(chan struct{}), make(chan struct{})
-	server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+	server.On("/introspect", func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-release
-		respond(active(""))(w, r)
+		providertest.Respond(providertest.Active(""))(w, r)
 	})
-	p := providerFor(t, server.introspecting(), CacheConfig{})
+	p := providerFor(t, introspecting(server), CacheConfig{})
 
 	leaderCtx, cancel := context.WithCancel(t.Context())
 	leader := make(chan error)
@@ -95,7 +98,7 @@ func TestCancelledLeaderFailsNobody(t *testing.T) {
 	if _, err := p.Verify(t.Context(), "token"); err != nil {
 		t.Errorf("a later request got %v", err)
 	}
-	if n := server.count("/introspect"); n != 1 {
+	if n := server.Count("/introspect"); n != 1 {
 		t.Errorf("%d introspections, want 1", n)
 	}
 }
@@ -103,14 +106,14 @@ func TestCancelledLeaderFailsNobody(t *testing.T) {
 // All requests for a token have gone away, but its verification is of use for
 // the next one.
 func TestAbandonedVerificationIsRemembered(t *testing.T) {
-	server := newFakeServer(t)
+	server := providertest.NewServer(t)
 	arrived, release := make(chan struct{}), make(chan struct{})
-	server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+	server.On("/introspect", func(w http.ResponseWriter, r *http.Request) {
 		close(arrived)
 		<-release
-		respond(active(""))(w, r)
+		providertest.Respond(providertest.Active(""))(w, r)
 	})
-	p := providerFor(t, server.introspecting(), CacheConfig{})
+	p := providerFor(t, introspecting(server), CacheConfig{})
 	ctx, cancel := context.WithCancel(t.Context())
 	go func() {
 		<-arrived
@@ -123,7 +126,7 @@ func TestAbandonedVerificationIsRemembered(t *testing.T) {
 	if _, err := p.Verify(t.Context(), "token"); err != nil {
 		t.Fatal(err)
 	}
-	if n := server.count("/introspect"); n != 1 {
+	if n := server.Count("/introspect"); n != 1 {
 		t.Errorf("%d introspections, want 1", n)
 	}
 }
@@ -132,16 +135,16 @@ func TestAbandonedVerificationIsRemembered(t *testing.T) {
 // forgotten at once.
 func TestSec_S52_FailuresAreNeverRemembered(t *testing.T) {
 	for name, failure := range map[string]http.HandlerFunc{
-		"500":       respondWith(500, "application/json", `{"active":false}`),
-		"429":       respondWith(429, "application/json", `{"active":false}`),
-		"401":       respondWith(401, "application/json", `{"active":false}`),
-		"malformed": respond(`{"active":`),
+		"500":       providertest.RespondWith(500, "application/json", `{"active":false}`),
+		"429":       providertest.RespondWith(429, "application/json", `{"active":false}`),
+		"401":       providertest.RespondWith(401, "application/json", `{"active":false}`),
+		"malformed": providertest.Respond(`{"active":`),
 		"redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
 		"hung up":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
-		server := newFakeServer(t)
-		server.on("/introspect", failure)
-		p := providerFor(t, server.introspecting(), CacheConfig{})
+		server := providertest.NewServer(t)
+		server.On("/introspect", failure)
+		p := providerFor(t, introspecting(server), CacheConfig{})
 		for range 2 {
 			if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
 				t.Errorf("%s: got %v, want %s", name, err, ProviderUnavailable)
@@ -150,7 +153,7 @@ func TestSec_S52_FailuresAreNeverRemembered(t *testing.T) {
 		if positive, negative := p.cache.Sizes(); positive+negative != 0 {
 			t.Errorf("%s: %d and %d entries are remembered", name, positive, negative)
 		}
-		server.on("/introspect", respond(active("")))
+		server.On("/introspect", providertest.Respond(providertest.Active("")))
 		if _, err := p.Verify(t.Context(), "token"); err != nil {
 			t.Errorf("%s: got %v once the server was well again", name, err)
 		}
@@ -158,19 +161,19 @@ func TestSec_S52_FailuresAreNeverRemembered(t *testing.T) {
 }
 
 func TestSec_S52_BadTokenAsksOncePerNegativeAge(t *testing.T) {
-	server := newFakeServer(t)
+	server := providertest.NewServer(t)
 	clock := newTestClock()
-	p := clock.on(providerFor(t, server.introspecting(), CacheConfig{}))
+	p := clock.on(providerFor(t, introspecting(server), CacheConfig{}))
 	for range 1000 {
 		if _, err := p.Verify(t.Context(), "bad"); reasonOf(t, err) != TokenInactive {
 			t.Fatalf("got %v", err)
 		}
 	}
-	if n := server.count("/introspect"); n != 1 {
+	if n := server.Count("/introspect"); n != 1 {
 		t.Fatalf("%d introspections, want 1", n)
 	}
 	// It becomes active: known when the negative age is over.
-	server.on("/introspect", respond(active("")))
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
 	clock.advance(defaultNegativeAge - 1)
 	if _, err := p.Verify(t.Context(), "bad"); reasonOf(t, err) != TokenInactive {
 		t.Errorf("got %v before the end of the negative age", err)
@@ -195,13 +198,13 @@ func TestTokenIsAskedForAgain(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			clock := newTestClock()
-			server := newFakeServer(t)
+			server := providertest.NewServer(t)
 			extra := ""
 			if test.lifetime != 0 {
 				extra = fmt.Sprintf(`"exp":%d`, clock.now().Add(test.lifetime).Unix())
 			}
-			server.on("/introspect", respond(active(extra)))
-			p := clock.on(providerFor(t, server.introspecting(), CacheConfig{MaxAge: caddy.Duration(test.maxAge)}))
+			server.On("/introspect", providertest.Respond(providertest.Active(extra)))
+			p := clock.on(providerFor(t, introspecting(server), CacheConfig{MaxAge: caddy.Duration(test.maxAge)}))
 			for range 3 {
 				if _, err := p.Verify(t.Context(), "token"); err != nil {
 					t.Fatal(err)
@@ -211,12 +214,12 @@ func TestTokenIsAskedForAgain(t *testing.T) {
 			if _, err := p.Verify(t.Context(), "token"); err != nil {
 				t.Fatal(err)
 			}
-			if n := server.count("/introspect"); n != 1 {
+			if n := server.Count("/introspect"); n != 1 {
 				t.Fatalf("%d introspections before the end, want 1", n)
 			}
 			clock.advance(1)
 			_, _ = p.Verify(t.Context(), "token")
-			if n := server.count("/introspect"); n != 2 {
+			if n := server.Count("/introspect"); n != 2 {
 				t.Errorf("%d introspections after the end, want 2", n)
 			}
 		})
@@ -226,13 +229,13 @@ func TestTokenIsAskedForAgain(t *testing.T) {
 // A revoked token is inactive when it is asked for again, and not before.
 func TestRevocationHoldsAfterMaxAge(t *testing.T) {
 	clock := newTestClock()
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
-	p := clock.on(providerFor(t, server.introspecting(), CacheConfig{}))
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
+	p := clock.on(providerFor(t, introspecting(server), CacheConfig{}))
 	if _, err := p.Verify(t.Context(), "token"); err != nil {
 		t.Fatal(err)
 	}
-	server.on("/introspect", respond(`{"active":false}`))
+	server.On("/introspect", providertest.Respond(`{"active":false}`))
 	clock.advance(defaultMaxAge)
 	for range 2 {
 		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != TokenInactive {
@@ -244,15 +247,15 @@ func TestRevocationHoldsAfterMaxAge(t *testing.T) {
 // Random tokens cost their own segment; what is known of good ones stays.
 func TestSec_S52_FloodOfRandomTokens(t *testing.T) {
 	const size, flood = 2000, 30_000
-	server := newFakeServer(t)
+	server := providertest.NewServer(t)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if strings.HasPrefix(r.PostForm.Get("token"), "good-") {
-			respond(active(""))(w, r)
+			providertest.Respond(providertest.Active(""))(w, r)
 			return
 		}
-		respond(`{"active":false}`)(w, r)
+		providertest.Respond(`{"active":false}`)(w, r)
 	})
-	p := connectTo(providerFor(t, server.introspecting(), CacheConfig{Size: size}), handler)
+	p := connectTo(providerFor(t, introspecting(server), CacheConfig{Size: size}), handler)
 	for i := range size / 2 {
 		if _, err := p.Verify(t.Context(), fmt.Sprint("good-", i)); err != nil {
 			t.Fatal(err)
@@ -274,10 +277,10 @@ func TestSec_S52_FloodOfRandomTokens(t *testing.T) {
 }
 
 func TestSec_S51_RefusalByOneProviderIsNotThatOfAnother(t *testing.T) {
-	refusing, granting := newFakeServer(t), newFakeServer(t)
-	granting.on("/introspect", respond(active("")))
-	a := providerFor(t, refusing.introspecting(), CacheConfig{})
-	b := providerFor(t, granting.introspecting(), CacheConfig{})
+	refusing, granting := providertest.NewServer(t), providertest.NewServer(t)
+	granting.On("/introspect", providertest.Respond(providertest.Active("")))
+	a := providerFor(t, introspecting(refusing), CacheConfig{})
+	b := providerFor(t, introspecting(granting), CacheConfig{})
 	b.cache = a.cache
 	for range 2 {
 		if _, err := a.Verify(t.Context(), "token"); reasonOf(t, err) != TokenInactive {
@@ -291,21 +294,21 @@ func TestSec_S51_RefusalByOneProviderIsNotThatOfAnother(t *testing.T) {
 
 // The same server, asked in other ways, may have other answers.
 func TestSettingsSeparateTokens(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active(`"aud":"api"`)))
-	base := server.introspecting()
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active(`"aud":"api"`)))
+	base := introspecting(server)
 	seen := map[digest]string{}
-	changes := map[string]func(*ProviderConfig){
-		"nothing":       func(*ProviderConfig) {},
-		"issuer":        func(c *ProviderConfig) { c.Issuer = "https://other.example" },
-		"client_id":     func(c *ProviderConfig) { c.ClientID = "other" },
-		"client_secret": func(c *ProviderConfig) { c.ClientSecret = "other" },
-		"audience":      func(c *ProviderConfig) { c.Audience = []string{"api"} },
-		"audiences":     func(c *ProviderConfig) { c.Audience = []string{"a", "pi"} },
-		"algorithms":    func(c *ProviderConfig) { c.Algorithms = []string{"ES256"} },
-		"verify":        func(c *ProviderConfig) { c.Verify = verifyAuto },
-		"endpoint":      func(c *ProviderConfig) { c.IntrospectionEndpoint = "https://other.example" },
-		"signed":        func(c *ProviderConfig) { c.IntrospectionSigned = new(bool) },
+	changes := map[string]func(*provider.Config){
+		"nothing":       func(*provider.Config) {},
+		"issuer":        func(c *provider.Config) { c.Issuer = "https://other.example" },
+		"client_id":     func(c *provider.Config) { c.ClientID = "other" },
+		"client_secret": func(c *provider.Config) { c.ClientSecret = "other" },
+		"audience":      func(c *provider.Config) { c.Audience = []string{"api"} },
+		"audiences":     func(c *provider.Config) { c.Audience = []string{"a", "pi"} },
+		"algorithms":    func(c *provider.Config) { c.Algorithms = []string{"ES256"} },
+		"verify":        func(c *provider.Config) { c.Verify = provider.VerifyAuto },
+		"endpoint":      func(c *provider.Config) { c.IntrospectionEndpoint = "https://other.example" },
+		"signed":        func(c *provider.Config) { c.IntrospectionSigned = new(bool) },
 	}
 	for name, change := range changes {
 		config := base
@@ -341,15 +344,15 @@ func TestStaleIfError(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			clock := newTestClock()
-			server := newFakeServer(t)
-			server.on("/introspect", respond(active(fmt.Sprintf(`"exp":%d`, clock.now().Add(test.lifetime).Unix()))))
-			config := server.introspecting()
+			server := providertest.NewServer(t)
+			server.On("/introspect", providertest.Respond(providertest.Active(fmt.Sprintf(`"exp":%d`, clock.now().Add(test.lifetime).Unix()))))
+			config := introspecting(server)
 			config.StaleIfError = caddy.Duration(test.stale)
 			p := clock.on(providerFor(t, config, CacheConfig{}))
 			if _, err := p.Verify(t.Context(), "token"); err != nil {
 				t.Fatal(err)
 			}
-			server.on("/introspect", respondWith(503, "text/plain", "down"))
+			server.On("/introspect", providertest.RespondWith(503, "text/plain", "down"))
 			clock.advance(test.after)
 			if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != test.want {
 				t.Errorf("got %v, want %q", err, test.want)
@@ -358,17 +361,17 @@ func TestStaleIfError(t *testing.T) {
 	}
 	t.Run("not once the server refuses the token", func(t *testing.T) {
 		clock := newTestClock()
-		server := newFakeServer(t)
-		server.on("/introspect", respond(active("")))
-		config := server.introspecting()
+		server := providertest.NewServer(t)
+		server.On("/introspect", providertest.Respond(providertest.Active("")))
+		config := introspecting(server)
 		config.StaleIfError = seconds(3600)
 		p := clock.on(providerFor(t, config, CacheConfig{}))
 		_, _ = p.Verify(t.Context(), "token")
 		clock.advance(defaultMaxAge)
-		server.on("/introspect", respond(`{"active":false}`))
+		server.On("/introspect", providertest.Respond(`{"active":false}`))
 		_, _ = p.Verify(t.Context(), "token")
 		clock.advance(defaultNegativeAge)
-		server.on("/introspect", respondWith(503, "text/plain", "down"))
+		server.On("/introspect", providertest.RespondWith(503, "text/plain", "down"))
 		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
 			t.Errorf("got %v: a token that was refused has come back to life", err)
 		}
@@ -383,12 +386,12 @@ func TestSec_S71_SlowServerHitsTheDeadline(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				config := ProviderConfig{
-					Issuer: "https://as.example", ClientID: "g", ClientAuth: clientAuthNone, Verify: verifyIntrospection,
+				config := provider.Config{
+					Issuer: "https://as.example", ClientID: "g", ClientAuth: provider.ClientAuthNone, Verify: provider.VerifyIntrospection,
 					IntrospectionEndpoint: "https://as.example/introspect", Timeout: seconds(3),
 				}
 				p := providerFor(t, config, CacheConfig{})
-				p.loaded.http.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
+				p.loaded.HTTP.Transport = roundTrip(func(r *http.Request) (*http.Response, error) {
 					if body == nil {
 						<-r.Context().Done()
 						return nil, r.Context().Err()
@@ -438,7 +441,7 @@ func TestKnownTokensDoNotNoticeThatTheServerIsAway(t *testing.T) {
 				<-r.Context().Done()
 				return
 			}
-			respond(active(""))(w, r)
+			providertest.Respond(providertest.Active(""))(w, r)
 		})
 		if _, err := p.Verify(t.Context(), "known"); err != nil {
 			t.Fatal(err)
@@ -459,9 +462,9 @@ func TestKnownTokensDoNotNoticeThatTheServerIsAway(t *testing.T) {
 }
 
 func TestPanicIsNoVerdict(t *testing.T) {
-	server := newFakeServer(t)
-	p := providerFor(t, server.introspecting(), CacheConfig{})
-	p.loaded.http.Transport = roundTrip(func(*http.Request) (*http.Response, error) { panic("a bug") })
+	server := providertest.NewServer(t)
+	p := providerFor(t, introspecting(server), CacheConfig{})
+	p.loaded.HTTP.Transport = roundTrip(func(*http.Request) (*http.Response, error) { panic("a bug") })
 	if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
 		t.Errorf("got %v, want %s", err, ProviderUnavailable)
 	}

@@ -4,13 +4,12 @@ package introspect
 
 import (
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
-	"github.com/sony/gobreaker/v2"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -39,21 +38,12 @@ var (
 		Name: "gluu_token_cache_lookups_total",
 		Help: "Lookups of tokens, by result: hit, negative_hit (remembered as no good), stale (used because the server was away) or miss.",
 	}, []string{"provider", "result"})
-
-	keyFetches = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "gluu_key_fetches_total",
-		Help: "Fetches of an authorization server's keys, by result: ok or error.",
-	}, []string{"provider", "result"})
-
-	breakerState = prometheus.NewGaugeVec(prometheus.GaugeOpts{
-		Name: "gluu_breaker_state",
-		Help: "State of the circuit breaker of an endpoint: 0 closed, 1 half-open, 2 open.",
-	}, []string{"provider", "endpoint"})
 )
 
 // registerMetrics makes the metrics visible in a configuration's registry.
 func registerMetrics(registry *prometheus.Registry, cache *tokencache.Cache) error {
-	collectors := append(cache.Collectors(), introspections, cacheLookups, keyFetches, breakerState)
+	collectors := append(cache.Collectors(), introspections, cacheLookups)
+	collectors = append(collectors, provider.Collectors()...)
 	for _, collector := range collectors {
 		err := registry.Register(collector)
 		if errors.As(err, new(prometheus.AlreadyRegisteredError)) {
@@ -111,44 +101,4 @@ func outcomeOf(err error) string {
 		return outcomeError
 	}
 	return outcomeInactive
-}
-
-// serverMetrics are those of a server.
-type serverMetrics struct {
-	provider string
-
-	mu    sync.Mutex // guards against the state of a breaker of an ended server
-	ended bool
-}
-
-func newServerMetrics(provider string) *serverMetrics { return &serverMetrics{provider: provider} }
-
-func (m *serverMetrics) keysFetched(err error) {
-	result := "ok"
-	if err != nil {
-		result = "error"
-	}
-	keyFetches.WithLabelValues(m.provider, result).Inc()
-}
-
-// breakerState shows the state of a breaker, unless the server has ended: a
-// request that outlasts it must not leave a series behind that nobody updates.
-func (m *serverMetrics) breakerState(endpoint string, state gobreaker.State) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if m.ended {
-		return
-	}
-	breakerState.WithLabelValues(m.provider, endpoint).Set(float64(state))
-}
-
-// end takes away what tells how a server is, which counts nothing. Counters stay:
-// they tell what has been.
-func (m *serverMetrics) end() {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.ended = true
-	if !isServerName(m.provider) {
-		breakerState.DeletePartialMatch(prometheus.Labels{"provider": m.provider})
-	}
 }

@@ -8,6 +8,9 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 )
 
 // scrape reads the running configuration's metrics of one provider.
@@ -50,29 +53,29 @@ func scrape(t *testing.T, provider string) map[string]float64 {
 }
 
 func TestMetrics(t *testing.T) {
-	server := newFakeServer(t)
+	server := providertest.NewServer(t)
 	dir := t.TempDir()
-	config := fmt.Sprintf(`{"providers": {"measured": %s}}`, providerJSON(server.introspecting()))
+	config := fmt.Sprintf(`{"providers": {"measured": %s}}`, providerJSON(introspecting(server)))
 	app := mustLoad(t, dir, config)
-	server.on("/introspect", respond(active("")))
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
 	for range 3 {
 		_, _ = verify(t, app, "measured", "good")
 	}
-	server.on("/introspect", respond(`{"active":false}`))
+	server.On("/introspect", providertest.Respond(`{"active":false}`))
 	for range 4 {
 		_, _ = verify(t, app, "measured", "bad")
 	}
-	server.on("/introspect", respondWith(500, "text/plain", ""))
-	for i := range breakerFailures {
+	server.On("/introspect", providertest.RespondWith(500, "text/plain", ""))
+	for i := range provider.BreakerFailures {
 		_, _ = verify(t, app, "measured", fmt.Sprint("unlucky-", i))
 	}
 	want := map[string]float64{
 		"introspection_duration_seconds active":   1,
 		"introspection_duration_seconds inactive": 1,
-		"introspection_duration_seconds error":    breakerFailures,
+		"introspection_duration_seconds error":    provider.BreakerFailures,
 		"token_cache_lookups_total hit":           2,
 		"token_cache_lookups_total negative_hit":  3,
-		"token_cache_lookups_total miss":          2 + breakerFailures,
+		"token_cache_lookups_total miss":          2 + provider.BreakerFailures,
 		"token_cache_entries positive":            1,
 		"token_cache_entries negative":            1,
 		"breaker_state introspection_endpoint":    2,
@@ -94,8 +97,8 @@ func TestMetrics(t *testing.T) {
 
 // S-78: what clients send makes no series.
 func TestSec_S78_SeriesAreBounded(t *testing.T) {
-	server := newFakeServer(t)
-	app := mustLoad(t, t.TempDir(), fmt.Sprintf(`{"providers": {"bounded": %s}}`, providerJSON(server.introspecting())))
+	server := providertest.NewServer(t)
+	app := mustLoad(t, t.TempDir(), fmt.Sprintf(`{"providers": {"bounded": %s}}`, providerJSON(introspecting(server))))
 	_, _ = verify(t, app, "bounded", "token")
 	before := len(scrape(t, "bounded"))
 	for i := range 1000 {
@@ -110,10 +113,10 @@ func TestSec_S78_SeriesAreBounded(t *testing.T) {
 // request outlasts that. Breakers of others stay.
 func TestBreakersOfProvidersThatAreGone(t *testing.T) {
 	const state = "breaker_state introspection_endpoint"
-	server := newFakeServer(t)
+	server := providertest.NewServer(t)
 	dir := t.TempDir()
 	load := func(name, secret string) *App {
-		config := server.introspecting()
+		config := introspecting(server)
 		config.ClientSecret = secret
 		return mustLoad(t, dir, fmt.Sprintf(`{"providers": {%q: %s}}`, name, providerJSON(config)))
 	}

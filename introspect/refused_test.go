@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 )
 
 func TestServerThatRefusesATokenIsNotAway(t *testing.T) {
@@ -14,22 +17,22 @@ func TestServerThatRefusesATokenIsNotAway(t *testing.T) {
 		refusal http.HandlerFunc
 		want    Reason
 	}{
-		{"a token of a kind that it does not know", respondWith(400, "application/json", `{"error":"unsupported_token_type"}`), TokenInvalid},
-		{"a bad request", respondWith(400, "application/json", `{"error":"invalid_request"}`), ProviderUnavailable},
-		{"a bad request, as text", respondWith(400, "text/plain", "unsupported_token_type"), ProviderUnavailable},
-		{"too large", respondWith(413, "text/plain", ""), ProviderUnavailable},
+		{"a token of a kind that it does not know", providertest.RespondWith(400, "application/json", `{"error":"unsupported_token_type"}`), TokenInvalid},
+		{"a bad request", providertest.RespondWith(400, "application/json", `{"error":"invalid_request"}`), ProviderUnavailable},
+		{"a bad request, as text", providertest.RespondWith(400, "text/plain", "unsupported_token_type"), ProviderUnavailable},
+		{"too large", providertest.RespondWith(413, "text/plain", ""), ProviderUnavailable},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			server := newFakeServer(t)
-			p := providerFor(t, server.introspecting(), CacheConfig{})
-			server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+			server := providertest.NewServer(t)
+			p := providerFor(t, introspecting(server), CacheConfig{})
+			server.On("/introspect", func(w http.ResponseWriter, r *http.Request) {
 				if r.PostFormValue("token") == "real-token" {
-					respond(active(""))(w, r)
+					providertest.Respond(providertest.Active(""))(w, r)
 					return
 				}
 				test.refusal(w, r)
 			})
-			for i := range 4 * breakerFailures {
+			for i := range 4 * provider.BreakerFailures {
 				_, err := p.Verify(t.Context(), fmt.Sprintf("made-up-token-%d", i))
 				if got := reasonOf(t, err); got != test.want {
 					t.Fatalf("made-up token %d: got %q (%v), want %q", i, got, err, test.want)

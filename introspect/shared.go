@@ -9,13 +9,14 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
 // answerDigest identifies what shapes the answers of a provider. Gateways that
 // agree in this come to the same conclusion about a token; where their files are
 // and how patient they are does not matter.
-func answerDigest(name string, c *ProviderConfig, clientID string) digest {
+func answerDigest(name string, c *provider.Config, clientID string) digest {
 	text, err := json.Marshal([]any{
 		"v1", name, c.Issuer, clientID, c.Verify, c.Algorithms, c.Audience,
 		c.IntrospectionEndpoint, c.JWKSURI, c.EndpointHosts, c.IntrospectionSigned,
@@ -28,7 +29,7 @@ func answerDigest(name string, c *ProviderConfig, clientID string) digest {
 
 func (v *verifier) recordID(raw string) tokencache.RecordID {
 	s := v.server
-	return tokencache.RecordID{Settings: answerDigest(s.name, &s.config, s.clientID()), Token: raw}
+	return tokencache.RecordID{Settings: answerDigest(s.Name(), s.Config(), s.ClientID()), Token: raw}
 }
 
 // isShared reports whether gateways tell each other of this token. One whose
@@ -44,9 +45,9 @@ func (p *Provider) fromShared(ctx context.Context, sent *presented) (token *Toke
 		return nil, time.Time{}, tokencache.Position{}
 	}
 	v := p.verifier
-	token, verifiedAt, since = p.cache.Fetch(ctx, v.recordID(sent.raw), v.server.now())
+	token, verifiedAt, since = p.cache.Fetch(ctx, v.recordID(sent.raw), v.server.Now())
 	if token != nil {
-		token.Issuer = v.server.config.Issuer
+		token.Issuer = v.server.Config().Issuer
 	}
 	return token, verifiedAt, since
 }

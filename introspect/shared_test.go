@@ -7,15 +7,17 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/internal/redistest"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
 // sharing makes a gateway that uses Redis. Gateways of different sizes share
 // nothing else.
-func sharing(t *testing.T, redis *redistest.Server, server *fakeServer, size int) *Provider {
+func sharing(t *testing.T, redis *redistest.Server, server *providertest.Server, size int) *Provider {
 	t.Helper()
-	p := providerFor(t, server.introspecting(), CacheConfig{Size: size, Redis: redis.URL(), RedisKey: strings.Repeat("k", minRedisKey)})
+	p := providerFor(t, introspecting(server), CacheConfig{Size: size, Redis: redis.URL(), RedisKey: strings.Repeat("k", minRedisKey)})
 	redistest.Eventually(t, "Redis is used", func() bool { return p.cache.Status().Shared.State == tokencache.SharedOK })
 	return p
 }
@@ -24,8 +26,8 @@ func sharing(t *testing.T, redis *redistest.Server, server *fakeServer, size int
 // again. A JWT that is verified by its signature is not shared.
 func TestProvidersShareWhatTheyVerified(t *testing.T) {
 	redis := redistest.Start(t)
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active(`"cnf":{"x5t#S256":"k"},"x":{"y":[1,2.50]}`)))
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active(`"cnf":{"x5t#S256":"k"},"x":{"y":[1,2.50]}`)))
 	a, b := sharing(t, redis, server, 1000), sharing(t, redis, server, 2000)
 	want, err := a.Verify(t.Context(), "token")
 	if err != nil {
@@ -41,12 +43,12 @@ func TestProvidersShareWhatTheyVerified(t *testing.T) {
 	if got.Provider != "test" || got.Issuer != server.URL || got.SharedName == [16]byte{} {
 		t.Errorf("got provider %q, issuer %q and name %x", got.Provider, got.Issuer, got.SharedName)
 	}
-	if n := server.count("/introspect"); n != 1 {
+	if n := server.Count("/introspect"); n != 1 {
 		t.Errorf("%d introspections, want 1", n)
 	}
 
-	local := server.introspecting()
-	local.Verify = verifyJWT
+	local := introspecting(server)
+	local.Verify = provider.VerifyJWT
 	p := providerFor(t, local, CacheConfig{})
 	p.cache = a.cache
 	if p.isShared(&presented{raw: "token"}) {
@@ -55,18 +57,18 @@ func TestProvidersShareWhatTheyVerified(t *testing.T) {
 }
 
 func TestOnlyEqualSettingsShare(t *testing.T) {
-	base := ProviderConfig{Issuer: "https://as.example", ClientID: "g", Audience: []string{"a"}, Verify: verifyAuto}
+	base := provider.Config{Issuer: "https://as.example", ClientID: "g", Audience: []string{"a"}, Verify: provider.VerifyAuto}
 	want := answerDigest("p", &base, "g")
 	same := base
 	same.Timeout, same.ClientSecret, same.ClientKey = seconds(9), "other", "/elsewhere"
 	if answerDigest("p", &same, "g") != want {
 		t.Error("settings that shape no answer make a difference")
 	}
-	for name, change := range map[string]func(*ProviderConfig){
-		"issuer":   func(c *ProviderConfig) { c.Issuer = "https://as.example/" },
-		"audience": func(c *ProviderConfig) { c.Audience = []string{"a", ""} },
-		"verify":   func(c *ProviderConfig) { c.Verify = verifyJWT },
-		"endpoint": func(c *ProviderConfig) { c.IntrospectionEndpoint = "https://as.example/i" },
+	for name, change := range map[string]func(*provider.Config){
+		"issuer":   func(c *provider.Config) { c.Issuer = "https://as.example/" },
+		"audience": func(c *provider.Config) { c.Audience = []string{"a", ""} },
+		"verify":   func(c *provider.Config) { c.Verify = provider.VerifyJWT },
+		"endpoint": func(c *provider.Config) { c.IntrospectionEndpoint = "https://as.example/i" },
 	} {
 		other := base
 		change(&other)

@@ -3,6 +3,7 @@
 package introspect
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"maps"
@@ -10,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -48,7 +51,7 @@ func TestSignedIntrospection(t *testing.T) {
 		"answer a list":       {nil, claims{"token_introspection": []any{m{"active": true}}}, false},
 		"answer null":         {nil, claims{"token_introspection": json.RawMessage("null")}, false},
 		"active at the top":   {nil, claims{"token_introspection": nil, "active": true}, false},
-		"jwk in the header":   {m{"jwk": issuerKey("ES256")}, nil, false},
+		"jwk in the header":   {m{"jwk": providertest.IssuerKeys()["ES256"].Public()}, nil, false},
 		"jku in the header":   {m{"jku": "http://127.0.0.1:1/"}, nil, false},
 		"crit in the header":  {m{"crit": []string{"exp"}}, nil, false},
 		"unknown key":         {m{"kid": "unknown"}, nil, false},
@@ -96,7 +99,7 @@ func TestSignedIntrospection(t *testing.T) {
 	wantReason(t, "as an access token", err, TokenInvalid)
 
 	// An outage of the keys is the reason, where it is.
-	keys := newRemoteKeySet(remoteKeySetConfig{fetch: (&keyServer{err: errors.New("connection refused")}).fetch})
+	keys := provider.NewRemoteKeySet(provider.RemoteKeySetConfig{Fetch: func(context.Context) ([]byte, error) { return nil, errors.New("connection refused") }})
 	defer keys.Close()
 	_, err = testVerifier(keys, "gateway").verifyResponse(t.Context(), []byte(good))
 	if e := new(Error); !errors.As(err, &e) || e.Reason != ProviderUnavailable {

@@ -2,85 +2,21 @@
 
 package introspect
 
-import "time"
+import "github.com/caddy-gluu/gateway/internal/provider"
 
 // ProviderStatus is what an operator can learn about a provider. It contains
 // no secret.
 type ProviderStatus struct {
-	Name      string            `json:"name"`
-	Issuer    string            `json:"issuer"`
-	Verify    string            `json:"verify"`
-	Health    string            `json:"health"`
-	Endpoints map[string]string `json:"endpoints"`
-	KeyIDs    []string          `json:"key_ids"`
-	Breakers  map[string]string `json:"breakers"`
-	Lookups   map[string]uint64 `json:"token_lookups"`
-	Discovery *DiscoveryStatus  `json:"discovery,omitempty"`
-	ClientID  string            `json:"client_id,omitempty"`
-	LastError *Failure          `json:"last_error,omitempty"`
+	provider.Status
+	Lookups map[string]uint64 `json:"token_lookups"`
 }
-
-// DiscoveryStatus says whether the metadata of a server has been found.
-type DiscoveryStatus struct {
-	Done        bool      `json:"done"`
-	Error       string    `json:"error,omitempty"`
-	NextAttempt time.Time `json:"next_attempt,omitzero"`
-}
-
-// What Health says.
-const (
-	HealthOK       = "ok"       // no problem is known
-	HealthDegraded = "degraded" // an endpoint is failing; its circuit breaker is not closed
-	HealthPending  = "pending"  // what it takes to verify tokens is not known yet
-)
 
 // ProviderStatuses returns the state of every provider, those of handlers
 // included, in the order of their names.
 func (a *App) ProviderStatuses() []ProviderStatus {
 	statuses := []ProviderStatus{}
 	for _, p := range a.all() {
-		statuses = append(statuses, p.verifier.status())
+		statuses = append(statuses, ProviderStatus{p.server.Status(), p.verifier.metrics.lookups()})
 	}
 	return statuses
-}
-
-func (v *verifier) status() ProviderStatus {
-	s := v.server
-	status := ProviderStatus{
-		Name:      s.name,
-		Issuer:    s.config.Issuer,
-		Verify:    s.config.Verify,
-		Health:    HealthOK,
-		Endpoints: s.knownEndpoints(),
-		KeyIDs:    append([]string{}, s.keys.KeyIDs()...),
-		Breakers:  s.breakers.states(),
-		Lookups:   v.metrics.lookups(),
-		ClientID:  s.clientID(),
-		LastError: s.lastFailure.Load(),
-	}
-	for _, state := range status.Breakers {
-		if state != "closed" {
-			status.Health = HealthDegraded
-		}
-	}
-	if s.needsDiscovery() {
-		status.Discovery = s.discovery.status()
-		if !status.Discovery.Done {
-			status.Health = HealthPending
-		}
-	}
-	if s.config.Register != nil && status.ClientID == "" {
-		status.Health = HealthPending
-	}
-	return status
-}
-
-func (d *discovery) status() *DiscoveryStatus {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	status := &DiscoveryStatus{Done: d.found != nil, NextAttempt: d.next}
-	if d.problem != nil {
-		status.Error = d.problem.Error()
-	}
-	return status
 }

@@ -5,27 +5,30 @@ package introspect
 import (
 	"fmt"
 	"testing"
+
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 )
 
 func TestProviderStatuses(t *testing.T) {
-	server := newFakeServer(t)
+	server := providertest.NewServer(t)
 	app := mustLoad(t, t.TempDir(), fmt.Sprintf(`{"providers": {
 		"default": %s,
 		"absent": {"issuer": "http://127.0.0.1:1", "verify": "jwt", "audience": ["a"]}
-	}}`, providerJSON(server.introspecting())))
-	server.on("/introspect", respondWith(500, "text/plain", "down"))
-	for i := range breakerFailures {
+	}}`, providerJSON(introspecting(server))))
+	server.On("/introspect", providertest.RespondWith(500, "text/plain", "down"))
+	for i := range provider.BreakerFailures {
 		_, _ = verify(t, app, "", fmt.Sprint("token-", i))
 	}
 	got := app.ProviderStatuses()
 	if len(got) != 2 || got[0].Name != "absent" || got[1].Name != "default" {
 		t.Fatalf("got %+v, want both in the order of their names", got)
 	}
-	if p := got[0]; p.Health != HealthPending || p.Discovery == nil || p.Discovery.Done {
+	if p := got[0]; p.Health != provider.HealthPending || p.Discovery == nil || p.Discovery.Done {
 		t.Errorf("the unreachable one: got %+v", p)
 	}
 	p := got[1]
-	if p.Health != HealthDegraded || p.Breakers["introspection_endpoint"] != "open" {
+	if p.Health != provider.HealthDegraded || p.Breakers["introspection_endpoint"] != "open" {
 		t.Errorf("the failing one: got %+v", p)
 	}
 	if p.LastError == nil || p.LastError.Endpoint != "introspection_endpoint" || p.LastError.Error != "status 500" {

@@ -16,6 +16,8 @@ import (
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	"go.opentelemetry.io/otel/trace"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/internal/redistest"
 	"github.com/caddy-gluu/gateway/internal/spans"
 )
@@ -24,7 +26,7 @@ func TestCallsAreSpansOfTheRequestThatNeedsThem(t *testing.T) {
 	recorder := tracetest.NewSpanRecorder()
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer("caddy")
 	server, traceparents := newTracedServer(t)
-	p := providerFor(t, server.introspecting(), CacheConfig{})
+	p := providerFor(t, introspecting(server), CacheConfig{})
 
 	ctx, request := tracer.Start(context.Background(), "handler")
 	for range 2 { // the second time it is in the cache
@@ -59,7 +61,7 @@ func TestCallsAreSpansOfTheRequestThatNeedsThem(t *testing.T) {
 
 func TestCallsWithoutTracingHaveNoSpan(t *testing.T) {
 	server, traceparents := newTracedServer(t)
-	p := providerFor(t, server.introspecting(), CacheConfig{})
+	p := providerFor(t, introspecting(server), CacheConfig{})
 	if _, err := p.Verify(context.Background(), "opaque-token-0123456789"); err != nil {
 		t.Fatal(err)
 	}
@@ -78,8 +80,8 @@ func TestKeyFetchIsASpanOfTheRequestThatBeganIt(t *testing.T) {
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(recorder)).Tracer("caddy")
 	server, _ := newTracedServer(t)
 	issuer := newTokenIssuer(t, server.URL, "k1")
-	server.on("/jwks", issuer.serveKeys)
-	p := providerFor(t, ProviderConfig{Issuer: server.URL, Verify: verifyJWT, JWKSURI: server.URL + "/jwks"}, CacheConfig{})
+	server.On("/jwks", issuer.serveKeys)
+	p := providerFor(t, provider.Config{Issuer: server.URL, Verify: provider.VerifyJWT, JWKSURI: server.URL + "/jwks"}, CacheConfig{})
 
 	ctx, request := tracer.Start(context.Background(), "handler")
 	if _, err := p.Verify(ctx, issuer.sign(t, time.Now().Add(time.Hour), nil)); err != nil {
@@ -135,15 +137,15 @@ func TestRedisCallsAreSpans(t *testing.T) {
 
 // newTracedServer is an authorization server to which every token is active,
 // and the traceparents of the calls to it.
-func newTracedServer(t *testing.T) (server *fakeServer, traceparents func() []string) {
+func newTracedServer(t *testing.T) (server *providertest.Server, traceparents func() []string) {
 	var mu sync.Mutex
 	var parents []string
-	server = newFakeServer(t)
-	server.on("/introspect", func(w http.ResponseWriter, r *http.Request) {
+	server = providertest.NewServer(t)
+	server.On("/introspect", func(w http.ResponseWriter, r *http.Request) {
 		mu.Lock()
 		parents = append(parents, r.Header.Get("Traceparent"))
 		mu.Unlock()
-		respond(active(""))(w, r)
+		providertest.Respond(providertest.Active(""))(w, r)
 	})
 	return server, func() []string {
 		mu.Lock()

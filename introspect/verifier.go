@@ -6,23 +6,24 @@ import (
 	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
 // verifier verifies the tokens of one authorization server. Like the server
 // itself it stays when a configuration is reloaded with the same settings.
 type verifier struct {
-	server       *server
+	server       *provider.Server
 	metrics      *lookupMetrics
 	singleFlight singleflight.Group // tokens that are being verified
 	cacheKeys    tokencache.Hasher
 	replays      *replayCache
 }
 
-func newVerifier(s *server) *verifier {
+func newVerifier(s *provider.Server) *verifier {
 	return &verifier{
 		server:    s,
-		metrics:   newLookupMetrics(s.name),
+		metrics:   newLookupMetrics(s.Name()),
 		cacheKeys: tokencache.NewHasher(),
 		replays:   newReplayCache(),
 	}
@@ -31,7 +32,7 @@ func newVerifier(s *server) *verifier {
 // Destruct implements caddy.Destructor: no configuration has the server any
 // more.
 func (v *verifier) Destruct() error {
-	v.server.close()
+	v.server.Close()
 	return nil
 }
 

@@ -23,7 +23,6 @@ import (
 	"runtime"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -31,6 +30,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -39,47 +40,21 @@ const testIssuer = "https://op.example.com/realms/main"
 // testNow is the time at which all these tokens are looked at.
 var testNow = time.Date(2026, 10, 1, 12, 0, 0, 0, time.UTC)
 
-// issuerKeys are the issuer's private keys, by algorithm and at the same time
-// key ID. They are made once, since RSA keys take long.
-var issuerKeys = sync.OnceValue(func() map[string]jose.PrivateKey {
-	keys := map[string]jose.PrivateKey{}
-	for _, alg := range []string{"RS256", "ES256", "ES384", "ES512", "EdDSA"} {
-		key, err := jose.GenerateKey(alg)
-		if err != nil {
-			panic(err)
-		}
-		// By way of a file, which forgets that the key is for one algorithm.
-		file, err := key.MarshalPEM()
-		if err != nil {
-			panic(err)
-		}
-		if key, err = jose.ParsePrivateKey(file); err != nil {
-			panic(err)
-		}
-		keys[alg] = key.WithID(alg)
-	}
-	return keys
-})
-
 // staticKeys is a jwtcheck.KeySet that never fetches, and counts how often it is asked.
 type staticKeys struct {
-	fetchedKeys
+	provider.StaticKeys
 	asked int
 }
 
-func (s *staticKeys) Key(_ context.Context, kid, alg string) (jose.Key, error) {
+func (s *staticKeys) Key(ctx context.Context, kid, alg string) (jose.Key, error) {
 	s.asked++
-	key, err := s.find(kid, alg)
-	if err != nil {
-		return jose.Key{}, refuse(TokenInvalid, "%w", err)
-	}
-	return key, nil
+	return s.StaticKeys.Key(ctx, kid, alg)
 }
 
 func keysFor(algs ...string) *staticKeys {
 	s := &staticKeys{}
 	for _, alg := range algs {
-		s.keys = append(s.keys, issuerKeys()[alg].Public())
+		s.StaticKeys = append(s.StaticKeys, providertest.IssuerKeys()[alg].Public())
 	}
 	return s
 }
@@ -129,7 +104,7 @@ func signToken(t testing.TB, alg string, header map[string]any, payload any) str
 	h := map[string]any{"kid": alg, "typ": "at+jwt"}
 	maps.Copy(h, header)
 	maps.DeleteFunc(h, func(_ string, v any) bool { return v == nil })
-	token, err := jose.SignWithHeader(data, issuerKeys()[alg], alg, h)
+	token, err := jose.SignWithHeader(data, providertest.IssuerKeys()[alg], alg, h)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,7 +140,7 @@ func TestSec_S28_AlgorithmMatrix(t *testing.T) {
 	for _, alg := range jose.Algorithms() {
 		configurations = append(configurations, []string{alg})
 	}
-	for owner, key := range issuerKeys() {
+	for owner, key := range providertest.IssuerKeys() {
 		keys := keysFor(owner)
 		for _, alg := range spellings {
 			// A genuine signature where the key can make one under this
@@ -247,7 +222,7 @@ func TestSec_S28_PublicKeyAsSecret(t *testing.T) {
 				mac := hmac.New(newHash, secret)
 				mac.Write([]byte(input))
 				raw := input + "." + b64(string(mac.Sum(nil)))
-				v := testVerifier(&staticKeys{fetchedKeys: fetchedKeys{keys: []jose.Key{key.Public()}}})
+				v := testVerifier(&staticKeys{StaticKeys: []jose.Key{key.Public()}})
 				_, err := v.verify(t.Context(), raw)
 				wantReason(t, fmt.Sprintf("%s with %s, header %s", alg, name, header), err, TokenInvalid)
 				// Not even where somebody could configure it.
@@ -293,7 +268,7 @@ func TestSec_S30_TokensThatBringKeys(t *testing.T) {
 	}
 	set, _ := jose.PublicKeySet(stranger.Public())
 	fetches := 0
-	keys := newRemoteKeySet(remoteKeySetConfig{fetch: func(context.Context) ([]byte, error) { fetches++; return set, nil }})
+	keys := provider.NewRemoteKeySet(provider.RemoteKeySetConfig{Fetch: func(context.Context) ([]byte, error) { fetches++; return set, nil }})
 	defer keys.Close()
 
 	for name, value := range map[string]any{
@@ -305,7 +280,7 @@ func TestSec_S30_TokensThatBringKeys(t *testing.T) {
 		"b64":  false,
 	} {
 		payload, _ := json.Marshal(goodClaims(nil))
-		for signer, key := range map[string]jose.PrivateKey{"the attacker": stranger, "the issuer": issuerKeys()["ES256"]} {
+		for signer, key := range map[string]jose.PrivateKey{"the attacker": stranger, "the issuer": providertest.IssuerKeys()["ES256"]} {
 			for _, header := range []map[string]any{{name: value}, {name: value, "kid": "ES256", "typ": "JWT"}, {name: nil, "kid": "x"}} {
 				raw, err := jose.SignWithHeader(payload, key, "ES256", header)
 				if err != nil {
@@ -325,7 +300,7 @@ func TestCriticalExtensionsAreNotUnderstood(t *testing.T) {
 	for _, crit := range []any{[]string{"b64"}, []string{"http://example.invalid/x"}, []string{}, "exp", nil} {
 		payload, _ := json.Marshal(goodClaims(nil))
 		header := map[string]any{"kid": "ES256", "crit": crit, "http://example.invalid/x": 1}
-		raw, err := jose.SignWithHeader(payload, issuerKeys()["ES256"], "ES256", header)
+		raw, err := jose.SignWithHeader(payload, providertest.IssuerKeys()["ES256"], "ES256", header)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -346,22 +321,22 @@ func TestTokensWithoutKeyID(t *testing.T) {
 		keys []jose.Key
 		want Reason
 	}{
-		"one key":           {keysFor("ES256").keys, ""},
-		"one that fits":     {keysFor("RS256", "ES384", "ES256", "EdDSA").keys, ""},
-		"the same twice":    {keysFor("ES256", "ES256").keys, ""},
-		"two that fit":      {append(keysFor("ES256").keys, other.Public()), TokenInvalid},
-		"none that fits":    {keysFor("RS256", "ES384").keys, TokenInvalid},
+		"one key":           {keysFor("ES256").StaticKeys, ""},
+		"one that fits":     {keysFor("RS256", "ES384", "ES256", "EdDSA").StaticKeys, ""},
+		"the same twice":    {keysFor("ES256", "ES256").StaticKeys, ""},
+		"two that fit":      {append(keysFor("ES256").StaticKeys, other.Public()), TokenInvalid},
+		"none that fits":    {keysFor("RS256", "ES384").StaticKeys, TokenInvalid},
 		"one that is wrong": {[]jose.Key{other.Public()}, TokenInvalid},
 		"none":              {nil, TokenInvalid},
 	} {
-		v := testVerifier(&staticKeys{fetchedKeys: fetchedKeys{keys: c.keys}})
+		v := testVerifier(&staticKeys{StaticKeys: c.keys})
 		_, err := v.verify(t.Context(), signToken(t, "ES256", noKid, goodClaims(nil)))
 		wantReason(t, name, err, c.want)
 	}
 	// Two keys of one ID, where the algorithm tells them apart.
-	v := testVerifier(&staticKeys{fetchedKeys: fetchedKeys{keys: []jose.Key{
-		issuerKeys()["RS256"].Public().WithID("x"), issuerKeys()["ES256"].Public().WithID("x"),
-	}}})
+	v := testVerifier(&staticKeys{StaticKeys: []jose.Key{
+		providertest.IssuerKeys()["RS256"].Public().WithID("x"), providertest.IssuerKeys()["ES256"].Public().WithID("x"),
+	}})
 	for _, alg := range []string{"RS256", "ES256"} {
 		_, err := v.verify(t.Context(), signToken(t, alg, map[string]any{"kid": "x"}, goodClaims(nil)))
 		wantReason(t, "shared ID, "+alg, err, "")
@@ -372,9 +347,9 @@ func TestTokensWithoutKeyID(t *testing.T) {
 
 // An outage of the authorization server is no fault of the token.
 func TestUnavailableKeysRefuseNothing(t *testing.T) {
-	keys := newRemoteKeySet(remoteKeySetConfig{
-		fetch:  func(context.Context) ([]byte, error) { return nil, errors.New("connection refused") },
-		logger: zap.NewNop(),
+	keys := provider.NewRemoteKeySet(provider.RemoteKeySetConfig{
+		Fetch:  func(context.Context) ([]byte, error) { return nil, errors.New("connection refused") },
+		Logger: zap.NewNop(),
 	})
 	defer keys.Close()
 	_, err := testVerifier(keys).verify(t.Context(), signToken(t, "ES256", nil, goodClaims(nil)))

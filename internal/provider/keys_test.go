@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"context"
@@ -15,6 +15,8 @@ import (
 
 	"go.uber.org/goleak"
 
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -70,22 +72,22 @@ func (s *keyServer) wantCoolDowns(t *testing.T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i := 1; i < len(s.asked); i++ {
-		if pause := s.asked[i].Sub(s.asked[i-1]); pause < defaultCoolDown {
+		if pause := s.asked[i].Sub(s.asked[i-1]); pause < DefaultCoolDown {
 			t.Errorf("fetches %d and %d are %v apart", i-1, i, pause)
 		}
 	}
 }
 
-func newKeyTest(t *testing.T) (*keyServer, *remoteKeySet) {
+func newKeyTest(t *testing.T) (*keyServer, *RemoteKeySet) {
 	server := &keyServer{delay: 100 * time.Millisecond}
-	keys := newRemoteKeySet(remoteKeySetConfig{fetch: server.fetch})
+	keys := NewRemoteKeySet(RemoteKeySetConfig{Fetch: server.fetch})
 	t.Cleanup(keys.Close)
 	return server, keys
 }
 
-func issuerKey(alg string) jose.Key { return issuerKeys()[alg].Public() }
+func issuerKey(alg string) jose.Key { return providertest.IssuerKeys()[alg].Public() }
 
-func wantKey(t *testing.T, keys *remoteKeySet, kid, alg string, want Reason) {
+func wantKey(t *testing.T, keys *RemoteKeySet, kid, alg string, want token.Reason) {
 	t.Helper()
 	_, err := keys.Key(t.Context(), kid, alg)
 	wantReason(t, "key "+kid, err, want)
@@ -94,7 +96,7 @@ func wantKey(t *testing.T, keys *remoteKeySet, kid, alg string, want Reason) {
 // inBubble runs a test on a fake clock, and fails if it leaves a goroutine.
 func inBubble(t *testing.T, test func(t *testing.T)) {
 	t.Helper()
-	issuerKeys() // made outside, for its mutex is everybody's
+	providertest.IssuerKeys() // made outside, for its mutex is everybody's
 	defer goleak.VerifyNone(t, goleak.IgnoreCurrent())
 	synctest.Test(t, test)
 }
@@ -119,7 +121,7 @@ func TestKeysAreFetchedOnceByAllWhoNeedThem(t *testing.T) {
 		}
 		// A known key costs no fetch, and one of the wrong type neither.
 		wantKey(t, keys, "RS256", "PS256", "")
-		wantKey(t, keys, "RS256", "ES256", TokenInvalid)
+		wantKey(t, keys, "RS256", "ES256", token.Invalid)
 		if server.fetches() != 1 {
 			t.Errorf("%d fetches, want 1", server.fetches())
 		}
@@ -135,7 +137,7 @@ func TestSec_S32_FloodOfInventedKeys(t *testing.T) {
 		wantKey(t, keys, "ES256", "ES256", "") // the first fetch begins the cool-down
 		goroutines := runtime.NumGoroutine()
 		for i := range 10_000 {
-			wantKey(t, keys, fmt.Sprint("invented-", i), "ES256", TokenInvalid)
+			wantKey(t, keys, fmt.Sprint("invented-", i), "ES256", token.Invalid)
 			if i%1000 == 0 {
 				wantKey(t, keys, "ES256", "ES256", "")
 			}
@@ -152,7 +154,7 @@ func TestSec_S32_FloodOfInventedKeys(t *testing.T) {
 		for time.Since(begun) < 10*time.Minute {
 			var wg sync.WaitGroup
 			for i := range 50 {
-				wg.Go(func() { wantKey(t, keys, fmt.Sprint("invented-", i), "ES256", TokenInvalid) })
+				wg.Go(func() { wantKey(t, keys, fmt.Sprint("invented-", i), "ES256", token.Invalid) })
 			}
 			wantKey(t, keys, "ES256", "ES256", "")
 			wg.Wait()
@@ -172,7 +174,7 @@ func TestSec_S32_FloodBeforeTheFirstSet(t *testing.T) {
 		server, keys := newKeyTest(t)
 		server.answer("", errors.New("connection refused"))
 		for i := range 10_000 {
-			wantKey(t, keys, fmt.Sprint("invented-", i), "ES256", ProviderUnavailable)
+			wantKey(t, keys, fmt.Sprint("invented-", i), "ES256", token.ProviderUnavailable)
 		}
 		if server.fetches() != 1 {
 			t.Errorf("%d fetches, want 1", server.fetches())
@@ -180,7 +182,7 @@ func TestSec_S32_FloodBeforeTheFirstSet(t *testing.T) {
 		// The pause doubles up to the cool-down, less a quarter by chance, whatever
 		// comes in.
 		for range 600 {
-			wantKey(t, keys, "ES256", "ES256", ProviderUnavailable)
+			wantKey(t, keys, "ES256", "ES256", token.ProviderUnavailable)
 			time.Sleep(time.Second)
 		}
 		if got := server.fetches(); got < 20 || got > 32 {
@@ -188,7 +190,7 @@ func TestSec_S32_FloodBeforeTheFirstSet(t *testing.T) {
 		}
 		// And the server is found when it comes, within a cool-down at most.
 		server.publish(issuerKey("ES256"))
-		time.Sleep(defaultCoolDown + time.Second)
+		time.Sleep(DefaultCoolDown + time.Second)
 		wantKey(t, keys, "ES256", "ES256", "")
 	})
 }
@@ -198,12 +200,12 @@ func TestServerThatStartsWithTheGatewayIsFoundSoon(t *testing.T) {
 		server, keys := newKeyTest(t)
 		server.answer("", errors.New("connection refused"))
 		_, err := keys.Key(t.Context(), "ES256", "ES256")
-		wantReason(t, "first", err, ProviderUnavailable)
-		if e := new(Error); !errors.As(err, &e) || e.RetryAfter != time.Second {
+		wantReason(t, "first", err, token.ProviderUnavailable)
+		if e := new(token.Error); !errors.As(err, &e) || e.RetryAfter != time.Second {
 			t.Errorf("got %v, want it to say when to retry", err)
 		}
 		server.publish(issuerKey("ES256"))
-		wantKey(t, keys, "ES256", "ES256", ProviderUnavailable)
+		wantKey(t, keys, "ES256", "ES256", token.ProviderUnavailable)
 		time.Sleep(1100 * time.Millisecond)
 		wantKey(t, keys, "ES256", "ES256", "")
 	})
@@ -225,16 +227,16 @@ func TestSec_S33_RotationDuringFlood(t *testing.T) {
 					case <-stop:
 						return
 					case <-time.After(100 * time.Millisecond):
-						wantKey(t, keys, fmt.Sprint("invented-", worker, "-", i), "ES256", TokenInvalid)
+						wantKey(t, keys, fmt.Sprint("invented-", worker, "-", i), "ES256", token.Invalid)
 					}
 				}
 			})
 		}
 		for range 5 { // at different moments of the cool-down
-			time.Sleep(defaultCoolDown + 7*time.Second)
+			time.Sleep(DefaultCoolDown + 7*time.Second)
 			server.publish(issuerKey("RS256"))
-			time.Sleep(defaultCoolDown + time.Second)
-			wantKey(t, keys, "ES256", "ES256", TokenInvalid)
+			time.Sleep(DefaultCoolDown + time.Second)
+			wantKey(t, keys, "ES256", "ES256", token.Invalid)
 
 			server.publish(issuerKey("RS256"), issuerKey("ES256"))
 			rotated := time.Now()
@@ -243,12 +245,12 @@ func TestSec_S33_RotationDuringFlood(t *testing.T) {
 					break
 				}
 				time.Sleep(50 * time.Millisecond)
-				if time.Since(rotated) > 2*defaultCoolDown {
+				if time.Since(rotated) > 2*DefaultCoolDown {
 					break
 				}
 			}
-			if took := time.Since(rotated); took > defaultCoolDown+time.Second {
-				t.Errorf("the new key was known after %v, want at most the cool-down of %v", took, defaultCoolDown)
+			if took := time.Since(rotated); took > DefaultCoolDown+time.Second {
+				t.Errorf("the new key was known after %v, want at most the cool-down of %v", took, DefaultCoolDown)
 			}
 			wantKey(t, keys, "RS256", "RS256", "")
 		}
@@ -265,8 +267,8 @@ func TestSec_S33_DeniedFetchIsMadeUpFor(t *testing.T) {
 		server.publish(issuerKey("RS256"))
 		wantKey(t, keys, "RS256", "RS256", "")
 		server.publish(issuerKey("RS256"), issuerKey("ES256"))
-		wantKey(t, keys, "ES256", "ES256", TokenInvalid)
-		time.Sleep(defaultCoolDown)
+		wantKey(t, keys, "ES256", "ES256", token.Invalid)
+		time.Sleep(DefaultCoolDown)
 		synctest.Wait()
 		time.Sleep(time.Second)
 		if got := keys.KeyIDs(); !slices.Equal(got, []string{"RS256", "ES256"}) || server.fetches() != 2 {
@@ -289,7 +291,7 @@ func TestSec_S33_DeniedFetchIsMadeUpForOnce(t *testing.T) {
 		server.publish(issuerKey("ES256"))
 		for range 600 {
 			wantKey(t, keys, "ES256", "ES256", "")
-			wantKey(t, keys, "invented", "ES256", TokenInvalid)
+			wantKey(t, keys, "invented", "ES256", token.Invalid)
 			time.Sleep(time.Second)
 		}
 		server.wantCoolDowns(t)
@@ -333,15 +335,15 @@ func TestSec_S33_LastGoodSetSurvives(t *testing.T) {
 						t.Fatal("an invented key was found")
 					}
 				}
-				wantKey(t, keys, "invented", "ES256", ProviderUnavailable)
+				wantKey(t, keys, "invented", "ES256", token.ProviderUnavailable)
 				server.wantCoolDowns(t)
 				if server.fetches() < 8 {
 					t.Errorf("only %d fetches in five minutes: it has given up", server.fetches())
 				}
 				server.publish(issuerKey("ES256"), issuerKey("EdDSA"))
-				time.Sleep(defaultCoolDown + time.Second)
+				time.Sleep(DefaultCoolDown + time.Second)
 				wantKey(t, keys, "EdDSA", "EdDSA", "")
-				wantKey(t, keys, "invented", "ES256", TokenInvalid)
+				wantKey(t, keys, "invented", "ES256", token.Invalid)
 			})
 		})
 	}
@@ -368,7 +370,7 @@ func TestWaitingEndsWithTheRequest(t *testing.T) {
 		defer cancel()
 		begun := time.Now()
 		_, err := keys.Key(ctx, "ES256", "ES256")
-		wantReason(t, "impatient", err, ProviderUnavailable)
+		wantReason(t, "impatient", err, token.ProviderUnavailable)
 		if took := time.Since(begun); took != 3*time.Second || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("waited for %v: %v", took, err)
 		}
@@ -385,7 +387,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		server, keys := newKeyTest(t)
 		server.publish(issuerKey("ES256"))
 		wantKey(t, keys, "ES256", "ES256", "")
-		wantKey(t, keys, "invented", "ES256", TokenInvalid) // makes a fetch due
+		wantKey(t, keys, "invented", "ES256", token.Invalid) // makes a fetch due
 		keys.Close()
 		time.Sleep(time.Hour)
 		wantKey(t, keys, "ES256", "ES256", "")
@@ -405,7 +407,7 @@ func TestKeysAfterClose(t *testing.T) {
 		keys.Close()
 		wantKey(t, keys, "ES256", "ES256", "")
 		for range 100 {
-			wantKey(t, keys, "invented", "ES256", TokenInvalid)
+			wantKey(t, keys, "invented", "ES256", token.Invalid)
 		}
 		if server.fetches() != 1 {
 			t.Errorf("%d fetches after the end, want 1", server.fetches())
@@ -440,7 +442,7 @@ func TestAPanicIsAFailedFetch(t *testing.T) {
 		panics := true
 		server := &keyServer{}
 		server.publish(issuerKey("ES256"))
-		keys := newRemoteKeySet(remoteKeySetConfig{fetch: func(ctx context.Context) ([]byte, error) {
+		keys := NewRemoteKeySet(RemoteKeySetConfig{Fetch: func(ctx context.Context) ([]byte, error) {
 			if panics {
 				panics = false
 				panic("no such thing")
@@ -448,7 +450,7 @@ func TestAPanicIsAFailedFetch(t *testing.T) {
 			return server.fetch(ctx)
 		}})
 		defer keys.Close()
-		wantKey(t, keys, "ES256", "ES256", ProviderUnavailable)
+		wantKey(t, keys, "ES256", "ES256", token.ProviderUnavailable)
 		time.Sleep(firstRetry)
 		wantKey(t, keys, "ES256", "ES256", "")
 	})
@@ -458,16 +460,16 @@ func TestFetchesAreReported(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		server := &keyServer{}
 		var reported []error
-		keys := newRemoteKeySet(remoteKeySetConfig{
-			fetch: server.fetch, now: time.Now, coolDown: time.Second,
-			onFetch: func(err error) { reported = append(reported, err) },
+		keys := NewRemoteKeySet(RemoteKeySetConfig{
+			Fetch: server.fetch, Now: time.Now, CoolDown: time.Second,
+			OnFetch: func(err error) { reported = append(reported, err) },
 		})
 		defer keys.Close()
 		server.publish(issuerKey("ES256"))
 		wantKey(t, keys, "ES256", "ES256", "")
 		server.answer(`{"keys":[]}`, nil)
 		time.Sleep(time.Second)
-		wantKey(t, keys, "x", "ES256", ProviderUnavailable)
+		wantKey(t, keys, "x", "ES256", token.ProviderUnavailable)
 		synctest.Wait()
 		if len(reported) != 2 || reported[0] != nil || !errors.Is(reported[1], errNoKeys) {
 			t.Errorf("reported %v", reported)

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"net/http"
@@ -10,15 +11,18 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // bubbleProvider introspects at a server without sockets, for tests in a
 // bubble.
-func bubbleProvider(t *testing.T, handler http.HandlerFunc) *Provider {
-	return connectTo(providerFor(t, ProviderConfig{
-		Issuer: "https://as.example", ClientID: "gateway", ClientAuth: clientAuthNone,
-		Verify: verifyIntrospection, IntrospectionEndpoint: "https://as.example/introspect",
-	}, CacheConfig{}), handler)
+func bubbleProvider(t *testing.T, handler http.HandlerFunc) *testProvider {
+	return connectTo(providerFor(t, Config{
+		Issuer: "https://as.example", ClientID: "gateway", ClientAuth: ClientAuthNone,
+		Verify: VerifyIntrospection, IntrospectionEndpoint: "https://as.example/introspect",
+	}), handler)
 }
 
 func TestBreakerOpensAndRecovers(t *testing.T) {
@@ -31,24 +35,24 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 				http.Error(w, "down", http.StatusBadGateway)
 				return
 			}
-			respond(active(""))(w, r)
+			providertest.Respond(providertest.Active(""))(w, r)
 		})
-		ask := func() *Error {
+		ask := func() *token.Error {
 			_, err := p.Verify(t.Context(), "token")
-			if reasonOf(t, err) != ProviderUnavailable {
-				t.Fatalf("got %v, want %s", err, ProviderUnavailable)
+			if reasonOf(t, err) != token.ProviderUnavailable {
+				t.Fatalf("got %v, want %s", err, token.ProviderUnavailable)
 			}
-			return err.(*Error)
+			return err.(*token.Error)
 		}
 
-		for range breakerFailures {
+		for range BreakerFailures {
 			ask()
 		}
-		if n := asked.Load(); n != breakerFailures {
-			t.Fatalf("%d requests, want %d", n, breakerFailures)
+		if n := asked.Load(); n != BreakerFailures {
+			t.Fatalf("%d requests, want %d", n, BreakerFailures)
 		}
-		if got := p.server.breakers.states()["introspection_endpoint"]; got != "open" {
-			t.Fatalf("the breaker is %s after %d failures", got, breakerFailures)
+		if got := p.breakers.states()["introspection_endpoint"]; got != "open" {
+			t.Fatalf("the breaker is %s after %d failures", got, BreakerFailures)
 		}
 		time.Sleep(3 * time.Second)
 		begun := time.Now()
@@ -60,16 +64,16 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 		if took := time.Since(begun); took != 0 {
 			t.Errorf("requests waited %s for an open breaker", took)
 		}
-		if n := asked.Load(); n != breakerFailures {
-			t.Errorf("the server got %d requests while the breaker was open", n-breakerFailures)
+		if n := asked.Load(); n != BreakerFailures {
+			t.Errorf("the server got %d requests while the breaker was open", n-BreakerFailures)
 		}
 
 		// One request is let through and fails: another pause.
 		time.Sleep(breakerPause)
 		ask()
 		ask()
-		if n := asked.Load(); n != breakerFailures+1 {
-			t.Errorf("%d requests after the pause, want 1", n-breakerFailures)
+		if n := asked.Load(); n != BreakerFailures+1 {
+			t.Errorf("%d requests after the pause, want 1", n-BreakerFailures)
 		}
 		// The next one succeeds: all is well.
 		time.Sleep(breakerPause + 1)
@@ -77,7 +81,7 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 		if _, err := p.Verify(t.Context(), "token"); err != nil {
 			t.Errorf("got %v from a server that is well again", err)
 		}
-		if got := p.server.breakers.states()["introspection_endpoint"]; got != "closed" {
+		if got := p.breakers.states()["introspection_endpoint"]; got != "closed" {
 			t.Errorf("the breaker is %s", got)
 		}
 	})
@@ -88,7 +92,7 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 func TestBreakerTriesWithOneRequest(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := bubbleProvider(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		for i := range breakerFailures {
+		for i := range BreakerFailures {
 			_, _ = p.Verify(t.Context(), string(rune('a'+i)))
 		}
 		time.Sleep(breakerPause + 1)
@@ -99,7 +103,7 @@ func TestBreakerTriesWithOneRequest(t *testing.T) {
 		}()
 		synctest.Wait()
 		begun := time.Now()
-		if _, err := p.Verify(t.Context(), "second"); reasonOf(t, err) != ProviderUnavailable {
+		if _, err := p.Verify(t.Context(), "second"); reasonOf(t, err) != token.ProviderUnavailable {
 			t.Errorf("got %v", err)
 		}
 		if took := time.Since(begun); took != 0 {
@@ -116,11 +120,11 @@ func TestBreakersOfEndpointsAreApart(t *testing.T) {
 				http.Error(w, "down", http.StatusInternalServerError)
 				return
 			}
-			respond(active(""))(w, r)
+			providertest.Respond(providertest.Active(""))(w, r)
 		})
-		for range 2 * breakerFailures {
+		for range 2 * BreakerFailures {
 			req, _ := http.NewRequest(http.MethodPost, "https://as.example/token", nil)
-			if _, _, err := p.Call(t.Context(), "token_endpoint", req); reasonOf(t, err) != ProviderUnavailable {
+			if _, _, err := p.Call(t.Context(), "token_endpoint", req); reasonOf(t, err) != token.ProviderUnavailable {
 				t.Fatalf("got %v", err)
 			}
 		}
@@ -134,7 +138,7 @@ func TestBreakersOfEndpointsAreApart(t *testing.T) {
 func TestCancelledCallsDoNotOpenTheBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := bubbleProvider(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })
-		for range 2 * breakerFailures {
+		for range 2 * BreakerFailures {
 			ctx, cancel := context.WithCancel(t.Context())
 			req, _ := http.NewRequest(http.MethodPost, "https://as.example/token", nil)
 			go func() { synctest.Wait(); cancel() }()
@@ -142,7 +146,7 @@ func TestCancelledCallsDoNotOpenTheBreaker(t *testing.T) {
 				t.Fatalf("got %v, want %v", err, context.Canceled)
 			}
 		}
-		if got := p.server.breakers.states()["token_endpoint"]; got != "closed" {
+		if got := p.breakers.states()["token_endpoint"]; got != "closed" {
 			t.Errorf("the breaker is %s", got)
 		}
 	})
@@ -156,7 +160,7 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 			most.Store(max(most.Load(), now.Add(1)))
 			time.Sleep(100 * time.Millisecond)
 			now.Add(-1)
-			respond(active(""))(w, r)
+			providertest.Respond(providertest.Active(""))(w, r)
 		})
 		failed := make(chan error, 4*maxInFlight)
 		for i := range 4 * maxInFlight {
@@ -177,8 +181,8 @@ func TestRequestsUnderWayAreBounded(t *testing.T) {
 }
 
 func TestCallGuards(t *testing.T) {
-	server := newFakeServer(t)
-	p := providerFor(t, server.introspecting(), CacheConfig{})
+	server := providertest.NewServer(t)
+	p := providerFor(t, introspecting(server))
 	call := func(address string) (string, int, error) {
 		req, err := http.NewRequest(http.MethodGet, address, nil)
 		if err != nil {
@@ -187,23 +191,32 @@ func TestCallGuards(t *testing.T) {
 		body, status, err := p.Call(t.Context(), "some_endpoint", req)
 		return string(body), status, err
 	}
-	server.on("/denied", respondWith(403, "application/json", `{"error":"no"}`))
+	server.On("/denied", providertest.RespondWith(403, "application/json", `{"error":"no"}`))
 	if body, status, err := call(server.URL + "/denied"); status != 403 || body != `{"error":"no"}` || err != nil {
 		t.Errorf("got %q, %d, %v", body, status, err)
 	}
-	server.on("/busy", respondWith(429, "text/plain", ""))
-	if _, _, err := call(server.URL + "/busy"); reasonOf(t, err) != ProviderUnavailable {
+	server.On("/busy", providertest.RespondWith(429, "text/plain", ""))
+	if _, _, err := call(server.URL + "/busy"); reasonOf(t, err) != token.ProviderUnavailable {
 		t.Errorf("status 429: got %v", err)
 	}
-	server.on("/endless", endless)
-	if _, _, err := call(server.URL + "/endless"); reasonOf(t, err) != ProviderUnavailable {
+	server.On("/endless", endless)
+	if _, _, err := call(server.URL + "/endless"); reasonOf(t, err) != token.ProviderUnavailable {
 		t.Errorf("endless answer: got %v", err)
 	}
-	other := newFakeServer(t)
-	if _, _, err := call(other.URL + "/denied"); reasonOf(t, err) != ProviderUnavailable {
+	other := providertest.NewServer(t)
+	if _, _, err := call(other.URL + "/denied"); reasonOf(t, err) != token.ProviderUnavailable {
 		t.Errorf("another origin: got %v", err)
 	}
-	if n := other.count("/denied"); n != 0 {
+	if n := other.Count("/denied"); n != 0 {
 		t.Errorf("another origin got %d requests", n)
+	}
+}
+
+func endless(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	for r.Context().Err() == nil {
+		if _, err := w.Write(bytes.Repeat([]byte(" "), 64<<10)); err != nil {
+			return
+		}
 	}
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"fmt"
@@ -22,7 +22,7 @@ type origins struct {
 	hosts   map[string]bool // host:port, for https or loopback
 }
 
-func originsOf(config *ProviderConfig) origins {
+func originsOf(config *Config) origins {
 	o := origins{allowed: map[string]bool{}, hosts: map[string]bool{}}
 	places := slices.Collect(maps.Values(config.endpoints()))
 	for _, place := range append(places, config.Issuer) {

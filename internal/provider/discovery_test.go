@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"fmt"
@@ -11,6 +11,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 func TestWhereMetadataCanBe(t *testing.T) {
@@ -42,11 +45,11 @@ func TestMetadataIsFoundWhereverItIs(t *testing.T) {
 		"/.well-known/oauth-authorization-server/realm",
 		"/realm/.well-known/oauth-authorization-server",
 	} {
-		server := newFakeServer(t)
+		server := providertest.NewServer(t)
 		issuer := server.URL + "/realm"
-		server.on(path, server.metadata(map[string]any{"issuer": issuer}))
-		p := providerFor(t, ProviderConfig{Issuer: issuer, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
-		found, err := p.server.fetchMetadata(t.Context())
+		server.On(path, server.Metadata(map[string]any{"issuer": issuer}))
+		p := providerFor(t, Config{Issuer: issuer, ClientID: "g", ClientSecret: "s"})
+		found, err := p.fetchMetadata(t.Context())
 		if err != nil {
 			t.Errorf("%s: %v", path, err)
 			continue
@@ -67,13 +70,13 @@ func TestMetadataThatIsNotBelieved(t *testing.T) {
 		"Issuer":           `{"Issuer":"ISSUER"}`,
 		"a list":           `[]`,
 		"nothing":          ``,
-		"too much":         `{"issuer":"ISSUER","x":"` + strings.Repeat("x", maxAnswer) + `"}`,
+		"too much":         `{"issuer":"ISSUER","x":"` + strings.Repeat("x", MaxAnswer) + `"}`,
 	}
 	for name, document := range tests {
-		server := newFakeServer(t)
-		server.on("/.well-known/openid-configuration", respond(strings.ReplaceAll(document, "ISSUER", server.URL)))
-		p := providerFor(t, ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
-		if found, err := p.server.fetchMetadata(t.Context()); err == nil {
+		server := providertest.NewServer(t)
+		server.On("/.well-known/openid-configuration", providertest.Respond(strings.ReplaceAll(document, "ISSUER", server.URL)))
+		p := providerFor(t, Config{Issuer: server.URL, ClientID: "g", ClientSecret: "s"})
+		if found, err := p.fetchMetadata(t.Context()); err == nil {
 			t.Errorf("%s: believed: %v", name, found)
 		}
 	}
@@ -112,10 +115,10 @@ func TestSec_S72_EndpointsOnOtherOrigins(t *testing.T) {
 		{"http://127.0.0.1:8080/i", nil, false},
 	}
 	for _, test := range tests {
-		p := providerFor(t, ProviderConfig{
+		p := providerFor(t, Config{
 			Issuer: "https://as.example", ClientID: "g", ClientSecret: "s", EndpointHosts: test.hosts,
-		}, CacheConfig{})
-		found, err := p.server.parseMetadata(fmt.Appendf(nil, `{"issuer":"https://as.example","introspection_endpoint":%q}`, test.endpoint))
+		})
+		found, err := p.parseMetadata(fmt.Appendf(nil, `{"issuer":"https://as.example","introspection_endpoint":%q}`, test.endpoint))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -131,12 +134,12 @@ func TestSec_S72_EndpointsOnOtherOrigins(t *testing.T) {
 func TestEndpointForClientsWithCertificates(t *testing.T) {
 	document := `{"issuer":"https://as.example","token_endpoint":"https://as.example/token","jwks_uri":"https://as.example/jwks",
 		"mtls_endpoint_aliases":{"token_endpoint":"https://as.example/mtls/token"}}`
-	config := ProviderConfig{Issuer: "https://as.example", ClientID: "g", ClientSecret: "s"}
-	without := providerFor(t, config, CacheConfig{})
+	config := Config{Issuer: "https://as.example", ClientID: "g", ClientSecret: "s"}
+	without := providerFor(t, config)
 	config.ClientCertificate, config.ClientCertificateKey = "cert.pem", "key.pem"
-	with := providerFor(t, config, CacheConfig{})
-	for p, want := range map[*Provider]string{without: "https://as.example/token", with: "https://as.example/mtls/token"} {
-		found, err := p.server.parseMetadata([]byte(document))
+	with := providerFor(t, config)
+	for p, want := range map[*testProvider]string{without: "https://as.example/token", with: "https://as.example/mtls/token"} {
+		found, err := p.parseMetadata([]byte(document))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -160,29 +163,29 @@ func TestDiscoveryBacksOffAndRecovers(t *testing.T) {
 			defer mu.Unlock()
 			switch {
 			case r.URL.Path == "/introspect":
-				respond(active(""))(w, r)
+				providertest.Respond(providertest.Active(""))(w, r)
 			case r.URL.Path == "/.well-known/openid-configuration":
 				attempts = append(attempts, time.Now())
 				if !up {
 					http.Error(w, "starting", http.StatusServiceUnavailable)
 					return
 				}
-				respond(`{"issuer":"https://as.example","introspection_endpoint":"https://as.example/introspect"}`)(w, r)
+				providertest.Respond(`{"issuer":"https://as.example","introspection_endpoint":"https://as.example/introspect"}`)(w, r)
 			default:
 				http.NotFound(w, r)
 			}
 		}
-		p := connectTo(providerFor(t, ProviderConfig{
-			Issuer: "https://as.example", ClientID: "g", ClientAuth: clientAuthNone, Verify: verifyIntrospection,
-		}, CacheConfig{}), http.HandlerFunc(handler))
+		p := connectTo(providerFor(t, Config{
+			Issuer: "https://as.example", ClientID: "g", ClientAuth: ClientAuthNone, Verify: VerifyIntrospection,
+		}), http.HandlerFunc(handler))
 		p.start()
 		synctest.Wait()
 
 		_, err := p.Verify(t.Context(), "token")
-		if reasonOf(t, err) != ProviderUnavailable {
-			t.Fatalf("got %v before discovery, want %s", err, ProviderUnavailable)
+		if reasonOf(t, err) != token.ProviderUnavailable {
+			t.Fatalf("got %v before discovery, want %s", err, token.ProviderUnavailable)
 		}
-		if wait := err.(*Error).RetryAfter; wait != time.Second {
+		if wait := err.(*token.Error).RetryAfter; wait != time.Second {
 			t.Errorf("the client shall come back in %s, want 1s", wait)
 		}
 
@@ -218,30 +221,30 @@ func TestDiscoveryBacksOffAndRecovers(t *testing.T) {
 }
 
 func TestNoDiscoveryWhereNothingIsMissing(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
-	p := providerFor(t, server.introspecting(), CacheConfig{})
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
+	p := providerFor(t, introspecting(server))
 	p.start()
 	if _, err := p.Verify(t.Context(), "token"); err != nil {
 		t.Fatal(err)
 	}
-	if n := server.count("/.well-known/openid-configuration"); n != 0 {
+	if n := server.Count("/.well-known/openid-configuration"); n != 0 {
 		t.Errorf("metadata was asked for %d times", n)
 	}
 	for _, test := range []struct {
-		change func(*ProviderConfig)
+		change func(*Config)
 		want   bool
 	}{
-		{func(*ProviderConfig) {}, false},
-		{func(c *ProviderConfig) { c.IntrospectionEndpoint = "" }, true},
-		{func(c *ProviderConfig) { c.Verify = verifyAuto }, true},
-		{func(c *ProviderConfig) { c.Verify, c.JWKSURI = verifyAuto, server.URL }, false},
-		{func(c *ProviderConfig) { c.Verify = verifyJWT }, true},
-		{func(c *ProviderConfig) { c.Verify, c.JWKSURI, c.IntrospectionEndpoint = verifyJWT, server.URL, "" }, false},
+		{func(*Config) {}, false},
+		{func(c *Config) { c.IntrospectionEndpoint = "" }, true},
+		{func(c *Config) { c.Verify = VerifyAuto }, true},
+		{func(c *Config) { c.Verify, c.JWKSURI = VerifyAuto, server.URL }, false},
+		{func(c *Config) { c.Verify = VerifyJWT }, true},
+		{func(c *Config) { c.Verify, c.JWKSURI, c.IntrospectionEndpoint = VerifyJWT, server.URL, "" }, false},
 	} {
-		config := server.introspecting()
+		config := introspecting(server)
 		test.change(&config)
-		s := providerFor(t, config, CacheConfig{}).server
+		s := providerFor(t, config)
 		if got := s.needsDiscovery(); got != test.want {
 			t.Errorf("%+v: needs discovery: %t, want %t", config, got, test.want)
 		}
@@ -250,32 +253,35 @@ func TestNoDiscoveryWhereNothingIsMissing(t *testing.T) {
 
 // An endpoint that was not needed so far is looked for when somebody asks.
 func TestEndpointOnDemand(t *testing.T) {
-	server := newFakeServer(t)
-	p := providerFor(t, server.introspecting(), CacheConfig{})
+	server := providertest.NewServer(t)
+	p := providerFor(t, introspecting(server))
 	p.start()
 	if got, err := p.Endpoint("introspection_endpoint"); err != nil || got != server.URL+"/introspect" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if _, err := p.Endpoint("token_endpoint"); err != nil && reasonOf(t, err) != ProviderUnavailable {
-		t.Errorf("got %v at first, want nothing or %s", err, ProviderUnavailable)
+	if _, err := p.Endpoint("token_endpoint"); err != nil && reasonOf(t, err) != token.ProviderUnavailable {
+		t.Errorf("got %v at first, want nothing or %s", err, token.ProviderUnavailable)
 	}
-	p.server.awaitMetadata(t.Context())
+	p.AwaitMetadata(t.Context())
 	if got, err := p.Endpoint("token_endpoint"); err != nil || got != server.URL+"/token" {
 		t.Errorf("got %q, %v", got, err)
 	}
-	if _, err := p.Endpoint("revocation_endpoint"); reasonOf(t, err) != ProviderUnavailable {
+	if _, err := p.Endpoint("revocation_endpoint"); reasonOf(t, err) != token.ProviderUnavailable {
 		t.Errorf("got %v for an endpoint that the server does not have", err)
 	}
 }
 
-// A server that only issues JWTs has no introspection endpoint. What is no JWT
-// of its own is then no token of its own.
-func TestAutoWithoutIntrospectionEndpoint(t *testing.T) {
-	server := newFakeServer(t)
-	server.on("/.well-known/openid-configuration", server.metadata(map[string]any{"introspection_endpoint": ""}))
-	p := providerFor(t, ProviderConfig{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
-	p.server.awaitMetadata(t.Context())
-	if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != TokenInvalid {
-		t.Errorf("got %v, want %s", err, TokenInvalid)
+func TestMetadataIsNotRedirected(t *testing.T) {
+	thief := providertest.NewServer(t)
+	server := providertest.NewServer(t)
+	server.On("/.well-known/openid-configuration", func(w http.ResponseWriter, r *http.Request) {
+		http.Redirect(w, r, thief.URL, http.StatusFound)
+	})
+	p := providerFor(t, introspecting(server))
+	if _, err := p.fetchMetadata(t.Context()); err == nil {
+		t.Error("metadata was taken from elsewhere")
+	}
+	if n := thief.Count("/"); n != 0 {
+		t.Errorf("%d requests followed the redirect", n)
 	}
 }

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/caddy-gluu/gateway/jose"
@@ -28,38 +30,38 @@ type credentials struct {
 // for one request.
 const assertionLifetime = time.Minute
 
-// clientID returns the gateway's client id, empty while it is not registered.
-func (s *server) clientID() string {
+// ClientID returns the gateway's client id, empty while it is not registered.
+func (s *Server) ClientID() string {
 	c, _ := s.credentials()
 	return c.ID
 }
 
 // credentials returns who the gateway is at this server. The error is an
-// *Error: registration may succeed later.
-func (s *server) credentials() (credentials, error) {
+// *token.Error: registration may succeed later.
+func (s *Server) credentials() (credentials, error) {
 	if s.config.Register != nil {
-		return s.registration.credentials(s.now())
+		return s.registration.credentials(s.Now())
 	}
 	return credentials{ID: s.config.ClientID, Secret: s.config.ClientSecret}, nil
 }
 
-// authenticate puts the proof on a request, or into the form that will be its
+// Authenticate puts the proof on a request, or into the form that will be its
 // body.
-func (s *server) authenticate(req *http.Request, form url.Values) error {
+func (s *Server) Authenticate(req *http.Request, form url.Values) error {
 	c, err := s.credentials()
 	if err != nil {
 		return err
 	}
 	switch s.config.ClientAuth {
-	case clientSecretBasic:
+	case ClientSecretBasic:
 		setBasicAuth(req, c)
-	case clientSecretPost:
+	case ClientSecretPost:
 		form.Set("client_id", c.ID)
 		form.Set("client_secret", c.Secret)
-	case clientSecretJWT:
+	case ClientSecretJWT:
 		return s.assert(form, c, jose.HMACKey([]byte(c.Secret)), "HS256", "")
-	case privateKeyJWT:
-		key := s.attached.Load().key
+	case PrivateKeyJWT:
+		key := s.attached.Load().Key
 		return s.assert(form, c, key, key.Algorithm(), keyID(s.config.ClientKeyID, key))
 	default:
 		// tls_client_auth proves it by the connection; none does not. Either
@@ -79,10 +81,10 @@ func setBasicAuth(req *http.Request, c credentials) {
 
 // assert adds a client assertion (RFC 7523, section 2.2) to the form. Its
 // audience is the issuer and nothing else: an assertion for the address of an
-// endpoint could be passed on by a server that had itself called by that
+// Endpoint could be passed on by a server that had itself called by that
 // address (CVE-2025-27370).
-func (s *server) assert(form url.Values, c credentials, key jose.PrivateKey, alg, kid string) error {
-	now := s.now()
+func (s *Server) assert(form url.Values, c credentials, key jose.PrivateKey, alg, kid string) error {
+	now := s.Now()
 	claims, err := json.Marshal(map[string]any{
 		"iss": c.ID,
 		"sub": c.ID,
@@ -92,11 +94,11 @@ func (s *server) assert(form url.Values, c credentials, key jose.PrivateKey, alg
 		"exp": now.Add(assertionLifetime).Unix(),
 	})
 	if err != nil {
-		return s.unusable("client assertion", err)
+		return s.Unusable("client assertion", err)
 	}
 	assertion, err := jose.Sign(claims, key, alg, kid, "JWT")
 	if err != nil {
-		return s.unusable("client assertion", err)
+		return s.Unusable("client assertion", err)
 	}
 	form.Set("client_id", c.ID)
 	form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
@@ -120,4 +122,14 @@ func checkClientKey(key jose.PrivateKey) error {
 		return fmt.Errorf("client_key: %w", err)
 	}
 	return nil
+}
+
+// SetForm makes a form the body of a request, in such a way that it can be sent
+// once more over another connection.
+func SetForm(req *http.Request, form url.Values) {
+	body := form.Encode()
+	req.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(strings.NewReader(body)), nil }
+	req.Body, _ = req.GetBody()
+	req.ContentLength = int64(len(body))
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"bytes"
@@ -23,6 +23,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/retry"
 	"github.com/caddy-gluu/gateway/internal/storagelock"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -75,19 +76,19 @@ func (r *registration) credentials(now time.Time) (credentials, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.current == nil || !r.current.usable(now) {
-		return credentials{}, unavailable(defaultRetryAfter, "the gateway is not registered as a client yet: %w", cmpErr(r.problem, errNotAskedYet))
+		return credentials{}, token.Unavailable(token.DefaultRetryAfter, "the gateway is not registered as a client yet: %w", cmpErr(r.problem, errNotAskedYet))
 	}
 	return r.current.credentials, nil
 }
 
 // startRegistration begins to register, once for all times that it is called.
-func (s *server) startRegistration() {
+func (s *Server) startRegistration() {
 	s.registration.once.Do(func() { s.run(s.register) })
 }
 
-// credentialsRejected says that the server answered a request with 401: it
+// CredentialsRejected says that the server answered a request with 401: it
 // may have forgotten its client.
-func (s *server) credentialsRejected() {
+func (s *Server) CredentialsRejected() {
 	select {
 	case s.registration.rejected <- struct{}{}:
 	default: // not registered dynamically, or it is known already
@@ -95,7 +96,7 @@ func (s *server) credentialsRejected() {
 }
 
 // register runs until the server ends.
-func (s *server) register(ctx context.Context) {
+func (s *Server) register(ctx context.Context) {
 	backoff := retry.Backoff{Min: discoveryRetry, Max: longestDiscoveryRetry}
 	var forget *registeredClient
 	for {
@@ -121,34 +122,34 @@ func (s *server) register(ctx context.Context) {
 	}
 }
 
-func (s *server) registered(client *registeredClient, err error) {
+func (s *Server) registered(client *registeredClient, err error) {
 	r := &s.registration
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.problem = err
 	if err != nil {
 		// Requests have been recorded as what they failed with already.
-		if !errors.As(err, new(*Error)) {
-			s.noteFailure("registration_endpoint", err)
+		if !errors.As(err, new(*token.Error)) {
+			s.NoteFailure("registration_endpoint", err)
 		}
-		s.logger().Error("registering the gateway as a client", zap.Error(err))
+		s.Logger().Error("registering the gateway as a client", zap.Error(err))
 		return
 	}
 	if r.current == nil || r.current.ID != client.ID {
-		s.logger().Info("the gateway is a registered client", zap.String("client_id", client.ID))
+		s.Logger().Info("the gateway is a registered client", zap.String("client_id", client.ID))
 	}
 	r.current = client
 }
 
 // awaitRenewal waits until the client should be registered anew, and reports
 // whether that is because the server does not accept it.
-func (s *server) awaitRenewal(ctx context.Context, client *registeredClient) (rejected bool) {
+func (s *Server) awaitRenewal(ctx context.Context, client *registeredClient) (rejected bool) {
 	if !retry.Sleep(ctx, registrationPause) {
 		return false
 	}
 	var due <-chan time.Time
 	if at := client.dueAt(); !at.IsZero() {
-		timer := time.NewTimer(at.Sub(s.now()))
+		timer := time.NewTimer(at.Sub(s.Now()))
 		defer timer.Stop()
 		due = timer.C
 	}
@@ -163,10 +164,10 @@ func (s *server) awaitRenewal(ctx context.Context, client *registeredClient) (re
 
 // obtainClient returns the stored client, or registers one and stores it. A
 // client to forget is not taken from the storage again.
-func (s *server) obtainClient(ctx context.Context, forget *registeredClient) (*registeredClient, error) {
+func (s *Server) obtainClient(ctx context.Context, forget *registeredClient) (*registeredClient, error) {
 	key := s.registrationKey()
 	// The same one to the end, so that what is locked is unlocked.
-	storage := s.attached.Load().storage
+	storage := s.attached.Load().Storage
 	stored, err := loadClient(ctx, storage, key)
 	if err != nil {
 		return nil, err
@@ -180,7 +181,7 @@ func (s *server) obtainClient(ctx context.Context, forget *registeredClient) (*r
 	if err != nil {
 		return nil, err
 	}
-	release, err := storagelock.Acquire(ctx, storage, key, s.logger())
+	release, err := storagelock.Acquire(ctx, storage, key, s.Logger())
 	if err != nil {
 		return nil, err
 	}
@@ -202,33 +203,33 @@ func (s *server) obtainClient(ctx context.Context, forget *registeredClient) (*r
 
 // storeClient keeps a client for the next start. That it cannot be kept is no
 // reason to register another one.
-func (s *server) storeClient(ctx context.Context, storage certmagic.Storage, key string, client *registeredClient) {
+func (s *Server) storeClient(ctx context.Context, storage certmagic.Storage, key string, client *registeredClient) {
 	text, err := json.Marshal(client)
 	if err == nil {
 		err = storage.Store(ctx, key, text)
 	}
 	if err != nil {
-		s.logger().Error("storing the gateway's credentials; after a restart it will register again", zap.Error(err))
+		s.Logger().Error("storing the gateway's credentials; after a restart it will register again", zap.Error(err))
 	}
 }
 
 // obsolete reports whether a stored client should be replaced. One that
 // another gateway has registered since is not.
-func (s *server) obsolete(stored, forget *registeredClient) bool {
+func (s *Server) obsolete(stored, forget *registeredClient) bool {
 	if forget != nil && stored.ID == forget.ID && stored.Secret == forget.Secret {
 		return true
 	}
 	due := stored.dueAt()
-	return !due.IsZero() && !s.now().Before(due)
+	return !due.IsZero() && !s.Now().Before(due)
 }
 
 // registrationKey is where the client is stored. Whatever goes into the
 // registration goes into its name.
-func (s *server) registrationKey() string {
+func (s *Server) registrationKey() string {
 	r := s.config.Register
 	parts := []string{s.config.Issuer, s.config.ClientAuth, r.ClientName, strings.Join(r.Scopes, " ")}
-	if s.config.ClientAuth == privateKeyJWT {
-		parts = append(parts, s.attached.Load().key.Public().Thumbprint())
+	if s.config.ClientAuth == PrivateKeyJWT {
+		parts = append(parts, s.attached.Load().Key.Public().Thumbprint())
 	}
 	text, _ := json.Marshal(parts) // a list of strings always has a JSON form
 	sum := sha256.Sum256(text)
@@ -250,15 +251,15 @@ func loadClient(ctx context.Context, storage certmagic.Storage, key string) (*re
 	return &client, nil
 }
 
-func (s *server) registrationEndpoint(ctx context.Context) (string, error) {
+func (s *Server) registrationEndpoint(ctx context.Context) (string, error) {
 	if s.config.RegistrationEndpoint == "" {
-		s.awaitMetadata(ctx)
+		s.AwaitMetadata(ctx)
 	}
-	return s.endpoint("registration_endpoint")
+	return s.Endpoint("registration_endpoint")
 }
 
 // registerAt registers the gateway.
-func (s *server) registerAt(ctx context.Context, address string) (*registeredClient, error) {
+func (s *Server) registerAt(ctx context.Context, address string) (*registeredClient, error) {
 	body, err := s.clientMetadata()
 	if err != nil {
 		return nil, err
@@ -273,12 +274,12 @@ func (s *server) registerAt(ctx context.Context, address string) (*registeredCli
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	var client *registeredClient
-	_, err = s.do(ctx, "registration_endpoint", req, func(a *answer) error {
-		if a.status != http.StatusCreated && a.status != http.StatusOK {
-			return fmt.Errorf("status %d%s", a.status, errorCode(a.body))
+	_, err = s.Do(ctx, "registration_endpoint", req, func(a *Answer) error {
+		if a.Status != http.StatusCreated && a.Status != http.StatusOK {
+			return fmt.Errorf("status %d%s", a.Status, errorCode(a.Body))
 		}
 		var err error
-		client, err = s.parseRegistration(a.body)
+		client, err = s.parseRegistration(a.Body)
 		return err
 	})
 	return client, err
@@ -286,7 +287,7 @@ func (s *server) registerAt(ctx context.Context, address string) (*registeredCli
 
 // clientMetadata is what the gateway says about itself (RFC 7591, section 2).
 // It acts for itself only: no user is ever sent to it.
-func (s *server) clientMetadata() ([]byte, error) {
+func (s *Server) clientMetadata() ([]byte, error) {
 	r := s.config.Register
 	name := r.ClientName
 	if name == "" {
@@ -303,8 +304,8 @@ func (s *server) clientMetadata() ([]byte, error) {
 		m["scope"] = strings.Join(r.Scopes, " ")
 	}
 	switch s.config.ClientAuth {
-	case privateKeyJWT:
-		key := s.attached.Load().key
+	case PrivateKeyJWT:
+		key := s.attached.Load().Key
 		public := key.Public()
 		if kid := keyID(s.config.ClientKeyID, key); kid != "" {
 			public = public.WithID(kid)
@@ -314,7 +315,7 @@ func (s *server) clientMetadata() ([]byte, error) {
 			return nil, err
 		}
 		m["jwks"] = json.RawMessage(keys)
-	case tlsClientAuth:
+	case TLSClientAuth:
 		subject, err := subjectOf(s.config.ClientCertificate, s.config.ClientCertificateKey)
 		if err != nil {
 			return nil, err
@@ -336,12 +337,12 @@ func subjectOf(certificateFile, keyFile string) (string, error) {
 	return certificate.Subject.String(), nil
 }
 
-func (s *server) parseRegistration(body []byte) (*registeredClient, error) {
+func (s *Server) parseRegistration(body []byte) (*registeredClient, error) {
 	document, err := jose.ParseObject(body)
 	if err != nil {
 		return nil, err
 	}
-	client := &registeredClient{RegisteredAt: s.now().Unix()}
+	client := &registeredClient{RegisteredAt: s.Now().Unix()}
 	if client.ID, err = document.Text("client_id"); err != nil {
 		return nil, err
 	}
@@ -361,7 +362,7 @@ func (s *server) parseRegistration(body []byte) (*registeredClient, error) {
 	if !expires.IsZero() {
 		client.SecretExpiresAt = expires.Unix()
 	}
-	if !client.usable(s.now()) {
+	if !client.usable(s.Now()) {
 		return nil, errors.New("the client_secret has expired already")
 	}
 	return client, nil

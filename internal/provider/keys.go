@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"context"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/retry"
 	"github.com/caddy-gluu/gateway/internal/spans"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -37,7 +38,7 @@ import (
 // none of either per token.
 
 const (
-	defaultCoolDown = 30 * time.Second
+	DefaultCoolDown = 30 * time.Second
 
 	// keysMaxAge is when a set that is in use is fetched anew though no key is
 	// missing in it: a key that the server has withdrawn must go here too.
@@ -53,24 +54,24 @@ const (
 	firstRetry = time.Second
 )
 
-// remoteKeySetConfig is what a key set needs of the world.
-type remoteKeySetConfig struct {
-	// fetch returns the body of the jwks_uri. It bounds its time and the size
+// RemoteKeySetConfig is what a key set needs of the world.
+type RemoteKeySetConfig struct {
+	// Fetch returns the body of the jwks_uri. It bounds its time and the size
 	// of the answer.
-	fetch func(ctx context.Context) ([]byte, error)
-	now   func() time.Time
-	// coolDown is the least time from the start of one fetch to that of the
+	Fetch func(ctx context.Context) ([]byte, error)
+	Now   func() time.Time
+	// CoolDown is the least time from the start of one fetch to that of the
 	// next. 0 is 30 seconds.
-	coolDown time.Duration
-	logger   *zap.Logger
-	// onFetch is told how each fetch went, before anyone sees the outcome, and
+	CoolDown time.Duration
+	Logger   *zap.Logger
+	// OnFetch is told how each fetch went, before anyone sees the outcome, and
 	// of one fetch at a time.
-	onFetch func(err error)
+	OnFetch func(err error)
 }
 
-// remoteKeySet is the jwtcheck.KeySet of a server's jwks_uri.
-type remoteKeySet struct {
-	remoteKeySetConfig
+// RemoteKeySet is the jwtcheck.KeySet of a server's jwks_uri.
+type RemoteKeySet struct {
+	RemoteKeySetConfig
 
 	current atomic.Pointer[fetchedKeys] // the last good set, nil before the first
 
@@ -98,44 +99,45 @@ type fetchedKeys struct {
 
 var errNoKeys = errors.New("the key set has no key that could verify a signature")
 
-func newRemoteKeySet(cfg remoteKeySetConfig) *remoteKeySet {
-	if cfg.coolDown <= 0 {
-		cfg.coolDown = defaultCoolDown
+// NewRemoteKeySet returns a set that is fetched when a token first needs it.
+func NewRemoteKeySet(cfg RemoteKeySetConfig) *RemoteKeySet {
+	if cfg.CoolDown <= 0 {
+		cfg.CoolDown = DefaultCoolDown
 	}
-	if cfg.now == nil {
-		cfg.now = time.Now
+	if cfg.Now == nil {
+		cfg.Now = time.Now
 	}
-	if cfg.logger == nil {
-		cfg.logger = zap.NewNop()
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
 	}
-	if cfg.onFetch == nil {
-		cfg.onFetch = func(error) {}
+	if cfg.OnFetch == nil {
+		cfg.OnFetch = func(error) {}
 	}
-	s := &remoteKeySet{remoteKeySetConfig: cfg, backoff: retry.Backoff{Min: firstRetry, Max: cfg.coolDown}}
+	s := &RemoteKeySet{RemoteKeySetConfig: cfg, backoff: retry.Backoff{Min: firstRetry, Max: cfg.CoolDown}}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	return s
 }
 
 // Key implements jwtcheck.KeySet. It waits for a fetch if the key is not known, or has not
 // been heard of for long, and one may be made, and no longer than ctx allows.
-func (s *remoteKeySet) Key(ctx context.Context, kid, alg string) (jose.Key, error) {
+func (s *RemoteKeySet) Key(ctx context.Context, kid, alg string) (jose.Key, error) {
 	known := s.current.Load()
 	key, err := known.find(kid, alg)
-	if err == nil && s.now().Sub(known.at) > maxAge(kid, s.coolDown) {
+	if err == nil && s.Now().Sub(known.at) > maxAge(kid, s.CoolDown) {
 		s.lookAfter(ctx, known)
 		key, err = s.current.Load().find(kid, alg)
 	}
 	if err == nil {
 		return key, nil
 	}
-	if !errors.Is(err, errUnknownKey) {
-		return jose.Key{}, refuse(TokenInvalid, "%w", err)
+	if !errors.Is(err, ErrUnknownKey) {
+		return jose.Key{}, token.Refuse(token.Invalid, "%w", err)
 	}
 	if done := s.refresh(ctx); done != nil {
 		select {
 		case <-done:
 		case <-ctx.Done():
-			return jose.Key{}, unavailable(0, "waiting for the keys of the authorization server: %w", context.Cause(ctx))
+			return jose.Key{}, token.Unavailable(0, "waiting for the keys of the authorization server: %w", context.Cause(ctx))
 		}
 		if key, err = s.current.Load().find(kid, alg); err == nil {
 			return key, nil
@@ -150,8 +152,8 @@ func (s *remoteKeySet) Key(ctx context.Context, kid, alg string) (jose.Key, erro
 // lookAfter has a set fetched anew that has become old: in the background, or, if
 // it is too old to say anything, before it returns. While fetches fail nobody waits
 // for the next one, so a server that hangs makes no token wait but the first.
-func (s *remoteKeySet) lookAfter(ctx context.Context, known *fetchedKeys) {
-	isOver := s.now().Sub(known.at) > keysMaxUse && !s.isFailing()
+func (s *RemoteKeySet) lookAfter(ctx context.Context, known *fetchedKeys) {
+	isOver := s.Now().Sub(known.at) > keysMaxUse && !s.isFailing()
 	if done := s.refresh(ctx); done != nil && isOver {
 		select {
 		case <-done:
@@ -163,13 +165,13 @@ func (s *remoteKeySet) lookAfter(ctx context.Context, known *fetchedKeys) {
 // isFailing reports whether the latest fetch has failed, a moment ago: within two
 // cool-downs of its beginning, which is when the next one has begun if anybody
 // needs it.
-func (s *remoteKeySet) isFailing() bool {
+func (s *RemoteKeySet) isFailing() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.lastErr != nil && s.now().Before(s.next.Add(s.coolDown))
+	return s.lastErr != nil && s.Now().Before(s.next.Add(s.CoolDown))
 }
 
-func (s *remoteKeySet) isClosed() bool {
+func (s *RemoteKeySet) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed
@@ -179,20 +181,20 @@ func (s *remoteKeySet) isClosed() bool {
 // have begun before a reload that no longer has the server, and is none that
 // fails for it. The set is fetched once for all of them, by the first one and
 // in its own time, so that nothing runs that nobody waits for.
-func (s *remoteKeySet) keyAfterClose(ctx context.Context, kid, alg string) (jose.Key, error) {
+func (s *RemoteKeySet) keyAfterClose(ctx context.Context, kid, alg string) (jose.Key, error) {
 	s.last.Lock()
 	defer s.last.Unlock()
 	if !s.lastFetched {
 		keys, err := s.load(ctx)
 		if err != nil {
-			return jose.Key{}, unavailable(0, "the keys of the authorization server cannot be had: %w", err)
+			return jose.Key{}, token.Unavailable(0, "the keys of the authorization server cannot be had: %w", err)
 		}
-		s.current.Store(&fetchedKeys{keys: keys, at: s.now()})
+		s.current.Store(&fetchedKeys{keys: keys, at: s.Now()})
 		s.lastFetched = true
 	}
 	key, err := s.current.Load().find(kid, alg)
 	if err != nil {
-		return jose.Key{}, refuse(TokenInvalid, "%w", err)
+		return jose.Key{}, token.Refuse(token.Invalid, "%w", err)
 	}
 	return key, nil
 }
@@ -210,26 +212,26 @@ func maxAge(kid string, coolDown time.Duration) time.Duration {
 // refusal decides whose fault it is that there is no key. That a token's key
 // does not exist can be said only while the latest answer of the server says
 // so; while it does not answer, the key may be one that it has changed to.
-func (s *remoteKeySet) refusal(err error) *Error {
+func (s *RemoteKeySet) refusal(err error) *token.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.lastErr != nil || s.current.Load() == nil {
-		return unavailable(s.next.Sub(s.now()), "the keys of the authorization server cannot be had: %w", s.lastErr)
+		return token.Unavailable(s.next.Sub(s.Now()), "the keys of the authorization server cannot be had: %w", s.lastErr)
 	}
-	return refuse(TokenInvalid, "%w", err)
+	return token.Refuse(token.Invalid, "%w", err)
 }
 
 // refresh has the set fetched: now if the cool-down is over, otherwise when it
 // is. It does not wait. The channel is closed when the fetch that is running
 // has ended; it is nil if none is. The context is that of the token which needs
 // it; it does not end the fetch.
-func (s *remoteKeySet) refresh(ctx context.Context) <-chan struct{} {
+func (s *RemoteKeySet) refresh(ctx context.Context) <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.running != nil || s.closed {
 		return s.running
 	}
-	if wait := s.next.Sub(s.now()); wait > 0 {
+	if wait := s.next.Sub(s.Now()); wait > 0 {
 		if s.due == nil {
 			s.due = time.AfterFunc(wait, s.refreshDue)
 		}
@@ -241,22 +243,22 @@ func (s *remoteKeySet) refresh(ctx context.Context) <-chan struct{} {
 
 // refreshDue is run by the timer. A token that came in the same moment may have
 // begun the next cool-down already.
-func (s *remoteKeySet) refreshDue() {
+func (s *RemoteKeySet) refreshDue() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running == nil && !s.closed && !s.now().Before(s.next) {
+	if s.running == nil && !s.closed && !s.Now().Before(s.next) {
 		s.start(s.ctx)
 	}
 }
 
 // start begins a fetch. The caller holds the lock and has seen that none runs.
-func (s *remoteKeySet) start(ctx context.Context) {
+func (s *RemoteKeySet) start(ctx context.Context) {
 	if s.due != nil {
 		s.due.Stop()
 		s.due = nil
 	}
-	begun := s.now()
-	s.next = begun.Add(s.coolDown)
+	begun := s.Now()
+	s.next = begun.Add(s.CoolDown)
 	s.running = make(chan struct{})
 	s.wg.Go(func() {
 		keys, err := s.load(spans.OnBehalfOf(ctx, s.ctx))
@@ -266,13 +268,13 @@ func (s *remoteKeySet) start(ctx context.Context) {
 
 // load fetches and reads the set. It survives what should not happen: nobody
 // above its goroutine would catch a panic, and the whole process would end.
-func (s *remoteKeySet) load(ctx context.Context) (keys []jose.Key, err error) {
+func (s *RemoteKeySet) load(ctx context.Context) (keys []jose.Key, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic while reading the keys: %v", r)
 		}
 	}()
-	body, err := s.fetch(ctx)
+	body, err := s.Fetch(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -281,7 +283,7 @@ func (s *remoteKeySet) load(ctx context.Context) (keys []jose.Key, err error) {
 		return nil, err
 	}
 	if len(set.Ignored) > 0 {
-		s.logger.Debug("some keys of the authorization server are not used", zap.Errors("because", set.Ignored))
+		s.Logger.Debug("some keys of the authorization server are not used", zap.Errors("because", set.Ignored))
 	}
 	if len(set.Keys) == 0 {
 		return nil, errNoKeys
@@ -290,7 +292,7 @@ func (s *remoteKeySet) load(ctx context.Context) (keys []jose.Key, err error) {
 }
 
 // ended records how a fetch went and lets those go who wait for it.
-func (s *remoteKeySet) ended(begun time.Time, keys []jose.Key, err error) {
+func (s *RemoteKeySet) ended(begun time.Time, keys []jose.Key, err error) {
 	if err == nil {
 		s.current.Store(&fetchedKeys{keys: keys, at: begun})
 	}
@@ -301,22 +303,22 @@ func (s *remoteKeySet) ended(begun time.Time, keys []jose.Key, err error) {
 	defer s.mu.Unlock()
 	s.lastErr = err
 	if s.current.Load() == nil {
-		s.next = s.now().Add(s.backoff.Next())
+		s.next = s.Now().Add(s.backoff.Next())
 	}
 	close(s.running)
 	s.running = nil
 }
 
-func (s *remoteKeySet) report(err error) {
-	s.onFetch(err)
+func (s *RemoteKeySet) report(err error) {
+	s.OnFetch(err)
 	if err != nil {
-		s.logger.Warn("the keys of the authorization server cannot be fetched; known ones go on being used", zap.Error(err))
+		s.Logger.Warn("the keys of the authorization server cannot be fetched; known ones go on being used", zap.Error(err))
 	}
 }
 
 // KeyIDs returns the IDs of the known keys, for the admin endpoint; the
 // thumbprint stands for a key without one.
-func (s *remoteKeySet) KeyIDs() []string {
+func (s *RemoteKeySet) KeyIDs() []string {
 	known := s.current.Load()
 	if known == nil {
 		return nil
@@ -332,7 +334,7 @@ func (s *remoteKeySet) KeyIDs() []string {
 
 // Close ends what is running and returns when it has. Known keys go on being
 // found, and whoever still needs others is served as keyAfterClose says.
-func (s *remoteKeySet) Close() {
+func (s *RemoteKeySet) Close() {
 	s.mu.Lock()
 	s.closed = true
 	if s.due != nil {
@@ -344,34 +346,9 @@ func (s *remoteKeySet) Close() {
 	s.wg.Wait()
 }
 
-var (
-	errUnknownKey   = errors.New("the issuer has no such key")
-	errUnfitKey     = errors.New("the key of this ID is for another algorithm")
-	errAmbiguousKey = errors.New("more than one key of the issuer fits")
-)
-
-// find returns the one key that is meant. A server may publish a key more than
-// once, for two algorithms say; it is still one key.
 func (f *fetchedKeys) find(kid, alg string) (jose.Key, error) {
 	if f == nil {
-		return jose.Key{}, errUnknownKey
+		return jose.Key{}, ErrUnknownKey
 	}
-	var found jose.Key
-	err := errUnknownKey
-	for _, key := range f.keys {
-		if kid != "" && key.ID() != kid {
-			continue
-		}
-		switch {
-		case !key.Fits(alg):
-			if kid != "" && errors.Is(err, errUnknownKey) {
-				err = errUnfitKey
-			}
-		case err == nil && key.Thumbprint() != found.Thumbprint():
-			return jose.Key{}, errAmbiguousKey
-		default:
-			found, err = key, nil
-		}
-	}
-	return found, err
+	return StaticKeys(f.keys).find(kid, alg)
 }

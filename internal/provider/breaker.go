@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"context"
@@ -19,7 +19,7 @@ import (
 // see whether the endpoint answers.
 
 const (
-	breakerFailures = 5
+	BreakerFailures = 5
 	breakerPause    = 10 * time.Second
 )
 
@@ -29,7 +29,7 @@ type breakers struct {
 }
 
 type breaker struct {
-	circuit *gobreaker.CircuitBreaker[*answer]
+	circuit *gobreaker.CircuitBreaker[*Answer]
 	now     func() time.Time
 
 	mu     sync.Mutex
@@ -40,7 +40,7 @@ type breaker struct {
 type openError struct{ wait time.Duration }
 
 func (e *openError) Error() string {
-	return fmt.Sprintf("it failed %d times in a row; next attempt in %s", breakerFailures, e.wait.Round(time.Second))
+	return fmt.Sprintf("it failed %d times in a row; next attempt in %s", BreakerFailures, e.wait.Round(time.Second))
 }
 
 func refusedByBreaker(err error) (wait time.Duration, refused bool) {
@@ -52,7 +52,7 @@ func refusedByBreaker(err error) (wait time.Duration, refused bool) {
 
 // of returns the breaker of an endpoint. The names of endpoints are constants
 // of the callers, so there are few.
-func (b *breakers) of(s *server, endpoint string) *breaker {
+func (b *breakers) of(s *Server, endpoint string) *breaker {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if found, ok := b.byURL[endpoint]; ok {
@@ -78,15 +78,15 @@ func (b *breakers) states() map[string]string {
 	return states
 }
 
-func newBreaker(s *server, endpoint string) *breaker {
-	b := &breaker{now: func() time.Time { return s.now() }}
+func newBreaker(s *Server, endpoint string) *breaker {
+	b := &breaker{now: func() time.Time { return s.Now() }}
 	s.metrics.breakerState(endpoint, gobreaker.StateClosed)
-	b.circuit = gobreaker.NewCircuitBreaker[*answer](gobreaker.Settings{
+	b.circuit = gobreaker.NewCircuitBreaker[*Answer](gobreaker.Settings{
 		Name:        endpoint,
 		MaxRequests: 1,
 		Timeout:     breakerPause,
 		ReadyToTrip: func(counts gobreaker.Counts) bool {
-			return counts.ConsecutiveFailures >= breakerFailures
+			return counts.ConsecutiveFailures >= BreakerFailures
 		},
 		IsSuccessful: func(err error) bool { return err == nil || isRefusedRequest(err) },
 		// Neither a client that went away nor a queue in this process is a
@@ -105,14 +105,14 @@ func newBreaker(s *server, endpoint string) *breaker {
 			if to == gobreaker.StateOpen {
 				level = zap.WarnLevel
 			}
-			s.logger().Log(level, "circuit breaker", zap.String("endpoint", endpoint),
+			s.Logger().Log(level, "circuit breaker", zap.String("endpoint", endpoint),
 				zap.Stringer("from", from), zap.Stringer("to", to))
 		},
 	})
 	return b
 }
 
-func (b *breaker) execute(request func() (*answer, error)) (*answer, error) {
+func (b *breaker) execute(request func() (*Answer, error)) (*Answer, error) {
 	a, err := b.circuit.Execute(request)
 	switch {
 	case errors.Is(err, gobreaker.ErrOpenState):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"slices"
@@ -12,17 +12,17 @@ import (
 // currentLogger returns a logger for parts of the server that keep theirs.
 // Caddy closes a configuration's logs when it is replaced, so it writes to
 // those of the configuration that is running when something is logged.
-func (s *server) currentLogger() *zap.Logger {
+func (s *Server) currentLogger() *zap.Logger {
 	return zap.New(&currentCore{server: s})
 }
 
 type currentCore struct {
-	server *server
+	server *Server
 	fields []zapcore.Field
 }
 
 func (c *currentCore) Enabled(level zapcore.Level) bool {
-	return c.server.logger().Core().Enabled(level)
+	return c.server.Logger().Core().Enabled(level)
 }
 
 func (c *currentCore) With(fields []zapcore.Field) zapcore.Core {
@@ -37,9 +37,9 @@ func (c *currentCore) Check(entry zapcore.Entry, checked *zapcore.CheckedEntry) 
 }
 
 func (c *currentCore) Write(entry zapcore.Entry, fields []zapcore.Field) error {
-	logger := c.server.logger()
+	logger := c.server.Logger()
 	entry.LoggerName = logger.Name()
 	return logger.Core().Write(entry, slices.Concat(c.fields, fields))
 }
 
-func (c *currentCore) Sync() error { return c.server.logger().Core().Sync() }
+func (c *currentCore) Sync() error { return c.server.Logger().Core().Sync() }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"context"
@@ -9,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // A key that the server has withdrawn goes, though every token knows its key.
@@ -23,7 +25,7 @@ func TestWithdrawnKeysGo(t *testing.T) {
 			time.Sleep(time.Second)
 			wantKey(t, keys, "ES256", "ES256", "")
 			if _, err := keys.Key(t.Context(), "RS256", "RS256"); err != nil {
-				wantReason(t, "withdrawn", err, TokenInvalid)
+				wantReason(t, "withdrawn", err, token.Invalid)
 				break
 			}
 			if time.Since(withdrawn) > time.Hour {
@@ -72,7 +74,7 @@ func TestWithdrawnKeysGoAfterIdling(t *testing.T) {
 		time.Sleep(24 * time.Hour)
 		var wg sync.WaitGroup
 		for range 10 {
-			wg.Go(func() { wantKey(t, keys, "RS256", "RS256", TokenInvalid) })
+			wg.Go(func() { wantKey(t, keys, "RS256", "RS256", token.Invalid) })
 			wg.Go(func() { wantKey(t, keys, "ES256", "ES256", "") })
 		}
 		wg.Wait()
@@ -81,7 +83,7 @@ func TestWithdrawnKeysGoAfterIdling(t *testing.T) {
 		}
 		// Without a key ID it is the same.
 		time.Sleep(24 * time.Hour)
-		wantKey(t, keys, "", "RS256", TokenInvalid)
+		wantKey(t, keys, "", "RS256", token.Invalid)
 		wantKey(t, keys, "", "ES256", "")
 		server.wantCoolDowns(t)
 	})
@@ -119,7 +121,7 @@ func TestKnownKeysSurviveIdling(t *testing.T) {
 				// And it is waited for again when it has been idle again.
 				time.Sleep(24 * time.Hour)
 				server.publish(issuerKey("RS256"))
-				wantKey(t, keys, "ES256", "ES256", TokenInvalid)
+				wantKey(t, keys, "ES256", "ES256", token.Invalid)
 			})
 		})
 	}
@@ -138,7 +140,7 @@ func TestReplacedKeyWithoutID(t *testing.T) {
 			keys.Key(t.Context(), "", "ES256")
 		}
 		wantKey(t, keys, "", "RS256", "")
-		wantKey(t, keys, "", "ES256", TokenInvalid)
+		wantKey(t, keys, "", "ES256", token.Invalid)
 		if got := keys.KeyIDs(); !slices.Equal(got, []string{replacement.Thumbprint()}) {
 			t.Errorf("key IDs are %q", got)
 		}

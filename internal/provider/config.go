@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"encoding/json"
@@ -16,9 +16,9 @@ import (
 	"github.com/caddy-gluu/gateway/directive"
 )
 
-// ProviderConfig describes an authorization server and this gateway's
+// Config describes an authorization server and this gateway's
 // standing with it.
-type ProviderConfig struct {
+type Config struct {
 	// The issuer identifier of the authorization server: an https URL without
 	// query and fragment, or http on a loopback address. Its metadata is read
 	// from `/.well-known/openid-configuration`, else from
@@ -152,26 +152,26 @@ type Registration struct {
 
 // Client authentication methods, in the words of the registry of RFC 7591.
 const (
-	clientSecretBasic = "client_secret_basic"
-	clientSecretPost  = "client_secret_post"
-	clientSecretJWT   = "client_secret_jwt"
-	privateKeyJWT     = "private_key_jwt"
-	tlsClientAuth     = "tls_client_auth"
-	clientAuthNone    = "none"
+	ClientSecretBasic = "client_secret_basic"
+	ClientSecretPost  = "client_secret_post"
+	ClientSecretJWT   = "client_secret_jwt"
+	PrivateKeyJWT     = "private_key_jwt"
+	TLSClientAuth     = "tls_client_auth"
+	ClientAuthNone    = "none"
 )
 
 var clientAuthMethods = []string{
-	clientSecretBasic, clientSecretPost, clientSecretJWT, privateKeyJWT, tlsClientAuth, clientAuthNone,
+	ClientSecretBasic, ClientSecretPost, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth, ClientAuthNone,
 }
 
 // How tokens are verified.
 const (
-	verifyAuto          = "auto"
-	verifyJWT           = "jwt"
-	verifyIntrospection = "introspection"
+	VerifyAuto          = "auto"
+	VerifyJWT           = "jwt"
+	VerifyIntrospection = "introspection"
 )
 
-var verifyModes = []string{verifyAuto, verifyJWT, verifyIntrospection}
+var verifyModes = []string{VerifyAuto, VerifyJWT, VerifyIntrospection}
 
 // signatureAlgorithms are all that a token can be signed with, and the
 // default. HMAC is not among them: whoever could verify such a token could
@@ -185,16 +185,16 @@ const minHMACSecret = 32
 
 const defaultTimeout = 5 * time.Second
 
-// setDefaults fills in what was left out.
-func (c *ProviderConfig) setDefaults() {
+// SetDefaults fills in what was left out.
+func (c *Config) SetDefaults() {
 	if c.Issuer == "" {
 		c.Issuer, c.OPURL = c.OPURL, ""
 	}
 	if c.ClientAuth == "" {
-		c.ClientAuth = clientSecretBasic
+		c.ClientAuth = ClientSecretBasic
 	}
 	if c.Verify == "" {
-		c.Verify = verifyAuto
+		c.Verify = VerifyAuto
 	}
 	if len(c.Algorithms) == 0 {
 		c.Algorithms = signatureAlgorithms
@@ -207,22 +207,25 @@ func (c *ProviderConfig) setDefaults() {
 // Check refuses what cannot be right, whatever the placeholders in it will
 // stand for. It is what a Caddyfile parser calls at the end of a block, to
 // name the line.
-func (c ProviderConfig) Check() error { return c.check(directive.HasPlaceholder) }
+func (c Config) Check() error { return c.check(directive.HasPlaceholder) }
+
+// CheckResolved is Check for settings whose placeholders have been replaced.
+func (c Config) CheckResolved() error { return c.check(isNeverOpen) }
 
 // check is Check for values of which some may be open: an open one will only be
 // known when the configuration loads. Then it is called again with none open.
-func (c ProviderConfig) check(open func(value string) bool) error {
+func (c Config) check(open func(value string) bool) error {
 	if err := c.checkValues(open); err != nil {
 		return err
 	}
 	if c.Issuer != "" && c.OPURL != "" {
 		return errors.New("issuer and op_url are two names of one setting: write only issuer")
 	}
-	c.setDefaults()
+	c.SetDefaults()
 	if c.Issuer == "" {
 		return errors.New("a provider needs an issuer: write 'issuer <url>', the address that the server's tokens name as 'iss'")
 	}
-	if c.Verify != verifyJWT && c.ClientID == "" && c.Register == nil {
+	if c.Verify != VerifyJWT && c.ClientID == "" && c.Register == nil {
 		return fmt.Errorf("introspection needs a client_id: write 'client_id <id>', or 'verify jwt' if all tokens are JWTs (verify is %s)", c.Verify)
 	}
 	return c.checkClient(open)
@@ -230,7 +233,7 @@ func (c ProviderConfig) check(open func(value string) bool) error {
 
 // checkValues refuses what is wrong with a setting by itself, whatever the
 // others are. The Caddyfile parser calls it after each, to name its line.
-func (c *ProviderConfig) checkValues(open func(value string) bool) error {
+func (c *Config) checkValues(open func(value string) bool) error {
 	for _, check := range []func(open func(string) bool) error{c.checkIssuer, c.checkWords, c.checkEndpoints} {
 		if err := check(open); err != nil {
 			return err
@@ -245,7 +248,7 @@ func (c *ProviderConfig) checkValues(open func(value string) bool) error {
 	return nil
 }
 
-func (c *ProviderConfig) checkIssuer(open func(string) bool) error {
+func (c *Config) checkIssuer(open func(string) bool) error {
 	for _, issuer := range []struct{ name, value string }{{"issuer", c.Issuer}, {"op_url", c.OPURL}} {
 		if issuer.value == "" || open(issuer.value) {
 			continue
@@ -263,7 +266,7 @@ func (c *ProviderConfig) checkIssuer(open func(string) bool) error {
 }
 
 // checkWords refuses words that a setting does not have.
-func (c *ProviderConfig) checkWords(func(string) bool) error {
+func (c *Config) checkWords(func(string) bool) error {
 	if c.Verify != "" && !slices.Contains(verifyModes, c.Verify) {
 		return fmt.Errorf("verify is %s, not '%s'", directive.Either(verifyModes), c.Verify)
 	}
@@ -284,7 +287,7 @@ func (c *ProviderConfig) checkWords(func(string) bool) error {
 // checkClient refuses client authentication that lacks something, and
 // anything that the chosen method would ignore: an operator who gave a key
 // and gets a password sent instead should know.
-func (c *ProviderConfig) checkClient(open func(string) bool) error {
+func (c *Config) checkClient(open func(string) bool) error {
 	if c.Register != nil && (c.ClientID != "" || c.ClientSecret != "") {
 		return errors.New("register obtains a client_id and client_secret: leave those two out, or leave out register")
 	}
@@ -296,16 +299,16 @@ func (c *ProviderConfig) checkClient(open func(string) bool) error {
 		return fmt.Errorf("client_auth %s needs a client_secret; for a client without one write 'client_auth none'", c.ClientAuth)
 	}
 	// RFC 7518, section 3.2.
-	if c.ClientAuth == clientSecretJWT && c.ClientSecret != "" && len(c.ClientSecret) < minHMACSecret && !open(c.ClientSecret) {
+	if c.ClientAuth == ClientSecretJWT && c.ClientSecret != "" && len(c.ClientSecret) < minHMACSecret && !open(c.ClientSecret) {
 		return fmt.Errorf("client_auth client_secret_jwt needs a client_secret of %d bytes or more, this one has %d: use a longer one, or client_secret_basic", minHMACSecret, len(c.ClientSecret))
 	}
 	if !usesSecret && c.ClientSecret != "" {
 		return fmt.Errorf("client_auth %s does not use a client_secret: leave out one of the two", c.ClientAuth)
 	}
-	if c.ClientAuth == privateKeyJWT && c.ClientKey == "" {
+	if c.ClientAuth == PrivateKeyJWT && c.ClientKey == "" {
 		return errors.New("client_auth private_key_jwt needs a client_key: write 'client_key <file>'")
 	}
-	if c.ClientAuth != privateKeyJWT && c.ClientKey != "" {
+	if c.ClientAuth != PrivateKeyJWT && c.ClientKey != "" {
 		return fmt.Errorf("client_key is for private_key_jwt, but client_auth is %s", c.ClientAuth)
 	}
 	if c.ClientKeyID != "" && c.ClientKey == "" {
@@ -314,13 +317,13 @@ func (c *ProviderConfig) checkClient(open func(string) bool) error {
 	if (c.ClientCertificate == "") != (c.ClientCertificateKey == "") {
 		return errors.New("a client certificate needs its key: write 'client_certificate <certificate file> <key file>'")
 	}
-	if c.ClientAuth == tlsClientAuth && c.ClientCertificate == "" {
+	if c.ClientAuth == TLSClientAuth && c.ClientCertificate == "" {
 		return errors.New("client_auth tls_client_auth needs a client_certificate: write 'client_certificate <certificate file> <key file>'")
 	}
 	return nil
 }
 
-func (c *ProviderConfig) checkEndpoints(open func(string) bool) error {
+func (c *Config) checkEndpoints(open func(string) bool) error {
 	for name, value := range c.endpoints() {
 		if value == "" || open(value) {
 			continue
@@ -342,7 +345,7 @@ func (c *ProviderConfig) checkEndpoints(open func(string) bool) error {
 
 // endpoints are the configured endpoints under the names that the metadata
 // has for them.
-func (c *ProviderConfig) endpoints() map[string]string {
+func (c *Config) endpoints() map[string]string {
 	return map[string]string{
 		"introspection_endpoint": c.IntrospectionEndpoint,
 		"jwks_uri":               c.JWKSURI,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"context"
@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/internal/retry"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -51,16 +52,16 @@ type discovery struct {
 
 // needsDiscovery reports whether verifying tokens takes an endpoint that is
 // not configured.
-func (s *server) needsDiscovery() bool {
+func (s *Server) needsDiscovery() bool {
 	c := &s.config
-	return c.Verify != verifyIntrospection && c.JWKSURI == "" ||
-		c.Verify != verifyJWT && c.IntrospectionEndpoint == "" ||
+	return c.Verify != VerifyIntrospection && c.JWKSURI == "" ||
+		c.Verify != VerifyJWT && c.IntrospectionEndpoint == "" ||
 		c.Register != nil && c.RegistrationEndpoint == ""
 }
 
-// endpoint returns the address of an endpoint: the configured one, else the
-// discovered one. The error is an *Error: the address may become known.
-func (s *server) endpoint(name string) (string, error) {
+// Endpoint returns the address of an endpoint: the configured one, else the
+// discovered one. The error is an *token.Error: the address may become known.
+func (s *Server) Endpoint(name string) (string, error) {
 	if address := s.config.endpoints()[name]; address != "" {
 		return address, nil
 	}
@@ -69,14 +70,14 @@ func (s *server) endpoint(name string) (string, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.found == nil {
-		return "", unavailable(d.next.Sub(s.now()), "the metadata of %s is not known yet: %w", s.config.Issuer, cmpErr(d.problem, errNotAskedYet))
+		return "", token.Unavailable(d.next.Sub(s.Now()), "the metadata of %s is not known yet: %w", s.config.Issuer, cmpErr(d.problem, errNotAskedYet))
 	}
 	if err := d.found.refused[name]; err != nil {
-		return "", unavailable(longestDiscoveryRetry, "%s: %w", name, err)
+		return "", token.Unavailable(longestDiscoveryRetry, "%s: %w", name, err)
 	}
 	address, ok := d.found.endpoints[name]
 	if !ok {
-		return "", unavailable(longestDiscoveryRetry, "%w: write '%s <url>' if it has one", &noEndpointError{name}, name)
+		return "", token.Unavailable(longestDiscoveryRetry, "%w: write '%s <url>' if it has one", &NoEndpointError{name}, name)
 	}
 	return address, nil
 }
@@ -90,27 +91,27 @@ func cmpErr(err, otherwise error) error {
 	return otherwise
 }
 
-// noEndpointError says that the server's metadata is known and names no such
+// NoEndpointError says that the server's metadata is known and names no such
 // endpoint.
-type noEndpointError struct{ name string }
+type NoEndpointError struct{ name string }
 
-func (e *noEndpointError) Error() string { return "the server's metadata has no " + e.name }
+func (e *NoEndpointError) Error() string { return "the server's metadata has no " + e.name }
 
-// offersSignedIntrospection reports what the metadata says, false if it is
+// OffersSignedIntrospection reports what the metadata says, false if it is
 // not known.
-func (s *server) offersSignedIntrospection() bool {
+func (s *Server) OffersSignedIntrospection() bool {
 	s.discovery.mu.Lock()
 	defer s.discovery.mu.Unlock()
 	return s.discovery.found != nil && s.discovery.found.signed
 }
 
 // startDiscovery begins to discover, once for all times that it is called.
-func (s *server) startDiscovery() {
+func (s *Server) startDiscovery() {
 	s.discovery.once.Do(func() { s.run(s.discover) })
 }
 
 // discover runs until the server ends.
-func (s *server) discover(ctx context.Context) {
+func (s *Server) discover(ctx context.Context) {
 	backoff := retry.Backoff{Min: discoveryRetry, Max: longestDiscoveryRetry}
 	for {
 		found, err := s.fetchMetadata(ctx)
@@ -131,15 +132,15 @@ func (s *server) discover(ctx context.Context) {
 }
 
 // discovered keeps the outcome of an attempt.
-func (s *server) discovered(found *metadata, err error, wait time.Duration) {
+func (s *Server) discovered(found *metadata, err error, wait time.Duration) {
 	d := &s.discovery
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	first := d.found == nil
-	d.problem, d.next = err, s.now().Add(wait)
+	d.problem, d.next = err, s.Now().Add(wait)
 	if err != nil {
-		s.noteFailure("discovery", err)
-		s.logger().Error("reading the server's metadata", zap.String("issuer", s.config.Issuer),
+		s.NoteFailure("discovery", err)
+		s.Logger().Error("reading the server's metadata", zap.String("issuer", s.config.Issuer),
 			zap.Error(err), zap.Duration("retry_in", wait), zap.Bool("known_from_before", !first))
 		return
 	}
@@ -149,15 +150,15 @@ func (s *server) discovered(found *metadata, err error, wait time.Duration) {
 		d.changed = nil
 	}
 	for name, problem := range found.refused {
-		s.logger().Error("discovered endpoint is not used", zap.String("endpoint", name), zap.Error(problem))
+		s.Logger().Error("discovered endpoint is not used", zap.String("endpoint", name), zap.Error(problem))
 	}
 	if first {
-		s.logger().Info("discovered", zap.String("issuer", s.config.Issuer), zap.Any("endpoints", found.endpoints))
+		s.Logger().Info("discovered", zap.String("issuer", s.config.Issuer), zap.Any("endpoints", found.endpoints))
 	}
 }
 
-// awaitMetadata waits for the first success of discovery.
-func (s *server) awaitMetadata(ctx context.Context) {
+// AwaitMetadata waits for the first success of discovery.
+func (s *Server) AwaitMetadata(ctx context.Context) {
 	s.startDiscovery()
 	d := &s.discovery
 	d.mu.Lock()
@@ -177,7 +178,7 @@ func (s *server) awaitMetadata(ctx context.Context) {
 }
 
 // fetchMetadata asks for the metadata wherever it can be.
-func (s *server) fetchMetadata(ctx context.Context) (*metadata, error) {
+func (s *Server) fetchMetadata(ctx context.Context) (*metadata, error) {
 	var problems []error
 	for _, address := range wellKnown(s.config.Issuer) {
 		found, err := s.fetchMetadataFrom(ctx, address)
@@ -189,7 +190,7 @@ func (s *server) fetchMetadata(ctx context.Context) (*metadata, error) {
 	return nil, errors.Join(problems...)
 }
 
-func (s *server) fetchMetadataFrom(ctx context.Context, address string) (*metadata, error) {
+func (s *Server) fetchMetadataFrom(ctx context.Context, address string) (*metadata, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(s.config.Timeout))
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
@@ -198,11 +199,11 @@ func (s *server) fetchMetadataFrom(ctx context.Context, address string) (*metada
 	}
 	req.Header.Set("Accept", "application/json")
 	// Not under a breaker: discovery has its own back-off.
-	a, err := s.exchange(ctx, req, acceptJSON)
+	a, err := s.exchange(ctx, req, AcceptJSON)
 	if err != nil {
 		return nil, err
 	}
-	return s.parseMetadata(a.body)
+	return s.parseMetadata(a.Body)
 }
 
 // wellKnown returns the addresses of an issuer's metadata: OpenID Connect
@@ -220,7 +221,7 @@ func wellKnown(issuer string) []string {
 }
 
 // parseMetadata reads the metadata and leaves out endpoints on other origins.
-func (s *server) parseMetadata(body []byte) (*metadata, error) {
+func (s *Server) parseMetadata(body []byte) (*metadata, error) {
 	document, err := jose.ParseObject(body)
 	if err != nil {
 		return nil, err
@@ -268,7 +269,7 @@ var discoverable = []string{
 
 // endpointIn returns an endpoint of the metadata, "" if it has none. A server
 // may have others for clients that show a certificate (RFC 8705, section 5).
-func (s *server) endpointIn(document jose.Object, name string) (string, error) {
+func (s *Server) endpointIn(document jose.Object, name string) (string, error) {
 	if s.config.ClientCertificate != "" {
 		if value, ok := document.Get("mtls_endpoint_aliases"); ok {
 			aliases, err := value.Object()
@@ -284,7 +285,7 @@ func (s *server) endpointIn(document jose.Object, name string) (string, error) {
 }
 
 // knownEndpoints returns the endpoints that requests can go to at present.
-func (s *server) knownEndpoints() map[string]string {
+func (s *Server) knownEndpoints() map[string]string {
 	known := map[string]string{}
 	s.discovery.mu.Lock()
 	if s.discovery.found != nil {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"context"
@@ -17,6 +17,9 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // registrar is an authorization server with dynamic client registration.
@@ -35,7 +38,7 @@ func (r *registrar) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	switch req.URL.Path {
 	case "/register":
 		if r.broken {
-			respondWith(400, "application/json", `{"error":"invalid_client_metadata","error_description":"s3cret detail"}`)(w, req)
+			providertest.RespondWith(400, "application/json", `{"error":"invalid_client_metadata","error_description":"s3cret detail"}`)(w, req)
 			return
 		}
 		var metadata map[string]any
@@ -52,14 +55,14 @@ func (r *registrar) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		if r.lifetime != 0 {
 			expires = time.Now().Add(r.lifetime).Unix()
 		}
-		respondWith(201, "application/json", fmt.Sprintf(`{"client_id":%q,"client_secret":%q,"client_secret_expires_at":%d}`, id, secret, expires))(w, req)
+		providertest.RespondWith(201, "application/json", fmt.Sprintf(`{"client_id":%q,"client_secret":%q,"client_secret_expires_at":%d}`, id, secret, expires))(w, req)
 	case "/introspect":
 		id, secret, _ := req.BasicAuth()
 		if known, ok := r.known[id]; !ok || known != secret {
-			respondWith(401, "application/json", `{"error":"invalid_client"}`)(w, req)
+			providertest.RespondWith(401, "application/json", `{"error":"invalid_client"}`)(w, req)
 			return
 		}
-		respond(active(""))(w, req)
+		providertest.Respond(providertest.Active(""))(w, req)
 	default:
 		http.NotFound(w, req)
 	}
@@ -71,22 +74,22 @@ func (r *registrar) count() int {
 	return len(r.requests)
 }
 
-func registering() ProviderConfig {
-	return ProviderConfig{
-		Issuer: "https://as.example", Verify: verifyIntrospection,
+func registering() Config {
+	return Config{
+		Issuer: "https://as.example", Verify: VerifyIntrospection,
 		IntrospectionEndpoint: "https://as.example/introspect", RegistrationEndpoint: "https://as.example/register",
 		Register: &Registration{InitialAccessToken: "initial", ClientName: "my gateway", Scopes: []string{"uma_protection", "openid"}},
 	}
 }
 
 // inStorage makes a provider that keeps its client in a storage.
-func inStorage(t *testing.T, r *registrar, config ProviderConfig, storage certmagic.Storage) *Provider {
+func inStorage(t *testing.T, r *registrar, config Config, storage certmagic.Storage) *testProvider {
 	t.Helper()
 	// A lock of FileStorage is kept fresh until it is found gone.
 	t.Cleanup(func() { time.Sleep(time.Minute) })
-	config.setDefaults()
-	p := connectTo(providerFor(t, config, CacheConfig{}), r)
-	p.loaded.storage = storage
+	config.SetDefaults()
+	p := connectTo(providerFor(t, config), r)
+	p.loaded.Storage = storage
 	p.start()
 	return p
 }
@@ -98,7 +101,7 @@ func TestGatewayRegistersOnceForAll(t *testing.T) {
 		first := inStorage(t, r, registering(), storage)
 		second := inStorage(t, r, registering(), storage)
 		time.Sleep(10 * time.Second)
-		for _, p := range []*Provider{first, second} {
+		for _, p := range []*testProvider{first, second} {
 			if _, err := p.Verify(t.Context(), "token"); err != nil {
 				t.Fatal(err)
 			}
@@ -130,10 +133,10 @@ func TestRegistrationThatFailsIsTriedAgain(t *testing.T) {
 		r := &registrar{broken: true}
 		p := inStorage(t, r, registering(), &certmagic.FileStorage{Path: t.TempDir()})
 		synctest.Wait()
-		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
-			t.Errorf("got %v, want %s", err, ProviderUnavailable)
+		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != token.ProviderUnavailable {
+			t.Errorf("got %v, want %s", err, token.ProviderUnavailable)
 		}
-		got := p.server.lastFailure.Load()
+		got := p.lastFailure.Load()
 		if want := "status 400 (invalid_client_metadata)"; got == nil || got.Error != want {
 			t.Errorf("the operator reads %v, want %q", got, want)
 		}
@@ -176,7 +179,7 @@ func TestForgottenClientRegistersAgain(t *testing.T) {
 		r.known = nil
 		r.mu.Unlock()
 		for range 3 {
-			if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
+			if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != token.ProviderUnavailable {
 				break
 			}
 			time.Sleep(time.Second)
@@ -239,7 +242,7 @@ func TestRegistrationUsesTheStorageOfTheRunningConfiguration(t *testing.T) {
 		synctest.Wait()
 		next := *p
 		next.loaded = new(*p.loaded)
-		next.loaded.storage = &closableStorage{FileStorage: certmagic.FileStorage{Path: dir}}
+		next.loaded.Storage = &closableStorage{FileStorage: certmagic.FileStorage{Path: dir}}
 		next.start()
 		before.closed.Store(true)
 		r.mu.Lock()
@@ -267,23 +270,23 @@ func TestWaitingForTheServerHoldsNoLock(t *testing.T) {
 		if _, err := connected.Verify(t.Context(), "token"); err != nil {
 			t.Error(err)
 		}
-		if _, err := cutOff.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
+		if _, err := cutOff.Verify(t.Context(), "token"); reasonOf(t, err) != token.ProviderUnavailable {
 			t.Errorf("got %v", err)
 		}
 	})
 }
 
 func TestRegistrationOfKeys(t *testing.T) {
-	keyFile, _ := writeKey(t)
+	keyFile, _ := providertest.WriteKey(t)
 	config := registering()
-	config.ClientAuth, config.ClientKey = privateKeyJWT, keyFile
-	p := providerFor(t, config, CacheConfig{})
-	a, err := newAttachment(caddy.Context{}, &config, zap.NewNop())
+	config.ClientAuth, config.ClientKey = PrivateKeyJWT, keyFile
+	p := providerFor(t, config)
+	a, err := LoadConnection(caddy.Context{}, &config, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.server.attach(a)
-	text, err := p.server.clientMetadata()
+	p.Attach(a)
+	text, err := p.clientMetadata()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -294,7 +297,7 @@ func TestRegistrationOfKeys(t *testing.T) {
 	if err := json.Unmarshal(text, &m); err != nil {
 		t.Fatal(err)
 	}
-	if m.Method != privateKeyJWT || len(m.JWKS.Keys) != 1 {
+	if m.Method != PrivateKeyJWT || len(m.JWKS.Keys) != 1 {
 		t.Fatalf("got %s", text)
 	}
 	if m.JWKS.Keys[0]["d"] != nil {
@@ -316,8 +319,8 @@ func TestRegistrationAnswers(t *testing.T) {
 		``:   false,
 	} {
 		config := registering()
-		p := providerFor(t, config, CacheConfig{})
-		if client, err := p.server.parseRegistration([]byte(answer)); (err == nil) != ok {
+		p := providerFor(t, config)
+		if client, err := p.parseRegistration([]byte(answer)); (err == nil) != ok {
 			t.Errorf("%s: got %v, %v", answer, client, err)
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"context"
@@ -10,11 +10,11 @@ import (
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 )
 
-// keySet returns the server's keys. While it is not known where they are,
+// KeySet returns the server's keys. While it is not known where they are,
 // there is no use in asking for them: a fetch that must fail would only begin
 // the cool-down.
-func (s *server) keySet() (jwtcheck.KeySet, error) {
-	if _, err := s.endpoint("jwks_uri"); err != nil {
+func (s *Server) KeySet() (jwtcheck.KeySet, error) {
+	if _, err := s.Endpoint("jwks_uri"); err != nil {
 		return nil, err
 	}
 	return s.keys, nil
@@ -22,17 +22,17 @@ func (s *server) keySet() (jwtcheck.KeySet, error) {
 
 // newKeys returns the set of the server's keys, which is fetched when the
 // first token needs it.
-func (s *server) newKeys() *remoteKeySet {
-	return newRemoteKeySet(remoteKeySetConfig{
-		fetch:   s.fetchKeys,
-		now:     func() time.Time { return s.now() },
-		logger:  s.currentLogger(),
-		onFetch: s.metrics.keysFetched,
+func (s *Server) newKeys() *RemoteKeySet {
+	return NewRemoteKeySet(RemoteKeySetConfig{
+		Fetch:   s.fetchKeys,
+		Now:     func() time.Time { return s.Now() },
+		Logger:  s.currentLogger(),
+		OnFetch: s.metrics.keysFetched,
 	})
 }
 
-func (s *server) fetchKeys(ctx context.Context) ([]byte, error) {
-	address, err := s.endpoint("jwks_uri")
+func (s *Server) fetchKeys(ctx context.Context) ([]byte, error) {
+	address, err := s.Endpoint("jwks_uri")
 	if err != nil {
 		return nil, err
 	}
@@ -41,18 +41,18 @@ func (s *server) fetchKeys(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	a, err := s.do(ctx, "jwks_uri", req, acceptKeys)
+	a, err := s.Do(ctx, "jwks_uri", req, acceptKeys)
 	if err != nil {
 		return nil, err
 	}
-	return a.body, nil
+	return a.Body, nil
 }
 
 // acceptKeys wants 200. The content type does not matter: what is no key set
 // does not parse as one.
-func acceptKeys(a *answer) error {
-	if a.status != http.StatusOK {
-		return acceptJSON(a)
+func acceptKeys(a *Answer) error {
+	if a.Status != http.StatusOK {
+		return AcceptJSON(a)
 	}
 	return nil
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package provider
 
 import (
 	"context"
-	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/hmac"
@@ -15,7 +14,6 @@ import (
 	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/json"
-	"encoding/pem"
 	"math/big"
 	"net/http"
 	"net/http/httptest"
@@ -31,31 +29,33 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddytls"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
 // introspectOnce lets the provider introspect and returns what the server saw.
-func introspectOnce(t *testing.T, server *fakeServer, config ProviderConfig) (http.Header, url.Values) {
+func introspectOnce(t *testing.T, server *providertest.Server, config Config) (http.Header, url.Values) {
 	t.Helper()
-	server.on("/introspect", respond(active("")))
-	p := providerFor(t, config, CacheConfig{})
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
+	p := providerFor(t, config)
 	if config.ClientKey != "" {
 		var err error
-		if p.loaded.key, err = jose.ReadPrivateKey(config.ClientKey); err != nil {
+		if p.loaded.Key, err = jose.ReadPrivateKey(config.ClientKey); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if _, err := p.Verify(t.Context(), "token"); err != nil {
 		t.Fatal(err)
 	}
-	return server.lastHeader(), server.lastForm()
+	return server.LastHeader(), server.LastForm()
 }
 
 // RFC 6749, section 2.3.1: both halves are form-encoded before they are put
 // together, or a colon in the id moves the border between them.
 func TestClientSecretBasic(t *testing.T) {
-	server := newFakeServer(t)
-	config := server.introspecting()
+	server := providertest.NewServer(t)
+	config := introspecting(server)
 	config.ClientID, config.ClientSecret = "a:b c%é", "s+e/c=r:e t&"
 	header, form := introspectOnce(t, server, config)
 	encoded, ok := strings.CutPrefix(header.Get("Authorization"), "Basic ")
@@ -72,9 +72,9 @@ func TestClientSecretBasic(t *testing.T) {
 }
 
 func TestClientSecretPost(t *testing.T) {
-	server := newFakeServer(t)
-	config := server.introspecting()
-	config.ClientAuth, config.ClientSecret = clientSecretPost, "s&e=c"
+	server := providertest.NewServer(t)
+	config := introspecting(server)
+	config.ClientAuth, config.ClientSecret = ClientSecretPost, "s&e=c"
 	header, form := introspectOnce(t, server, config)
 	if got := header.Get("Authorization"); got != "" {
 		t.Errorf("got Authorization %q", got)
@@ -85,9 +85,9 @@ func TestClientSecretPost(t *testing.T) {
 }
 
 func TestClientWithoutAuthentication(t *testing.T) {
-	server := newFakeServer(t)
-	config := server.introspecting()
-	config.ClientAuth, config.ClientSecret = clientAuthNone, ""
+	server := providertest.NewServer(t)
+	config := introspecting(server)
+	config.ClientAuth, config.ClientSecret = ClientAuthNone, ""
 	header, form := introspectOnce(t, server, config)
 	if header.Get("Authorization") != "" || form.Get("client_id") != "gateway" || form.Has("client_secret") {
 		t.Errorf("got Authorization %q, form %v", header.Get("Authorization"), form)
@@ -98,16 +98,16 @@ func TestClientWithoutAuthentication(t *testing.T) {
 // made for one request.
 func TestSec_S43_ClientAssertions(t *testing.T) {
 	const hmacSecret = "a-secret-of-thirty-two-bytes-or-more"
-	keyFile, public := writeKey(t)
+	keyFile, public := providertest.WriteKey(t)
 	tests := map[string]struct {
-		configure func(*ProviderConfig)
+		configure func(*Config)
 		alg, kid  string
 		verify    func(t *testing.T, assertion string)
 	}{
-		clientSecretJWT: {
-			func(c *ProviderConfig) { c.ClientSecret = hmacSecret }, "HS256", "",
+		ClientSecretJWT: {
+			func(c *Config) { c.ClientSecret = hmacSecret }, "HS256", "",
 			func(t *testing.T, assertion string) {
-				signed, signature := cutSignature(t, assertion)
+				signed, signature := providertest.CutSignature(t, assertion)
 				mac := hmac.New(sha256.New, []byte(hmacSecret))
 				mac.Write([]byte(signed))
 				if !hmac.Equal(signature, mac.Sum(nil)) {
@@ -115,10 +115,10 @@ func TestSec_S43_ClientAssertions(t *testing.T) {
 				}
 			},
 		},
-		privateKeyJWT: {
-			func(c *ProviderConfig) { c.ClientSecret, c.ClientKey, c.ClientKeyID = "", keyFile, "my-key" }, "ES256", "my-key",
+		PrivateKeyJWT: {
+			func(c *Config) { c.ClientSecret, c.ClientKey, c.ClientKeyID = "", keyFile, "my-key" }, "ES256", "my-key",
 			func(t *testing.T, assertion string) {
-				signed, signature := cutSignature(t, assertion)
+				signed, signature := providertest.CutSignature(t, assertion)
 				sum := sha256.Sum256([]byte(signed))
 				r, s := new(big.Int).SetBytes(signature[:32]), new(big.Int).SetBytes(signature[32:])
 				if !ecdsa.Verify(public, sum[:], r, s) {
@@ -129,8 +129,8 @@ func TestSec_S43_ClientAssertions(t *testing.T) {
 	}
 	for method, test := range tests {
 		t.Run(method, func(t *testing.T) {
-			server := newFakeServer(t)
-			config := server.introspecting()
+			server := providertest.NewServer(t)
+			config := introspecting(server)
 			config.ClientAuth = method
 			test.configure(&config)
 			seen := map[string]bool{}
@@ -166,10 +166,10 @@ func TestSec_S43_ClientAssertions(t *testing.T) {
 
 // A key from a PEM file has no name that the server could know.
 func TestClientKeyWithoutName(t *testing.T) {
-	keyFile, _ := writeKey(t)
-	server := newFakeServer(t)
-	config := server.introspecting()
-	config.ClientAuth, config.ClientSecret, config.ClientKey = privateKeyJWT, "", keyFile
+	keyFile, _ := providertest.WriteKey(t)
+	server := providertest.NewServer(t)
+	config := introspecting(server)
+	config.ClientAuth, config.ClientSecret, config.ClientKey = PrivateKeyJWT, "", keyFile
 	_, form := introspectOnce(t, server, config)
 	if head, _ := decodeJWT(t, form.Get("client_assertion")); head["kid"] != nil {
 		t.Errorf("got kid %v", head["kid"])
@@ -180,64 +180,64 @@ func TestClientCertificate(t *testing.T) {
 	certFile, keyFile, certificate := writeCertificate(t, "gateway.example")
 	clients := x509.NewCertPool()
 	clients.AddCert(certificate)
-	server := newFakeServer(t)
-	server.on("/introspect", respond(active("")))
+	server := providertest.NewServer(t)
+	server.On("/introspect", providertest.Respond(providertest.Active("")))
 	secured := httptest.NewUnstartedServer(server)
 	secured.TLS = &tls.Config{ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: clients}
 	secured.StartTLS()
 	defer secured.Close()
 
-	config := ProviderConfig{
-		Issuer: secured.URL, ClientID: "gateway", ClientAuth: tlsClientAuth, Verify: verifyIntrospection,
+	config := Config{
+		Issuer: secured.URL, ClientID: "gateway", ClientAuth: TLSClientAuth, Verify: VerifyIntrospection,
 		IntrospectionEndpoint: secured.URL + "/introspect", ClientCertificate: certFile, ClientCertificateKey: keyFile,
 		TrustPoolRaw: inlinePool(secured.Certificate()),
 	}
-	connect := func(config ProviderConfig) error {
-		p := providerFor(t, config, CacheConfig{})
+	connect := func(config Config) error {
+		p := providerFor(t, config)
 		ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 		defer cancel()
-		a, err := newAttachment(ctx, &config, zap.NewNop())
+		a, err := LoadConnection(ctx, &config, zap.NewNop())
 		if err != nil {
 			t.Fatal(err)
 		}
 		p.loaded = a
-		p.server.attach(a)
+		p.Attach(a)
 		_, err = p.Verify(t.Context(), "token")
 		return err
 	}
 	if err := connect(config); err != nil {
 		t.Fatal(err)
 	}
-	if form := server.lastForm(); form.Get("client_id") != "gateway" {
+	if form := server.LastForm(); form.Get("client_id") != "gateway" {
 		t.Errorf("got form %v", form)
 	}
 
 	without := config
-	without.ClientCertificate, without.ClientCertificateKey, without.ClientAuth = "", "", clientAuthNone
-	if err := connect(without); reasonOf(t, err) != ProviderUnavailable {
+	without.ClientCertificate, without.ClientCertificateKey, without.ClientAuth = "", "", ClientAuthNone
+	if err := connect(without); reasonOf(t, err) != token.ProviderUnavailable {
 		t.Errorf("without a certificate: got %v", err)
 	}
 	// The system's authorities do not know the server, so neither do we.
 	untrusting := config
 	untrusting.TrustPoolRaw = nil
-	if err := connect(untrusting); reasonOf(t, err) != ProviderUnavailable {
+	if err := connect(untrusting); reasonOf(t, err) != token.ProviderUnavailable {
 		t.Errorf("with the system's trust: got %v", err)
 	}
 }
 
 func TestOldTLSIsRefused(t *testing.T) {
-	server := httptest.NewUnstartedServer(respond(active("")))
+	server := httptest.NewUnstartedServer(providertest.Respond(providertest.Active("")))
 	server.TLS = &tls.Config{MaxVersion: tls.VersionTLS11, MinVersion: tls.VersionTLS10}
 	server.StartTLS()
 	defer server.Close()
 	roots := x509.NewCertPool()
 	roots.AddCert(server.Certificate())
-	config, err := tlsConfigOf(caddy.Context{}, &ProviderConfig{})
+	config, err := tlsConfigOf(caddy.Context{}, &Config{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	config.RootCAs = roots
-	client := newHTTPClient(config)
+	client := NewHTTPClient(config)
 	defer client.CloseIdleConnections()
 	if _, err := client.Get(server.URL); err == nil {
 		t.Error("a connection with TLS 1.1 was made")
@@ -251,7 +251,7 @@ func TestSec_S70_MissingFilesRefuseTheConfiguration(t *testing.T) {
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for name, config := range map[string]ProviderConfig{
+	for name, config := range map[string]Config{
 		"client key":         {ClientKey: filepath.Join(t.TempDir(), "none.pem")},
 		"empty client key":   {ClientKey: empty},
 		"client certificate": {ClientCertificate: filepath.Join(t.TempDir(), "none.pem"), ClientCertificateKey: keyFile},
@@ -260,21 +260,11 @@ func TestSec_S70_MissingFilesRefuseTheConfiguration(t *testing.T) {
 		"unknown trust pool": {TrustPoolRaw: json.RawMessage(`{"provider":"unheard_of"}`)},
 	} {
 		ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
-		if _, err := newAttachment(ctx, &config, zap.NewNop()); err == nil {
+		if _, err := LoadConnection(ctx, &config, zap.NewNop()); err == nil {
 			t.Errorf("%s: nothing is wrong with it", name)
 		}
 		cancel()
 	}
-}
-
-func cutSignature(t *testing.T, jwt string) (signed string, signature []byte) {
-	t.Helper()
-	at := strings.LastIndexByte(jwt, '.')
-	signature, err := base64.RawURLEncoding.DecodeString(jwt[at+1:])
-	if err != nil {
-		t.Fatalf("%q: %v", jwt, err)
-	}
-	return jwt[:at], signature
 }
 
 func decodeJWT(t *testing.T, jwt string) (head, claims map[string]any) {
@@ -295,33 +285,6 @@ func decodeJWT(t *testing.T, jwt string) (head, claims map[string]any) {
 	return head, claims
 }
 
-func writeKey(t *testing.T) (file string, public *ecdsa.PublicKey) {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return writePEM(t, "PRIVATE KEY", pkcs8(t, key)), &key.PublicKey
-}
-
-func pkcs8(t *testing.T, key crypto.PrivateKey) []byte {
-	t.Helper()
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return der
-}
-
-func writePEM(t *testing.T, kind string, der []byte) string {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "file.pem")
-	if err := os.WriteFile(file, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return file
-}
-
 func writeCertificate(t *testing.T, name string) (certFile, keyFile string, certificate *x509.Certificate) {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -340,7 +303,7 @@ func writeCertificate(t *testing.T, name string) (certFile, keyFile string, cert
 	if certificate, err = x509.ParseCertificate(der); err != nil {
 		t.Fatal(err)
 	}
-	return writePEM(t, "CERTIFICATE", der), writePEM(t, "PRIVATE KEY", pkcs8(t, key)), certificate
+	return providertest.WritePEM(t, "CERTIFICATE", der), providertest.WritePEM(t, "PRIVATE KEY", providertest.PKCS8(t, key)), certificate
 }
 
 func inlinePool(certificate *x509.Certificate) json.RawMessage {

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provider
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddytls"
+
+	"github.com/caddy-gluu/gateway/directive"
+)
+
+// UnmarshalCaddyfileSubdirective parses the setting of a provider on which the
+// dispenser stands. A handler with a provider of its own calls it for words
+// that are not its own; handled is false if the word is none of a provider's
+// either. The handler sees to it that no word but those of Lists stands
+// twice, and calls Check when the block is over.
+func (c *Config) UnmarshalCaddyfileSubdirective(d *caddyfile.Dispenser) (handled bool, err error) {
+	parse, ok := parsers[d.Val()]
+	if !ok {
+		return false, nil
+	}
+	if err := parse(c, d); err != nil {
+		return true, err
+	}
+	return true, directive.Located(d, c.checkValues(directive.HasPlaceholder))
+}
+
+// Words returns the names of all settings of a provider, for a handler
+// that has to say which words there are.
+func Words() []string { return slices.Sorted(maps.Keys(parsers)) }
+
+// Lists returns the names of those settings of a provider that can
+// stand several times, since their values add up.
+func Lists() []string { return slices.Clone(lists) }
+
+var lists = []string{"algorithms", "audience", "endpoint_hosts"}
+
+type parseWord func(c *Config, d *caddyfile.Dispenser) error
+
+var parsers = map[string]parseWord{
+	"issuer":                         text(func(c *Config) *string { return &c.Issuer }),
+	"op_url":                         text(func(c *Config) *string { return &c.OPURL }),
+	"client_id":                      text(func(c *Config) *string { return &c.ClientID }),
+	"client_secret":                  text(func(c *Config) *string { return &c.ClientSecret }),
+	"client_auth":                    text(func(c *Config) *string { return &c.ClientAuth }),
+	"verify":                         text(func(c *Config) *string { return &c.Verify }),
+	"introspection_endpoint":         text(func(c *Config) *string { return &c.IntrospectionEndpoint }),
+	"jwks_uri":                       text(func(c *Config) *string { return &c.JWKSURI }),
+	"token_endpoint":                 text(func(c *Config) *string { return &c.TokenEndpoint }),
+	"revocation_endpoint":            text(func(c *Config) *string { return &c.RevocationEndpoint }),
+	"registration_endpoint":          text(func(c *Config) *string { return &c.RegistrationEndpoint }),
+	"uma_configuration":              text(func(c *Config) *string { return &c.UMAConfiguration }),
+	"permission_endpoint":            text(func(c *Config) *string { return &c.PermissionEndpoint }),
+	"algorithms":                     list(func(c *Config) *[]string { return &c.Algorithms }),
+	"audience":                       list(func(c *Config) *[]string { return &c.Audience }),
+	"endpoint_hosts":                 list(func(c *Config) *[]string { return &c.EndpointHosts }),
+	"resource_registration_endpoint": text(func(c *Config) *string { return &c.ResourceRegistrationEndpoint }),
+
+	"client_key":         (*Config).parseClientKey,
+	"client_certificate": (*Config).parseClientCertificate,
+	"register":           (*Config).parseRegister,
+	"trust_pool":         (*Config).parseTrustPool,
+	"introspection_signed": func(c *Config, d *caddyfile.Dispenser) error {
+		signed, err := directive.Bool(d)
+		c.IntrospectionSigned = &signed
+		return err
+	},
+	"dpop_nonce": func(c *Config, d *caddyfile.Dispenser) (err error) {
+		c.DPoPNonce, err = directive.Bool(d)
+		return err
+	},
+	"timeout": func(c *Config, d *caddyfile.Dispenser) (err error) {
+		c.Timeout, err = directive.Duration(d)
+		if err == nil && c.Timeout == 0 {
+			return d.Err("timeout cannot be 0: every request would fail")
+		}
+		return err
+	},
+	"stale_if_error": func(c *Config, d *caddyfile.Dispenser) (err error) {
+		c.StaleIfError, err = directive.Duration(d)
+		return err
+	},
+}
+
+func text(field func(*Config) *string) parseWord {
+	return func(c *Config, d *caddyfile.Dispenser) error { return directive.SetString(d, field(c)) }
+}
+
+func list(field func(*Config) *[]string) parseWord {
+	return func(c *Config, d *caddyfile.Dispenser) error { return directive.AddStrings(d, field(c)) }
+}
+
+func (c *Config) parseClientKey(d *caddyfile.Dispenser) error {
+	switch args := d.RemainingArgs(); len(args) {
+	case 2:
+		c.ClientKeyID = args[1]
+		fallthrough
+	case 1:
+		c.ClientKey = args[0]
+		return nil
+	default:
+		return d.Errf("client_key takes a file and perhaps a key id: write 'client_key <file> [<kid>]'")
+	}
+}
+
+func (c *Config) parseClientCertificate(d *caddyfile.Dispenser) error {
+	if !d.AllArgs(&c.ClientCertificate, &c.ClientCertificateKey) {
+		return d.Errf("client_certificate takes two files: write 'client_certificate <certificate file> <key file>'")
+	}
+	return nil
+}
+
+func (c *Config) parseRegister(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		// Not the value itself: it may well be a token.
+		return d.Err("register takes a block and no values: write 'initial_access_token <token>' into the block if that is what it is")
+	}
+	if c.Register == nil {
+		c.Register = new(Registration)
+	}
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		var err error
+		switch d.Val() {
+		case "initial_access_token":
+			err = directive.SetString(d, &c.Register.InitialAccessToken)
+		case "client_name":
+			err = directive.SetString(d, &c.Register.ClientName)
+		case "scopes":
+			err = directive.AddStrings(d, &c.Register.Scopes)
+		default:
+			err = directive.Unknown(d, "register", "initial_access_token", "client_name", "scopes")
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *Config) parseTrustPool(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.Err("trust_pool takes the name of a module: write 'trust_pool file <pem file>', say")
+	}
+	name := d.Val()
+	module, err := caddyfile.UnmarshalModule(d, "tls.ca_pool.source."+name)
+	if err != nil {
+		return fmt.Errorf("trust_pool %s: %w", name, err) // which names the line already
+	}
+	ca, ok := module.(caddytls.CA)
+	if !ok {
+		return d.Errf("trust_pool %s is no source of certificate authorities", name)
+	}
+	c.TrustPoolRaw = caddyconfig.JSONModuleObject(ca, "provider", name, nil)
+	return nil
+}
