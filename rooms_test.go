@@ -67,6 +67,8 @@ var rooms = []room{
 	{"internal/session", planned, "internal/seal internal/store"},
 	{"internal/store/storetest", forTests, "internal/store"},
 	{"internal/store/embedded", built, "internal/store"},
+	{"internal/store/postgres", built, "internal/retry internal/store"},
+	{"internal/store/redis", built, "internal/retry internal/store"},
 	{"internal/store", built, "internal/seal"},
 	{"internal/opaengine", planned, "internal/outbound internal/retry"},
 	{"internal/outbound", planned, "internal/retry internal/spans"},
