@@ -58,7 +58,9 @@ func (f *file) Leftovers(t testing.TB) (n int) {
 	return n
 }
 
-func TestConformance(t *testing.T) { storetest.Suite{New: newFile}.Run(t) }
+func TestSec_S201_S202_S203_S219_S222_S226_Embedded(t *testing.T) {
+	storetest.Suite{New: newFile}.Run(t)
+}
 
 func BenchmarkEmbedded(b *testing.B) { storetest.Suite{New: newFile}.Bench(b) }
 

@@ -88,7 +88,9 @@ func suite(t testing.TB, options string) storetest.Suite {
 	return storetest.Suite{Shared: true, New: func(t testing.TB) storetest.Place { return newServer(t, p, p.URL()+options) }}
 }
 
-func TestConformance(t *testing.T) { suite(t, "").Run(t) }
+func TestSec_S201_S202_S203_S213_S219_S222_S225_S226_Postgres(t *testing.T) {
+	suite(t, "").Run(t)
+}
 
 // As behind PgBouncer, once its kind of prepared statements was found out.
 func TestConformanceWithoutNamedStatements(t *testing.T) {

@@ -134,7 +134,7 @@ func suite(t testing.TB) storetest.Suite {
 	return storetest.Suite{Shared: true, New: func(t testing.TB) storetest.Place { return server{newPlace(t, url(r)), r} }}
 }
 
-func TestConformance(t *testing.T) { suite(t).Run(t) }
+func TestSec_S201_S202_S203_S213_S219_S226_Redis(t *testing.T) { suite(t).Run(t) }
 
 func BenchmarkRedis(b *testing.B) { suite(b).Bench(b) }
 

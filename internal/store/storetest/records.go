@@ -222,7 +222,7 @@ func (s Suite) testList(t *testing.T) {
 	}
 }
 
-// S-219: a page is where a client may have written what it wants.
+// S-219: the place of a page may come from a client, which writes what it likes.
 func (s Suite) testForgedPage(t *testing.T) {
 	st := open(t, s.New(t), store.Options{})
 	for i := range 5 {
