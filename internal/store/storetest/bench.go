@@ -31,8 +31,8 @@ func (s Suite) Bench(b *testing.B) {
 			rotation.rotate(b)
 		}
 	})
+	var family atomic.Int64 // the function runs more than once
 	b.Run("RotateParallel", func(b *testing.B) {
-		var family atomic.Int64
 		b.SetParallelism(32)
 		b.RunParallel(func(pb *testing.PB) {
 			rotation := newRotation(b, st, fmt.Sprint("family", family.Add(1)), value)
