@@ -6,11 +6,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -18,6 +15,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"golang.org/x/time/rate"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/jose"
 )
@@ -90,13 +88,10 @@ type endpoints struct {
 	found                           time.Time
 }
 
-// rediscovery is how long discovered endpoints are believed.
-const rediscovery = 6 * time.Hour
-
 // endpoints returns where the server's UMA endpoints are: the configured ones,
 // else those of its UMA metadata, which is read when it is first needed.
 func (a *authority) endpoints(ctx context.Context) (*endpoints, error) {
-	if known := a.endpoint.Load(); known != nil && a.now().Before(known.found.Add(rediscovery)) {
+	if known := a.endpoint.Load(); known != nil && a.now().Before(known.found.Add(provider.Rediscovery)) {
 		return known, nil
 	}
 	found, err := a.once(ctx, "endpoints", func(ctx context.Context) (any, error) {
@@ -134,22 +129,15 @@ func (a *authority) once(ctx context.Context, name string, do func(ctx context.C
 // metadata is what the server says about itself (Federated Authorization for
 // UMA 2.0, section 2).
 type metadata struct {
-	Issuer       string // issuer
 	Token        string // token_endpoint
 	Permission   string // permission_endpoint
 	Registration string // resource_registration_endpoint
 }
 
-// readMetadata refuses metadata that two clients could read differently: an
-// endpoint that is there twice could be another one for each of them.
-func readMetadata(body []byte) (*metadata, error) {
-	document, err := jose.ParseObject(body)
-	if err != nil {
-		return nil, err
-	}
-	m := new(metadata)
+// readMetadata returns the members that a resource server needs.
+func readMetadata(document jose.Object) (m *metadata, err error) {
+	m = new(metadata)
 	for name, to := range map[string]*string{
-		"issuer":                         &m.Issuer,
 		"token_endpoint":                 &m.Token,
 		"permission_endpoint":            &m.Permission,
 		"resource_registration_endpoint": &m.Registration,
@@ -199,56 +187,15 @@ func (a *authority) discover(ctx context.Context) (*endpoints, error) {
 // fetchMetadata reads the UMA metadata from where it can be.
 func (a *authority) fetchMetadata(ctx context.Context) (*metadata, error) {
 	p := a.provider.Load()
-	places := wellKnown(p.Issuer())
+	places := provider.WellKnownUMA(p.Issuer())
 	if p.UMAConfiguration != "" {
 		places = []string{p.UMAConfiguration}
 	}
-	var problems []error
-	for _, place := range places {
-		said, err := a.fetchMetadataFrom(ctx, place)
-		if err == nil {
-			return said, nil
-		}
-		problems = append(problems, fmt.Errorf("%s: %w", place, err))
-	}
-	return nil, errors.Join(problems...)
-}
-
-func (a *authority) fetchMetadataFrom(ctx context.Context, place string) (*metadata, error) {
-	p := a.provider.Load()
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, place, nil)
+	document, err := p.Server().Document(ctx, "uma_configuration", places)
 	if err != nil {
 		return nil, err
 	}
-	req.Header.Set("Accept", "application/json")
-	body, status, err := p.Call(ctx, "uma_configuration", req)
-	if err != nil {
-		return nil, err
-	}
-	if status != http.StatusOK {
-		return nil, fmt.Errorf("status %d", status)
-	}
-	said, err := readMetadata(body)
-	if err != nil {
-		return nil, err
-	}
-	if said.Issuer != p.Issuer() {
-		return nil, fmt.Errorf("it is the metadata of issuer %.200q, not of %q", said.Issuer, p.Issuer())
-	}
-	return said, nil
-}
-
-// wellKnown returns where UMA metadata can be: Keycloak and Gluu append to the
-// issuer, RFC 8615 as UMA applies it inserts before its path.
-func wellKnown(issuer string) []string {
-	const name = "/.well-known/uma2-configuration"
-	base := strings.TrimSuffix(issuer, "/")
-	places := []string{base + name}
-	if u, err := url.Parse(base); err == nil && u.Path != "" {
-		path := u.EscapedPath()
-		places = append(places, strings.TrimSuffix(base, path)+name+path, strings.TrimSuffix(base, path)+name)
-	}
-	return places
+	return readMetadata(document)
 }
 
 // callProtected sends a request to the protection API and returns the status

@@ -5,13 +5,23 @@ package caddyuma
 import (
 	"strings"
 	"testing"
+
+	"github.com/caddy-gluu/gateway/jose"
 )
+
+func readText(text string) (*metadata, error) {
+	document, err := jose.ParseObject([]byte(text))
+	if err != nil {
+		return nil, err
+	}
+	return readMetadata(document)
+}
 
 func TestMetadataHasOneReading(t *testing.T) {
 	const good = `{"issuer":"https://as","token_endpoint":"https://as/t","permission_endpoint":"https://as/p",
 		"resource_registration_endpoint":"https://as/r","uma_profiles_supported":[{"a":1}],"policy_uri":null}`
-	got, err := readMetadata([]byte(good))
-	want := metadata{Issuer: "https://as", Token: "https://as/t", Permission: "https://as/p", Registration: "https://as/r"}
+	got, err := readText(good)
+	want := metadata{Token: "https://as/t", Permission: "https://as/p", Registration: "https://as/r"}
 	if err != nil || *got != want {
 		t.Fatalf("got %+v, %v, want %+v", got, err, want)
 	}
@@ -24,13 +34,13 @@ func TestMetadataHasOneReading(t *testing.T) {
 		"a list":                   "[" + good + "]",
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got, err := readMetadata([]byte(text)); err == nil {
+			if got, err := readText(text); err == nil {
 				t.Errorf("got %+v and no error", got)
 			}
 		})
 	}
 	t.Run("names are compared exactly", func(t *testing.T) {
-		got, err := readMetadata([]byte(strings.Replace(good, `"token_endpoint"`, `"Token_Endpoint"`, 1)))
+		got, err := readText(strings.Replace(good, `"token_endpoint"`, `"Token_Endpoint"`, 1))
 		if err != nil || got.Token != "" {
 			t.Errorf("got %+v, %v", got, err)
 		}

@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
-	"net/url"
-	"strings"
 	"sync"
 	"time"
 
@@ -28,9 +26,9 @@ const (
 	discoveryRetry        = time.Second
 	longestDiscoveryRetry = 30 * time.Second
 
-	// rediscovery is how often metadata is read again. What it said before
+	// Rediscovery is how often metadata is read again. What it said before
 	// holds for as long as it cannot be read.
-	rediscovery = 6 * time.Hour
+	Rediscovery = 6 * time.Hour
 )
 
 // metadata is what the server says about itself.
@@ -115,7 +113,7 @@ func (s *Server) discover(ctx context.Context) {
 	backoff := retry.Backoff{Min: discoveryRetry, Max: longestDiscoveryRetry}
 	for {
 		found, err := s.fetchMetadata(ctx)
-		wait := rediscovery
+		wait := Rediscovery
 		if err != nil {
 			wait = backoff.Next()
 		} else {
@@ -179,15 +177,9 @@ func (s *Server) AwaitMetadata(ctx context.Context) {
 
 // fetchMetadata asks for the metadata wherever it can be.
 func (s *Server) fetchMetadata(ctx context.Context) (*metadata, error) {
-	var problems []error
-	for _, address := range wellKnown(s.config.Issuer) {
-		found, err := s.fetchMetadataFrom(ctx, address)
-		if err == nil {
-			return found, nil
-		}
-		problems = append(problems, fmt.Errorf("%s: %w", address, err))
-	}
-	return nil, errors.Join(problems...)
+	return firstOf(WellKnown(s.config.Issuer), func(address string) (*metadata, error) {
+		return s.fetchMetadataFrom(ctx, address)
+	})
 }
 
 func (s *Server) fetchMetadataFrom(ctx context.Context, address string) (*metadata, error) {
@@ -206,33 +198,11 @@ func (s *Server) fetchMetadataFrom(ctx context.Context, address string) (*metada
 	return s.parseMetadata(a.Body)
 }
 
-// wellKnown returns the addresses of an issuer's metadata: OpenID Connect
-// Discovery 1.0, section 4, appends to the issuer; RFC 8414, section 3, inserts
-// before its path, and section 5 says that some append there too.
-func wellKnown(issuer string) []string {
-	const openID, oauth = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
-	base := strings.TrimSuffix(issuer, "/")
-	addresses := []string{base + openID}
-	if u, err := url.Parse(base); err == nil && u.Path != "" {
-		path := u.EscapedPath()
-		addresses = append(addresses, strings.TrimSuffix(base, path)+oauth+path)
-	}
-	return append(addresses, base+oauth)
-}
-
 // parseMetadata reads the metadata and leaves out endpoints on other origins.
 func (s *Server) parseMetadata(body []byte) (*metadata, error) {
-	document, err := jose.ParseObject(body)
+	document, err := s.parseDocument(body)
 	if err != nil {
 		return nil, err
-	}
-	// RFC 8414, section 3.3: or the document is somebody else's.
-	issuer, err := document.Text("issuer")
-	if err != nil {
-		return nil, err
-	}
-	if issuer != s.config.Issuer {
-		return nil, fmt.Errorf("it is the metadata of issuer %.200q, not of %q; the two must be equal to the letter", issuer, s.config.Issuer)
 	}
 	found := &metadata{endpoints: map[string]string{}, refused: map[string]error{}}
 	for _, name := range discoverable {

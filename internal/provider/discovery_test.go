@@ -33,9 +33,45 @@ func TestWhereMetadataCanBe(t *testing.T) {
 		},
 	}
 	for issuer, want := range tests {
-		if got := wellKnown(issuer); !slices.Equal(got, want) {
+		if got := WellKnown(issuer); !slices.Equal(got, want) {
 			t.Errorf("%s: got\n%q, want\n%q", issuer, got, want)
 		}
+	}
+}
+
+func TestWhereUMAMetadataCanBe(t *testing.T) {
+	for issuer, want := range map[string][]string{
+		"https://as.example":  {"https://as.example/.well-known/uma2-configuration"},
+		"https://as.example/": {"https://as.example/.well-known/uma2-configuration"},
+		"https://as.example/realms/a%2Fb": {
+			"https://as.example/realms/a%2Fb/.well-known/uma2-configuration",
+			"https://as.example/.well-known/uma2-configuration/realms/a%2Fb",
+			"https://as.example/.well-known/uma2-configuration",
+		},
+	} {
+		if got := WellKnownUMA(issuer); !slices.Equal(got, want) {
+			t.Errorf("%s: got\n%q, want\n%q", issuer, got, want)
+		}
+	}
+}
+
+// A document that is somewhere else is found there, and one of another issuer is
+// not taken for the server's.
+func TestDocument(t *testing.T) {
+	server := providertest.NewServer(t)
+	p := providerFor(t, introspecting(server))
+	addresses := []string{server.URL + "/absent", server.URL + "/document"}
+	server.On("/document", providertest.RespondWith(200, "text/plain", `{"issuer":"`+server.URL+`","x":"y"}`))
+	document, err := p.Document(t.Context(), "some_document", addresses)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := document.Text("x"); got != "y" {
+		t.Errorf("got %q", got)
+	}
+	server.On("/document", providertest.Respond(`{"issuer":"https://other.example","x":"y"}`))
+	if _, err := p.Document(t.Context(), "some_document", addresses); err == nil {
+		t.Error("the document of another issuer was taken")
 	}
 }
 
@@ -213,7 +249,7 @@ func TestDiscoveryBacksOffAndRecovers(t *testing.T) {
 		mu.Lock()
 		up = false
 		mu.Unlock()
-		time.Sleep(rediscovery + time.Hour)
+		time.Sleep(Rediscovery + time.Hour)
 		if _, err := p.Verify(t.Context(), "another token"); err != nil {
 			t.Errorf("got %v although the endpoint was known", err)
 		}
