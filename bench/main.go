@@ -37,65 +37,65 @@ func main() {
 	defer stop()
 	wanted, err := regexp.Compile(*only)
 	fail(err)
-	w, err := newWorld(cfg, *tokens)
+	env, err := newEnvironment(cfg, *tokens)
 	fail(err)
-	defer w.close()
-	all, err := w.scenarios()
+	defer env.close()
+	all, err := env.scenarios()
 	if err == nil {
 		all = matching(all, wanted)
 		switch {
 		case *soakFor > 0:
-			err = soak(ctx, w, all, cfg, *soakFor)
+			err = soak(ctx, env, all, cfg, *soakFor)
 		case *profile > 0:
-			err = profiles(ctx, w, all, cfg, *profile)
+			err = profiles(ctx, env, all, cfg, *profile)
 		default:
-			err = table(ctx, w, all, cfg)
+			err = table(ctx, env, all, cfg)
 		}
 	}
 	if err != nil {
-		w.close()
+		env.close()
 		fail(err)
 	}
 }
 
-// newWorld starts what stands beside the pairs. The load generator, the
+// newEnvironment starts the servers that the pairs share. The load generator, the
 // upstream and the authorization servers keep off the core of the pair.
-func newWorld(cfg settings, many uint64) (*world, error) {
+func newEnvironment(cfg settings, many uint64) (*environment, error) {
 	dir, err := os.MkdirTemp("", "bench-")
 	if err != nil {
 		return nil, err
 	}
-	w := &world{dir: dir, tokens: max(many, 1)}
+	env := &environment{dir: dir, tokens: max(many, 1)}
 	if err := leaveCore(cfg.core); err != nil {
-		return w, err
+		return env, err
 	}
 	api, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return w, err
+		return env, err
 	}
-	w.upstream = api.Addr().String()
+	env.upstream = api.Addr().String()
 	go func() { _ = upstream(api) }()
 	tokens, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
-		return w, err
+		return env, err
 	}
-	if w.issuer, err = newIssuer(tokens); err != nil {
-		return w, err
+	if env.issuer, err = newIssuer(tokens); err != nil {
+		return env, err
 	}
-	w.embedded, err = startEmbedded(cfg.binary, dir, runtime.NumCPU()-1)
-	return w, err
+	env.embedded, err = startEmbedded(cfg.binary, dir, runtime.NumCPU()-1)
+	return env, err
 }
 
-func (w *world) close() {
-	if w.embedded != nil {
-		w.embedded.process.stop()
+func (env *environment) close() {
+	if env.embedded != nil {
+		env.embedded.process.stop()
 	}
-	_ = os.RemoveAll(w.dir)
+	_ = os.RemoveAll(env.dir)
 }
 
 // table measures the scenarios one after another and prints a row as soon as
 // it is known.
-func table(ctx context.Context, w *world, all []scenario, cfg settings) error {
+func table(ctx context.Context, env *environment, all []scenario, cfg settings) error {
 	fmt.Printf("%s %s/%s, %d cores; %d pairs of %s with one connection and with %d, latency at %d requests/s each\n\n",
 		runtime.Version(), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), cfg.rounds, cfg.length, cfg.connections, cfg.rate)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.Debug)
@@ -103,7 +103,7 @@ func table(ctx context.Context, w *world, all []scenario, cfg settings) error {
 	var failed []string
 	for _, s := range all {
 		fmt.Fprintf(os.Stderr, "measuring %s ...\n", s.name)
-		r, err := measure(ctx, w, s, cfg)
+		r, err := measure(ctx, env, s, cfg)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}

@@ -39,16 +39,16 @@ type row struct {
 
 // measure runs a scenario: a pair of proxies, a warm-up, the rounds for CPU
 // time, then one phase for latency.
-func measure(ctx context.Context, w *world, s scenario, cfg settings) (row, error) {
+func measure(ctx context.Context, env *environment, s scenario, cfg settings) (row, error) {
 	if s.cache == 0 {
 		s.cache = 200_000
 	}
-	plain, err := startProxy(cfg.binary, w.dir, "plain", s.plainCaddyfile(w.upstream), cfg.core)
+	plain, err := startProxy(cfg.binary, env.dir, "plain", s.plainCaddyfile(env.upstream), cfg.core)
 	if err != nil {
 		return row{}, err
 	}
 	defer plain.stop()
-	gateway, err := startProxy(cfg.binary, w.dir, "gateway", s.caddyfile(w.upstream), cfg.core)
+	gateway, err := startProxy(cfg.binary, env.dir, "gateway", s.caddyfile(env.upstream), cfg.core)
 	if err != nil {
 		return row{}, err
 	}

@@ -184,7 +184,7 @@ func pinSelf(core int) error {
 func freeAddr() string {
 	addr, err := testenv.FreeAddress()
 	if err != nil {
-		panic(err) // loopback has no free port: nothing here can go on
+		panic(err) // loopback has no free port: nothing can run
 	}
 	return addr
 }

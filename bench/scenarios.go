@@ -52,8 +52,8 @@ func (s scenario) plainCaddyfile(upstream string) string {
 	return scenario{h2: s.h2}.caddyfile(upstream)
 }
 
-// world is what the scenarios stand on: the servers that run beside the pair.
-type world struct {
+// environment holds the servers that the scenarios share.
+type environment struct {
 	dir      string
 	upstream string
 	issuer   *issuer // answers for tokens that the benchmark made up
@@ -123,7 +123,7 @@ func pep(words string) string { return "\tgluu_oauth_pep {\n" + words + "\t}\n" 
 
 const (
 	bare = "\t\tupstream_headers off\n"
-	// Of a client that is no consumer the upstream learns four things: client,
+	// About a client that is not a consumer the upstream learns four things: client,
 	// subject, scopes and when the token ends.
 	four   = "\t\tconsumer_mapping false\n"
 	tenCEL = `		header X-Bench-Subject introspect_data.sub
@@ -142,14 +142,14 @@ const (
 // scenarios lists the rows of the table. Tokens that stay the same come from
 // the embedded authorization server, tokens by the thousand from the
 // benchmark's own issuer.
-func (w *world) scenarios() ([]scenario, error) {
-	rules, err := w.writeRules(10_000)
+func (env *environment) scenarios() ([]scenario, error) {
+	rules, err := env.writeRules(10_000)
 	if err != nil {
 		return nil, err
 	}
-	opaque := fixed("/todos/17", w.embedded.opaque)
-	local := w.embedded.provider
-	own := fmt.Sprintf("\t\t\tissuer %s\n\t\t\tclient_id %s\n\t\t\tclient_secret %s\n\t\t\taudience api\n", w.issuer.url, issuerClient, issuerSecret)
+	opaque := fixed("/todos/17", env.embedded.opaque)
+	local := env.embedded.provider
+	own := fmt.Sprintf("\t\t\tissuer %s\n\t\t\tclient_id %s\n\t\t\tclient_secret %s\n\t\t\taudience api\n", env.issuer.url, issuerClient, issuerSecret)
 	made := strings.Replace(own, "\t\t\taudience api\n", "", 1) // introspection answers of the issuer name no audience
 	standard := auth("") + pep(twentyRules)
 	fresh := new(atomic.Uint64)
@@ -159,19 +159,19 @@ func (w *world) scenarios() ([]scenario, error) {
 		{name: "cached opaque token, no headers", provider: local, site: auth(bare) + pep(twentyRules), request: opaque, status: 200},
 		{name: "cached opaque token, four identity headers", provider: local, site: auth(four) + pep(twentyRules), request: opaque, status: 200},
 		{name: "cached opaque token, standard headers", provider: local, site: standard, request: opaque, status: 200},
-		{name: "cached JWT, no headers", provider: local, site: auth(bare) + pep(twentyRules), request: fixed("/todos/17", w.embedded.jwt), status: 200},
-		{name: "cached JWT, four identity headers", provider: local, site: auth(four) + pep(twentyRules), request: fixed("/todos/17", w.embedded.jwt), status: 200},
-		{name: "cached JWT, standard headers", provider: local, site: standard, request: fixed("/todos/17", w.embedded.jwt), status: 200},
-		{name: "10,000 rules", provider: local, site: auth("") + pep("\t\toauth_scope_expression_file "+rules+"\n"), request: fixed("/api/v1/resource-4711/item-17/detail", w.embedded.opaque), status: 200},
-		{name: "scope bound to a capture", provider: local, site: auth("") + pep("\t\tpath /todos/? {\n\t\t\tGET scope `^todo:(?<PC1>\\d+)$`\n\t\t}\n"), request: fixed("/todos/17", w.embedded.opaque), status: 200},
+		{name: "cached JWT, no headers", provider: local, site: auth(bare) + pep(twentyRules), request: fixed("/todos/17", env.embedded.jwt), status: 200},
+		{name: "cached JWT, four identity headers", provider: local, site: auth(four) + pep(twentyRules), request: fixed("/todos/17", env.embedded.jwt), status: 200},
+		{name: "cached JWT, standard headers", provider: local, site: standard, request: fixed("/todos/17", env.embedded.jwt), status: 200},
+		{name: "10,000 rules", provider: local, site: auth("") + pep("\t\toauth_scope_expression_file "+rules+"\n"), request: fixed("/api/v1/resource-4711/item-17/detail", env.embedded.opaque), status: 200},
+		{name: "scope bound to a capture", provider: local, site: auth("") + pep("\t\tpath /todos/? {\n\t\t\tGET scope `^todo:(?<PC1>\\d+)$`\n\t\t}\n"), request: fixed("/todos/17", env.embedded.opaque), status: 200},
 		{name: "ten custom headers", provider: local, site: auth(tenCEL) + pep(twentyRules), request: opaque, status: 200},
 		{name: "phantom token", provider: local, site: auth("\t\tpass_credentials phantom_token\n") + pep(twentyRules), request: opaque, status: 200},
 		{name: "anonymous consumer, open path", provider: local, site: auth("\t\tanonymous guest\n") + pep("\t\tdeny_by_default false\n"+twentyRules), request: fixed("/open/17", ""), status: 200},
 		{name: "refused: no token", provider: local, site: standard, request: fixed("/todos/17", ""), status: 401},
 		{name: "refused: flood of unknown tokens", provider: made, site: standard, request: numbered("unknown-", fresh), status: 401},
 		{name: "cold opaque tokens (each new)", provider: made, site: standard, request: numbered("opaque-cold-", fresh), status: 200},
-		{name: "cold JWTs (each new)", provider: own, site: standard, request: w.coldJWTs(fresh), status: 200},
-		{name: fmt.Sprintf("%d distinct cached tokens", w.tokens), provider: made, site: standard, request: w.cycle(), status: 200, warm: w.tokens, cache: int(w.tokens + w.tokens/5)},
+		{name: "cold JWTs (each new)", provider: own, site: standard, request: env.coldJWTs(fresh), status: 200},
+		{name: fmt.Sprintf("%d distinct cached tokens", env.tokens), provider: made, site: standard, request: env.cycle(), status: 200, warm: env.tokens, cache: int(env.tokens + env.tokens/5)},
 		{name: "HTTP/2, cached opaque token", provider: local, site: standard, request: opaque, status: 200, h2: true},
 	}, nil
 }
@@ -192,9 +192,9 @@ func numbered(prefix string, next *atomic.Uint64) func(uint64) request {
 	}
 }
 
-func (w *world) coldJWTs(next *atomic.Uint64) func(uint64) request {
+func (env *environment) coldJWTs(next *atomic.Uint64) func(uint64) request {
 	return func(uint64) request {
-		token, err := w.issuer.sign(next.Add(1))
+		token, err := env.issuer.sign(next.Add(1))
 		if err != nil {
 			panic(err) // signing with a fresh P-256 key does not fail
 		}
@@ -204,16 +204,16 @@ func (w *world) coldJWTs(next *atomic.Uint64) func(uint64) request {
 
 // cycle walks through the distinct tokens again and again, with a stride so
 // that neighbouring requests do not ask for neighbouring entries.
-func (w *world) cycle() func(uint64) request {
+func (env *environment) cycle() func(uint64) request {
 	const stride = 7919 // a prime that divides no round number of tokens
 	return func(n uint64) request {
-		return request{path: "/todos/17", authorization: fmt.Sprintf("Bearer opaque-many-%d", n*stride%w.tokens)}
+		return request{path: "/todos/17", authorization: fmt.Sprintf("Bearer opaque-many-%d", n*stride%env.tokens)}
 	}
 }
 
 // writeRules writes a document of n rules as a large API has them: mostly
 // exact paths and wildcards, some expressions, a few open ends.
-func (w *world) writeRules(n int) (file string, err error) {
+func (env *environment) writeRules(n int) (file string, err error) {
 	type condition struct {
 		Methods    []string       `json:"httpMethods"`
 		Expression map[string]any `json:"scope_expression"`
@@ -241,12 +241,12 @@ func (w *world) writeRules(n int) (file string, err error) {
 			map[string]any{"rule": map[string]any{"and": []any{map[string]any{"var": 0}, map[string]any{"var": 1}}}, "data": []string{"todos:read", "profile"}},
 		}}})
 	}
-	// The path that the scenario asks for stands among them.
+	// The path of the scenario is among them.
 	document[4711].Path = `/api/v1/resource-4711/{[a-z]+-\d+}/detail`
 	text, err := json.Marshal(document)
 	if err != nil {
 		return "", err
 	}
-	file = filepath.Join(w.dir, "rules.json")
+	file = filepath.Join(env.dir, "rules.json")
 	return file, os.WriteFile(file, text, 0o600)
 }

@@ -18,14 +18,14 @@ import (
 // soak runs the gateways of all scenarios at once, each at the fixed rate, and
 // prints minute by minute what would grow if something leaked: resident
 // memory, heap, goroutines and latency.
-func soak(ctx context.Context, w *world, all []scenario, cfg settings, length time.Duration) error {
+func soak(ctx context.Context, env *environment, all []scenario, cfg settings, length time.Duration) error {
 	var running []side
 	var names []string
 	for _, s := range all {
 		if s.site == "" {
 			continue
 		}
-		p, stop, err := startSingle(ctx, w, s, cfg)
+		p, stop, err := startSingle(ctx, env, s, cfg)
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
@@ -81,9 +81,9 @@ func (s side) printState(name string, elapsed time.Duration, taken latencies) er
 }
 
 // profiles writes a CPU profile of each scenario's gateway under load.
-func profiles(ctx context.Context, w *world, all []scenario, cfg settings, length time.Duration) error {
+func profiles(ctx context.Context, env *environment, all []scenario, cfg settings, length time.Duration) error {
 	for _, s := range all {
-		if err := profileOne(ctx, w, s, cfg, length); err != nil {
+		if err := profileOne(ctx, env, s, cfg, length); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
@@ -92,8 +92,8 @@ func profiles(ctx context.Context, w *world, all []scenario, cfg settings, lengt
 
 var notInFileNames = regexp.MustCompile(`[^A-Za-z0-9]+`)
 
-func profileOne(ctx context.Context, w *world, s scenario, cfg settings, length time.Duration) error {
-	p, stop, err := startSingle(ctx, w, s, cfg)
+func profileOne(ctx context.Context, env *environment, s scenario, cfg settings, length time.Duration) error {
+	p, stop, err := startSingle(ctx, env, s, cfg)
 	if err != nil {
 		return err
 	}
@@ -125,11 +125,11 @@ func profileOne(ctx context.Context, w *world, s scenario, cfg settings, length 
 }
 
 // startSingle runs the gateway of a scenario alone and fills its cache.
-func startSingle(ctx context.Context, w *world, s scenario, cfg settings) (side, func(), error) {
+func startSingle(ctx context.Context, env *environment, s scenario, cfg settings) (side, func(), error) {
 	if s.cache == 0 {
 		s.cache = 200_000
 	}
-	gateway, err := startProxy(cfg.binary, w.dir, "gateway-"+notInFileNames.ReplaceAllString(s.name, "-"), s.caddyfile(w.upstream), cfg.core)
+	gateway, err := startProxy(cfg.binary, env.dir, "gateway-"+notInFileNames.ReplaceAllString(s.name, "-"), s.caddyfile(env.upstream), cfg.core)
 	if err != nil {
 		return side{}, nil, err
 	}

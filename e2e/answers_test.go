@@ -93,8 +93,8 @@ func startAnswers(t *testing.T, format string) *api {
 	return a
 }
 
-// With error_format caddy the site answers, with the status and the challenge
-// of the refusal, and knows why.
+// With error_format caddy the site writes the answer. It keeps the status and
+// the challenge, and placeholders tell it the reason.
 func TestErrorsGoToHandleErrors(t *testing.T) {
 	t.Parallel()
 	a := startAnswers(t, "caddy")
@@ -125,7 +125,7 @@ func TestErrorsGoToHandleErrors(t *testing.T) {
 	}
 }
 
-// RFC 9470: a token whose person has to log in again, and what to ask for.
+// RFC 9470: step-up authentication. The challenge says what to ask for.
 func TestStepUp(t *testing.T) {
 	t.Parallel()
 	a := startAnswers(t, "json")
@@ -147,7 +147,7 @@ func TestStepUp(t *testing.T) {
 	}
 }
 
-// What would have been refused passes, with the record of it.
+// A dry run lets pass what it would refuse, and logs it.
 func TestDryRunRefusesNothing(t *testing.T) {
 	t.Parallel()
 	a := startAnswers(t, "json")
@@ -155,12 +155,12 @@ func TestDryRunRefusesNothing(t *testing.T) {
 	a.passed(get("/dry/x", "token-that-may-read-only"))
 	entry := a.WaitReason(mark, "scope_missing")
 	if entry.Text("msg") != "request would be refused" || entry.Text("rule") != "/dry/??" || entry.Text("consumer") != "ann" || entry["status"] != 403.0 {
-		t.Errorf("the record is %v", entry)
+		t.Errorf("got the record %v, want a 403 that would be refused by /dry/?? for ann", entry)
 	}
 	mark = a.Log.Mark()
 	a.passed(harness.Request{Method: "DELETE", Target: "/dry/x", Fields: []harness.Field{harness.Bearer("token-that-may-read-only")}})
 	a.WaitReason(mark, "no_rule")
-	// Who has no token at all is refused by the authentication before it.
+	// A request without a token is refused by the authentication handler.
 	a.refused(harness.Request{Method: "GET", Target: "/dry/x"}, noToken)
 }
 
@@ -189,8 +189,9 @@ func TestGrantsAreLoggedWhereAskedFor(t *testing.T) {
 	}
 }
 
-// A preflight has no credential and is answered before anybody asks for one;
-// the request that follows is judged as usual, and the page can read why not.
+// A preflight carries no credential, so it is answered before authentication.
+// The request that follows is checked as usual, and the page can read why it
+// was refused.
 func TestPreflightsAreAnsweredBeforeAuthentication(t *testing.T) {
 	t.Parallel()
 	a := startAnswers(t, "json")
@@ -214,20 +215,20 @@ func TestPreflightsAreAnsweredBeforeAuthentication(t *testing.T) {
 		}
 		response = a.SendOver(client, preflight("https://evil.example"))
 		if got := response.Header.Get("Access-Control-Allow-Origin"); got != "" {
-			t.Errorf("%s: another origin is allowed: %q", client.Protocol(), got)
+			t.Errorf("%s: another origin: got Access-Control-Allow-Origin %q, want none", client.Protocol(), got)
 		}
 		response = a.SendOver(client, harness.Request{Method: "GET", Target: "/todos", Fields: []harness.Field{{Name: "Origin", Value: "https://app.example.com"}}})
 		if response.Status != 401 || response.Header.Get("Access-Control-Allow-Origin") != "https://app.example.com" {
 			t.Errorf("%s: got %s with Access-Control-Allow-Origin %q, want a 401 that the page can read",
 				client.Protocol(), response, response.Header.Get("Access-Control-Allow-Origin"))
 		}
-		// OPTIONS that is no preflight is a method like any other.
+		// OPTIONS that is not a preflight is a method like any other.
 		response = a.SendOver(client, harness.Request{Method: "OPTIONS", Target: "/todos"})
 		if response.Status != 401 {
-			t.Errorf("%s: OPTIONS without a token: got %s", client.Protocol(), response)
+			t.Errorf("%s: OPTIONS without a token: got %s, want 401", client.Protocol(), response)
 		}
 	}
 	if got := a.upstream.Count(); got != 0 {
-		t.Errorf("the upstream received %d requests", got)
+		t.Errorf("the upstream received %d requests, want none", got)
 	}
 }

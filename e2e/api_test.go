@@ -117,7 +117,7 @@ func (s site) start(t *testing.T) *api {
 	a := &api{t: t, upstream: upstream, server: s.server}
 	a.Gateway = harness.StartGateway(t, s.config(upstream.Addr, s.server.Issuer))
 	a.Forbid(gatewaySecret)
-	// A token that nobody gave out is refused only by a server that was asked.
+	// Only a gateway that has reached its server can refuse an unknown token.
 	a.WaitReady("/", harness.Bearer("is-the-authorization-server-there"))
 	return a
 }

@@ -83,7 +83,7 @@ var (
 	rawBodies = []string{"", "hello", "5\r\nhello\r\n0\r\n\r\n", "5\r\nhello\r\n0\r\nAuthorization: Bearer x\r\n\r\n", "zz\r\n", "GET /todos HTTP/1.1\r\nHost: x\r\n\r\n"}
 )
 
-// Requests that no client would write, and bytes that are no request at all:
+// Requests that no client would write, and bytes that are not a request:
 // an answer or the end of the connection, never the upstream.
 func TestRawBytes(t *testing.T) {
 	t.Parallel()

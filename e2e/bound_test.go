@@ -73,8 +73,8 @@ func (k keyPair) proof(t *testing.T, method, url, token string) harness.Field {
 			base64.RawURLEncoding.EncodeToString(ath[:])))}
 }
 
-// A token that is bound to a DPoP key passes with a proof of that key, once,
-// and in no other way.
+// Sender-constrained tokens (RFC 9449): each request needs a fresh proof of the
+// key that the token is bound to.
 func TestTokensBoundToADPoPKey(t *testing.T) {
 	t.Parallel()
 	a := site{app: "consumer portal {\n custom_id portal\n}"}.start(t)
@@ -136,8 +136,8 @@ func selfSigned(t *testing.T, key keyPair, name string) []byte {
 	return der
 }
 
-// A token that is bound to a certificate passes on a connection with that
-// certificate, over HTTP/1.1 and HTTP/2, and on no other.
+// Sender-constrained tokens (RFC 8705): a token passes only on a connection with
+// the certificate that it is bound to, over HTTP/1.1 and HTTP/2.
 func TestTokensBoundToACertificate(t *testing.T) {
 	t.Parallel()
 	server, upstream := sharedServer(t), harness.StartUpstream(t)
@@ -186,7 +186,7 @@ func TestTokensBoundToACertificate(t *testing.T) {
 			})
 			for _, http2 := range []bool{false, true} {
 				if status, proto := ask(token, http2, own); status != 200 {
-					t.Errorf("%s: got %d with the certificate", proto, status)
+					t.Errorf("%s: got %d with the certificate, want 200", proto, status)
 				}
 				if status, proto := ask(token, http2, other); status != 401 {
 					t.Errorf("%s: got %d with another certificate, want 401", proto, status)
@@ -199,8 +199,7 @@ func TestTokensBoundToACertificate(t *testing.T) {
 	}
 }
 
-// A server that signs its answers (RFC 9701) is believed; with
-// introspection_signed an answer without a signature is none.
+// RFC 9701: with introspection_signed the gateway accepts signed answers only.
 func TestSignedIntrospection(t *testing.T) {
 	t.Parallel()
 	a := site{
@@ -226,14 +225,14 @@ func TestSignedIntrospection(t *testing.T) {
 		fmt.Sprintf(`{"iss":%q,"aud":%q,"iat":%d,"token_introspection":%s}`, a.server.Issuer, gatewayID, time.Now().Unix(), unsigned))
 	a.server.Fault(harness.IntrospectionPath, harness.Answer(200, "application/token-introspection+jwt", forged))
 	if response := a.Get("/todos", harness.Bearer(token())); response.Status != 503 {
-		t.Errorf("an answer that somebody else signed: got %s, want status 503", response)
+		t.Errorf("an answer signed by another key: got %s, want status 503", response)
 	}
 	a.passed(get("/todos", first))
 	a.server.Fault(harness.IntrospectionPath, nil)
 	a.passed(get("/todos", token()))
 }
 
-// The gateway authenticates itself with a key instead of a secret.
+// The gateway authenticates with a key instead of a secret (RFC 7523).
 func TestPrivateKeyJWT(t *testing.T) {
 	t.Parallel()
 	key := newKeyPair(t)
@@ -262,8 +261,8 @@ func TestPrivateKeyJWT(t *testing.T) {
 	own.refused(get("/todos", strings.Repeat("a", 43)), inactiveToken)
 }
 
-// The gateway authenticates itself with a certificate (RFC 8705), to a server
-// that only it trusts.
+// The gateway authenticates with a certificate (RFC 8705) to a server whose
+// certificate only it trusts.
 func TestMutualTLS(t *testing.T) {
 	t.Parallel()
 	key := newKeyPair(t)

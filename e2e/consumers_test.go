@@ -160,10 +160,9 @@ func work(t *testing.T, g *harness.Gateway, round string, enough int64, reached 
 }
 
 // Consumers are created, changed and deleted through the admin API while
-// requests run. Each change holds from the next request on, and none that was
-// acknowledged is lost when the gateway is killed in the middle of it, or ends
-// in peace.
-func TestConsumersSurviveWhateverEndsTheGateway(t *testing.T) {
+// requests run. Each change takes effect with the next request, and no
+// acknowledged change is lost when the gateway crashes or restarts.
+func TestConsumersSurviveCrashAndRestart(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(http.HandlerFunc(clientsServer))
 	t.Cleanup(server.Close)
@@ -207,7 +206,7 @@ func TestConsumersSurviveWhateverEndsTheGateway(t *testing.T) {
 		}
 		for id, name := range known {
 			if name != "" && !pending[id] && !listed[name] {
-				t.Errorf("%s: %s is not listed", when, name)
+				t.Errorf("%s: the consumer %q is not listed", when, name)
 			}
 		}
 	}

@@ -16,7 +16,7 @@ func split(t *testing.T, token string) (header, payload, signature string) {
 	t.Helper()
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		t.Fatalf("%q is no JWT", token)
+		t.Fatalf("%q is not a JWT", token)
 	}
 	return parts[0], parts[1], parts[2]
 }

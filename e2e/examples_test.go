@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// Every example loads in the binary that people run. The quickstart is run
-// by its own test, the policy tests by `make policy`.
+// Every example loads in the standard binary. The quickstart has its own test;
+// `make policy` runs the policy tests.
 func TestExamplesLoad(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.Join(harness.Root(), "examples", "*", "Caddyfile"))
@@ -42,7 +42,7 @@ func TestExamplesLoad(t *testing.T) {
 	}
 }
 
-// The example for an authorization server of one's own, in front of one.
+// The introspection example with a real authorization server.
 func TestExampleIntrospection(t *testing.T) {
 	t.Parallel()
 	server := harness.StartOIDCProvider(t, harness.OIDCConfig{
@@ -74,7 +74,7 @@ func TestExampleIntrospection(t *testing.T) {
 	a.refused(harness.Request{Method: "GET", Target: "/todos"}, noToken)
 	echo := a.passed(get("/todos/42", token("todos:read")))
 	if got := echo.Value("X-Consumer-Username"); got != "todo-app" {
-		t.Errorf("X-Consumer-Username is %q", got)
+		t.Errorf("X-Consumer-Username: got %q, want todo-app", got)
 	}
 	if got := echo.Values("Authorization"); len(got) > 0 {
 		t.Errorf("the API received the token")

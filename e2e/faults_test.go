@@ -13,12 +13,11 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// The drill: an authorization server fails in all the ways it can while 200
-// requests a second come in, three of four with a token that the gateway knows
-// and the fourth with one that it does not. What is known goes on working as
-// fast as before; nothing unknown passes; nobody waits longer than the
-// configured timeout; and when the server is well again the gateway notices
-// within the pause of its circuit breaker.
+// The drill: an authorization server fails in every way it can while 200
+// requests a second arrive, three of four with a cached token and the fourth
+// with a new one. Cached tokens keep working as fast as before; new ones do not
+// pass; no request takes longer than the configured timeout; and the gateway
+// notices within the pause of its circuit breaker that the server has recovered.
 
 const (
 	drillTimeout  = 500 * time.Millisecond
@@ -44,7 +43,7 @@ func TestFaultDrill(t *testing.T) {
 			{"refused", nil},
 			{"hanging", harness.Hang},
 			{"slow", slowly(drillTimeout + 200*time.Millisecond)},
-			{"closing", harness.Away},
+			{"closing", harness.CloseConnection},
 		}},
 		{"answers", []failing{
 			{"500", harness.Answer(500, "application/json", `{"active": true}`)},
@@ -114,17 +113,17 @@ func (d *drill) run(f failing) {
 	} else {
 		d.stub.fault(nil)
 	}
-	mended := time.Now()
+	repaired := time.Now()
 	var recovered time.Duration
 	after := d.load(breakerPause+drillMargin, func(s sample) (done bool) {
 		if !s.known && s.status == 200 && recovered == 0 {
-			recovered = s.at.Sub(mended)
+			recovered = s.at.Sub(repaired)
 		}
 		return recovered != 0
 	})
 	d.check(f.name+": recovery", after, 200, 503)
 	if recovered == 0 {
-		d.t.Errorf("%s: the gateway did not notice within %s that the server is well again", f.name, breakerPause+drillMargin)
+		d.t.Errorf("%s: the gateway did not notice within %s that the server has recovered", f.name, breakerPause+drillMargin)
 	}
 	d.t.Logf("%-12s known: %d requests, p99 before %s, during %s; unknown: %d requests, slowest %s; recovered after %s",
 		f.name, count(during, true), p99(before, true), p99(during, true), count(during, false), slowest(during, false), recovered.Round(time.Millisecond))

@@ -13,10 +13,10 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// The two examples for Keycloak in front of one.
+// The two Keycloak examples with a real Keycloak.
 func TestKeycloak(t *testing.T) {
 	t.Parallel()
-	world, err := newKeycloakUMA()
+	server, err := newKeycloakUMAServer()
 	if errors.Is(err, harness.ErrMissing) {
 		t.Skipf("NOT TESTED: the examples with Keycloak: %v", err)
 	}
@@ -24,12 +24,12 @@ func TestKeycloak(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := world.Close(); err != nil {
+		if err := server.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	t.Run("tokens", func(t *testing.T) { testKeycloakTokens(t, world.Keycloak) })
-	t.Run("UMA", func(t *testing.T) { testUMA(t, world) })
+	t.Run("tokens", func(t *testing.T) { testKeycloakTokens(t, server.Keycloak) })
+	t.Run("UMA", func(t *testing.T) { testUMA(t, server) })
 }
 
 // testKeycloakTokens runs the example whose tokens are JWTs: its realm file
@@ -62,9 +62,9 @@ func testKeycloakTokens(t *testing.T, keycloak *harness.Keycloak) {
 	}
 	a.refused(post(read), missingScope("todos:write"))
 	a.passed(post(keycloak.Token(t, "todo-app", "todo-app-secret", "todos:read todos:write")))
-	// Without a scope of this API the token is not for it: no audience.
+	// Without a scope of this API the token lacks its audience.
 	a.refused(get("/todos", keycloak.Token(t, "todo-app", "todo-app-secret", "")), invalidToken)
-	// A client of the realm that is nobody here.
+	// A client of the realm that is not a consumer of this gateway.
 	keycloak.Admin(t, http.MethodPost, "/clients", map[string]any{
 		"clientId": "stranger", "secret": "stranger-secret", "protocol": "openid-connect", "publicClient": false, "serviceAccountsEnabled": true,
 		"optionalClientScopes": []string{"todos:read"},

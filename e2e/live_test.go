@@ -185,7 +185,7 @@ func TestLiveChangeOfAScopeExpression(t *testing.T) {
 		t.Errorf("%d introspections more, want none", got-introspections)
 	}
 
-	// What cannot be right is refused, and the old rules go on.
+	// An invalid change is refused, and the old rules stay in force.
 	status, answer := a.AdminCall(http.MethodPatch, "/config/"+member, json.RawMessage(
 		`[{"path": "/todos", "conditions": [{"httpMethods": ["GET"], "scope_expression": {"rule": {"xor": [{"var": 0}]}, "data": ["x"]}}]}]`))
 	if status < 400 || !strings.Contains(string(answer), "xor") {

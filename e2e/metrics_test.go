@@ -56,8 +56,8 @@ func (a *api) exampleToken(consumer, scopes string) string {
 	return body.Token
 }
 
-// What the dashboard shows is what the gateway exports, label for label, and
-// every metric of the gateway is on it that this configuration has.
+// The dashboard only shows metrics and labels that the gateway exports, and it
+// shows every metric that this configuration has.
 func TestExampleMetricsAndItsDashboard(t *testing.T) {
 	t.Parallel()
 	a := startExample(t, "metrics")
@@ -134,14 +134,14 @@ func TestExampleMetricsAndItsDashboard(t *testing.T) {
 	}
 }
 
-// Two consumers do not share a limit, and a new token gives nobody a new one.
+// Consumers do not share a limit, and a new token does not reset it.
 func TestExampleRateLimitIsEachConsumersOwn(t *testing.T) {
 	t.Parallel()
 	a := startExample(t, "rate-limit")
 	todo, report := a.exampleToken("todo-app", "todos:read"), a.exampleToken("report-app", "todos:read")
 	for range 5 {
 		a.status(get("/todos", todo), http.StatusOK)
-		// Refused requests do not count, whoever sends them.
+		// Refused requests do not count.
 		a.status(harness.Request{Target: "/todos"}, http.StatusUnauthorized)
 		a.status(get("/nowhere", report), http.StatusForbidden)
 	}

@@ -13,8 +13,8 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// mend is what tells a message that helps from one that only complains.
-var mend = regexp.MustCompile(`(?i)\b(write|use|add|remove|give|name|choose|put|leave|set|only|close|mend|define|needs|cannot|(is|are|has|have) .*(, not|it has|, ))\b`)
+// hint matches messages that say what to write instead.
+var hint = regexp.MustCompile(`(?i)\b(write|use|add|remove|give|name|choose|put|leave|set|only|close|mend|fix|define|needs|cannot|(is|are|has|have) .*(, not|it has|, ))\b`)
 
 // caddyValidate runs `caddy validate` and returns what it says, which must be
 // a refusal.
@@ -57,7 +57,7 @@ func namedLine(message string) int {
 }
 
 // isNear says whether a message names the line. Caddy counts a heredoc as
-// its last line; the message says besides which line of the document it is.
+// its last line; the message also says which line of the document it is.
 func isNear(got, want int, text string) bool {
 	if strings.Contains(text, "<<") {
 		return got >= want && got <= want+strings.Count(text, "\n")
@@ -78,7 +78,7 @@ func TestRefusedScopeExpressions(t *testing.T) {
 		name string
 		pep  string
 		at   string // the line that the message must name holds this
-		says string // what the message must say, besides how to mend it
+		says string // what the message must contain, beside the hint
 	}{
 		// In the Caddyfile's own words.
 		{"no rules", "", "gluu_oauth_pep", "path"},
@@ -100,11 +100,11 @@ func TestRefusedScopeExpressions(t *testing.T) {
 		{"an open parenthesis", "\tpath /a {\n\t\tGET scope (x and y\n\t}", "GET scope", "("},
 		{"two scopes side by side", "\tpath /a {\n\t\tGET scope x y\n\t}", "GET scope", "y"},
 		{"an invalid scope pattern", "\tpath /a {\n\t\tGET scope ^x(\n\t}", "GET scope", "^x("},
-		{"a capture that is none", "\tpath /a/? {\n\t\tGET scope ^x:(?<PC2>.+)$\n\t}", "GET scope", "PC2"},
+		{"an undefined capture", "\tpath /a/? {\n\t\tGET scope ^x:(?<PC2>.+)$\n\t}", "GET scope", "PC2"},
 		{"a group PC10", "\tpath /a/? {\n\t\tGET scope ^x:(?<PC10>.+)$\n\t}", "GET scope", "PC10"},
 		{"a group pc1", "\tpath /a/? {\n\t\tGET scope ^x:(?<pc1>.+)$\n\t}", "GET scope", "pc1"},
 		{"an unknown subdirective", "\tpaths /a", "paths /a", "paths"},
-		{"a boolean that is none", todoRules + "\n\tdeny_by_default maybe", "deny_by_default", "maybe"},
+		{"an invalid boolean", todoRules + "\n\tdeny_by_default maybe", "deny_by_default", "maybe"},
 		{"ambiguous_paths otherwise", todoRules + "\n\tambiguous_paths perhaps", "ambiguous_paths", "perhaps"},
 
 		// As a document.
@@ -113,7 +113,7 @@ func TestRefusedScopeExpressions(t *testing.T) {
 		{"document: no conditions", "\toauth_scope_expression `[{\"path\": \"/a\", \"conditions\": []}]`", "oauth_scope_expression", "/a"},
 		{"document: no methods", document(`"/a"`, `[]`, `{"var": 0}`, `["x"]`), "oauth_scope_expression", "httpMethods"},
 		{"document: an unknown member", "\toauth_scope_expression `[{\"path\": \"/a\", \"condition\": []}]`", "oauth_scope_expression", "condition"},
-		{"document: a rule that is no object", rule(`true`, `["x"]`), "oauth_scope_expression", ""},
+		{"document: a rule that is not an object", rule(`true`, `["x"]`), "oauth_scope_expression", ""},
 		{"document: a rule that is a string", rule(`"var"`, `["x"]`), "oauth_scope_expression", ""},
 		{"document: another operator", rule(`{"in": [{"var": 0}]}`, `["x"]`), "oauth_scope_expression", "in"},
 		{"document: several operators in an object", rule(`{"and": [{"var": 0}], "or": [{"var": 0}]}`, `["x"]`), "oauth_scope_expression", ""},
@@ -123,7 +123,7 @@ func TestRefusedScopeExpressions(t *testing.T) {
 		{"document: a var beyond the data", rule(`{"var": 1}`, `["x"]`), "oauth_scope_expression", "1"},
 		{"document: a negative var", rule(`{"var": -1}`, `["x"]`), "oauth_scope_expression", "-1"},
 		{"document: a var by name", rule(`{"var": "x"}`, `["x"]`), "oauth_scope_expression", "x"},
-		{"document: a capture that is none", rule(`{"var": 0}`, `["^x:(?<PC2>.+)$"]`), "oauth_scope_expression", "PC2"},
+		{"document: an undefined capture", rule(`{"var": 0}`, `["^x:(?<PC2>.+)$"]`), "oauth_scope_expression", "PC2"},
 		{"document: not of a constant", rule(`{"!": [true]}`, `["x"]`), "oauth_scope_expression", "constant"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -131,12 +131,12 @@ func TestRefusedScopeExpressions(t *testing.T) {
 			config := site{pep: test.pep + "\n"}.config("127.0.0.1:9", "http://127.0.0.1:9")
 			message := caddyValidate(t, config)
 			if got, want := namedLine(message), lineOf(t, config.Caddyfile, test.at); !isNear(got, want, test.pep) {
-				t.Errorf("the message says line %d, not %d: %s", got, want, message)
+				t.Errorf("got line %d, want %d: %s", got, want, message)
 			}
 			if !strings.Contains(message, test.says) {
 				t.Errorf("the message does not say %q: %s", test.says, message)
 			}
-			if !mend.MatchString(message) {
+			if !hint.MatchString(message) {
 				t.Errorf("the message does not say what to write instead: %s", message)
 			}
 			t.Log(message)
@@ -163,7 +163,7 @@ func TestRefusedScopeExpressionFile(t *testing.T) {
 	}
 }
 
-// The rest of the configuration that cannot be right.
+// The other mistakes that a configuration can have.
 func TestRefusedConfigurations(t *testing.T) {
 	t.Parallel()
 	const consumer = "\t\tconsumer todo-app {"
@@ -193,7 +193,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		{"an unknown pass_credentials", "gluu_oauth_auth {", "gluu_oauth_auth {\n pass_credentials maybe", "maybe"},
 		{"a header that is not the gateway's", "gluu_oauth_auth {", "gluu_oauth_auth {\n header Host consumer.id", "Host"},
 		{"the Authorization header", "gluu_oauth_auth {", "gluu_oauth_auth {\n header authorization consumer.id", "uthorization"},
-		{"an expression that is none", "gluu_oauth_auth {", "gluu_oauth_auth {\n header X-A `consumer.`", "X-A"},
+		{"an invalid expression", "gluu_oauth_auth {", "gluu_oauth_auth {\n header X-A `consumer.`", "X-A"},
 		{"header_each without {*}", "gluu_oauth_auth {", "gluu_oauth_auth {\n header_each X-A introspect_data", "{*}"},
 		{"header_each with list", "gluu_oauth_auth {", "gluu_oauth_auth {\n header_each X-{*} introspect_data list", "list"},
 		{"an unknown subdirective", "gluu_oauth_auth {", "gluu_oauth_auth {\n annonymous guest", "annonymous"},
@@ -207,22 +207,22 @@ func TestRefusedConfigurations(t *testing.T) {
 			}
 			config.Caddyfile = strings.Replace(config.Caddyfile, test.old, test.new, 1)
 			message := caddyValidate(t, config)
-			if !strings.Contains(message, test.says) || !mend.MatchString(message) {
-				t.Errorf("the message does not say %q and how to mend it: %s", test.says, message)
+			if !strings.Contains(message, test.says) || !hint.MatchString(message) {
+				t.Errorf("the message does not say %q and what to write instead: %s", test.says, message)
 			}
 			if strings.Contains(message, gatewaySecret) {
-				t.Errorf("the message has the secret in it: %s", message)
+				t.Errorf("the message contains the secret: %s", message)
 			}
 			t.Log(message)
 		})
 	}
 }
 
-// What is fine loads, and says nothing that alarms.
+// A valid configuration loads without an error in the log.
 func TestAcceptedConfiguration(t *testing.T) {
 	t.Parallel()
 	output, ok := harness.RunCaddy(t, site{}.config("127.0.0.1:9", "http://127.0.0.1:9"), "validate", "--config", "Caddyfile")
 	if !ok || strings.Contains(output, `"level":"error"`) {
-		t.Errorf("got\n%s", output)
+		t.Errorf("got ok %t, want the configuration accepted without errors:\n%s", ok, output)
 	}
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// forgeryCaddyfile has a route for each way in which a header could get past
-// the gateway, and names that only one of the routes can ever set.
+// forgeryCaddyfile has a route for each way in which a forged header could get
+// past the gateway, and header names that only one of the routes sets.
 const forgeryCaddyfile = `
 {
 	debug
@@ -148,9 +148,9 @@ func forgeEverything() []harness.Field {
 	return fields
 }
 
-// S-18, S-20, S-26: whatever the route and the outcome, over each version of
-// HTTP, no name that the configuration can ever set comes from the client.
-func TestSec_S18_S20_S26_NoNameIsTheClients(t *testing.T) {
+// S-18, S-20, S-26: on every route, with every outcome, over every version of
+// HTTP, a header that the configuration can set never comes from the client.
+func TestSec_S18_S20_S26_NoIdentityHeaderComesFromTheClient(t *testing.T) {
 	t.Parallel()
 	a := startForgery(t, claimsServer{
 		"token-with-all-the-claims": {"tenant": "acme", "profile": map[string]any{"city": "Bonn"}},
@@ -168,7 +168,7 @@ func TestSec_S18_S20_S26_NoNameIsTheClients(t *testing.T) {
 		{"anonymous", "/anonymous/x", nil, map[string]string{"X-Anonymous-Consumer": "true", "X-Consumer-Username": "guest"}},
 		{"anonymous for a bad token", "/anonymous/x", []harness.Field{harness.Bearer("made-up-token-made-up")}, map[string]string{"X-Anonymous-Consumer": "true", "Authorization": ""}},
 		{"public", "/public/x", nil, map[string]string{"X-Consumer-Username": ""}},
-		{"public with a token that nobody looked at", "/public/x", []harness.Field{all}, map[string]string{"X-Consumer-Username": "", "X-OAuth-Client-ID": ""}},
+		{"public with a token that is not checked", "/public/x", []harness.Field{all}, map[string]string{"X-Consumer-Username": "", "X-OAuth-Client-ID": ""}},
 		{"dry run, not verified", "/dry/x", []harness.Field{harness.Bearer("made-up-token-made-up")}, map[string]string{"X-Anonymous-Consumer": "true", "X-OAuth-Client-ID": "", "X-Authenticated-Scope": ""}},
 		{"dry run, verified", "/dry/x", []harness.Field{all}, map[string]string{"X-OAuth-Client-ID": "app"}},
 		{"no handler on this path", "/elsewhere/x", nil, map[string]string{"X-Consumer-Username": ""}},
@@ -195,9 +195,9 @@ func TestSec_S18_S20_S26_NoNameIsTheClients(t *testing.T) {
 	}
 }
 
-// Claims are somebody's input too: whatever they are, the upstream receives
-// one header line of what they say, or none, and nothing in them is a command
-// to the gateway.
+// Header injection through claims: whatever a claim contains, the upstream
+// receives it as one header line or not at all, and the gateway expands nothing
+// in it.
 func TestSec_ClaimsCannotBreakOutOfTheirHeader(t *testing.T) {
 	t.Parallel()
 	type row struct {
@@ -241,20 +241,20 @@ func TestSec_ClaimsCannotBreakOutOfTheirHeader(t *testing.T) {
 				if strings.Contains(field.Value, "expanded-by-the-gateway") {
 					t.Errorf("%s: a placeholder in a claim was replaced: %s: %s", name, field.Name, field.Value)
 				}
-				// What header_up makes of a placeholder is Caddy's affair, which
-				// lets C1 pass as the bytes of UTF-8 that it is.
+				// Caddy expands header_up itself, and forwards C1 control
+				// characters as the UTF-8 bytes that they are.
 				if field.Name != "X-Placeholder" && strings.ContainsFunc(field.Name+field.Value, unicode.IsControl) {
-					t.Errorf("%s: the header line %q: %.200q", name, field.Name, field.Value)
+					t.Errorf("%s: got the header line %q: %.200q, want no control character", name, field.Name, field.Value)
 				}
 			}
 		}
 	}
 }
 
-// S-22: over HTTP/1.1 Connection names no header of the gateway away; the
-// later versions have no such header, and a request with it is refused or goes
-// on as if it had none.
-func TestSec_S22_ConnectionOverEveryVersion(t *testing.T) {
+// S-22: over HTTP/1.1 a client cannot remove the gateway's headers by naming
+// them in Connection. Later versions have no such header: a request with it is
+// refused, or the header is ignored.
+func TestSec_S22_ConnectionCannotRemoveHeaders(t *testing.T) {
 	t.Parallel()
 	a := startForgery(t, claimsServer{"token-with-all-the-claims": {"tenant": "acme"}})
 	for _, client := range a.clients {
@@ -263,21 +263,21 @@ func TestSec_S22_ConnectionOverEveryVersion(t *testing.T) {
 			response := a.SendOver(client, get("/verified/x", "token-with-all-the-claims", harness.Field{Name: "Connection", Value: value}))
 			if a.upstream.Count() == before {
 				if client.Protocol() == "HTTP/1.1" || response.Status != http.StatusBadRequest {
-					t.Errorf("%s with %q: got %s", client.Protocol(), value, response)
+					t.Errorf("%s with %q: got %s, want 400", client.Protocol(), value, response)
 				}
 				continue
 			}
 			echo := a.upstream.Received()[before]
 			if echo.Value("X-Consumer-Username") != "ann" || echo.Value("X-Tenant") != "acme" {
-				t.Errorf("%s with %q: X-Consumer-Username is %q, X-Tenant %q", client.Protocol(), value,
+				t.Errorf("%s with %q: got X-Consumer-Username %q and X-Tenant %q, want ann and acme", client.Protocol(), value,
 					echo.Value("X-Consumer-Username"), echo.Value("X-Tenant"))
 			}
 		}
 	}
 }
 
-// S-24, S-27: what a client says about its request, its way or itself decides
-// nothing, over no version of HTTP.
+// S-24, S-27: what a client says about its request, its route or itself never
+// changes the decision, over any version of HTTP.
 func TestSec_S24_S27_NothingButTheCredentialDecides(t *testing.T) {
 	t.Parallel()
 	a := startForgery(t, claimsServer{"token-without-the-scope-": {"scope": "write"}})

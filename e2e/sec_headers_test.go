@@ -53,7 +53,7 @@ func forgeAll() []harness.Field {
 }
 
 // noForgery fails for every header with the forged value, and for every name
-// of the standard set that stands there more than once.
+// of the standard set that occurs more than once.
 func noForgery(t *testing.T, what string, echo *harness.Received) {
 	t.Helper()
 	count := map[string]int{}

@@ -15,7 +15,7 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// The worst case for confusion: everybody may read everything, but /admin.
+// The worst case for path confusion: all is public except /admin.
 const adminRules = `
 	deny_by_default false
 	path /admin/?? {
@@ -48,9 +48,8 @@ func isAdmin(target string) bool {
 	return resolved == "/admin" || strings.HasPrefix(resolved, "/admin/")
 }
 
-// unprotected checks that a target reaches /admin in no spelling: either it
-// is refused, by an answer or by Go's server, or what the upstream received
-// is something else.
+// unprotected checks that a target does not reach /admin: the gateway or Go's
+// server refuses it, or the upstream receives another path.
 func (a *api) unprotected(client harness.Client, target string) *harness.Response {
 	a.t.Helper()
 	before := a.upstream.Count()
@@ -71,7 +70,7 @@ func (a *api) unprotected(client harness.Client, target string) *harness.Respons
 	return response
 }
 
-// S-01, S-02, S-08: a path that can be read in two ways is a bad request.
+// S-01, S-02, S-08: an ambiguous path is a bad request.
 func TestSec_S01_S02_S08_AmbiguousPaths(t *testing.T) {
 	t.Parallel()
 	a := adminSite().start(t)
@@ -97,8 +96,8 @@ func TestSec_S01_S02_S08_AmbiguousPaths(t *testing.T) {
 	}
 }
 
-// S-01: spellings of one path that are not ambiguous are decided as it, and
-// the upstream receives the canonical one.
+// S-01: unambiguous spellings of a path get the same decision, and the
+// upstream receives the canonical one.
 func TestSec_S01_OtherSpellingsOfAPath(t *testing.T) {
 	t.Parallel()
 	a := adminSite().start(t)
@@ -131,13 +130,13 @@ func TestSec_S01_OtherSpellingsOfAPath(t *testing.T) {
 	}
 }
 
-// noTokenAnonymous is what an anonymous caller hears from the enforcement.
+// noTokenAnonymous is how the PEP refuses an anonymous caller.
 var noTokenAnonymous = want{status: 401, code: "unauthorized", reason: "no_token", challenge: []string{"Bearer "}}
 
-// S-07: neither the query nor what looks like a fragment is part of the path.
+// S-07: the query and what looks like a fragment are not part of the path.
 func TestSec_S07_QueryAndFragment(t *testing.T) {
 	t.Parallel()
-	// Here /public is open and all else closed.
+	// /public is open, everything else is closed.
 	a := site{pep: `
 	path /public/?? {
 		? scope email
@@ -157,14 +156,14 @@ func TestSec_S07_QueryAndFragment(t *testing.T) {
 			}
 		}
 	}
-	// A raw # is no legal request target; Go takes it for part of the path.
+	// A raw # is not legal in a request target; Go reads it as part of the path.
 	for _, target := range []string{"/private#/public", "/private#/../public"} {
 		if response := a.Send(get(target, token)); response.Status == 200 {
 			t.Errorf("%s: got %s, want it refused", target, response)
 		}
 	}
 	if n := a.upstream.Count(); n != 0 {
-		t.Errorf("the upstream received %d requests", n)
+		t.Errorf("the upstream received %d requests, want none", n)
 	}
 }
 
@@ -193,7 +192,7 @@ func TestSec_S04_CaseOfPathAndHost(t *testing.T) {
 			a.refusedOver(client, get("/Todos", token, fields...), noRule)
 		}
 	}
-	// Hosts that are none of the site's reach nothing.
+	// Other hosts than the site's reach nothing.
 	before := upstream.Count()
 	for _, host := range []string{"host0.example.", "host101.example", "xhost0.example", "host0.example.evil", ""} {
 		for _, client := range a.Clients() {
@@ -202,23 +201,23 @@ func TestSec_S04_CaseOfPathAndHost(t *testing.T) {
 			}
 			response := a.SendOver(client, harness.Request{Method: "GET", Target: "/todos", Fields: []harness.Field{{Name: "Host", Value: host}}})
 			if response.Echo() != nil {
-				t.Errorf("%s Host %q: got %s", client.Protocol(), host, response)
+				t.Errorf("%s Host %q: got %s, want no answer from the upstream", client.Protocol(), host, response)
 			}
 		}
 	}
 	if n := upstream.Count() - before; n != 0 {
-		t.Errorf("the upstream received %d requests for other hosts", n)
+		t.Errorf("the upstream received %d requests for other hosts, want none", n)
 	}
 }
 
-// S-06: after strip_prefix, rewrite and handle_path the decision is about
-// what the upstream receives. Whatever the spelling, /admin is not reached.
+// S-06: after strip_prefix, rewrite and handle_path the decision is about the
+// path that the upstream receives. No spelling reaches /admin.
 func TestSec_S06_DecisionAfterRewrites(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		name   string
 		before string
-		prefix string // what stands before the path that is decided on
+		prefix string // what precedes the path that the decision is about
 	}{
 		{"nothing before", "", ""},
 		{"uri strip_prefix", "uri strip_prefix /v1", "/v1"},
@@ -235,10 +234,10 @@ func TestSec_S06_DecisionAfterRewrites(t *testing.T) {
 			for _, client := range a.Clients() {
 				a.refusedOver(client, harness.Request{Method: "GET", Target: test.prefix + "/admin/x"}, noTokenAnonymous)
 				if echo := a.passedOver(client, get(test.prefix+"/admin/x", token)); echo.Target != "/admin/x" {
-					t.Errorf("%s: the upstream received %q", client.Protocol(), echo.Target)
+					t.Errorf("%s: the upstream received %q, want /admin/x", client.Protocol(), echo.Target)
 				}
 				if echo := a.passedOver(client, harness.Request{Target: test.prefix + "/public"}); echo.Target != "/public" {
-					t.Errorf("%s: the upstream received %q", client.Protocol(), echo.Target)
+					t.Errorf("%s: the upstream received %q, want /public", client.Protocol(), echo.Target)
 				}
 			}
 			a.randomSpellings(test.prefix)
@@ -246,7 +245,7 @@ func TestSec_S06_DecisionAfterRewrites(t *testing.T) {
 	}
 }
 
-// randomSpellings sends paths made of the pieces that confuse servers.
+// randomSpellings sends paths made of pieces that servers read differently.
 func (a *api) randomSpellings(prefix string) {
 	a.t.Helper()
 	pieces := []string{
@@ -277,7 +276,7 @@ func (a *api) randomSpellings(prefix string) {
 	}
 }
 
-// S-13: methods are exact; what a header says the method were is nothing.
+// S-13: methods match exactly; method override headers are ignored.
 func TestSec_S13_Methods(t *testing.T) {
 	t.Parallel()
 	a := site{}.start(t)
@@ -298,15 +297,15 @@ func TestSec_S13_Methods(t *testing.T) {
 		raw := line + "\r\nHost: " + a.Addr + "\r\nAuthorization: Bearer " + token + "\r\n\r\n"
 		response, err := harness.SendAndHangUp(t.Context(), a.Addr, []byte(raw))
 		if err == nil && response.Echo() != nil {
-			t.Errorf("%q: got %s", line, response)
+			t.Errorf("%q: got %s, want it refused", line, response)
 		}
 	}
 	if n := a.upstream.Count() - before; n != 0 {
-		t.Errorf("the upstream received %d of these requests", n)
+		t.Errorf("the upstream received %d of these requests, want none", n)
 	}
 }
 
-// Absolute-form is judged by its path, whatever its host says.
+// The decision about an absolute-form target depends on its path, not its host.
 func TestSec_S01_AbsoluteForm(t *testing.T) {
 	t.Parallel()
 	a := adminSite().start(t)
@@ -321,7 +320,7 @@ func TestSec_S01_AbsoluteForm(t *testing.T) {
 	}
 }
 
-// S-14: of several credentials none is chosen.
+// S-14: a request with several credentials is refused; the gateway picks none.
 func TestSec_S14_SeveralCredentials(t *testing.T) {
 	t.Parallel()
 	a := site{}.start(t)
@@ -339,8 +338,8 @@ func TestSec_S14_SeveralCredentials(t *testing.T) {
 	}
 }
 
-// S-16, S-46, S-48: a token that passed one rule is judged anew by the next,
-// in both orders, also when only the element of the path differs.
+// S-16, S-46, S-48: a token that passed one rule is checked again by the next,
+// in both orders, even if only one path element differs.
 func TestSec_S16_S46_S48_DecisionsAreNotCarriedOver(t *testing.T) {
 	t.Parallel()
 	a := site{}.start(t)

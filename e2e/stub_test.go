@@ -15,8 +15,8 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// A stubServer is an authorization server that takes every token for a good
-// one, until it is told to fail.
+// A stubServer is an authorization server that calls every token active, until
+// it is told to fail.
 type stubServer struct {
 	t      *testing.T
 	addr   string
@@ -74,7 +74,7 @@ func (s *stubServer) count() int { return int(s.asked.Load()) }
 // ServeHTTP implements http.Handler.
 func (s *stubServer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.asked.Add(1)
-	_ = r.ParseForm() // so that the server sees when the client goes away
+	_ = r.ParseForm() // so that the server notices when the client disconnects
 	if broken := s.broken.Load(); broken != nil {
 		(*broken)(w, r)
 		return

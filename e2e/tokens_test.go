@@ -16,7 +16,7 @@ var kinds = []struct{ name, resource string }{
 	{"jwt", harness.JWT},
 }
 
-// Each line is one request to an API that asks for scopes; see todoRules.
+// Each line is one request to an API with the rules of todoRules.
 func TestOnlyTokensWithTheRightScopePass(t *testing.T) {
 	t.Parallel()
 	for _, kind := range kinds {
@@ -56,9 +56,9 @@ func TestOnlyTokensWithTheRightScopePass(t *testing.T) {
 	}
 }
 
-// What stands in the Authorization header decides between "no token", "bad
-// request" and "invalid token".
-func TestCredentialsThatAreNone(t *testing.T) {
+// The Authorization header decides between "no token", "bad request" and
+// "invalid token".
+func TestMalformedCredentials(t *testing.T) {
 	t.Parallel()
 	a := site{}.start(t)
 	valid := a.server.Token(t, todoApp, harness.Opaque, "todos:read")
@@ -101,7 +101,7 @@ func TestCredentialsThatAreNone(t *testing.T) {
 			a.passed(harness.Request{Target: "/todos", Fields: fields(scheme + " " + valid)})
 		}
 	})
-	t.Run("a token elsewhere is no token", func(t *testing.T) {
+	t.Run("a token outside of Authorization is ignored", func(t *testing.T) {
 		// Not the one above: Caddy's access log has the query and these
 		// headers in it.
 		exposed := a.server.Token(t, todoApp, harness.Opaque, "todos:read")
@@ -123,7 +123,7 @@ func TestForgedTokens(t *testing.T) {
 	_, otherPayload, _ := split(t, other)
 
 	a.passed(get("/todos", jwt))
-	// Without a signature it is no JWT at all: the server is asked about it.
+	// Without a signature it is not a JWT, so the server is asked about it.
 	for name, token := range map[string]string{
 		"no signature":   header + "." + payload + ".",
 		"algorithm none": encode(`{"alg":"none","typ":"at+jwt"}`) + "." + payload + ".",
@@ -138,7 +138,7 @@ func TestForgedTokens(t *testing.T) {
 		"another payload":    header + "." + otherPayload + "." + signature,
 		"HMAC":               encode(`{"alg":"HS256","typ":"at+jwt"}`) + "." + payload + "." + signature,
 		"a key of one's own": encode(`{"alg":"RS256","typ":"at+jwt","jwk":{"kty":"oct","k":"AAAA"}}`) + "." + payload + "." + signature,
-		"an unknown key":     encode(`{"alg":"RS256","typ":"at+jwt","kid":"nobody's"}`) + "." + payload + "." + signature,
+		"an unknown key":     encode(`{"alg":"RS256","typ":"at+jwt","kid":"unknown"}`) + "." + payload + "." + signature,
 		"cut short":          jwt[:len(jwt)-10],
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,9 +151,9 @@ func TestForgedTokens(t *testing.T) {
 
 // A JWT of another issuer cannot be verified here, so the authorization
 // server is asked, and this one answers 400 to a question about any JWT. It
-// must not count as a server that is away: otherwise five made-up tokens
-// would lock everybody out.
-func TestTokensOfAnotherIssuerLockNobodyOut(t *testing.T) {
+// must not count as an outage: otherwise five made-up tokens would lock out
+// all clients.
+func TestTokensOfAnotherIssuerDoNotOpenTheBreaker(t *testing.T) {
 	t.Parallel()
 	a := site{server: ownServer(t)}.start(t)
 	jwt := a.server.Token(t, todoApp, harness.JWT, "todos:read")
@@ -184,7 +184,7 @@ func TestExpiredTokens(t *testing.T) {
 				case 401:
 					return ""
 				default:
-					t.Fatalf("got %s", response)
+					t.Fatalf("got %s, want 200 or 401", response)
 					return ""
 				}
 			})
@@ -195,8 +195,8 @@ func TestExpiredTokens(t *testing.T) {
 			if late := time.Since(deadline); late > time.Second {
 				t.Errorf("accepted for %s after it expired", late)
 			}
-			// A JWT says itself when it ends; about an opaque token the
-			// server says no more than that it is not active.
+			// A JWT names its own expiry; for an opaque token the server only
+			// says that it is not active.
 			expired := inactiveToken
 			if kind.resource == harness.JWT {
 				expired.reason = "token_expired"
@@ -228,7 +228,7 @@ func TestTokensForAnotherAudience(t *testing.T) {
 	t.Parallel()
 	a := site{}.start(t)
 	person := harness.Person{Client: portal, Subject: "alice", Scopes: "todos:read"}
-	// Without a resource the token has no audience at all.
+	// Without a resource the token has no audience.
 	a.refused(get("/todos", a.server.PersonalToken(t, person)), invalidToken)
 }
 
@@ -278,10 +278,10 @@ func TestHideKeepsTheCredentialFromTheUpstream(t *testing.T) {
 	for _, client := range a.Clients() {
 		echo := a.passedOver(client, get("/todos", a.server.Token(t, todoApp, harness.Opaque, "todos:read")))
 		if got := echo.Values("Authorization"); len(got) > 0 {
-			t.Errorf("%s: the upstream received %q", client.Protocol(), got)
+			t.Errorf("%s: the upstream received Authorization %q, want none", client.Protocol(), got)
 		}
 		if got := echo.Value("X-OAuth-Client-ID"); got != todoApp {
-			t.Errorf("%s: X-OAuth-Client-ID is %q", client.Protocol(), got)
+			t.Errorf("%s: X-OAuth-Client-ID: got %q, want %q", client.Protocol(), got, todoApp)
 		}
 	}
 }
@@ -302,7 +302,7 @@ func TestConsumerMapping(t *testing.T) {
 	}
 	for _, name := range []string{"X-Consumer-ID", "X-Consumer-Username", "X-Consumer-Custom-ID"} {
 		if got := echo.Values(name); len(got) > 0 {
-			t.Errorf("%s: got %q for a client that is no consumer", name, got)
+			t.Errorf("%s: got %q for a client that is not a consumer, want none", name, got)
 		}
 	}
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// With Caddy's tracing a call to the authorization server is a span below the
-// request that needs it.
+// With Caddy's tracing, a call to the authorization server is a child span of
+// the request that needs it.
 func TestTracesShowTheCallsToTheAuthorizationServer(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewServer(claimsServer{"token-that-may-read-only": {}})
@@ -62,11 +62,11 @@ func TestTracesShowTheCallsToTheAuthorizationServer(t *testing.T) {
 		if s.Name == "gluu introspection_endpoint" {
 			calls++
 			if !requests[s.Parent] {
-				t.Errorf("the parent of the call is %v, which is no request of %v", s.Parent, requests)
+				t.Errorf("the parent of the call: got %v, want one of %v", s.Parent, requests)
 			}
 		}
 	}
 	if calls != 1 || len(requests) != 2 {
-		t.Errorf("%d calls and %d requests have spans, want 1 and 2: %v", calls, len(requests), spans)
+		t.Errorf("got spans of %d calls and %d requests, want 1 and 2: %v", calls, len(requests), spans)
 	}
 }

@@ -17,33 +17,33 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// The UMA example in front of a server in the tests' own code, which can always be
-// had and answers by the letter of the standards: from the gateway's start
-// without its authorization server to a flood of requests.
-func TestUMAWithOwnServer(t *testing.T) {
+// The UMA example with the harness's own server, which needs no other program
+// and follows the standards to the letter: from a start without the
+// authorization server to a flood of requests.
+func TestUMAWithTestServer(t *testing.T) {
 	t.Parallel()
-	testUMA(t, startOwnUMA(t))
+	testUMA(t, startTestUMAServer(t))
 }
 
-// umaGateway is the example, running.
+// umaGateway is the running example.
 type umaGateway struct {
 	*harness.Gateway
 	t        *testing.T
-	world    umaWorld
+	server   umaServer
 	upstream *harness.Upstream
 }
 
 // startUMA starts the example with what it has stored before.
-func startUMA(t *testing.T, world umaWorld, upstream *harness.Upstream, home string) *umaGateway {
+func startUMA(t *testing.T, server umaServer, upstream *harness.Upstream, home string) *umaGateway {
 	t.Helper()
 	content, err := os.ReadFile(filepath.Join(harness.Root(), "examples", "uma-keycloak", "Caddyfile"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := &umaGateway{t: t, world: world, upstream: upstream}
+	g := &umaGateway{t: t, server: server, upstream: upstream}
 	g.Gateway = harness.StartGateway(t, harness.GatewayConfig{
 		Caddyfile: strings.Replace(string(content), "{$ADDRESS:http://localhost:8080}", "{$SITE}", 1),
-		Env:       map[string]string{"ISSUER": world.issuer(), "CLIENT_SECRET": harness.UMASecret, "UPSTREAM": upstream.Addr},
+		Env:       map[string]string{"ISSUER": server.issuer(), "CLIENT_SECRET": harness.UMASecret, "UPSTREAM": upstream.Addr},
 		Home:      home,
 	})
 	g.Forbid(harness.UMASecret)
@@ -60,8 +60,8 @@ func (g *umaGateway) ticket(method, target, token string) string {
 	if response.Status != http.StatusUnauthorized || challenge == nil {
 		g.t.Fatalf("%s %s: got %s, want 401 with a ticket", method, target, response)
 	}
-	if challenge[1] != g.world.issuer() {
-		g.t.Errorf("as_uri is %q, want %q", challenge[1], g.world.issuer())
+	if challenge[1] != g.server.issuer() {
+		g.t.Errorf("as_uri is %q, want %q", challenge[1], g.server.issuer())
 	}
 	g.Forbid(challenge[2])
 	return challenge[2]
@@ -100,14 +100,14 @@ func (g *umaGateway) passes(method, target, token string) *harness.Received {
 // rpt gets a token for what a request asks for.
 func (g *umaGateway) rpt(person, method, target, earlier string) string {
 	g.t.Helper()
-	rpt, code := g.world.exchange(g.t, person, g.ticket(method, target, earlier), earlier)
+	rpt, code := g.server.exchange(g.t, person, g.ticket(method, target, earlier), earlier)
 	if code != "" {
 		g.t.Fatalf("%s was refused for %s %s: %s", person, method, target, code)
 	}
 	return rpt
 }
 
-// noTicket sends a request for which no ticket can be had.
+// noTicket sends a request that must not get a ticket.
 func (g *umaGateway) noTicket(method, target string) {
 	g.t.Helper()
 	response := g.unlimited(method, target, "")
@@ -130,20 +130,20 @@ func (g *umaGateway) untilTicket(method, target string) {
 	})
 }
 
-func testUMA(t *testing.T, world umaWorld) {
+func testUMA(t *testing.T, server umaServer) {
 	upstream, home := harness.StartUpstream(t), t.TempDir()
 
-	world.stop(t)
-	g := startUMA(t, world, upstream, home)
+	server.stop(t)
+	g := startUMA(t, server, upstream, home)
 	g.noTicket("GET", "/todos")
-	world.start(t)
+	server.start(t)
 	g.untilTicket("GET", "/todos")
 	t.Log("the gateway started before its authorization server and found it")
 	g.untilTicket("POST", "/todos") // its resource may come a moment later
 	g.untilTicket("GET", "/todos/7")
 	g.untilTicket("PUT", "/todos/7")
-	g.WaitReady("/todos", harness.Bearer("made-up-token-of-nobody"))
-	names := world.resources(t)
+	g.WaitReady("/todos", harness.Bearer("made-up-token-0123456789"))
+	names := server.resources(t)
 	for _, name := range []string{"GET /todos", "POST /todos", "GET /todos/?", "PUT,DELETE /todos/?"} {
 		if names[name] == "" {
 			t.Errorf("resource %q is not registered; there are %q", name, names)
@@ -155,28 +155,28 @@ func testUMA(t *testing.T, world umaWorld) {
 	g.testOneResourceDoesNotOpenAnother()
 	g.testCallsPerRefusal()
 
-	before := world.calls()
+	before := server.calls()
 	if err := g.Stop(); err != nil {
 		t.Fatal(err)
 	}
-	g = startUMA(t, world, upstream, home)
+	g = startUMA(t, server, upstream, home)
 	g.untilTicket("GET", "/todos") // the storage is read in the background
 	g.untilTicket("PUT", "/todos/7")
-	g.WaitReady("/other", harness.Bearer("made-up-token-of-nobody"))
-	calls := world.calls().since(before)
+	g.WaitReady("/other", harness.Bearer("made-up-token-0123456789"))
+	calls := server.calls().since(before)
 	if calls.registration != 0 || calls.tickets != 2 || calls.tokens > 2 {
 		t.Errorf("after a restart two refused requests cost %+v, want two tickets, one protection token (two requests at most), no registration", calls)
 	}
 	t.Logf("a restart and two refused requests: %+v", calls)
 
 	g.testPolicyChange()
-	g.testServerAway()
+	g.testServerDown()
 	g.testDeletedResource()
 	g.testFlood()
 }
 
-// A client without a token gets a ticket, exchanges it, gets through; then
-// nobody is asked.
+// A client without a token gets a ticket, exchanges it and passes. After that
+// the gateway needs no call.
 func (g *umaGateway) testTicketToAccess() {
 	g.t.Helper()
 	rpt := g.rpt("alice", "GET", "/todos", "")
@@ -184,12 +184,12 @@ func (g *umaGateway) testTicketToAccess() {
 	if echo.Value("X-RPT-Expiration") == "" || echo.Value("X-Consumer-Username") != "todo-app" || echo.Value("X-OAuth-Client-ID") != "todo-app" {
 		g.t.Errorf("the upstream received %+v", echo.Fields)
 	}
-	before := g.world.calls()
+	before := g.server.calls()
 	const requests = 200
 	for range requests {
 		g.passes("GET", "/todos", rpt)
 	}
-	if calls := g.world.calls().since(before); calls != (umaCalls{}) {
+	if calls := g.server.calls().since(before); calls != (umaCalls{}) {
 		g.t.Errorf("%d requests with a known RPT cost %+v, want none", requests, calls)
 	}
 	g.t.Logf("%d requests with a known RPT: 0 calls", requests)
@@ -200,15 +200,15 @@ func (g *umaGateway) testTicketToAccess() {
 	g.passes("GET", "/todos", both)
 }
 
-// Who has no permission is refused by the server and stays out.
+// A person without permission gets no RPT and stays out.
 func (g *umaGateway) testStrangers() {
 	g.t.Helper()
-	if _, code := g.world.exchange(g.t, "bob", g.ticket("GET", "/todos", ""), ""); code != "access_denied" {
+	if _, code := g.server.exchange(g.t, "bob", g.ticket("GET", "/todos", ""), ""); code != "access_denied" {
 		g.t.Errorf("the server told bob %q, want access_denied", code)
 	}
-	g.ticket("GET", "/todos", g.world.plainToken(g.t, "bob"))
-	g.ticket("GET", "/todos", g.world.plainToken(g.t, "alice")) // her access token is no RPT
-	g.ticket("GET", "/todos", "made-up-token-of-nobody")
+	g.ticket("GET", "/todos", g.server.plainToken(g.t, "bob"))
+	g.ticket("GET", "/todos", g.server.plainToken(g.t, "alice")) // her access token is not an RPT
+	g.ticket("GET", "/todos", "made-up-token-0123456789")
 }
 
 func (g *umaGateway) testOneResourceDoesNotOpenAnother() {
@@ -225,13 +225,13 @@ func (g *umaGateway) testOneResourceDoesNotOpenAnother() {
 // One ticket a refused request, no protection token for each.
 func (g *umaGateway) testCallsPerRefusal() {
 	g.t.Helper()
-	before := g.world.calls()
+	before := g.server.calls()
 	const requests = 20
 	tickets := map[string]bool{}
 	for range requests {
 		tickets[g.ticket("GET", "/todos", "")] = true
 	}
-	calls := g.world.calls().since(before)
+	calls := g.server.calls().since(before)
 	// A protection token may end just now.
 	if calls.tickets != requests || len(tickets) != requests || calls.tokens > 1 || calls.registration != 0 {
 		g.t.Errorf("%d refused requests cost %+v and gave %d tickets, want as many tickets", requests, calls, len(tickets))
@@ -239,13 +239,13 @@ func (g *umaGateway) testCallsPerRefusal() {
 	g.t.Logf("%d refused requests: %+v", requests, calls)
 }
 
-// A policy changed at the server holds after the RPT's life.
+// A changed policy takes effect when the RPT expires.
 func (g *umaGateway) testPolicyChange() {
 	g.t.Helper()
 	const life = 5 * time.Second
-	g.world.setRPTLife(g.t, life)
+	g.server.setRPTLife(g.t, life)
 	rpt := g.rpt("alice", "GET", "/todos", "")
-	g.world.mayView(g.t, false)
+	g.server.mayView(g.t, false)
 	given := time.Now()
 	harness.Eventually(g.t, patience, func() string {
 		if response := g.request("GET", "/todos", rpt); response.Status == http.StatusOK {
@@ -254,52 +254,52 @@ func (g *umaGateway) testPolicyChange() {
 		return ""
 	})
 	g.t.Logf("an RPT of %s ended %s after the policy was changed", life, time.Since(given).Round(100*time.Millisecond))
-	if _, code := g.world.exchange(g.t, "alice", g.ticket("GET", "/todos", rpt), ""); code != "access_denied" {
+	if _, code := g.server.exchange(g.t, "alice", g.ticket("GET", "/todos", rpt), ""); code != "access_denied" {
 		g.t.Errorf("the server told alice %q, want access_denied", code)
 	}
-	g.world.setRPTLife(g.t, 5*time.Minute)
-	g.world.mayView(g.t, true)
+	g.server.setRPTLife(g.t, 5*time.Minute)
+	g.server.mayView(g.t, true)
 	g.passes("GET", "/todos", g.rpt("alice", "GET", "/todos", ""))
 }
 
-// While the server is away known RPTs go on working and nobody else gets in.
-func (g *umaGateway) testServerAway() {
+// While the server is down, known RPTs keep working and no other request passes.
+func (g *umaGateway) testServerDown() {
 	g.t.Helper()
 	rpt := g.rpt("alice", "GET", "/todos", "")
 	g.passes("GET", "/todos", rpt)
-	g.world.stop(g.t)
+	g.server.stop(g.t)
 	g.passes("GET", "/todos", rpt)
 	for range 10 {
 		g.noTicket("GET", "/todos")
 	}
-	g.world.start(g.t)
-	before := g.world.calls()
+	g.server.start(g.t)
+	before := g.server.calls()
 	g.untilTicket("GET", "/todos")
 	g.passes("GET", "/todos", rpt)
 	g.passes("GET", "/todos", g.rpt("alice", "GET", "/todos", ""))
-	if calls := g.world.calls().since(before); calls.registration != 0 {
-		g.t.Errorf("after the server was away: %+v, want no registration", calls)
+	if calls := g.server.calls().since(before); calls.registration != 0 {
+		g.t.Errorf("after the outage: got %+v, want no registration", calls)
 	}
 }
 
-// A resource that somebody deleted at the server is registered again.
+// A resource that was deleted at the server is registered again.
 func (g *umaGateway) testDeletedResource() {
 	g.t.Helper()
-	old := g.world.resources(g.t)["GET /todos"]
-	g.world.deleteResource(g.t, old)
+	old := g.server.resources(g.t)["GET /todos"]
+	g.server.deleteResource(g.t, old)
 	g.noTicket("GET", "/todos")
 	g.untilTicket("GET", "/todos")
-	if id := g.world.resources(g.t)["GET /todos"]; id == "" || id == old {
+	if id := g.server.resources(g.t)["GET /todos"]; id == "" || id == old {
 		g.t.Errorf("the resource has the id %q, it had %q", id, old)
 	}
 	g.passes("GET", "/todos", g.rpt("alice", "GET", "/todos", ""))
 }
 
-// A flood of refused requests does not become one of tickets.
+// A flood of refused requests does not become a flood of tickets.
 func (g *umaGateway) testFlood() {
 	g.t.Helper()
 	const requests, connections = 3000, 16
-	before, begun := g.world.calls(), time.Now()
+	before, begun := g.server.calls(), time.Now()
 	var statuses [600]atomic.Int64
 	var senders sync.WaitGroup
 	for range connections {
@@ -324,7 +324,7 @@ func (g *umaGateway) testFlood() {
 	}
 	senders.Wait()
 	took := time.Since(begun)
-	calls := g.world.calls().since(before)
+	calls := g.server.calls().since(before)
 	given, limited := statuses[http.StatusUnauthorized].Load(), statuses[http.StatusTooManyRequests].Load()
 	if given+limited != requests/connections*connections || statuses[0].Load() != 0 {
 		g.t.Errorf("of %d requests %d got a ticket and %d were told to wait, %d were something else",

@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// A hundred reloads while requests run: none fails, and what the gateway knew
-// before it knows after them.
+// A hundred reloads while requests run: no request fails, and the caches
+// survive.
 func TestReloadsUnderLoadKeepTheCacheWarm(t *testing.T) {
 	t.Parallel()
 	a := site{server: ownServer(t)}.start(t)
@@ -40,7 +40,7 @@ func TestReloadsUnderLoadKeepTheCacheWarm(t *testing.T) {
 	}
 }
 
-// A thousand requests with one token that nobody has seen: one introspection.
+// A thousand concurrent requests with one new token: one introspection.
 func TestOneIntrospectionForAThousandRequests(t *testing.T) {
 	t.Parallel()
 	stub := newStubServer(t)

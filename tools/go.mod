@@ -1,5 +1,5 @@
-// The tools of the build, in a module of their own so that what they need
-// never reaches who imports the gateway.
+// The tools of the build, in a module of their own, so that their dependencies
+// never reach a module that imports the gateway.
 module github.com/caddy-gluu/gateway/tools
 
 go 1.26.0

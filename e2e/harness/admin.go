@@ -62,7 +62,7 @@ func (g *Gateway) AdminCall(method, path string, body any) (status int, answer [
 }
 
 // HandlerPath finds a handler in the running configuration and returns its
-// path below /config/. It fails the test if there is none or several.
+// path below /config/. It fails the test unless there is exactly one.
 func (g *Gateway) HandlerPath(name string) string {
 	g.t.Helper()
 	var config any

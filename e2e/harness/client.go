@@ -16,11 +16,11 @@ import (
 	"time"
 )
 
-// A Request is sent as it stands: nothing is added but Host (unless it is
-// among the fields) and, with a body, Content-Length.
+// A Request is sent byte for byte. Only Host (unless it is among the fields)
+// and, with a body, Content-Length are added.
 type Request struct {
 	Method string // GET if empty
-	Target string // the request target, as it goes onto the wire
+	Target string // the request target, byte for byte
 	Fields []Field
 	Body   string
 }
@@ -105,8 +105,8 @@ func (c http1) Do(ctx context.Context, request Request) (*Response, error) {
 }
 
 // SendRaw writes the bytes onto a new connection and reads one answer.
-// Whatever the bytes are, the answer must come or the connection must end:
-// the context's time being up is an error.
+// The server must answer or close the connection, whatever the bytes are; a
+// timeout is an error.
 func SendRaw(ctx context.Context, addr string, request []byte) (*Response, error) {
 	return send(ctx, addr, request, false)
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package harness starts the gateway's binary and the servers around it for
-// black-box tests, and speaks to them byte by byte.
+// black-box tests, and controls every byte that it sends to them.
 //
 //	upstream := harness.StartUpstream(t)               // answers with what it received
 //	server := harness.StartOIDCProvider(t, harness.OIDCConfig{...})
@@ -11,11 +11,11 @@
 //	})
 //	response := gateway.Get("/todos", harness.Bearer(token))
 //
-// Everything listens on free loopback ports, keeps its files in the test's
-// own folder, is waited for by condition and never by time, and is ended by
-// process id when the test ends. Then the gateway's log is searched: for any
-// credential the test sent, for panics and for data races.
+// Every server listens on a free loopback port and keeps its files in a folder
+// of the test. Tests wait for conditions, never for a time. When a test ends,
+// its processes are stopped by process id, and the gateway's log is searched
+// for every credential that the test sent, for panics and for data races.
 //
-// What the machine does not have (Node.js, say) makes a test skip itself in
-// a line that names it.
+// A test that needs a program that is not installed, for example Node.js,
+// PostgreSQL or Chromium, skips itself in a line that names the program.
 package harness

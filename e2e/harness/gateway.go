@@ -224,8 +224,8 @@ func (g *Gateway) forbidCredentials(request Request) {
 	}
 }
 
-// WaitReady waits until the target is no longer answered 503: until the
-// gateway has found its authorization server.
+// WaitReady waits until the gateway no longer answers 503, which it does until
+// it has found its authorization server.
 func (g *Gateway) WaitReady(target string, fields ...Field) *Gateway {
 	g.t.Helper()
 	Eventually(g.t, patience, func() string {
@@ -251,7 +251,7 @@ func (g *Gateway) WaitReason(mark int, reason string) Entry {
 	return parseEntry(line)
 }
 
-// broken is what no gateway may print.
+// broken matches what a gateway must never print.
 var broken = regexp.MustCompile(`(?m)^.*(WARNING: DATA RACE|panic|goroutine \d+ \[|fatal error:).*$`)
 
 // finish ends the gateway and reads its whole log once.
@@ -269,7 +269,7 @@ func (g *Gateway) finish() {
 	for secret := range g.secrets {
 		for line := range strings.Lines(text) {
 			if strings.Contains(line, secret) {
-				g.t.Errorf("the gateway's log has a credential in it: %.500s", line)
+				g.t.Errorf("the gateway's log contains a credential: %.500s", line)
 				break
 			}
 		}

@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// The harness itself is shown to be trustworthy: what a test sends arrives
-// byte for byte, what it would accuse the gateway of is found.
+// These tests show that the harness can be trusted: what a test sends arrives
+// byte for byte, and what the harness reports is true.
 
 func TestUpstreamReceivesWhatWasSent(t *testing.T) {
 	upstream := StartUpstream(t)
@@ -25,16 +25,16 @@ func TestUpstreamReceivesWhatWasSent(t *testing.T) {
 	}
 	echo := upstream.Received()[0]
 	if echo.Target != "/a/../b//%2e%2E;x?q=%zz" {
-		t.Errorf("target %q", echo.Target)
+		t.Errorf("got target %q, want it unchanged", echo.Target)
 	}
 	if got := strings.Join(echo.Values("x-a"), ","); got != "2,3" {
-		t.Errorf("X-A %q", got)
+		t.Errorf("X-A: got %q, want 2,3", got)
 	}
 	if got := echo.Fields[1]; got != (Field{"x_a", "1"}) {
-		t.Errorf("second line %q", got)
+		t.Errorf("second line: got %q, want x_a: 1", got)
 	}
 	if echo.Body != "body" || response.Status != http.StatusOK {
-		t.Errorf("body %q, answer %s", echo.Body, response)
+		t.Errorf("got body %q and answer %s, want \"body\" and 200", echo.Body, response)
 	}
 }
 
@@ -80,16 +80,16 @@ func TestRelayCountsAndAnswersItself(t *testing.T) {
 		return response
 	}
 	if echo := get("/x").Echo(); echo == nil || echo.Value("Host") != relay.Addr {
-		t.Errorf("forwarded as %+v", echo)
+		t.Errorf("got %+v, want it forwarded with the relay's Host", echo)
 	}
 	relay.Fault("/x", Answer(500, "text/plain", "no"))
 	if response := get("/x"); response.Status != 500 {
-		t.Errorf("with a fault: %s", response)
+		t.Errorf("with a fault: got %s, want 500", response)
 	}
 	relay.Fault("/x", nil)
 	get("/x")
 	if relay.Count("/x") != 3 {
-		t.Errorf("counted %v", relay.Counts())
+		t.Errorf("got the counts %v, want 3 for /x", relay.Counts())
 	}
 }
 
@@ -102,17 +102,17 @@ func TestOIDCProviderGivesTokens(t *testing.T) {
 		},
 	})
 	if token := server.Token(t, "machine", Opaque, "todos:read"); strings.Contains(token, ".") {
-		t.Errorf("opaque token %q", token)
+		t.Errorf("got %q, want an opaque token", token)
 	}
 	if token := server.Token(t, "machine", JWT, "todos:read"); strings.Count(token, ".") != 2 {
-		t.Errorf("JWT %q", token)
+		t.Errorf("got %q, want a JWT", token)
 	}
 	personal := server.PersonalToken(t, Person{Client: "app", Subject: "alice", Scopes: "todos:read", Resource: JWT + ":60:ES256"})
 	if strings.Count(personal, ".") != 2 {
-		t.Errorf("personal JWT %q", personal)
+		t.Errorf("got %q, want a JWT", personal)
 	}
 	server.RotateKeys(t)
 	if server.Count(TokenPath) != 2 {
-		t.Errorf("counted %v", server.Counts())
+		t.Errorf("got the counts %v, want 2 for %s", server.Counts(), TokenPath)
 	}
 }

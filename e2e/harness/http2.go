@@ -17,8 +17,8 @@ import (
 )
 
 // HTTP2 returns a client that writes HTTP/2 frames by hand, without TLS, each
-// request on a connection of its own. The target stands in :path as it is,
-// and nothing is tried twice, as net/http's client would.
+// request on a connection of its own. The target is sent in :path
+// unchanged, and nothing is retried, unlike with net/http's client.
 func HTTP2(addr string) Client { return http2Client{addr} }
 
 type http2Client struct{ addr string }

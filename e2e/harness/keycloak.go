@@ -41,7 +41,7 @@ type Keycloak struct {
 }
 
 // NewKeycloak imports a realm into an empty Keycloak and starts it. It lives
-// until Close. The error is ErrMissing where it cannot be had.
+// until Close. The error is ErrMissing if it cannot be installed.
 func NewKeycloak(realmFile string) (*Keycloak, error) {
 	realm, err := os.ReadFile(realmFile)
 	if err != nil {
@@ -186,7 +186,7 @@ func (k *Keycloak) Close() error {
 // Path is the path of an address below the issuer, as the relay counts it.
 func (k *Keycloak) Path(below string) string { return "/realms/" + k.Realm + below }
 
-// KeycloakTokenPath is where tokens are had, below the issuer.
+// KeycloakTokenPath is the path of the token endpoint, below the issuer.
 const KeycloakTokenPath = "/protocol/openid-connect/token"
 
 // Login gets an access token for a user of a public client.
@@ -221,7 +221,7 @@ func (k *Keycloak) token(t testing.TB, form url.Values) string {
 }
 
 // Exchange exchanges a permission ticket for a requesting party token on
-// behalf of whoever the access token is about. An earlier RPT's permissions
+// behalf of the user of the access token. An earlier RPT's permissions
 // are added. The error code is "" if it was granted.
 func (k *Keycloak) Exchange(t testing.TB, accessToken, ticket, earlier string) (rpt, code string) {
 	t.Helper()
@@ -310,13 +310,13 @@ func (k *Keycloak) admin(t testing.TB, method, path string, body any) []byte {
 	return exchange(t, request)
 }
 
-// SetLifespan says how long tokens that are given out from now on live.
+// SetLifespan sets the lifetime of the tokens issued from now on.
 func (k *Keycloak) SetLifespan(t testing.TB, life time.Duration) {
 	t.Helper()
 	k.Admin(t, http.MethodPut, "", map[string]any{"accessTokenLifespan": int(life / time.Second)}, nil)
 }
 
-// SetRole gives a user a realm role or takes it away.
+// SetRole assigns a realm role to a user, or removes it.
 func (k *Keycloak) SetRole(t testing.TB, user, role string, has bool) {
 	t.Helper()
 	var users []struct{ ID string }

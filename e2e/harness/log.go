@@ -76,7 +76,7 @@ func (l *Log) wait(ctx context.Context, mark int, accept func(line string) bool)
 // An Entry is one structured log line of Caddy.
 type Entry map[string]any
 
-// Text returns a member as a string; "" if there is none.
+// Text returns a member as a string, or "" if it is missing.
 func (e Entry) Text(name string) string {
 	text, _ := e[name].(string)
 	return text

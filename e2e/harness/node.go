@@ -16,8 +16,8 @@ import (
 	"testing"
 )
 
-// ErrMissing is what a test cannot run without and this machine has not.
-// Tests skip themselves then, with its text.
+// ErrMissing says that this machine lacks a program that a test needs. The test
+// then skips itself with this text.
 var ErrMissing = errors.New("missing on this machine")
 
 // oldestNode is the major version of Node.js that the packages need.
@@ -46,7 +46,7 @@ var node = sync.OnceValues(func() (string, error) {
 })
 
 // RunNode runs a script below e2e with this input and returns what it prints.
-// Where there is no Node.js the test skips itself.
+// The test skips itself if Node.js is not installed.
 func RunNode(t testing.TB, script, input string, args ...string) string {
 	t.Helper()
 	path, err := node()
@@ -71,7 +71,7 @@ func RunNode(t testing.TB, script, input string, args ...string) string {
 
 // StartNode starts a script below e2e for the life of the test, and returns the
 // line of JSON that it prints when it is ready. It ends with its standard
-// input. Where there is no Node.js the test skips itself.
+// input. The test skips itself if Node.js is not installed.
 func StartNode(t testing.TB, script string) (ready string) {
 	t.Helper()
 	path, err := node()
@@ -94,7 +94,7 @@ func StartNode(t testing.TB, script string) (ready string) {
 }
 
 // installPackages brings e2e/node_modules to what package-lock.json says. A
-// copy of that file within tells that nothing is to be done.
+// copy of that file in the folder says that it is up to date.
 func installPackages() error {
 	dir := filepath.Join(Root(), "e2e")
 	lock, err := os.ReadFile(filepath.Join(dir, "package-lock.json"))

@@ -70,8 +70,7 @@ const (
 	RevocationPath    = "/token/revocation"
 )
 
-// An OIDCProvider is an authorization server that nobody here wrote: npm's
-// oidc-provider in a process of its own, behind a Relay.
+// An OIDCProvider is an independent authorization server: npm's oidc-provider in a process of its own, behind a Relay.
 type OIDCProvider struct {
 	*Relay
 	*Process
@@ -82,8 +81,8 @@ type OIDCProvider struct {
 	secrets map[string]string
 }
 
-// StartOIDCProvider starts one for the life of the test. Where there is no
-// Node.js the test skips itself.
+// StartOIDCProvider starts one for the life of the test. The test
+// skips itself if Node.js is not installed.
 func StartOIDCProvider(t testing.TB, config OIDCConfig) *OIDCProvider {
 	t.Helper()
 	p, err := NewOIDCProvider(config)
@@ -98,7 +97,7 @@ func StartOIDCProvider(t testing.TB, config OIDCConfig) *OIDCProvider {
 }
 
 // NewOIDCProvider starts one that lives until Close, for several tests. The
-// error is ErrMissing where there is no Node.js.
+// error is ErrMissing if Node.js is not installed.
 func NewOIDCProvider(config OIDCConfig) (*OIDCProvider, error) {
 	program, err := node()
 	if err != nil {
@@ -215,7 +214,7 @@ func (p *OIDCProvider) post(t testing.TB, address, client string, form url.Value
 	return exchangeBy(t, p.client, request)
 }
 
-// A Person is somebody who logged in through a client.
+// A Person has logged in through a client.
 type Person struct {
 	Client   string         `json:"client_id"`
 	Subject  string         `json:"subject"`

@@ -14,7 +14,7 @@ import (
 )
 
 // patience is how long anything may take on a slow machine before the test
-// gives up on it.
+// fails.
 const patience = 60 * time.Second
 
 // A Process is a program that runs beside the test.
@@ -81,7 +81,7 @@ func (p *Process) waitLine(accept func(line string) bool) (string, error) {
 	return "", fmt.Errorf("%s ended at its start (%w); it printed:\n%s", p.name, p.err, p.Log)
 }
 
-// Stop asks the process to end, then insists.
+// Stop asks the process to end, and kills it if it does not.
 func (p *Process) Stop() error {
 	p.stdin.Close()
 	return p.end(syscall.SIGTERM)

@@ -49,8 +49,8 @@ func (o *processOwner) own(path string) error {
 	return os.Chown(path, o.uid, o.gid)
 }
 
-// run makes the program run as the user. Unlike runuser there is no process
-// between, so the process id is the program's.
+// run makes the program run as the user. Unlike with runuser, the
+// process id is the program's own.
 func (o *processOwner) run(cmd *exec.Cmd) {
 	if o == nil {
 		return

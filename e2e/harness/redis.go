@@ -14,8 +14,8 @@ import (
 	"github.com/caddy-gluu/gateway/internal/testenv"
 )
 
-// A Redis is a redis-server of the test's own. It keeps nothing: what was
-// started again is empty.
+// A Redis is a redis-server that belongs to one test. It stores nothing on
+// disk, so it is empty after a restart.
 type Redis struct {
 	*Process
 	Addr string // host:port
@@ -28,8 +28,8 @@ type Redis struct {
 	options []string
 }
 
-// StartRedis starts one for the life of the test. Where there is none the
-// test skips itself.
+// StartRedis starts a server for the life of the test. The test skips itself if
+// redis-server is not installed.
 func StartRedis(t testing.TB) *Redis {
 	t.Helper()
 	r := newRedis(t)
@@ -38,8 +38,8 @@ func StartRedis(t testing.TB) *Redis {
 	return r
 }
 
-// StartSecuredRedis starts one that speaks TLS only and knows only one user,
-// whose rights are those of an ACL rule like "+get ~prefix:*".
+// StartSecuredRedis starts a server that only speaks TLS and has one user, with
+// the rights of an ACL rule such as "+get ~prefix:*".
 func StartSecuredRedis(t testing.TB, user, password, rights string) *Redis {
 	t.Helper()
 	r := newRedis(t)
@@ -85,7 +85,7 @@ func (r *Redis) port() string {
 	return port
 }
 
-// Start starts it again after Kill, at the same address.
+// Start starts the server again after Kill, at the same address.
 func (r *Redis) Start() {
 	r.t.Helper()
 	host, _, _ := net.SplitHostPort(r.Addr)

@@ -14,9 +14,9 @@ import (
 	"testing"
 )
 
-// A Relay stands between the gateway and an authorization server. It counts
-// the calls to each path and can be told to answer some itself, so that one
-// set of faults serves every server.
+// A Relay is a proxy between the gateway and an authorization server. It counts
+// the requests for each path and can answer some itself, so that one set of
+// faults works with every server.
 type Relay struct {
 	Addr string // host:port
 
@@ -29,7 +29,7 @@ type Relay struct {
 }
 
 // newRelay listens at once, so that its address is known before the server
-// behind it is there.
+// behind it starts.
 func newRelay() (*Relay, error) { return newSecureRelay(nil) }
 
 // newSecureRelay makes a relay that speaks TLS, unless the configuration is
@@ -88,7 +88,7 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		return
 	}
 	if target == nil {
-		http.Error(w, "nothing is behind this relay yet", http.StatusBadGateway)
+		http.Error(w, "this relay has no server behind it yet", http.StatusBadGateway)
 		return
 	}
 	// The Host header stays: the server behind names itself by it.
@@ -132,8 +132,8 @@ func (r *Relay) Fault(path string, answer http.HandlerFunc) {
 	r.faults[path] = answer
 }
 
-// Away is a fault: the connection is closed without an answer.
-func Away(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
+// CloseConnection is a fault: the connection is closed without an answer.
+func CloseConnection(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
 
 // Hang is a fault: no answer until the caller gives up.
 func Hang(_ http.ResponseWriter, request *http.Request) { <-request.Context().Done() }

@@ -19,7 +19,7 @@ import (
 	"time"
 )
 
-// UMAConfig sets up an UMAServer.
+// UMAConfig configures a UMAServer.
 type UMAConfig struct {
 	// Path is the path of the issuer, such as "/realms/todo".
 	Path string
@@ -28,10 +28,10 @@ type UMAConfig struct {
 	Metadata string
 
 	// NoScope makes it answer invalid_scope to uma_protection, as Keycloak
-	// does. Otherwise a token without that scope is no protection API token.
+	// does. Otherwise a token without that scope is not a protection API token.
 	NoScope bool
 
-	// CannotSearch makes it list all resources whatever is looked for.
+	// CannotSearch makes it list all resources, whatever name is searched for.
 	CannotSearch bool
 
 	// PATLife and RPTLife are how long tokens live; an hour if 0.
@@ -41,10 +41,10 @@ type UMAConfig struct {
 	Legacy bool
 }
 
-// An UMAServer is an UMA 2.0 authorization server that insists on what the
-// standards say: Federated Authorization (resource registration, permission
-// tickets, introspection) and Grant (ticket for token). Who may do what is
-// said by Allow. It counts what it is asked.
+// A UMAServer is a UMA 2.0 authorization server that follows the standards to
+// the letter: Federated Authorization (resource registration, permission
+// tickets, introspection) and Grant (ticket for token). Allow
+// says who may do what. It counts the requests to it.
 type UMAServer struct {
 	Issuer string
 	Addr   string // of the server itself
@@ -70,13 +70,13 @@ type UMAResource struct {
 	Icon   string   `json:"icon_uri,omitempty"`
 }
 
-// UMATicket is what a permission ticket stands for.
+// UMATicket is what a permission ticket asks for.
 type UMATicket struct {
 	ResourceID string   `json:"resource_id"`
 	Scopes     []string `json:"resource_scopes"`
 }
 
-// The gateway's credentials at an UMAServer.
+// The gateway's credentials at a UMAServer.
 const (
 	UMAClient = "gateway"
 	UMASecret = "gateway-secret"
@@ -107,7 +107,7 @@ func StartUMAServer(t testing.TB, config UMAConfig) *UMAServer {
 	return s
 }
 
-// Stop ends the server; what it knows stays.
+// Stop stops the server. It keeps its data.
 func (s *UMAServer) Stop() { s.server.Close() }
 
 // Restart starts it again under the same address.
@@ -121,14 +121,14 @@ func (s *UMAServer) Restart(t testing.TB) {
 	s.server.Start()
 }
 
-// Allow says which scopes a user is given from now on, at any resource.
+// Allow sets the scopes that a user gets from now on, for every resource.
 func (s *UMAServer) Allow(user string, scopes ...string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.allowed[user] = scopes
 }
 
-// SetRPTLife says how long RPTs that are given out from now on live.
+// SetRPTLife sets the lifetime of the RPTs issued from now on.
 func (s *UMAServer) SetRPTLife(life time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -161,28 +161,28 @@ func (s *UMAServer) Resources() map[string]UMAResource {
 	return named
 }
 
-// PutResource makes it know a resource.
+// PutResource adds or replaces a resource.
 func (s *UMAServer) PutResource(resource UMAResource) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.resources[resource.ID] = &resource
 }
 
-// DeleteResource makes it forget one.
+// DeleteResource deletes a resource.
 func (s *UMAServer) DeleteResource(id string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.resources, id)
 }
 
-// ForgetTokens makes it refuse the protection API tokens it has given out.
+// ForgetTokens invalidates all protection API tokens issued so far.
 func (s *UMAServer) ForgetTokens() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	clear(s.pats)
 }
 
-// Ticket returns what a ticket stands for.
+// Ticket returns what a ticket asks for.
 func (s *UMAServer) Ticket(ticket string) (UMATicket, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -287,8 +287,8 @@ func (s *UMAServer) token(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// rpt exchanges a ticket (UMA 2.0 Grant, section 3.3). The user stands for
-// all that a client would have to prove.
+// rpt exchanges a ticket (UMA 2.0 Grant, section 3.3). The parameter
+// "user" replaces what a client would have to prove.
 func (s *UMAServer) rpt(w http.ResponseWriter, r *http.Request) {
 	asked, ok := s.tickets[r.PostFormValue("ticket")]
 	if !ok {

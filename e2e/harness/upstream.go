@@ -40,8 +40,8 @@ func (r *Received) Values(name string) []string {
 	return values
 }
 
-// Value returns the value of the only header line of that name, "" if there
-// is none. Several are joined so that no comparison passes by accident.
+// Value returns the value of the only header line of that name, or "". Several
+// lines are joined, so that no comparison passes by accident.
 func (r *Received) Value(name string) string {
 	return strings.Join(r.Values(name), " || ")
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Eventually calls check until it returns "", and fails the test with what
-// it returned last when that does not come within the time.
+// Eventually calls check until it returns "". If that takes longer than within,
+// it fails the test with the last problem.
 func Eventually(t testing.TB, within time.Duration, check func() (problem string)) {
 	t.Helper()
 	if problem := eventually(within, check); problem != "" {

@@ -8,7 +8,7 @@
 //   clients    client metadata, in the words of RFC 7591
 //   introspectors  the client ids that may introspect and revoke any token;
 //              other clients see only their own
-//   person     anybody may register a client and sends people here to log in;
+//   person     any client may register itself and send people here to log in;
 //              they are this person and agree to everything
 //   resources  {address: [scope, ...]}: protected resources that get JWTs
 //   mutualTLS  clients may authenticate with certificates, which the relay in
@@ -81,7 +81,7 @@ class Store {
   }
 }
 
-// What POST /token was told to put into a token besides the usual claims.
+// The additional claims that POST /token asked for.
 const claimsOf = new WeakMap();
 
 const signingAlgorithms = ['RS256', 'PS256', 'ES256', 'EdDSA'];
@@ -122,7 +122,7 @@ function mayInspect(ctx, client, token) {
     || client.clientId === token.clientId;
 }
 
-// person is somebody with a browser who says yes to whatever is asked.
+// person has a browser and agrees to everything.
 const person = config.person ? {
   findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },

@@ -15,7 +15,7 @@ root=$(CDPATH='' cd -- "$here/../.." && pwd)
 caddy=${CADDY:-$root/bin/caddy}
 
 if [ ! -x "$caddy" ]; then
-	echo "There is no $caddy. Run: make run" >&2
+	echo "$caddy does not exist. Run: make run" >&2
 	exit 1
 fi
 

@@ -22,7 +22,7 @@ import (
 
 // fingerprint is a digest of everything that decides what the binary is: the
 // toolchain, xcaddy.json, the pinned modules, and each source and embedded
-// file of this module that the root package brings in. Tests are no part.
+// file of this module that the root package brings in. Tests are not part of it.
 func fingerprint(ctx context.Context, root string, race bool) (string, error) {
 	files, err := sources(ctx, root)
 	if err != nil {

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command build feeds the repository's xcaddy.json to xcaddy and yields the
+// Command build feeds the repository's xcaddy.json to xcaddy and writes the
 // standard binary: Caddy with this working tree and the plugins beside it.
 //
 //	go -C tools run ./build [-o bin/caddy] [-race] [-force] [-v]
 //
-// A build costs a minute even when nothing changed, because xcaddy resolves
-// all modules anew. So the inputs are remembered beside the binary, and a
-// build with the same inputs is left out.
+// A build takes a minute even if nothing changed, because xcaddy resolves all
+// modules again. So the inputs are recorded beside the binary, and a build with
+// the same inputs is skipped.
 package main
 
 import (
@@ -104,7 +104,7 @@ func load(file string) (xcaddy.Builder, error) {
 }
 
 // build runs xcaddy and moves the binary into place only when it is whole:
-// a gateway that runs the old one goes on undisturbed.
+// a gateway that runs the old binary is not disturbed.
 func build(ctx context.Context, builder xcaddy.Builder, binary string, verbose bool) error {
 	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
 		return err

@@ -17,10 +17,10 @@ var (
 	fuzzCount  = regexp.MustCompile(`execs: (\d+)`)
 )
 
-// fuzz runs each fuzz target for a moment: enough to see that it still runs
-// and that nothing near its corpus broke. A package's tests are linked once
-// for all of its targets, and begin with the corpus in the repository only,
-// so that it takes the same time on a machine that has fuzzed before.
+// fuzz runs each fuzz target for a few seconds: enough to see that it still runs
+// and that nothing near its corpus broke. A package's tests are linked once for
+// all of its targets. They start from the repository's corpus alone, so that
+// the stage takes the same time on a machine that has fuzzed before.
 func (c *checker) fuzz() result {
 	var r result
 	r.note = c.fuzzTime.String() + " each"
@@ -65,9 +65,9 @@ func (c *checker) fuzzOne(r *result, binary, dir, name, corpus string) {
 	fmt.Printf("ok   %s %s: %s executions\n", dir, name, executions)
 }
 
-// endedMidway says whether all that was wrong is that the time was up while
-// an input was under way, which go test reports as a failure now and then.
-// With a failing input it says where that was written.
+// endedMidway reports whether the only problem is that the time ended while an
+// input was running, which go test sometimes reports as a failure. A failing
+// input is a real failure; its output names the file.
 func endedMidway(out string) bool {
 	return strings.Contains(out, "context deadline exceeded") && !strings.Contains(out, "Failing input")
 }

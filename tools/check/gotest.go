@@ -23,7 +23,7 @@ type event struct {
 }
 
 // tally reads the events of one `go test -json` run. It shows one line a
-// package, keeps quiet about what passes and shows what failed in full.
+// package and the full output of what failed.
 type tally struct {
 	result
 	output   map[string]*strings.Builder // by package and test
@@ -36,8 +36,7 @@ func (c *checker) goTest(perTest bool, args ...string) result {
 	cmd := exec.CommandContext(c.ctx, "go", append([]string{"test", "-json"}, args...)...)
 	cmd.Dir = c.root
 	cmd.Stderr = os.Stderr
-	// An interrupt reaches the tests first, so that they end what they
-	// started.
+	// Interrupt, not kill, so that the tests stop what they started.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	t := &tally{output: map[string]*strings.Builder{}, failedIn: map[string]bool{}, perTest: perTest}
 	pipe, err := cmd.StdoutPipe()
@@ -95,7 +94,7 @@ func (t *tally) add(e event) {
 	case "fail":
 		fmt.Printf("FAIL %s %s %.1fs\n%s", short(e.Package), e.Test, e.Elapsed, t.text(key))
 		// A package fails with its tests; it counts only if it failed by
-		// itself: it does not compile, say, or ended early.
+		// itself, for example because it does not compile.
 		if e.Test != "" {
 			t.failedIn[e.Package] = true
 			t.fail("%s %s", short(e.Package), e.Test)
@@ -149,7 +148,7 @@ func reason(output string) string {
 	return strings.Join(said, " ")
 }
 
-// short leaves out the part of an import path that all packages share.
+// short returns an import path without the part that all packages share.
 func short(pkg string) string {
 	if inner, ok := strings.CutPrefix(pkg, "github.com/caddy-gluu/gateway/"); ok {
 		return inner

@@ -12,9 +12,9 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// An umaWorld is an UMA authorization server with the client "gateway" and
-// two people: alice, who may view and edit todos, and bob, who may nothing.
-type umaWorld interface {
+// An umaServer is a UMA authorization server with the client "gateway" and two
+// people: alice, who may view and edit todos, and bob, who has no rights.
+type umaServer interface {
 	issuer() string
 	stop(t *testing.T)
 	start(t *testing.T)
@@ -23,10 +23,10 @@ type umaWorld interface {
 	// RPT was given.
 	exchange(t *testing.T, person, ticket, earlier string) (rpt, code string)
 
-	// plainToken is an access token without permissions, "" if there is none.
+	// plainToken returns an access token without permissions.
 	plainToken(t *testing.T, person string) string
 
-	// mayView gives alice the right to view or takes it away.
+	// mayView grants alice the right to view, or revokes it.
 	mayView(t *testing.T, may bool)
 	setRPTLife(t *testing.T, life time.Duration)
 
@@ -36,7 +36,7 @@ type umaWorld interface {
 	calls() umaCalls // of the gateway
 }
 
-// umaCalls are how often an authorization server was asked.
+// umaCalls counts the requests to an authorization server.
 type umaCalls struct{ tokens, tickets, registration, introspection int }
 
 func (c umaCalls) since(before umaCalls) umaCalls {
@@ -46,32 +46,32 @@ func (c umaCalls) since(before umaCalls) umaCalls {
 	}
 }
 
-// ownUMA is the server in the tests' own code.
-type ownUMA struct{ *harness.UMAServer }
+// testUMAServer is the server that the harness implements.
+type testUMAServer struct{ *harness.UMAServer }
 
-func startOwnUMA(t *testing.T) umaWorld {
+func startTestUMAServer(t *testing.T) umaServer {
 	s := harness.StartUMAServer(t, harness.UMAConfig{Path: "/realms/todo"})
 	s.Allow("alice", "todos:view", "todos:edit")
-	return ownUMA{s}
+	return testUMAServer{s}
 }
 
-func (w ownUMA) issuer() string                              { return w.Issuer }
-func (w ownUMA) stop(*testing.T)                             { w.Stop() }
-func (w ownUMA) start(t *testing.T)                          { w.Restart(t) }
-func (w ownUMA) setRPTLife(_ *testing.T, life time.Duration) { w.SetRPTLife(life) }
-func (w ownUMA) deleteResource(_ *testing.T, id string)      { w.DeleteResource(id) }
+func (w testUMAServer) issuer() string                              { return w.Issuer }
+func (w testUMAServer) stop(*testing.T)                             { w.Stop() }
+func (w testUMAServer) start(t *testing.T)                          { w.Restart(t) }
+func (w testUMAServer) setRPTLife(_ *testing.T, life time.Duration) { w.SetRPTLife(life) }
+func (w testUMAServer) deleteResource(_ *testing.T, id string)      { w.DeleteResource(id) }
 
-func (w ownUMA) exchange(t *testing.T, person, ticket, earlier string) (rpt, code string) {
+func (w testUMAServer) exchange(t *testing.T, person, ticket, earlier string) (rpt, code string) {
 	return w.Exchange(t, person, ticket, earlier)
 }
 
-func (w ownUMA) plainToken(_ *testing.T, person string) string {
+func (w testUMAServer) plainToken(_ *testing.T, person string) string {
 	token := "plain-access-token-of-" + person
 	w.Issue(token, map[string]any{"sub": person, "client_id": "todo-app", "aud": harness.UMAClient})
 	return token
 }
 
-func (w ownUMA) mayView(_ *testing.T, may bool) {
+func (w testUMAServer) mayView(_ *testing.T, may bool) {
 	if may {
 		w.Allow("alice", "todos:view", "todos:edit")
 	} else {
@@ -79,7 +79,7 @@ func (w ownUMA) mayView(_ *testing.T, may bool) {
 	}
 }
 
-func (w ownUMA) resources(*testing.T) map[string]string {
+func (w testUMAServer) resources(*testing.T) map[string]string {
 	named := map[string]string{}
 	for name, each := range w.Resources() {
 		named[name] = each.ID
@@ -87,7 +87,7 @@ func (w ownUMA) resources(*testing.T) map[string]string {
 	return named
 }
 
-func (w ownUMA) calls() umaCalls {
+func (w testUMAServer) calls() umaCalls {
 	n := w.Counts()
 	return umaCalls{
 		tokens: n["token"], tickets: n["permission"], introspection: n["introspect"],
@@ -95,49 +95,53 @@ func (w ownUMA) calls() umaCalls {
 	}
 }
 
-// keycloakUMA is Keycloak with the realm of the example.
-type keycloakUMA struct{ *harness.Keycloak }
+// keycloakUMAServer is Keycloak with the example's realm.
+type keycloakUMAServer struct{ *harness.Keycloak }
 
-func newKeycloakUMA() (keycloakUMA, error) {
+func newKeycloakUMAServer() (keycloakUMAServer, error) {
 	k, err := harness.NewKeycloak(filepath.Join(harness.Root(), "examples", "uma-keycloak", "realm.json"))
-	return keycloakUMA{k}, err
+	return keycloakUMAServer{k}, err
 }
 
-func (w keycloakUMA) issuer() string { return w.Issuer }
+func (w keycloakUMAServer) issuer() string { return w.Issuer }
 
-func (w keycloakUMA) stop(t *testing.T) {
+func (w keycloakUMAServer) stop(t *testing.T) {
 	t.Helper()
 	if err := w.Stop(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (w keycloakUMA) start(t *testing.T) {
+func (w keycloakUMAServer) start(t *testing.T) {
 	t.Helper()
 	if err := w.Start(); err != nil {
 		t.Fatal(err)
 	}
 }
 
-func (w keycloakUMA) plainToken(t *testing.T, person string) string {
+func (w keycloakUMAServer) plainToken(t *testing.T, person string) string {
 	t.Helper()
 	return w.Login(t, "todo-app", person, person+"-password")
 }
 
-func (w keycloakUMA) exchange(t *testing.T, person, ticket, earlier string) (rpt, code string) {
+func (w keycloakUMAServer) exchange(t *testing.T, person, ticket, earlier string) (rpt, code string) {
 	t.Helper()
 	return w.Exchange(t, w.plainToken(t, person), ticket, earlier)
 }
 
-func (w keycloakUMA) mayView(t *testing.T, may bool) { w.SetRole(t, "alice", "todo-reader", may) }
+func (w keycloakUMAServer) mayView(t *testing.T, may bool) { w.SetRole(t, "alice", "todo-reader", may) }
 
-func (w keycloakUMA) setRPTLife(t *testing.T, life time.Duration) { w.SetLifespan(t, life) }
+func (w keycloakUMAServer) setRPTLife(t *testing.T, life time.Duration) { w.SetLifespan(t, life) }
 
-func (w keycloakUMA) resources(t *testing.T) map[string]string { return w.Resources(t, "gateway") }
+func (w keycloakUMAServer) resources(t *testing.T) map[string]string {
+	return w.Resources(t, "gateway")
+}
 
-func (w keycloakUMA) deleteResource(t *testing.T, id string) { w.DeleteResource(t, "gateway", id) }
+func (w keycloakUMAServer) deleteResource(t *testing.T, id string) {
+	w.DeleteResource(t, "gateway", id)
+}
 
-func (w keycloakUMA) calls() umaCalls {
+func (w keycloakUMAServer) calls() umaCalls {
 	var c umaCalls
 	for path, n := range maps.All(w.Counts()) {
 		switch {
