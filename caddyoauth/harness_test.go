@@ -5,7 +5,6 @@ package caddyoauth
 import (
 	"bufio"
 	"bytes"
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,8 +14,6 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -167,7 +164,6 @@ func (u *upstream) requests() int {
 type gateway struct {
 	testing.TB
 	address  string
-	log      string
 	auth     *authServer
 	upstream *upstream
 	dir      string
@@ -179,16 +175,7 @@ type gateway struct {
 // skeleton is the Caddyfile that the tests fill: options of the app `gluu`
 // and the site.
 const skeleton = `{
-	admin %[5]s
-	auto_https off
-	storage file_system %[1]s/storage
-	persist_config off
-	grace_period 1s
-	log {
-		output file %[1]s/log.json
-		format json
-		level DEBUG
-	}
+	%[1]s
 	gluu {
 		%[2]s
 	}
@@ -214,7 +201,6 @@ const provider = `provider {
 func start(t testing.TB, app, site string) *gateway {
 	t.Helper()
 	g := &gateway{TB: t, dir: t.TempDir(), auth: newAuthServer(t), upstream: newUpstream(t), address: caddytest.FreeAddress(t)}
-	g.log = filepath.Join(g.dir, "log.json")
 	caddytest.StopAfter(t)
 	g.load(app, site)
 	return g
@@ -237,11 +223,7 @@ func (g *gateway) tryLoad(app, site string) error {
 	if g.bare {
 		address = address[strings.LastIndexByte(address, ':'):]
 	}
-	config, err := caddytest.Adapt(fmt.Sprintf(skeleton, g.dir, fill(app), address, fill(site), cmp.Or(g.adminAddress, "off")))
-	if err != nil {
-		return err
-	}
-	return caddytest.Load(config, address)
+	return caddytest.Run(fmt.Sprintf(skeleton, caddytest.Options(g.dir, g.adminAddress), fill(app), address, fill(site)), address)
 }
 
 // answer is what a client gets.
@@ -346,19 +328,9 @@ func (a answer) code() string {
 }
 
 // records returns the log lines with a message.
-func (g *gateway) records(message string) (records []map[string]any) {
+func (g *gateway) records(message string) []map[string]any {
 	g.Helper()
-	content, err := os.ReadFile(g.log)
-	if err != nil {
-		g.Fatal(err)
-	}
-	for line := range bytes.Lines(content) {
-		var record map[string]any
-		if json.Unmarshal(line, &record) == nil && record["msg"] == message {
-			records = append(records, record)
-		}
-	}
-	return records
+	return caddytest.Records(g, g.dir, message)
 }
 
 // lastReason returns the reason code of the last refusal on record.

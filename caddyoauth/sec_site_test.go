@@ -107,8 +107,8 @@ func (g *gateway) expectStripped(request, host string, stripped bool) {
 func TestSec_S18_ErrorRoutesForAnyHost(t *testing.T) {
 	g := start(t, simpleApp, "")
 	_, port, _ := strings.Cut(g.address, ":")
-	source := fmt.Sprintf(skeleton, g.dir, fmt.Sprintf(provider, g.auth.URL)+simpleApp, g.address,
-		fmt.Sprintf("gluu_oauth_auth\nreverse_proxy %[1]s\n}\nhttp://other.example:%[2]s {\nreverse_proxy %[1]s\nhandle_errors {\nreverse_proxy %[1]s\n}\n", g.upstream.Addr(), port), "off")
+	source := fmt.Sprintf(skeleton, caddytest.Options(g.dir, ""), fmt.Sprintf(provider, g.auth.URL)+simpleApp, g.address,
+		fmt.Sprintf("gluu_oauth_auth\nreverse_proxy %[1]s\n}\nhttp://other.example:%[2]s {\nreverse_proxy %[1]s\nhandle_errors {\nreverse_proxy %[1]s\n}\n", g.upstream.Addr(), port))
 	adapted, err := caddytest.Adapt(source)
 	if err != nil {
 		t.Fatal(err)
@@ -189,7 +189,7 @@ func TestSec_S18_HandlersInNamedRoutesProtectTheWholeServer(t *testing.T) {
 		{"http://response.test", secret + proxy + " {\n@gone status 410\nhandle_response @gone {\ninvoke gw\n}\n}\nhandle_errors {\n" + proxy + "\n}"},
 		{"http://other.test", "invoke /api/* common\n" + proxy},
 	}
-	source := fmt.Sprintf(skeleton, g.dir, fmt.Sprintf(provider, g.auth.URL)+simpleApp, g.address, "respond x", "off") +
+	source := fmt.Sprintf(skeleton, caddytest.Options(g.dir, ""), fmt.Sprintf(provider, g.auth.URL)+simpleApp, g.address, "respond x") +
 		"&(gw) {\ngluu_oauth_auth /never\n}\n&(outer) {\ninvoke gw\n}\n&(common) {\nencode\n}\n"
 	for _, site := range sites {
 		source += fmt.Sprintf("%s:%s {\n%s\n}\n", site.host, port, site.block)
@@ -228,7 +228,7 @@ func TestSec_S18_RoutesThatShareAHost(t *testing.T) {
 		return `{"match":[` + match + `],"handle":[` + handlers + `{"handler":"reverse_proxy","upstreams":[{"dial":"` + g.upstream.Addr().String() + `"}]}]}`
 	}
 	const auth = `{"handler":"gluu_oauth_auth"},`
-	source := fmt.Sprintf(skeleton, g.dir, fmt.Sprintf(provider, g.auth.URL)+simpleApp, "PLACE:"+port, "respond x", "off")
+	source := fmt.Sprintf(skeleton, caddytest.Options(g.dir, ""), fmt.Sprintf(provider, g.auth.URL)+simpleApp, "PLACE:"+port, "respond x")
 	adapted, err := caddytest.Adapt(source)
 	if err != nil {
 		t.Fatal(err)

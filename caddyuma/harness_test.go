@@ -3,12 +3,9 @@
 package caddyuma
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
-	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -46,15 +43,7 @@ type site struct {
 }
 
 const config = `{
-	admin off
-	persist_config off
-	auto_https off
-	storage file_system %[1]s/storage
-	grace_period 1s
-	log {
-		output file %[1]s/log.json
-		format json
-	}
+	%[1]s
 	gluu {
 		provider {
 			issuer %[2]s
@@ -112,11 +101,8 @@ func (s *site) load(rules string) { s.Helper(); s.loadWith(rules, "", "") }
 
 func (s *site) loadWith(rules, provider, auth string) {
 	s.Helper()
-	adapted, err := caddytest.Adapt(fmt.Sprintf(config, s.dir, s.server.Issuer, provider, s.addr, rules, auth))
-	if err != nil {
-		s.Fatal(err)
-	}
-	if err := caddytest.Load(adapted, s.addr); err != nil {
+	source := fmt.Sprintf(config, caddytest.Options(s.dir, ""), s.server.Issuer, provider, s.addr, rules, auth)
+	if err := caddytest.Run(source, s.addr); err != nil {
 		s.Fatal(err)
 	}
 }
@@ -188,19 +174,9 @@ func (s *site) registered(paths ...string) *site {
 }
 
 // logged returns the log lines with a message.
-func (s *site) logged(message string) (entries []map[string]any) {
+func (s *site) logged(message string) []map[string]any {
 	s.Helper()
-	text, err := os.ReadFile(filepath.Join(s.dir, "log.json"))
-	if err != nil {
-		s.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		var entry map[string]any
-		if json.Unmarshal([]byte(line), &entry) == nil && entry["msg"] == message {
-			entries = append(entries, entry)
-		}
-	}
-	return entries
+	return caddytest.Records(s, s.dir, message)
 }
 
 // together runs n requests at the same time.
