@@ -9,34 +9,32 @@ import (
 	"unicode/utf8"
 )
 
-// This file turns regular expressions into deterministic automata.
+// This file compiles regular expressions to deterministic automata.
 //
-// The expressions of path patterns are small: \d+, todos|photos, a UUID. As an
-// automaton such an expression has a dozen states, and a character of the
-// path costs one look into a table, which is ten times faster than package
-// regexp and is done at the first character that does not fit. The automaton
-// also tells what all texts that match have in common, by which siblings.go
-// finds the few expressions among many that need to be tried.
+// The expressions of path patterns are small: \d+, todos|photos, a UUID. Such
+// an automaton has a dozen states, and each character of the path costs one
+// table lookup. That is ten times faster than package regexp, and stops at the
+// first character that does not fit. The automaton also shows what all matching
+// texts have in common, which lets siblings.go skip most of many expressions.
 //
-// An expression whose automaton would be large, or that needs to know more of
-// its surroundings than where the text begins and ends, has none; package
-// regexp does its work.
+// Expressions with a large automaton, or with assertions other than the
+// beginning and the end of the text, fall back to package regexp.
 
 // Limits on automata. States are numbered by a byte.
 const (
 	maxStates  = 255
 	maxClasses = 128
-	maxSteps   = 1 << 16 // of building one, against expressions that explode
+	maxSteps   = 1 << 16 // of building one, against exponential blow-up
 )
 
 const (
-	deadState  = 0 // no text that begins so matches
+	deadState  = 0 // no continuation can match
 	startState = 1
 )
 
-// An automaton decides whether a text as a whole matches an expression.
+// An automaton decides whether an expression matches a whole text.
 type automaton struct {
-	// Characters that no part of the expression distinguishes form a class.
+	// A class holds characters that the expression does not distinguish.
 	// Class i begins with the character bounds[i].
 	bounds []rune
 	ascii  [utf8.RuneSelf]uint8 // the classes of ASCII characters
@@ -78,7 +76,7 @@ func (a *automaton) class(r rune) int {
 }
 
 // newAutomaton returns the automaton of a program that is anchored at both
-// ends, or nil if it has none.
+// ends, or nil if there is none within the limits.
 func newAutomaton(prog *syntax.Prog) *automaton {
 	bounds := classBounds(prog)
 	if bounds == nil {
@@ -96,7 +94,7 @@ func newAutomaton(prog *syntax.Prog) *automaton {
 }
 
 // classBounds returns the first character of each class, or nil if there are
-// too many classes or an instruction has no place in an automaton.
+// too many classes or an instruction cannot be part of an automaton.
 func classBounds(prog *syntax.Prog) []rune {
 	bounds := []rune{0}
 	add := func(low, high rune) {
@@ -141,8 +139,8 @@ func classBounds(prog *syntax.Prog) []rune {
 	return slices.Clip(bounds)
 }
 
-// A builder makes an automaton by the subset construction: a state stands for
-// the set of instructions at which the program may be after reading a text.
+// A builder makes an automaton by subset construction: a state is the set of
+// instructions at which the program may be after reading a text.
 type builder struct {
 	automaton
 	prog   *syntax.Prog
@@ -196,8 +194,7 @@ func consumes(inst *syntax.Inst, r rune) bool {
 	return false
 }
 
-// state returns the state for a set of instructions, which it adds if it is
-// new.
+// state returns the state for a set of instructions, and adds it if it is new.
 func (b *builder) state(set []uint32) (int, bool) {
 	if len(set) == 0 {
 		return deadState, true
@@ -217,8 +214,8 @@ func (b *builder) state(set []uint32) (int, bool) {
 	return state, true
 }
 
-// addState adds a state. The start is never shared with a later state of the
-// same set, since only there the text begins.
+// addState adds a state. The start state is never shared with a later state of
+// the same set, because only the start state is at the beginning of the text.
 func (b *builder) addState(set []uint32, start bool) int {
 	at := syntax.EmptyEndText
 	if start {

@@ -11,27 +11,26 @@ import (
 	"unicode/utf8"
 )
 
-// This file turns the path of a request into the one form that decisions are
-// made on, and makes sure that the upstream receives exactly that form.
+// This file normalizes the path of a request to the canonical form that
+// decisions are made on, and makes the upstream receive exactly that form.
 //
-// What counts is the spelling that would be sent, which is
-// [url.URL.EscapedPath]: Path alone does not tell "/a%2Fb" from "/a/b", and
-// RawPath may be stale after a handler changed the path. That spelling is
-// decoded once, and refused if two programs could disagree about what it
-// means:
+// The input is the path as it would be sent, [url.URL.EscapedPath]: Path alone
+// cannot tell "/a%2Fb" from "/a/b", and RawPath may be stale after a handler
+// changed the path. It is decoded once, and refused if two programs could
+// disagree about its meaning:
 //
 //	/public/..%2fadmin   one element for some, three for others
 //	/public/..;/admin    "..;" for some, ".." with an empty parameter for others
 //
-// The decoded path is then spelled anew, in the only way that RFC 3986 section
-// 6.2.2 calls normal. If that is not what would be sent, [Path.Apply] puts it
-// into the URL, so that "/%61dmin" reaches the upstream as "/admin".
+// The decoded path is then encoded again in the normal form of RFC 3986 section
+// 6.2.2. If that differs from what would be sent, [Path.Apply] puts it into the
+// URL: "/%61dmin" reaches the upstream as "/admin".
 
 // Limits on the path of a request. They hold whether or not ambiguous paths
 // are allowed.
 const (
 	// MaxPathLength is the greatest length, in bytes, of a path as it would be
-	// sent. RFC 9110 section 4.1 asks for 8000 at least.
+	// sent. RFC 9110 section 4.1 requires at least 8000.
 	MaxPathLength = 16 << 10
 	// MaxElements is the greatest number of elements of a canonical path.
 	MaxElements = 512
@@ -49,9 +48,9 @@ type Ambiguity int
 
 // The ways in which a path can be ambiguous.
 const (
-	// NotAbsolute is a request target without a path: "*", "host:port" of
+	// NotAbsolute is a request target without a path: "*", the "host:port" of
 	// CONNECT, or "scheme:rootless". It is refused even if ambiguous paths are
-	// allowed, since there is nothing to decide on.
+	// allowed, because there is no path to decide on.
 	NotAbsolute      Ambiguity = iota + 1
 	EncodedSlash               // %2f
 	Backslash                  // \ or %5c: a slash for Windows
@@ -102,21 +101,21 @@ type Path struct {
 	// Decoded is what decisions are made on: percent-decoded once, with a
 	// leading slash, without repeated slashes and without dot segments.
 	Decoded string
-	// Escaped is how the upstream must receive it: characters that RFC 3986
-	// allows in a path stand for themselves, all others are %XX in upper case.
-	// It is empty if the URL is spelled so already.
+	// Escaped is the form for the upstream: characters that RFC 3986 allows in a
+	// path are literal, and all others are %XX in upper case. It is empty if
+	// the URL already has this form.
 	Escaped string
 }
 
-// Apply makes the path of u the canonical one, so that u.EscapedPath, and with
-// it u.RequestURI, yields p.Escaped. It does nothing if p.Escaped is empty.
+// Apply sets the path of u to the canonical one: u.EscapedPath, and with it
+// u.RequestURI, then return p.Escaped. It does nothing if p.Escaped is empty.
 func (p Path) Apply(u *url.URL) {
 	if p.Escaped == "" {
 		return
 	}
 	u.Path, u.RawPath = p.Decoded, ""
-	// RawPath is a hint for spellings that net/url would not choose by itself,
-	// which escapes !'()* though RFC 3986 does not.
+	// RawPath overrides the encoding of net/url, which escapes !'()* although
+	// RFC 3986 does not.
 	if u.EscapedPath() != p.Escaped {
 		u.RawPath = p.Escaped
 	}
@@ -127,13 +126,12 @@ func (p Path) Apply(u *url.URL) {
 // stripped, is "/".
 //
 // A path that can be read in two ways is refused with an [*AmbiguousError].
-// With allowAmbiguous it is given one reading instead, the most cautious one:
-// encoded slashes and backslashes separate elements, dot segments are resolved
-// (also with a parameter, as in "..;x"), and the upstream receives the result.
-// Paths beyond the limits are refused in any case, with [ErrTooLong] or
-// [ErrTooManyElements].
+// With allowAmbiguous the most cautious reading is used instead: encoded slashes
+// and backslashes separate elements, dot segments are resolved (also with a
+// parameter, as in "..;x"), and the upstream receives the result. Paths beyond
+// the limits are always refused, with [ErrTooLong] or [ErrTooManyElements].
 //
-// Ordinary paths cost no allocation.
+// Ordinary paths do not allocate.
 func Canonicalize(u *url.URL, allowAmbiguous bool) (Path, error) {
 	if isCanonical(u) {
 		return Path{Decoded: u.Path}, nil
@@ -171,8 +169,8 @@ func canonicalize(u *url.URL, allowAmbiguous bool) (Path, error) {
 		return Path{}, ErrTooManyElements
 	}
 	escaped := escape(p.Decoded)
-	// A RawPath that EscapedPath ignores is replaced too, since other handlers
-	// may look at it without asking EscapedPath.
+	// A RawPath that EscapedPath ignores is replaced too, because other handlers
+	// may read it directly.
 	if escaped != sent || u.RawPath != "" && u.RawPath != sent {
 		p.Escaped = escaped
 	}
@@ -181,11 +179,11 @@ func canonicalize(u *url.URL, allowAmbiguous bool) (Path, error) {
 
 // Classes of bytes in a path.
 const (
-	// literal bytes stand for themselves in a canonical path: the pchar of RFC
-	// 3986 section 3.3, without the percent sign.
+	// literal bytes are not escaped in a canonical path: the pchar of RFC 3986
+	// section 3.3, without the percent sign.
 	literal = 1 << iota
-	// plain bytes are the literal ones that [url.URL.EscapedPath] leaves alone
-	// even without a RawPath, and that never make a path ambiguous.
+	// plain bytes are the literal ones that [url.URL.EscapedPath] never escapes
+	// and that never make a path ambiguous.
 	plain
 )
 
@@ -202,7 +200,8 @@ var classes = func() (t [256]uint8) {
 	return t
 }()
 
-// isCanonical reports whether u is obviously canonical, which most paths are.
+// isCanonical is the fast path: it reports whether u is obviously canonical, as
+// most paths are.
 func isCanonical(u *url.URL) bool {
 	path := u.Path
 	if path == "" || path[0] != '/' || len(path) > MaxPathLength || u.RawPath != "" || u.Opaque != "" {
@@ -233,11 +232,11 @@ func startsWithDotSegment(path string) bool {
 	return element == "." || element == ".."
 }
 
-// decode decodes sent once. It refuses what is ambiguous unless that is
-// allowed, in which case it writes separators as slashes.
+// decode decodes sent once. It refuses ambiguous paths unless they are allowed,
+// in which case it writes all separators as slashes.
 func decode(sent string, allowAmbiguous bool) ([]byte, error) {
 	buf := make([]byte, 0, len(sent))
-	element := 0 // where the present element begins in buf
+	element := 0 // where the current element begins in buf
 	offset := 0  // and in sent
 	refuse := func(kind Ambiguity, offset int) ([]byte, error) {
 		return nil, &AmbiguousError{Kind: kind, Offset: offset}
@@ -287,8 +286,8 @@ func decode(sent string, allowAmbiguous bool) ([]byte, error) {
 	return buf, nil
 }
 
-// nextByte returns the byte that s begins with, decoded, and how many bytes of
-// s spell it: 0 if the escape is invalid.
+// nextByte returns the first byte of s, decoded, and how many bytes of s encode
+// it: 0 if the escape is invalid.
 func nextByte(s string) (c byte, width int) {
 	if s[0] != '%' {
 		return s[0], 1
@@ -303,11 +302,11 @@ func nextByte(s string) (c byte, width int) {
 	return high<<4 | low, 3
 }
 
-// nextRune returns the character beyond ASCII that s begins with and how many
-// bytes of s spell it.
+// nextRune returns the first character of s, which is not ASCII, and how many
+// bytes of s encode it.
 func nextRune(s string) (r rune, width int, kind Ambiguity) {
 	var encoded [utf8.UTFMax]byte
-	var ends [utf8.UTFMax]int // ends[i] is where the spelling of encoded[i] ends in s
+	var ends [utf8.UTFMax]int // ends[i] is where the encoding of encoded[i] ends in s
 	n, end := 0, 0
 	for n < len(encoded) && end < len(s) {
 		c, w := nextByte(s[end:])
@@ -344,8 +343,8 @@ func isDotSegment(element []byte) bool {
 	return string(element) == "." || string(element) == ".."
 }
 
-// cleanElements merges slashes in place and, if that is called for, resolves
-// dot segments. Slashes go first, as in nginx: "/a//../b" is "/b".
+// cleanElements merges slashes in place and, on request, resolves dot segments.
+// Slashes are merged first, as in nginx: "/a//../b" is "/b".
 func cleanElements(path []byte, resolveDots bool) []byte {
 	out := path[:0]
 	for i := 0; i < len(path); {
@@ -356,8 +355,8 @@ func cleanElements(path []byte, resolveDots bool) []byte {
 		for i < len(path) && path[i] != '/' {
 			i++
 		}
-		// out never overtakes the element, since it is at most as long as what
-		// has been read of path.
+		// out never overtakes the element: it is at most as long as the part of
+		// path that has been read.
 		element := path[start:i]
 		name := element
 		if semicolon := bytes.IndexByte(element, ';'); semicolon >= 0 {
@@ -385,7 +384,7 @@ func cleanElements(path []byte, resolveDots bool) []byte {
 
 const upperHex = "0123456789ABCDEF"
 
-// escape returns the canonical spelling of a decoded path.
+// escape returns the canonical encoding of a decoded path.
 func escape(decoded string) string {
 	n := 0
 	for i := 0; i < len(decoded); i++ {

@@ -4,10 +4,10 @@ package pathmatch
 
 import "math/bits"
 
-// This file finds the child of a node for literal text. A few are compared one
-// by one. Many have a hash table: Go's maps would do, but they must expect the
-// worst of their keys. These come from the configuration and nobody can add
-// one, so that a quick hash will do.
+// This file finds the child of a node for literal text. Few children are
+// compared one by one. Many have a hash table. It is faster than Go's map, which
+// must defend itself against hostile keys; these keys come from the
+// configuration, and no request can add one.
 
 type literalEdge struct {
 	text string
@@ -30,7 +30,7 @@ type slot struct {
 	to   *node
 }
 
-// fewLiterals is the number of children up to which there is no table.
+// fewLiterals is the largest number of children that need no table.
 const fewLiterals = 6
 
 func (n *node) literal(text string) *node {

@@ -2,9 +2,8 @@
 
 package pathmatch
 
-// A methodID is the number of a method in a tree, so that rules compare
-// numbers. Methods are case-sensitive, as RFC 9110 section 9.1 has it: "get"
-// is a method that nobody has heard of.
+// A methodID numbers the methods of a tree, so that rules compare numbers.
+// Methods are case-sensitive (RFC 9110 section 9.1): "get" is an unknown method.
 type methodID uint32
 
 const (
@@ -31,9 +30,9 @@ func (m *methods) add(method string) methodID {
 	return methodID(len(m.names) - 1)
 }
 
-// find returns the number of a request's method, and of the one whose rules
-// hold if there is none for it: HEAD is GET without the content (RFC 9110
-// section 9.3.2), so whatever protects one protects the other.
+// find returns the number of a request's method, and the number of the method
+// to fall back to: HEAD is GET without the content (RFC 9110 section 9.3.2), so
+// a rule that protects GET also protects HEAD.
 func (m *methods) find(method string) (id, otherwise methodID) {
 	id, otherwise = noMethod, noMethod
 	for i, name := range m.names {

@@ -23,15 +23,15 @@ const (
 	multiElement        // ??
 )
 
-// An element is what stands between two slashes of a pattern.
+// An element is the part of a pattern between two slashes.
 type element struct {
 	kind kind
 	text string // a literal's text, or the source of a regular expression
 	re   Regexp // of a regexpElement
 }
 
-// matches reports whether the element of a path is one that e stands for. An
-// expression that runs out of time is taken for no match.
+// matches reports whether e matches an element of a path. An expression that
+// times out counts as no match.
 func (e *element) matches(s string) bool {
 	switch e.kind {
 	case literalElement:
@@ -49,9 +49,9 @@ func (e *element) matches(s string) bool {
 //	??        any number of elements, also none; once in a pattern
 //	{regexp}  one element that the regular expression matches as a whole
 //
-// Percent signs, asterisks and whatever else is not listed stand for
-// themselves: to protect "/a%20b", write "/a b". An element is empty only if
-// it is the last one: "/users/" is a path of two elements.
+// Everything else is literal, including percent signs and asterisks: to protect
+// "/a%20b", write "/a b". Only the last element can be empty: "/users/" is a
+// path of two elements.
 type Pattern struct {
 	text     string
 	elements []element
@@ -59,10 +59,10 @@ type Pattern struct {
 	captures int
 }
 
-// A Capture is what an element of a pattern has found in a path.
+// A Capture is the text that an element of a pattern matched in a path.
 type Capture struct {
 	Value   string
-	Present bool // false for a group of a regular expression that took no part
+	Present bool // false for a group of a regular expression that did not participate
 }
 
 // A PatternError says what is wrong with a pattern, and what to write instead.
@@ -83,8 +83,8 @@ func Parse(pattern string) (*Pattern, error) {
 }
 
 // A Parser parses many patterns. It compiles a regular expression that occurs
-// in several of them only once. The zero Parser is ready for use, but not by
-// several goroutines at once.
+// in several of them only once. The zero Parser is ready for use. It is not safe
+// for concurrent use.
 type Parser struct {
 	regexps map[string]Regexp
 }
@@ -140,9 +140,9 @@ func (ps *Parser) Parse(pattern string) (*Pattern, error) {
 	return p, nil
 }
 
-// elementLength returns the length of the element that s begins with. An
-// expression ends at the brace that closes its first one, not counting
-// escaped braces and those within a character class.
+// elementLength returns the length of the first element of s. An expression ends
+// at the brace that closes its first one, ignoring escaped braces and braces in
+// a character class.
 func elementLength(s string) (int, *PatternError) {
 	if !strings.HasPrefix(s, "{") {
 		n := strings.IndexByte(s, '/')
@@ -151,7 +151,7 @@ func elementLength(s string) (int, *PatternError) {
 		}
 		return n, nil
 	}
-	depth, class := 0, -1 // class: where the present character class begins
+	depth, class := 0, -1 // class: where the current character class begins
 	for i := 0; i < len(s); i++ {
 		switch c := s[i]; {
 		case c == '/':
@@ -243,8 +243,8 @@ func (p *Pattern) String() string { return p.text }
 // element if it has no groups. ?? captures nothing.
 func (p *Pattern) NumCaptures() int { return p.captures }
 
-// Matches reports whether the pattern describes the path, which must be
-// canonical. An expression that runs out of time is taken for no match.
+// Matches reports whether the pattern matches the path, which must be
+// canonical. An expression that times out counts as no match.
 func (p *Pattern) Matches(path string) bool {
 	return p.align(path, (*element).matches)
 }
@@ -252,8 +252,8 @@ func (p *Pattern) Matches(path string) bool {
 // Captures appends to dst the captures of the path, from left to right. The
 // pattern must match the path.
 //
-// If an expression with groups runs out of time, fewer than NumCaptures
-// captures are appended: refuse the request then.
+// If an expression with groups times out, fewer than NumCaptures captures are
+// appended. The caller must refuse the request.
 func (p *Pattern) Captures(path string, dst []Capture) []Capture {
 	if p.captures == 0 {
 		return dst
@@ -272,11 +272,11 @@ func (p *Pattern) Captures(path string, dst []Capture) []Capture {
 	return dst
 }
 
-// align calls f with each element of the pattern, except for ??, and the
-// element of the path that it stands for, until f returns false. It returns
-// false if f did, or if the path has too few or too many elements.
+// align calls f with each element of the pattern, except for ??, and its element
+// of the path, until f returns false. It returns false if f did, or if the path
+// has too few or too many elements.
 //
-// Since there is one ?? at most, the numbers of elements alone tell which
+// A pattern has at most one ??, so the numbers of elements alone determine which
 // element of the path belongs to which one of the pattern.
 func (p *Pattern) align(path string, f func(e *element, s string) bool) bool {
 	if !strings.HasPrefix(path, "/") {
@@ -284,7 +284,7 @@ func (p *Pattern) align(path string, f func(e *element, s string) bool) bool {
 	}
 	surplus := strings.Count(path, "/") - len(p.elements)
 	if p.multi >= 0 {
-		surplus++ // so many elements does the ?? stand for
+		surplus++ // the number of elements that the ?? matches
 	}
 	if surplus < 0 || surplus > 0 && p.multi < 0 {
 		return false

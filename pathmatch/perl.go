@@ -16,13 +16,12 @@ import (
 // that backtracks and may therefore take exponential time.
 
 const (
-	// perlTimeout bounds one attempt to match. Honest expressions need
-	// microseconds. There is a second attempt after the time has run out once,
-	// since it also does so for a process that was not given the processor,
-	// and one that ran into its CPU quota is not given it for 100 ms.
+	// perlTimeout bounds one attempt to match. Ordinary expressions need
+	// microseconds. A timeout is retried once, because it also strikes a process
+	// that was not scheduled: a CPU quota can suspend a process for 100 ms.
 	perlTimeout = 50 * time.Millisecond
-	// perlClock is how often regexp2 looks at the time while an expression is
-	// at work. With its own 100 ms a limit of 50 ms would be one of 200 ms.
+	// perlClock is how often regexp2 checks the time. With its default of 100 ms
+	// a limit of 50 ms would become 200 ms.
 	perlClock = 10 * time.Millisecond
 )
 
@@ -38,7 +37,7 @@ type perl struct {
 
 func compilePerl(source string) (re Regexp, err error) {
 	defer func() {
-		if r := recover(); r != nil { // the parser was written for friends
+		if r := recover(); r != nil { // the parser panics on some hostile input
 			re, err = nil, fmt.Errorf("invalid regular expression: %v", r)
 		}
 	}()
@@ -85,7 +84,7 @@ func (p *perl) numberGroups() error {
 		return fmt.Errorf("the groups of this expression cannot be counted: remove comments, conditions, and flags that change the meaning of parentheses")
 	}
 	if named > 0 && unnamed > 0 && numeric {
-		return fmt.Errorf(`a numbered back-reference beside named groups; write \k<name>`)
+		return fmt.Errorf(`a numbered back-reference cannot be combined with named groups; write \k<name>`)
 	}
 	p.names = names
 	return nil
@@ -93,8 +92,7 @@ func (p *perl) numberGroups() error {
 
 // groupOpenings returns the name of each capturing group of source, "" where
 // it has none, and whether source refers back to a group by its number. It
-// refuses escapes that mean something else in Perl than the letter itself,
-// which is what regexp2 takes them for.
+// refuses escapes that have a meaning in Perl but are a plain letter for regexp2.
 func groupOpenings(source string) (names []string, numeric bool, err error) {
 	class := 0
 	for i := 0; i < len(source); i++ {
@@ -128,8 +126,8 @@ func groupOpenings(source string) (names []string, numeric bool, err error) {
 	return names, numeric, nil
 }
 
-// perlEscapes are the letters that have the same meaning for regexp2 and Perl
-// when a backslash precedes them.
+// perlEscapes are the letters that mean the same to regexp2 and Perl after a
+// backslash.
 const perlEscapes = "dDwWsSbBAzZnrtfvaxpPk"
 
 func isLetter(c byte) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
@@ -194,7 +192,7 @@ func (p *perl) Find(s string, dst []Capture) ([]Capture, bool, error) {
 			continue
 		}
 		// regexp2 counts in characters, and would return U+FFFD for a byte
-		// that is no UTF-8.
+		// that is not valid UTF-8.
 		start := byteOffset(s, group.Index)
 		end := start + byteOffset(s[start:], group.Length)
 		dst = appendGroup(dst, s, start, end)

@@ -17,18 +17,17 @@ import (
 const MaxRegexpLength = 4 << 10
 
 // ErrRegexpTimeout says that a regular expression with look-around or
-// back-references did not come to an end in time.
+// back-references timed out.
 var ErrRegexpTimeout = errors.New("the regular expression took too long")
 
 // A Regexp matches a text as a whole: neither a trailing newline nor the flags
 // of the expression widen it. It is safe for concurrent use.
 //
-// There are two engines. RE2, which takes time linear in the length of the
-// text, runs whatever it can express. Expressions with look-around, atomic
-// groups or back-references run on a backtracking engine, under a time limit
-// that ends the attempt with [ErrRegexpTimeout]. Nobody knows then whether the
-// text matches, so a caller for whom "no match" might grant something must use
-// the methods that return an error.
+// There are two engines. RE2 takes linear time and runs every expression that it
+// supports. Expressions with look-around, atomic groups or back-references run
+// on a backtracking engine with a time limit, and fail with [ErrRegexpTimeout].
+// It is then unknown whether the text matches: a caller for whom "no match"
+// could grant access must use the methods that return an error.
 type Regexp interface {
 	// String returns the expression as it was written.
 	String() string
@@ -44,9 +43,9 @@ type Regexp interface {
 	// Find is like Match and appends a capture for each group to dst.
 	Find(s string, dst []Capture) ([]Capture, bool, error)
 
-	// MatchWhole is Match with an error taken for no match.
+	// MatchWhole is Match, with an error counted as no match.
 	MatchWhole(s string) bool
-	// Groups is Find with an error taken for no match.
+	// Groups is Find, with an error counted as no match.
 	Groups(s string, dst []Capture) ([]Capture, bool)
 }
 
@@ -65,9 +64,9 @@ func CompileRegexp(source string) (Regexp, error) {
 	return nil, err
 }
 
-// mayBePerl reports whether an expression that RE2 refuses for this reason may
-// be one for the backtracking engine. All other errors are mistakes, or
-// exceed a limit that must hold.
+// mayBePerl reports whether the backtracking engine may accept an expression that
+// RE2 refuses for this reason. All other errors are mistakes, or exceed a limit
+// that must hold.
 func mayBePerl(err *syntax.Error) bool {
 	switch err.Code {
 	case syntax.ErrInvalidPerlOp, syntax.ErrInvalidEscape:

@@ -118,7 +118,7 @@ func TestCompileRegexpRefuses(t *testing.T) {
 		`(?=a)\Qa\E`:                           "unsupported escape sequence: `\\Q`",
 		`(?=a`:                                 "missing closing )",
 		`(?=a)(?<n>a)(?<n>b)`:                  "duplicate group name",
-		`(?<n>a)(b)\1`:                         "back-reference beside named groups",
+		`(?<n>a)(b)\1`:                         "back-reference cannot be combined with named groups",
 		`(?=a)(?<2>a)(b)`:                      "cannot be counted",
 		`(?n)(?=a)(b)`:                         "cannot be counted",
 		`(?x)(?=a)a # comment`:                 "comments are not supported",

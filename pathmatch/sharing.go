@@ -4,13 +4,13 @@ package pathmatch
 
 import "strings"
 
-// sharing keeps one copy of what occurs at many nodes. Besides memory it saves
-// time, since what all nodes use stays in the processor's cache.
+// sharing keeps one copy of values that occur at many nodes. This saves memory,
+// and also time: shared values stay in the processor's cache.
 type sharing struct {
 	texts   map[string]string
 	longest int // length of the longest text
 	regexps map[string]Regexp
-	nodes   []node // to be given out: what is made together lies together
+	nodes   []node // preallocated, so that related nodes are adjacent in memory
 	given   int
 }
 
@@ -31,7 +31,7 @@ func (s *sharing) text(text string) string {
 	if shared, ok := s.texts[text]; ok {
 		return shared
 	}
-	// A copy lies beside other short texts, not in the middle of its pattern.
+	// The copy is adjacent to other short texts, not inside its pattern.
 	text = strings.Clone(text)
 	s.texts[text] = text
 	s.longest = max(s.longest, len(text))

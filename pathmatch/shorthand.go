@@ -4,13 +4,13 @@ package pathmatch
 
 import "strings"
 
-// In a Caddyfile some names in braces are short for a placeholder, and Caddy
-// writes the long name before any directive sees it: the pattern /files/{path}
-// arrives as /files/{http.request.uri.path}. That is a valid regular
-// expression, though not the one that was written, so it is refused.
+// In a Caddyfile some names in braces are placeholder shorthands, which Caddy
+// expands before a directive sees them: the pattern /files/{path} arrives as
+// /files/{http.request.uri.path}. That is a valid regular expression, but not
+// the one that was written, so it is refused.
 
-// shorthands maps placeholders to what is written in a Caddyfile. A name that
-// ends with a dot stands for all that begin with it. The longest one counts.
+// shorthands maps placeholders to their Caddyfile shorthands. A name that ends
+// with a dot is a prefix. The longest match wins.
 var shorthands = map[string]string{
 	"http.request.host":                              "host",
 	"http.request.hostport":                          "hostport",
@@ -48,7 +48,7 @@ var shorthands = map[string]string{
 	"http.reverse_proxy.upstream.hostport":           "upstream_hostport",
 	"http.vars.client_ip":                            "client_ip",
 
-	"http.request.":               "http.request.", // nobody means an expression by that
+	"http.request.":               "http.request.", // never meant as an expression
 	"http.request.header.":        "header.",
 	"http.request.cookie.":        "cookie.",
 	"http.request.host.labels.":   "labels.",
@@ -63,8 +63,8 @@ var shorthands = map[string]string{
 	"http.matchers.file.":         "file_match.",
 }
 
-// expandedPlaceholder reports whether the text within braces is a placeholder
-// of Caddy, and returns the shorthand for it.
+// expandedPlaceholder reports whether the text in braces is a Caddy placeholder,
+// and returns its shorthand.
 func expandedPlaceholder(source string) (shorthand string, ok bool) {
 	if s, ok := shorthands[source]; ok {
 		return s, true

@@ -11,8 +11,8 @@ import (
 // This file finds the regular expressions of one node that may match an
 // element, without trying them all.
 //
-// Of each expression it knows what every text must have that matches: a first
-// and a last character, a length, and two neighbouring bytes of a literal part.
+// For each expression it knows properties of every matching text: the first and
+// the last character, the length, and two adjacent bytes of a literal part.
 // Given
 //
 //	{[a-z]+-17-\d+}
@@ -20,11 +20,10 @@ import (
 //	{\d+}
 //
 // the element "report-17-3" begins with r, ends with 3, has 11 characters and
-// contains "-1". Each of these properties rules out some expressions; tables
-// of bit sets say which, for 64 expressions at once. What is left is tried in
-// order of appearance.
+// contains "-1". Each property rules out some expressions; tables of bit sets do
+// so for 64 expressions at once. The others are tried in order of appearance.
 
-// fewSiblings is the number of expressions up to which all are tried.
+// fewSiblings is the largest number of expressions that are all tried.
 const fewSiblings = 16
 
 // A regexpIndex tells which regular expressions of a node may match.
@@ -40,8 +39,8 @@ type regexpEdge struct {
 	next *regexpEdge
 }
 
-// A block tells for 64 expressions, by one bit each, which may match. A
-// property that cannot be told from an expression counts as any.
+// A block holds one bit for each of 64 expressions: whether it may match. An
+// unknown property of an expression allows every value.
 type block struct {
 	first  [symbols]uint64 // by first character
 	last   [symbols]uint64 // by last character
@@ -55,7 +54,7 @@ const (
 	beyond  = utf8.RuneSelf
 	nothing = utf8.RuneSelf + 1
 
-	lengths = 64 // the last one stands for all greater ones as well
+	lengths = 64 // the last one includes all greater ones
 	pairs   = 512
 )
 

@@ -11,25 +11,25 @@ import (
 
 // This file implements a decision tree for fast matching of paths to patterns.
 //
-// The levels of the tree branch on consecutive elements of the path; what a
-// pattern demands of the method is looked at last, where the pattern ends.
+// The levels of the tree branch on consecutive elements of the path. The method
+// is checked last, where the pattern ends.
 //
-// The choice that comes first may lead nowhere. Given the patterns
+// The first choice may be a dead end. Given the patterns
 //
 //	/a/b/c
 //	/a/?/d
 //
-// the path /a/b/d is first led to b, and when there is no d below b, the search
-// comes back and goes on with ?. It never does so in vain twice: every node
-// knows how many elements the patterns below it still need, and is not entered
-// with any other number. That is also how ?? finds its extent without trying:
-// a pattern has one ?? at most, so what follows it has a known length.
+// the path /a/b/d first leads to b; there is no d below b, so the search
+// backtracks and continues with ?. Backtracking is bounded: every node knows how
+// many elements the patterns below it still need, and is not entered with any
+// other number. This also determines the extent of ?? without trying: a pattern
+// has at most one ??, so what follows it has a known length.
 
 // Any is the method of a rule for all methods that have no rule of their own.
 const Any = "?"
 
 // A Tree holds rules: values for patterns and methods. The zero Tree is empty.
-// Once Match has been used, nothing may be added.
+// Do not add rules after the first call of Match.
 type Tree[V any] struct {
 	root    node
 	values  []V
@@ -37,10 +37,9 @@ type Tree[V any] struct {
 	shared  sharing
 }
 
-// A node is a place in the patterns, namely between two elements. Most of what
-// a search needs to know of it fits into one line of the processor's cache:
-// fetching nodes from memory is what a search spends its time with in a tree of
-// many rules.
+// A node is a position between two elements of the patterns. Most of what a
+// search needs fits into one cache line: in a tree of many rules, a search spends
+// its time fetching nodes from memory.
 type node struct {
 	// What the patterns below this node need, to turn around early: bit n of
 	// exactly is set if one of them ends n elements further down, and the last
@@ -49,12 +48,12 @@ type node struct {
 	exactly uint64
 	atLeast uint32
 
-	// The first rule of the pattern that leads here. The pattern is nil if none
+	// The first rule of the pattern that ends here. The pattern is nil if none
 	// does.
 	ending
 
-	// The children, in the order in which they are tried, but for ??, which is
-	// the last.
+	// The children, in the order in which they are tried. The last one, ??, is
+	// in rare.
 	literals *literalEdge // in order of appearance
 	regexps  *regexpEdge  // {regexp}, in order of appearance
 	any      *node        // ?
@@ -69,7 +68,7 @@ type ending struct {
 	pattern *Pattern
 }
 
-// rare is what most nodes have not.
+// rare holds what most nodes do not have.
 type rare struct {
 	endings []ending // for further methods, the one for any method last
 
@@ -141,10 +140,10 @@ func (n *node) addEnding(e ending) bool {
 	return true
 }
 
-// expect notes that the pattern comes through n with element i next.
+// expect records that the pattern passes through n, with element i next.
 func (n *node) expect(p *Pattern, i int) {
 	rest := uint32(len(p.elements) - i)
-	if i > p.multi { // there is no ??, or it is behind us
+	if i > p.multi { // there is no ??, or it has been passed
 		n.exactly |= 1 << min(rest, 63)
 	} else if n.atLeast == 0 || rest < n.atLeast {
 		n.atLeast = rest
@@ -156,8 +155,8 @@ func (n *node) fits(elements int) bool {
 	return n.exactly>>min(uint(elements), 63)&1 != 0 || n.atLeast != 0 && int(n.atLeast) <= elements+1
 }
 
-// child returns the child of n for element i of the pattern, which it makes if
-// it is missing.
+// child returns the child of n for element i of the pattern, and adds it if it
+// is missing.
 func (n *node) child(p *Pattern, i int, shared *sharing) *node {
 	e := &p.elements[i]
 	switch e.kind {
@@ -199,16 +198,15 @@ func (r *rare) addTail(tail int) {
 }
 
 // Match returns the rule for a request: its value and its pattern. The path
-// must be canonical, see [Canonicalize]. A rule for the method goes before one
-// for GET if the method is HEAD, and that before one for [Any], but the path
-// decides first. Match does not allocate, unless it has to try one of the
-// expressions that backtrack (see [Regexp]).
+// must be canonical, see [Canonicalize]. The path decides first. Then a rule for
+// the method takes precedence over one for GET, if the method is HEAD, and that
+// over one for [Any]. Match does not allocate, unless it tries an expression that
+// backtracks (see [Regexp]).
 //
-// If no rule fits, ok is false and the pattern is nil. If a regular expression
-// with look-around or back-references ran out of time, ok is false as well and
-// the pattern is one of those it belongs to: nobody knows which rule is the
-// right one, so the request must be refused even if requests without a rule
-// may pass.
+// If no rule matches, ok is false and the pattern is nil. If a regular expression
+// with look-around or back-references timed out, ok is false and the pattern is
+// one that contains it. It is then unknown which rule applies: refuse the request,
+// even if requests without a rule may pass.
 func (t *Tree[V]) Match(method, path string) (v V, p *Pattern, ok bool) {
 	if !strings.HasPrefix(path, "/") {
 		return v, nil, false
@@ -226,13 +224,13 @@ type search struct {
 	method    methodID
 	otherwise methodID // GET for HEAD
 	longest   int      // literal of the tree: no need to hash anything longer
-	pattern   *Pattern // that was found, or whose expression ran out of time
+	pattern   *Pattern // that was found, or whose expression timed out
 }
 
-// Results of a search beside the indexes of values.
+// Results of a search other than indexes of values.
 const (
 	nothingFound = -1
-	undecided    = -2 // an expression ran out of time, which ends the search
+	undecided    = -2 // an expression timed out, which ends the search
 )
 
 // match returns the value of the best pattern below n for the path, which has
@@ -300,7 +298,7 @@ func (s *search) matchRegexps(n *node, element, rest string, elements int) int {
 
 func (s *search) matchRegexp(edge *regexpEdge, element, rest string, elements int) int {
 	if !edge.to.fits(elements) {
-		return nothingFound // before an expression has to work for it
+		return nothingFound // before running any expression
 	}
 	ok, err := edge.re.Match(element)
 	if err != nil {
@@ -316,8 +314,8 @@ func (s *search) matchRegexp(edge *regexpEdge, element, rest string, elements in
 	return s.match(edge.to, rest, elements)
 }
 
-// matchMulti lets ?? stand for as few elements as possible, so that as many as
-// possible are left for what follows it.
+// matchMulti lets ?? match as few elements as possible, and leaves as many as
+// possible for what follows it.
 func (s *search) matchMulti(r *rare, path string, elements int) int {
 	for _, tail := range r.tails {
 		if tail > elements {

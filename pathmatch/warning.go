@@ -9,8 +9,7 @@ import (
 	"strings"
 )
 
-// Warning returns what is probably a mistake in the pattern, although it has a
-// meaning, or "" if there is nothing.
+// Warning describes a probable mistake in a valid pattern, or returns "".
 func (p *Pattern) Warning() string {
 	for i := range p.elements {
 		if e := &p.elements[i]; e.kind == literalElement {
