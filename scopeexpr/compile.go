@@ -11,17 +11,16 @@ import (
 	"github.com/caddy-gluu/gateway/pathmatch"
 )
 
-// Options say what a document is compiled for.
+// Options are the options of Compile.
 type Options struct {
 	// UMA is set for rules whose scopes are those of UMA resources. Such rules
-	// may name a resource, and say neither ^ nor not: a permission ticket asks
-	// for scopes by name, and cannot ask for one to be absent.
+	// may name a resource, and may use neither ^ nor not: a permission ticket
+	// requests scopes by name, and cannot request that one be absent.
 	UMA bool
 }
 
-// Compile checks what the parts of a document mean and makes the policy that
-// decides. All that can be found wrong is found here, with an *Error; a
-// decision cannot fail.
+// Compile checks the meaning of a document and makes the policy. Every fault is
+// found here and returned as an *Error; a decision cannot fail.
 func (d Document) Compile(opts Options) (*Policy, error) {
 	if len(d) == 0 {
 		return nil, &Error{Reason: "the document has no paths", Hint: `write [{"path": ..., "conditions": [...]}]`}
@@ -113,9 +112,9 @@ func (c *compiler) methods(condition *Condition, seen map[string]bool) *Error {
 	return nil
 }
 
-// checkMethod refuses what no request can have as its method. Methods are
-// compared as they are (RFC 9110, section 9.1), and all that exist are in upper
-// case: "get" would be a rule that protects nothing.
+// checkMethod refuses what cannot be the method of a request. Methods are
+// case-sensitive (RFC 9110, section 9.1), and all registered ones are in upper
+// case: a rule for "get" would protect nothing.
 func checkMethod(m string) (reason, hint string) {
 	switch upper := strings.ToUpper(m); {
 	case m == pathmatch.Any:
@@ -123,8 +122,8 @@ func checkMethod(m string) (reason, hint string) {
 	case m == "*" || m == "":
 		return fmt.Sprintf("%q is not a method", m), "write ? for every method not named"
 	case strings.Trim(m, tokenCharacters) != "", strings.Contains(m, "|"):
-		// A method could have a | in it and none has. "GET|POST" means two of
-		// them, in the systems before and in regular expressions.
+		// A method may contain a |, but none does. "GET|POST" means two methods,
+		// in Gluu Gateway 4 and in regular expressions.
 		return fmt.Sprintf("%q is not a method", clip(m)), `write one method per element, such as "GET"`
 	case m != upper:
 		return fmt.Sprintf("the method %q is not in upper case, and methods are case-sensitive", clip(m)), fmt.Sprintf("write %q", clip(upper))
@@ -165,7 +164,7 @@ func (c *compiler) condition(pattern *pathmatch.Pattern, condition *Condition) *
 	return nil
 }
 
-// extras checks the members of a condition beside methods and expression.
+// extras checks the members of a condition other than methods and expression.
 func (c *compiler) extras(condition *Condition) *Error {
 	const umaOnly = "leave it out; only rules of gluu_uma_pep name resources"
 	switch {
@@ -189,11 +188,11 @@ func (c *compiler) extras(condition *Condition) *Error {
 	return nil
 }
 
-// compiled is an expression ready to decide. Rules whose expressions are the
-// same share one.
+// compiled is an expression ready to decide. Rules with the same expression
+// share one.
 type compiled struct {
 	shape   *shape
-	entries []*entry // what the shape's references stand for
+	entries []*entry // by the numbers of the shape's references
 	bound   bool     // some entry is tied to captures
 	id      int      // number of its fact in Scopes, if it is not bound
 	static  []string // the scopes of a plain conjunction, else nil
@@ -223,7 +222,7 @@ func (c *compiler) expression(e *Expression, pattern *pathmatch.Pattern) (*compi
 	return c.intern(rule, entries)
 }
 
-// checkUMA refuses what could make a rule ask for a scope to be absent.
+// checkUMA refuses operators that could require a scope to be absent.
 func checkUMA(rule *node) *Error {
 	var err *Error
 	rule.walk(func(n *node) {
@@ -239,8 +238,8 @@ func checkUMA(rule *node) *Error {
 	return err
 }
 
-// entry finds or makes the entry for a line of data, and checks whether it
-// suits the path.
+// entry finds or makes the entry for a line of data, and checks it against the
+// path.
 func (c *compiler) entry(text string, pattern *pathmatch.Pattern) (*entry, *Error) {
 	e := c.entries[text]
 	if e == nil {
@@ -257,8 +256,8 @@ func (c *compiler) entry(text string, pattern *pathmatch.Pattern) (*entry, *Erro
 }
 
 // intern finds or makes the compiled form of a rule over its entries. Entries
-// are numbered in the order in which the rule first refers to them, so that
-// rules that differ only in their data have one shape.
+// are numbered in the order of their first use in the rule, so that rules that
+// differ only in their data share one shape.
 func (c *compiler) intern(rule *node, data []*entry) (*compiled, *Error) {
 	e := &compiled{}
 	numbers := make(map[*entry]int, len(data))
@@ -300,8 +299,8 @@ func (c *compiler) intern(rule *node, data []*entry) (*compiled, *Error) {
 	return e, nil
 }
 
-// conjunction returns the scopes of a rule that asks for each of them and for
-// nothing else, nil if it is another rule.
+// conjunction returns the scopes of a rule that requires each of them and nothing
+// else, and nil for any other rule.
 func conjunction(rule *node, entries []*entry) []string {
 	var scopes []string
 	plain := true

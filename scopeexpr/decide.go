@@ -10,14 +10,14 @@ import (
 	"github.com/caddy-gluu/gateway/pathmatch"
 )
 
-// Scopes are the scopes of one token, as one policy sees them. What the policy
-// has found out about them once it looks up from then on: it is made to be kept
-// beside the token. It is safe for concurrent use.
+// Scopes are the scopes of one token for one policy, with a cache of what the
+// policy has found out about them. Keep it with the token. It is safe for
+// concurrent use.
 //
-// Two things are remembered. A fact is whether the scopes satisfy an expression
-// (or an entry) that depends on nothing but the scopes. A binding is what the
-// groups of a pattern found in them, to be compared with the captures of each
-// path anew. That a request was granted is remembered nowhere.
+// Two things are cached. A fact is whether the scopes satisfy an expression (or
+// an entry) that depends only on the scopes. A binding is what the groups of a
+// pattern matched in them, to be compared with the captures of each path. Whether
+// a request was granted is never cached.
 type Scopes struct {
 	policy *Policy
 	scopes []string
@@ -32,9 +32,9 @@ func NewScopes(p *Policy, scopes []string) *Scopes {
 	return &Scopes{policy: p, scopes: scopes}
 }
 
-// Decide says whether a token with these scopes may pass the rule on a
-// canonical path, which the rule must match. Scopes made for another policy
-// are decided as well, at a price; without scopes nothing is granted.
+// Decide reports whether the rule grants a token with these scopes a canonical
+// path, which the rule must match. Scopes made for another policy also work, but
+// without the cache; nil scopes are granted nothing.
 func (r *Rule) Decide(path string, s *Scopes) bool {
 	if s == nil {
 		return false
@@ -53,14 +53,14 @@ func (r *Rule) Decide(path string, s *Scopes) bool {
 }
 
 // DecideSet is Decide for a list of scopes that belongs to one request, such as
-// the permissions for one UMA resource. A rule that is tied to captures, which
-// UMA rules cannot be, denies.
+// the permissions for one UMA resource. A rule that refers to captures denies;
+// UMA rules never do.
 func (r *Rule) DecideSet(scopes []string) bool {
 	grants, _ := r.expression.decideStatic(scopes)
 	return grants
 }
 
-// learn decides an expression that is not bound, and notes the result.
+// learn decides an expression that is not bound, and caches the result.
 func (e *compiled) learn(s *Scopes) bool {
 	grants, certain := e.decideStatic(s.scopes)
 	if certain {
@@ -69,8 +69,8 @@ func (e *compiled) learn(s *Scopes) bool {
 	return grants
 }
 
-// decideStatic decides an expression that depends on nothing but the scopes. A
-// decision for which a pattern ran out of time is no, and not certain.
+// decideStatic decides an expression that depends only on the scopes. If a pattern
+// times out, the decision is to deny, and it is not certain.
 func (e *compiled) decideStatic(scopes []string) (grants, certain bool) {
 	if e.bound {
 		return false, true
@@ -88,7 +88,7 @@ func (e *compiled) decideStatic(scopes []string) (grants, certain bool) {
 	return e.shape.grants(&c), true
 }
 
-// match says whether some scope satisfies an entry that is not bound.
+// match reports whether a scope satisfies an entry that is not bound.
 func (e *entry) match(scopes []string) (bool, error) {
 	if e.pattern == nil {
 		return slices.Contains(scopes, e.text), nil
@@ -109,14 +109,14 @@ func (e *entry) match(scopes []string) (bool, error) {
 // captureBuffers hold the captures of a path while it is decided.
 var captureBuffers = sync.Pool{New: func() any { return new([16]pathmatch.Capture) }}
 
-// decideBound decides an expression that compares scopes with captures. Its
-// result is true of this path and of no other.
+// decideBound decides an expression that compares scopes with captures. The
+// result holds for this path only.
 func (r *Rule) decideBound(path string, s *Scopes) bool {
 	buffer := captureBuffers.Get().(*[16]pathmatch.Capture)
 	defer captureBuffers.Put(buffer)
 	captures := r.pattern.Captures(path, buffer[:0])
 	if len(captures) != r.pattern.NumCaptures() {
-		return false // an expression of the path ran out of time
+		return false // an expression of the path timed out
 	}
 	var c combination
 	for i, e := range r.expression.entries {
@@ -136,7 +136,7 @@ func (r *Rule) decideBound(path string, s *Scopes) bool {
 	return r.expression.shape.grants(&c)
 }
 
-// fact says whether some scope satisfies an entry that is not bound.
+// fact reports whether a scope satisfies an entry that is not bound.
 func (s *Scopes) fact(e *entry) (value, certain bool) {
 	if value, known := s.facts.get(e.id); known {
 		return value, true
@@ -149,9 +149,9 @@ func (s *Scopes) fact(e *entry) (value, certain bool) {
 	return value, true
 }
 
-// equalCaptures says whether some scope satisfies a bound entry: the pattern
-// matches it as a whole, and each of its groups equals the capture of its
-// number. All groups must be found on the same scope.
+// equalCaptures reports whether a scope satisfies a bound entry: the pattern
+// matches it as a whole, and each group PCn equals capture n. All groups must
+// match in the same scope.
 func (s *Scopes) equalCaptures(e *entry, captures []pathmatch.Capture) (equal, certain bool) {
 	found := s.bindings.get(e.id)
 	if found == nil {
@@ -169,8 +169,8 @@ func (s *Scopes) equalCaptures(e *entry, captures []pathmatch.Capture) (equal, c
 	return false, true
 }
 
-// equals compares what the groups found in one scope with the captures. An
-// absent capture equals nothing.
+// equals compares the groups in one scope with the captures. An absent capture
+// equals nothing.
 func (e *entry) equals(values []string, captures []pathmatch.Capture) bool {
 	for i, b := range e.bound {
 		if c := captures[b.capture]; !c.Present || c.Value != values[i] {
@@ -180,13 +180,13 @@ func (e *entry) equals(values []string, captures []pathmatch.Capture) bool {
 	return true
 }
 
-// A binding is what the groups of a bound entry found in a token's scopes: as
-// many values as the entry has groups tied to captures for each scope that the
-// pattern matches.
+// A binding is what the groups of a bound entry matched in a token's scopes: for
+// each scope that the pattern matches, one value for each group that is tied to a
+// capture.
 type binding struct{ values []string }
 
-// bind matches a bound entry with the scopes. A scope in which a group took no
-// part can equal nothing and is left out.
+// bind matches a bound entry with the scopes. A scope in which a group did not
+// participate equals nothing and is left out.
 func (e *entry) bind(scopes []string) (*binding, error) {
 	found := &binding{}
 	var groups []pathmatch.Capture
@@ -212,10 +212,10 @@ func (e *entry) bind(scopes []string) (*binding, error) {
 	return found, nil
 }
 
-// A factTable holds two bits for each fact: whether it is known, and what it
-// is. The first 32 facts, which is all that most policies have, take one word;
-// further ones take pages that are made when a fact of theirs is first learnt,
-// so that a token costs what it uses and not what the policy could ask.
+// A factTable holds two bits for each fact: whether it is known, and its value.
+// The first 32 facts, enough for most policies, are in one word. The others are
+// in pages that are allocated on first use, so a token pays for the facts that it
+// uses and not for the size of the policy.
 type factTable struct {
 	first atomic.Uint64
 	pages atomic.Pointer[[]atomic.Pointer[factPage]]
@@ -240,8 +240,8 @@ func (t *factTable) get(id int) (value, known bool) {
 	return bits&3 == 3, bits&1 != 0
 }
 
-// word returns where a fact beyond the first ones stands, nil if nothing near
-// it is known.
+// word returns the word of a fact beyond the first ones, nil if its page does not
+// exist.
 func (t *factTable) word(id int) *atomic.Uint64 {
 	pages := t.pages.Load()
 	if pages == nil || id/factsPerPage >= len(*pages) {
@@ -268,7 +268,7 @@ func (t *factTable) set(id int, value bool) {
 	page[id%factsPerPage/factsPerWord].Or(bits)
 }
 
-// A bindingTable holds the binding of each bound entry that was asked for.
+// A bindingTable holds the bindings of the bound entries that were used.
 type bindingTable struct {
 	pages atomic.Pointer[[]atomic.Pointer[bindingPage]]
 }
@@ -293,10 +293,9 @@ func (t *bindingTable) set(id int, b *binding) {
 	pageOf(&t.pages, id/bindingsPerPage)[id%bindingsPerPage].Store(b)
 }
 
-// pageOf returns page n of a table, which it lengthens as needed. A page is
-// made once and stays: the lists of pages that follow each other share it.
-// What two goroutines write at once may be lost by the one that loses the
-// exchange, which only means that it is found out again.
+// pageOf returns page n of a table, and grows the table as needed. Successive
+// lists share their pages. If two goroutines write at once, one write may be
+// lost; the fact is then computed again.
 func pageOf[P any](table *atomic.Pointer[[]atomic.Pointer[P]], n int) *P {
 	for {
 		pages := table.Load()

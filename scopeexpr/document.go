@@ -4,49 +4,48 @@ package scopeexpr
 
 import "encoding/json"
 
-// Document says which scopes the paths of an API ask for. It is what an
-// operator writes; a gateway decides with the Policy that Compile makes of it.
+// Document says which scopes the paths of an API require. Operators write it;
+// a gateway decides with the Policy that Compile makes of it.
 type Document []PathRule
 
-// PathRule is one path pattern and what it asks for, method by method.
+// PathRule is one path pattern and its requirements by method.
 type PathRule struct {
 	// Path is a pattern of package pathmatch, such as /users/?/{todos|photos}.
 	Path string `json:"path"`
 
-	// Conditions share out the methods of this path. No method may stand in
-	// two of them.
+	// Conditions are the requirements for the methods of this path. A method can
+	// be in only one of them.
 	Conditions []Condition `json:"conditions"`
 
-	// src and index say where the rule was read, so that an error found by
-	// Compile can name the line. They are unset in a document built in code.
+	// src and index say where the rule was read, for the line in the errors of
+	// Compile. They are unset in a document built in code.
 	src   *source
 	index int
 }
 
-// Condition is what some methods of a path ask for.
+// Condition is what some methods of a path require.
 type Condition struct {
-	// HTTPMethods are the methods, in upper case; "?" stands for every method
-	// that no condition of this path names. GET covers HEAD too, unless HEAD
-	// is named.
+	// HTTPMethods are the methods, in upper case; "?" is every method that no
+	// condition of this path names. GET includes HEAD, unless HEAD is named.
 	HTTPMethods []string `json:"httpMethods"`
 
 	// ScopeExpression is what the token's scopes must satisfy.
 	ScopeExpression *Expression `json:"scope_expression"`
 
-	// ACR are the authentication context classes of which the token must
-	// carry one, the preferred one first (RFC 9470, section 3).
+	// ACR lists authentication context classes, the preferred one first. The
+	// token must have one of them (RFC 9470, section 3).
 	ACR []string `json:"acr,omitempty"`
 
 	// MaxAge is the number of seconds that may have passed since the user
-	// authenticated (RFC 9470, section 3); 0 asks for nothing.
+	// authenticated (RFC 9470, section 3); 0 sets no limit.
 	MaxAge int64 `json:"max_age,omitempty"`
 
-	// ResourceID names a resource that exists at the UMA authorization server
-	// already, so that none is registered. UMA only.
+	// ResourceID identifies a resource that already exists at the UMA
+	// authorization server, so none is registered. UMA only.
 	ResourceID string `json:"resource_id,omitempty"`
 
-	// ResourceName is the name under which the resource is registered, or
-	// found, at the UMA authorization server. UMA only.
+	// ResourceName is the name by which the resource is registered or found at
+	// the UMA authorization server. UMA only.
 	ResourceName string `json:"resource_name,omitempty"`
 }
 
@@ -55,14 +54,14 @@ type Expression struct {
 	// Rule is the JSON Logic object; {"var": 0} is the first entry of Data.
 	Rule json.RawMessage `json:"rule"`
 
-	// Data lists scopes. An entry that begins with ^ is a regular expression
+	// Data lists scopes. An entry that starts with ^ is a regular expression
 	// that must match a whole scope; its groups PC1 to PC9 must equal the
 	// captures of the path.
 	Data []string `json:"data"`
 }
 
-// UnmarshalJSON reads a document as ParseDocument does, so that a document
-// within another JSON structure is read no less strictly.
+// UnmarshalJSON calls ParseDocument, so that a document inside another JSON value
+// is read just as strictly.
 func (d *Document) UnmarshalJSON(b []byte) error {
 	doc, err := ParseDocument(b)
 	if err != nil {
@@ -72,9 +71,8 @@ func (d *Document) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// Limits of what is accepted. All are far beyond what a policy needs; they
-// keep a document that is hostile or has gone wrong from costing more than a
-// refusal.
+// Limits on documents. All are far beyond what a policy needs; they make a
+// hostile or broken document cheap to refuse.
 const (
 	maxDocumentBytes = 32 << 20
 	maxRuleDepth     = 32

@@ -17,7 +17,7 @@ type entry struct {
 	text    string
 	pattern pathmatch.Regexp // nil: the scope itself
 	bound   []boundGroup     // groups that must equal captures of the path
-	id      int              // number of its facts or bindings in Scopes, -1 until somebody needs it
+	id      int              // number of its facts or bindings in Scopes, -1 until an expression needs it
 }
 
 // A boundGroup ties a group of a pattern to a capture of the path.
@@ -29,11 +29,10 @@ type boundGroup struct {
 // maxCapture is the highest capture that a group can name (PC9).
 const maxCapture = 9
 
-// captureName is a group name that says, or seems to say, a capture.
+// captureName matches group names that are, or look like, names of captures.
 var captureName = regexp.MustCompile(`^(?i:pc)[0-9]+$`)
 
-// newEntry compiles one line of data. The path of an error is the caller's to
-// fill in.
+// newEntry compiles one line of data. The caller fills in the path of an error.
 func newEntry(text string) (*entry, *Error) {
 	e := &entry{text: text, id: -1}
 	if len(text) > maxEntryBytes {
@@ -68,7 +67,7 @@ func newEntry(text string) (*entry, *Error) {
 	return e, nil
 }
 
-// isBound says whether what the entry makes of a token depends on the path.
+// isBound reports whether the entry depends on the path.
 func (e *entry) isBound() bool { return len(e.bound) > 0 }
 
 // checkCaptures refuses an entry that refers to a capture beyond n.

@@ -12,18 +12,18 @@ import (
 
 // Error says why a document or an expression is refused.
 type Error struct {
-	// Path leads to what is wrong: [2].conditions[0].scope_expression.rule.and[1].
-	// It is empty where the text is no JSON, or a short expression.
+	// Path leads to the fault: [2].conditions[0].scope_expression.rule.and[1].
+	// It is empty if the text is not JSON, or is a short expression.
 	Path JSONPath
 
-	// Line and Column say where that stands in the text, counting from 1 and
-	// columns in characters. Both are 0 where there is no text.
+	// Line and Column locate the fault in the text, counting from 1, columns in
+	// characters. Both are 0 if there is no text.
 	Line, Column int
 
-	// Reason is what is wrong, Hint what to write instead.
+	// Reason says what is wrong, and Hint what to write instead.
 	Reason, Hint string
 
-	// Err is the error of the part that refused, if it was another package's.
+	// Err is the underlying error of another package, if there is one.
 	Err error
 }
 
@@ -44,7 +44,7 @@ func (e *Error) Error() string {
 	return b.String()
 }
 
-// Unwrap returns the error of the part that refused.
+// Unwrap returns the underlying error.
 func (e *Error) Unwrap() error { return e.Err }
 
 // JSONPath leads from the top of a document to one of its values. Its
@@ -80,11 +80,11 @@ func isWord(s string) bool {
 	return s != ""
 }
 
-// A trail is the path to what is being looked at. Errors copy it; nothing else
-// does, since most documents have none.
+// A trail is the path to the current value. It is copied only into errors,
+// because most documents have none.
 type trail struct{ steps JSONPath }
 
-// at looks at something one step further down.
+// at descends one step.
 func (t *trail) at(step any, look func() *Error) *Error {
 	t.steps = append(t.steps, step)
 	err := look()
@@ -92,8 +92,8 @@ func (t *trail) at(step any, look func() *Error) *Error {
 	return err
 }
 
-// refuse builds an error about what is being looked at, or about something
-// further down. It has no place in the text yet.
+// refuse builds an error about the current value, or about one below it. The
+// error has no line and column yet.
 func (t *trail) refuse(below JSONPath, hint, format string, args ...any) *Error {
 	return &Error{Path: slices.Concat(t.steps, below), Reason: fmt.Sprintf(format, args...), Hint: hint}
 }
@@ -109,8 +109,8 @@ func (s *source) position(offset int) (line, column int) {
 	return line, column
 }
 
-// place fills in where e stands in the text. A path that leads nowhere, as to
-// a member that is missing, stands at the innermost value that is there.
+// place fills in the line and column of e. A path to a missing value is located
+// at the innermost value that exists.
 func (s *source) place(e *Error, path JSONPath) *Error {
 	if s != nil {
 		e.Line, e.Column = s.position(locate(s.text, path))

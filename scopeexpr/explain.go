@@ -10,43 +10,43 @@ import (
 	"github.com/caddy-gluu/gateway/pathmatch"
 )
 
-// An Explanation says how a rule decides and why, for a person.
+// An Explanation shows people how a rule decides, and why.
 type Explanation struct {
 	// Granted is what Decide returns.
 	Granted bool
-	// Captures are those of the path.
+	// Captures are the captures of the path.
 	Captures []pathmatch.Capture
 	// Data are the entries of the expression, in the order of the document.
 	Data []EntryResult
-	// Tree is the rule with what each part of it came to.
+	// Tree is the rule with the result of each part.
 	Tree *TreeNode
-	// Failed says why nothing was granted although the tree may say otherwise:
-	// a regular expression ran out of time. It is empty as a rule.
+	// Failed says why the rule denied although the tree may say otherwise: a
+	// regular expression timed out. It is usually empty.
 	Failed string
 }
 
-// EntryResult is what an entry of the data came to.
+// EntryResult is the result of an entry of the data.
 type EntryResult struct {
 	Entry   string
 	Used    bool   // the rule refers to it
-	Matched bool   // some scope satisfies it
+	Matched bool   // a scope satisfies it
 	By      string // that scope
-	Note    string // what came close, where something did
+	Note    string // a near miss, if there is one
 }
 
 // TreeNode is a part of a rule.
 type TreeNode struct {
 	Label    string // the operator, the entry or the constant
 	Operator bool
-	Value    any // what it came to: a bool, as a rule
+	Value    any // its result, usually a bool
 	Operands []*TreeNode
 }
 
-// Explain decides like Decide, at leisure.
+// Explain decides like Decide, and shows how. It is slower.
 func (r *Rule) Explain(path string, scopes []string) *Explanation {
 	x := &Explanation{Captures: r.pattern.Captures(path, nil)}
 	if len(x.Captures) != r.pattern.NumCaptures() {
-		x.Failed = "a regular expression of the path ran out of time"
+		x.Failed = "a regular expression in the path timed out"
 		return x
 	}
 	document := r.condition.ScopeExpression
@@ -64,12 +64,12 @@ func (r *Rule) Explain(path string, scopes []string) *Explanation {
 	x.Tree = rule.tree(document.Data, values)
 	x.Granted = r.Decide(path, NewScopes(r.policy, scopes))
 	if !x.Granted && x.Tree.Value == true {
-		x.Failed = "a regular expression of the scopes ran out of time"
+		x.Failed = "a regular expression in the scopes timed out"
 	}
 	return x
 }
 
-// explain says which scope satisfies e, or what came near.
+// explain says which scope satisfies e, or which one nearly does.
 func (e *entry) explain(scopes []string, captures []pathmatch.Capture) (matched bool, by, note string) {
 	if e.pattern == nil {
 		if slices.Contains(scopes, e.text) {
@@ -93,7 +93,7 @@ func (e *entry) explain(scopes []string, captures []pathmatch.Capture) (matched 
 	return false, "", note
 }
 
-// near returns what a scope that was meant may have been spelled like.
+// near returns a note on a scope that differs from e in case only.
 func (e *entry) near(scopes []string) string {
 	for _, scope := range scopes {
 		if strings.EqualFold(scope, e.text) {
@@ -103,7 +103,7 @@ func (e *entry) near(scopes []string) string {
 	return ""
 }
 
-// difference says where groups and captures are not equal, "" if they are.
+// difference says where groups and captures differ, "" if they do not.
 func (e *entry) difference(groups, captures []pathmatch.Capture) string {
 	for _, b := range e.bound {
 		group, capture := groups[b.group], captures[b.capture]

@@ -8,7 +8,7 @@ import (
 	"github.com/caddy-gluu/gateway/internal/strictjson"
 )
 
-// A walker reads a document value by value and knows where each stands, so that
+// A walker reads a document value by value and knows the offset of each, so that
 // an error can name the line. The text must be valid JSON.
 //
 // Every call of a callback must consume exactly one value.

@@ -15,15 +15,15 @@ import (
 type node struct {
 	op       string // "" for a reference or a constant
 	operands []*node
-	ref      int // entry of the data, -1 if this is none
+	ref      int // entry of the data, or -1
 	constant any // nil, bool, float64 or string, if op == "" and ref < 0
 }
 
 func (n *node) isConstant() bool { return n.op == "" && n.ref < 0 }
 
-// operators are the operators that a rule may use, with how many operands each
-// takes. Everything else that JSON Logic has - arithmetic, lists, access to
-// data of other shapes - has no meaning over a list of booleans.
+// operators are the operators that a rule may use, with their numbers of
+// operands. The rest of JSON Logic (arithmetic, lists, access to other data) has
+// no meaning over a list of booleans.
 var operators = map[string]struct{ min, max int }{
 	"and": {1, math.MaxInt},
 	"or":  {1, math.MaxInt},
@@ -43,7 +43,7 @@ const (
 	hintVar      = `write {"var": 0} for the first entry of the data`
 )
 
-// parseLogic reads a rule over data of n entries. The paths of its errors begin
+// parseLogic reads a rule over data of n entries. The paths of its errors start
 // at the rule.
 func parseLogic(rule json.RawMessage, n int) (*node, *Error) {
 	if !json.Valid(rule) {
@@ -63,7 +63,7 @@ type logicParser struct {
 	nodes   int // read so far
 }
 
-// value reads a value that stands where the rule needs one.
+// value reads an operand, or the rule itself.
 func (p *logicParser) value(depth int) (*node, *Error) {
 	if p.nodes++; p.nodes > maxRuleNodes {
 		return nil, p.refuse(nil, "use a pattern (^...) that covers many scopes, or split the path",
@@ -110,8 +110,8 @@ func (p *logicParser) operation(depth int) (*node, *Error) {
 	return n, err
 }
 
-// operands reads what an operator is applied to: a list or, as JSON Logic
-// allows, a single operand without one.
+// operands reads the operands of an operator: a list or, as JSON Logic allows, a
+// single operand without a list.
 func (p *logicParser) operands(n *node, depth int) *Error {
 	arity, known := operators[n.op]
 	if !known {
@@ -153,7 +153,7 @@ func hintArity(op string) string {
 	return "write exactly two"
 }
 
-// reference reads what a var names: 0, "0" or [0].
+// reference reads the operand of a var: 0, "0" or [0].
 func (p *logicParser) reference() (*node, *Error) {
 	raw := p.Skip()
 	text := raw
@@ -177,7 +177,7 @@ func (p *logicParser) reference() (*node, *Error) {
 	return &node{ref: i}, nil
 }
 
-// clip shortens what an error quotes.
+// clip shortens a value for an error.
 func clip(s string) string {
 	const most = 80
 	if len(s) <= most {
@@ -194,8 +194,8 @@ func (n *node) walk(visit func(*node)) {
 	}
 }
 
-// boolean says whether n can be nothing but true or false. For such operands
-// "and" and "or" need not care which of their operands they return.
+// boolean reports whether n is always true or false. With such operands it does
+// not matter which of them "and" and "or" return.
 func (n *node) boolean() bool {
 	switch n.op {
 	case "":

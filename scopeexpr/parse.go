@@ -13,10 +13,10 @@ import (
 	"unicode/utf8"
 )
 
-// ParseDocument reads a document: the JSON list, or a JSON string that holds
-// it. It refuses what is not of the right shape - members that are unknown,
-// missing, twice there or of the wrong type - with an *Error that says where.
-// What the parts mean is Compile's to judge.
+// ParseDocument reads a document: the JSON list, or a JSON string that contains
+// it. It checks the shape: members that are unknown, missing, duplicate or of the
+// wrong type are refused with an *Error that says where. Compile checks what the
+// parts mean.
 func ParseDocument(b []byte) (Document, error) {
 	if err := checkText(b); err != nil {
 		return nil, err
@@ -37,7 +37,7 @@ func ParseDocument(b []byte) (Document, error) {
 	return doc, nil
 }
 
-// checkText makes sure that b is one JSON value, which a walker relies on.
+// checkText makes sure that b is one JSON value, as a walker requires.
 func checkText(b []byte) *Error {
 	if len(b) > maxDocumentBytes {
 		return &Error{Reason: fmt.Sprintf("the document has %d bytes, more than %d", len(b), maxDocumentBytes),
@@ -87,7 +87,7 @@ type documentParser struct {
 	src *source
 }
 
-// refuse builds the error for what stands at an offset.
+// refuse builds the error for the value at an offset.
 func (p *documentParser) refuse(offset int, hint, format string, args ...any) *Error {
 	e := p.trail.refuse(nil, hint, format, args...)
 	e.Line, e.Column = p.src.position(offset)
@@ -149,8 +149,7 @@ func (p *documentParser) expression(e *Expression) *Error {
 	})
 }
 
-// memberNames are the members that an object may have: first those that it
-// must have.
+// memberNames are the members that an object may have, the required ones first.
 type memberNames struct {
 	names    []string
 	required int
@@ -167,7 +166,7 @@ func (m memberNames) hint() string {
 	return `write {"` + strings.Join(m.names[:m.required], `": ..., "`) + `": ...}`
 }
 
-// members reads an object that has these members, each once, and no others.
+// members reads an object that may have these members, each once, and no others.
 func (p *documentParser) members(what string, known memberNames, read func(name string) *Error) *Error {
 	if err := p.want('{', what, "an object", known.hint()); err != nil {
 		return err
@@ -210,7 +209,7 @@ var kindNames = map[byte]string{
 	'{': "an object", '[': "a list", '"': "a string", '0': "a number", 't': "true", 'f': "false", 'n': "null",
 }
 
-// elements reads a list, whose elements have their index for a step.
+// elements reads a list. The step to an element is its index.
 func (p *documentParser) elements(element func() *Error) *Error {
 	return p.array(func(i int) *Error { return p.at(i, element) })
 }

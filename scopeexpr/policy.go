@@ -11,21 +11,21 @@ import (
 	"github.com/caddy-gluu/gateway/pathmatch"
 )
 
-// A Policy finds the rule for a request and decides it. It is made by
-// Document.Compile, is immutable, and may be used by any number of goroutines.
+// A Policy finds the rule for a request and decides it. Document.Compile makes
+// it. It is immutable and safe for concurrent use.
 type Policy struct {
 	uma     bool
 	tree    pathmatch.Tree[*Rule]
 	rules   []*Rule // in the order of the document
 	ordered []*Rule // in the order in which they are tried
 
-	facts    int // how many facts about a token the rules ask for
-	bindings int // how many entries are tied to captures
+	facts    int // number of facts about a token that the rules use
+	bindings int // number of entries that are tied to captures
 
 	allScopes []string
 }
 
-// Rule is what one path pattern asks for, for one method.
+// Rule is what one path pattern requires for one method.
 type Rule struct {
 	policy     *Policy
 	pattern    *pathmatch.Pattern
@@ -35,9 +35,9 @@ type Rule struct {
 	index      int
 }
 
-// number gives an expression its places in a token's Scopes: a fact for
-// itself if it depends on nothing but the token, otherwise one for each entry
-// that does and a binding for each that does not.
+// number assigns an expression its places in a token's Scopes: one fact if the
+// expression depends only on the token, otherwise a fact for each entry that
+// does, and a binding for each entry that does not.
 func (p *Policy) number(e *compiled) {
 	if !e.bound {
 		e.id = p.facts
@@ -57,7 +57,7 @@ func (p *Policy) number(e *compiled) {
 	}
 }
 
-// finish fills in what can be known once all rules are there.
+// finish fills in what depends on all rules.
 func (p *Policy) finish() *Policy {
 	p.tree.Walk(func(_ *pathmatch.Pattern, _ string, r *Rule) bool {
 		p.ordered = append(p.ordered, r)
@@ -82,12 +82,12 @@ func (p *Policy) Find(method, path string) *Rule {
 	return r
 }
 
-// ErrUndecided says that nobody knows which rule a request falls under, since
-// an expression in a path took too long.
+// ErrUndecided says that it is unknown which rule applies to a request, because
+// an expression in a path timed out.
 var ErrUndecided = errors.New("it is unknown which rule applies")
 
-// Lookup is Find for those who let requests without a rule pass. The error is
-// ErrUndecided: such a request must not.
+// Lookup is Find for callers that allow requests without a rule. The error is
+// ErrUndecided: the caller must refuse the request.
 func (p *Policy) Lookup(method, path string) (*Rule, error) {
 	r, pattern, ok := p.tree.Match(method, path)
 	if !ok && pattern != nil {
@@ -103,25 +103,25 @@ func (p *Policy) Rules() []*Rule { return p.ordered }
 // NumRules returns how many rules there are, one for each path and method.
 func (p *Policy) NumRules() int { return len(p.rules) }
 
-// AllScopes returns the scopes that the rules name, patterns aside, in the
+// AllScopes returns the scopes that the rules name, without patterns, in the
 // order of the document (scopes_supported of RFC 9728). The slice must not be
 // changed.
 func (p *Policy) AllScopes() []string { return p.allScopes }
 
-// Pattern returns the path pattern as the document has it.
+// Pattern returns the path pattern as written in the document.
 func (r *Rule) Pattern() string { return r.pattern.String() }
 
-// PathPattern returns the pattern itself.
+// PathPattern returns the parsed pattern.
 func (r *Rule) PathPattern() *pathmatch.Pattern { return r.pattern }
 
-// Method returns the method that the rule is for; "?" is any that its path
-// does not name.
+// Method returns the method of the rule; "?" is any method that its path does not
+// name.
 func (r *Rule) Method() string { return r.method }
 
 // Methods returns all methods of the condition that the rule comes from.
 func (r *Rule) Methods() []string { return slices.Clone(r.condition.HTTPMethods) }
 
-// Condition returns what the document says. Rules that come from one condition
+// Condition returns the condition in the document. Rules of the same condition
 // return the same pointer. It must not be changed.
 func (r *Rule) Condition() *Condition { return r.condition }
 
@@ -129,22 +129,21 @@ func (r *Rule) Condition() *Condition { return r.condition }
 // changed.
 func (r *Rule) Expression() *Expression { return r.condition.ScopeExpression }
 
-// Index returns where the rule stands among all rules in the order of the
-// document, from 0 to NumRules()-1.
+// Index returns the position of the rule in the order of the document, from 0 to
+// NumRules()-1.
 func (r *Rule) Index() int { return r.index }
 
-// StaticScopes returns the scopes that satisfy the rule if it asks for all of
-// a list of them and for nothing else, otherwise nil. The slice must not be
-// changed.
+// StaticScopes returns the scopes of a rule that requires all of them and nothing
+// else, and nil for any other rule. The slice must not be changed.
 func (r *Rule) StaticScopes() []string { return r.expression.static }
 
-// ChallengeScope is StaticScopes as the scope parameter of a challenge spells
-// it (RFC 6750, section 3), "" if there is no such list.
+// ChallengeScope is StaticScopes as the scope parameter of a challenge (RFC 6750,
+// section 3), or "" if StaticScopes is nil.
 func (r *Rule) ChallengeScope() string { return r.expression.joined }
 
 // Scopes returns the scopes that the rule's expression refers to, patterns
-// included, in the order in which it does: what an UMA resource is registered
-// with and what a permission ticket asks for.
+// included, in the order of use: the scopes that a UMA resource is registered
+// with, and that a permission ticket requests.
 func (r *Rule) Scopes() []string {
 	scopes := make([]string, len(r.expression.entries))
 	for i, e := range r.expression.entries {
@@ -153,10 +152,9 @@ func (r *Rule) Scopes() []string {
 	return scopes
 }
 
-// DecidesLike says whether two rules grant and refuse the same requests,
-// whatever paths they are about: for the same scopes, and with the same
-// demands beside them. Rules that are tied to captures are like no other, and
-// UMA rules only like those of the same resource.
+// DecidesLike reports whether two rules have the same requirements, regardless of
+// their paths: the same scope expression, acr and max_age. Rules that refer to
+// captures are like no other, and UMA rules only like those of the same resource.
 func (r *Rule) DecidesLike(other *Rule) bool {
 	a, b := r.condition, other.condition
 	return r.expression == other.expression && !r.expression.bound &&
@@ -164,9 +162,8 @@ func (r *Rule) DecidesLike(other *Rule) bool {
 		(!r.policy.uma || a == b || a.ResourceID == b.ResourceID && a.ResourceName == b.ResourceName && a.ResourceID+a.ResourceName != "")
 }
 
-// Outcomes says whether there are scopes that the rule would grant, and scopes
-// that it would refuse. A rule with too many entries to try counts as one that
-// does both.
+// Outcomes reports whether the rule grants some scopes, and whether it refuses
+// some. A rule with too many entries to try counts as doing both.
 func (r *Rule) Outcomes() (grants, refuses bool) {
 	const most = 12
 	s := r.expression.shape
@@ -175,7 +172,7 @@ func (r *Rule) Outcomes() (grants, refuses bool) {
 	}
 	all := uint64(1)<<s.refs - 1
 	for bits := range all + 1 {
-		// From both ends, since most rules grant with all and refuse with none.
+		// From both ends: most rules grant with all scopes and refuse with none.
 		for _, bits := range []uint64{bits, all - bits} {
 			if s.grants(&combination{bits}) {
 				grants = true
@@ -190,13 +187,13 @@ func (r *Rule) Outcomes() (grants, refuses bool) {
 	return grants, refuses
 }
 
-// UMA says whether the rule is one of an UMA policy.
+// UMA reports whether the rule belongs to a UMA policy.
 func (r *Rule) UMA() bool { return r.policy.uma }
 
-// ResourceName returns the name by which the UMA authorization server knows
-// what the rule protects: that of the document, otherwise the methods of the
-// condition and the path behind an optional prefix: "GET,POST /todos/?". It is
-// "" for a rule whose resource is known by its id.
+// ResourceName returns the name of the protected resource at the UMA authorization
+// server: the one in the document, or else an optional prefix, the methods of the
+// condition and the path: "GET,POST /todos/?". It is "" for a rule with a
+// resource id.
 func (r *Rule) ResourceName(prefix string) string {
 	switch c := r.condition; {
 	case c.ResourceID != "":

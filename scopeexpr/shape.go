@@ -13,17 +13,16 @@ import (
 	"github.com/diegoholiveira/jsonlogic/v3"
 )
 
-// A shape is a rule without its scopes: {"and": [{"var": 0}, {"var": 1}]} is
-// one shape however many rules combine two scopes so. All rules of one shape
-// share it.
+// A shape is a rule without its scopes: {"and": [{"var": 0}, {"var": 1}]} is one
+// shape, shared by all rules that combine two scopes in this way.
 //
-// JSON Logic is evaluated by package jsonlogic, in microseconds. What it makes
-// of one combination of booleans never changes, so that a shape asks once for
-// each and remembers the answer. A shape of up to six references has at most
-// 64 combinations and keeps one bit for each; a wider one keeps the last few
-// that were asked for, because 2^n of them would not fit anywhere.
+// Package jsonlogic evaluates JSON Logic in microseconds. Its result for one
+// combination of booleans never changes, so a shape evaluates each combination
+// once and caches the result. A shape with up to six references has at most 64
+// combinations and keeps one bit for each; a wider one, with 2^n combinations,
+// keeps only recent ones.
 type shape struct {
-	refs  int // how many booleans the rule refers to, numbered from 0
+	refs  int // number of booleans that the rule refers to, from 0
 	logic any // the rule as package jsonlogic takes it
 
 	known, value atomic.Uint64                                           // refs <= narrow
@@ -46,8 +45,8 @@ type outcome struct {
 	grants bool
 }
 
-// newShape makes the shape of a rule whose references are 0 to refs-1. It is
-// evaluated once, so that a rule that cannot be is found while loading.
+// newShape makes the shape of a rule whose references are 0 to refs-1. It
+// evaluates the rule once, to find one that fails while the policy loads.
 func newShape(rule *node, refs int) (*shape, error) {
 	s := &shape{refs: refs, logic: rule.logic()}
 	if _, err := s.evaluate(&combination{}); err != nil {
@@ -56,7 +55,7 @@ func newShape(rule *node, refs int) (*shape, error) {
 	return s, nil
 }
 
-// grants says what the rule makes of c. Only true grants: not 1, not "true".
+// grants evaluates the rule over c. Only true grants: not 1, not "true".
 func (s *shape) grants(c *combination) bool {
 	if s.refs > narrow {
 		return s.grantsWide(c)
@@ -69,7 +68,7 @@ func (s *shape) grants(c *combination) bool {
 	if grants {
 		s.value.Or(bit)
 	}
-	s.known.Or(bit) // after the value: who sees it known sees it right
+	s.known.Or(bit) // after the value: a reader that sees the bit sees the value
 	return grants
 }
 
@@ -97,7 +96,7 @@ func (c *combination) hash() uint64 {
 	return h ^ h>>32
 }
 
-// evaluate asks package jsonlogic. An error never grants.
+// evaluate calls package jsonlogic. An error never grants.
 func (s *shape) evaluate(c *combination) (grants bool, err error) {
 	data := make([]any, s.refs)
 	for i := range data {
@@ -107,8 +106,8 @@ func (s *shape) evaluate(c *combination) (grants bool, err error) {
 	return err == nil && result == true, err
 }
 
-// apply is jsonlogic.ApplyInterface, which lets panics through that are no
-// errors.
+// apply is jsonlogic.ApplyInterface, which does not recover panics with values
+// that are not errors.
 func apply(logic any, data []any) (result any, err error) {
 	defer func() {
 		if e := recover(); e != nil {
@@ -118,11 +117,11 @@ func apply(logic any, data []any) (result any, err error) {
 	return jsonlogic.ApplyInterface(logic, data)
 }
 
-// Operators of our own for operands that may be something else than a boolean.
-// The "and" of package jsonlogic takes null and "text" for true, so that
-// {"and": [{"var": 0}, {"if": [{"var": 1}, true]}]} would grant without entry
-// 1; JSON Logic says that "and" is its first falsy operand or else its last,
-// "or" its first truthy one or else its last.
+// Our own operators for operands that may not be booleans. The "and" of package
+// jsonlogic counts null and "text" as true, so that
+// {"and": [{"var": 0}, {"if": [{"var": 1}, true]}]} would grant without entry 1.
+// In JSON Logic "and" is its first falsy operand or else its last, and "or" its
+// first truthy operand or else its last.
 const (
 	opAnd = "github.com/caddy-gluu/gateway/scopeexpr.and"
 	opOr  = "github.com/caddy-gluu/gateway/scopeexpr.or"
@@ -174,7 +173,7 @@ func (n *node) logic() any {
 	return map[string]any{op: operands}
 }
 
-// key spells n so that equal rules have equal keys.
+// key writes n such that equal rules have equal keys.
 func (n *node) key(b *strings.Builder) {
 	switch {
 	case n.ref >= 0:

@@ -10,23 +10,23 @@ import (
 	"unicode/utf8"
 )
 
-// The short syntax is what a person writes in a line of configuration:
+// The short syntax is for a line of configuration:
 //
 //	expression = conjunction { ("or" | "||") conjunction }
 //	conjunction = negation { ("and" | "&&") negation }
 //	negation = ("not" | "!") negation | "(" expression ")" | scope
 //
-// A scope ends at white space or at a closing parenthesis that it did not
-// open, so that a pattern may contain balanced ones:
+// A scope ends at white space or at a closing parenthesis that it did not open:
+// a pattern may contain balanced parentheses.
 //
 //	(admin or ^todos:(?<PC1>.+)$)
 //
-// Any other scope with a parenthesis, with white space, or that reads like an
-// operator, stands in quotes: double or single ones or backticks. Between them
-// everything stands for itself.
+// Any other scope that contains a parenthesis or white space, or reads like an
+// operator, needs quotes: double, single or backticks. Everything between them
+// is literal.
 //
-// What looks like a slip is refused although it could be read: admin&&user
-// would be one scope that nobody has, and !admin&&user true for everybody.
+// Probable typos are refused although they could be read: admin&&user would be
+// one scope that no token has, and !admin&&user would allow every token.
 
 // ParseShort reads an expression in the short syntax. The error is an *Error
 // whose line and column point into text.
@@ -58,7 +58,7 @@ const (
 type token struct {
 	kind  tokenKind
 	scope string
-	at    int // where it begins
+	at    int // its offset
 }
 
 func (t token) String() string {
@@ -75,14 +75,14 @@ func (t token) String() string {
 
 type shortParser struct {
 	text    string
-	next    int   // where the token after this one may begin
-	token   token // the one to look at
+	next    int   // offset after the current token
+	token   token // the current one
 	data    []string
 	entries map[string]int
 	nodes   int
 }
 
-// maxShortDepth keeps the rule within maxRuleDepth: a parenthesis may hold an
+// maxShortDepth keeps the rule within maxRuleDepth: a parenthesis may contain an
 // "or" of "and"s, which is two levels of the rule.
 const maxShortDepth = maxRuleDepth/2 - 2
 
@@ -247,9 +247,8 @@ func (p *shortParser) quoted(quote byte) *Error {
 	return nil
 }
 
-// pattern reads a scope that begins with ^, up to white space or a closing
-// parenthesis that it did not open. A parenthesis behind a backslash counts
-// for nothing.
+// pattern reads a scope that starts with ^, up to white space or a closing
+// parenthesis that it did not open. Escaped parentheses do not count.
 func (p *shortParser) pattern() *Error {
 	open, i := 0, p.next
 scan:
@@ -277,7 +276,7 @@ scan:
 	return nil
 }
 
-// word reads an operator, or a scope that is no pattern.
+// word reads an operator, or a scope that is not a pattern.
 func (p *shortParser) word() *Error {
 	rest := p.text[p.next:]
 	n := strings.IndexAny(rest, " \t\n\r)(")

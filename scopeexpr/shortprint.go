@@ -8,10 +8,10 @@ import (
 	"strings"
 )
 
-// Short returns the expression in the short syntax. ParseShort makes of it an
-// expression that decides the same, and the very same one if e is its own work.
-// An expression that uses comparisons, if or constants has no short form, nor
-// has one whose scope cannot be quoted: the error says what is in the way.
+// Short returns the expression in the short syntax. ParseShort turns it into an
+// expression that decides the same, and into an identical one if ParseShort made
+// e. An expression with comparisons, if or constants has no short form, and
+// neither has one with a scope that cannot be quoted: the error says why.
 func (e *Expression) Short() (string, error) {
 	rule, err := parseLogic(e.Rule, len(e.Data))
 	if err != nil {
@@ -40,7 +40,7 @@ func (n *node) writeShort(b *strings.Builder, data []string, nested bool) error 
 			return n.operands[0].writeShort(b, data, nested)
 		}
 		return n.writeChain(b, data, nested)
-	case "!!": // what it is applied to is true or false already
+	case "!!": // its operand is a boolean already
 		return n.operands[0].writeShort(b, data, nested)
 	case "!":
 		b.WriteString("not ")
@@ -65,8 +65,7 @@ func (n *node) writeChain(b *strings.Builder, data []string, nested bool) error 
 	return nil
 }
 
-// QuoteScope returns a scope as the short syntax spells it, in quotes if it
-// needs them.
+// QuoteScope returns a scope in the short syntax, in quotes if it needs them.
 func QuoteScope(scope string) (string, error) {
 	p := &shortParser{text: scope}
 	if err := p.advance(); err == nil && p.next == len(scope) && p.token.kind == scopeToken && p.token.scope == scope {
