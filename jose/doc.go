@@ -1,22 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package jose is the gateway's view of JSON Object Signing and Encryption:
-// signed tokens (RFC 7515), keys and key sets (RFC 7517), thumbprints
-// (RFC 7638), and nothing else of that family.
+// Package jose implements the parts of JSON Object Signing and Encryption that the
+// gateway needs: signed tokens (RFC 7515), keys and key sets (RFC 7517), and
+// thumbprints (RFC 7638).
 //
-// It knows how, not whether. [Parse] takes a token apart without believing a
-// word of it, [Signed.Verify] checks its signature with one key under one
-// algorithm that the caller names, [ParseKeySet] reads what an authorization
-// server publishes, [Sign] makes a token. Which algorithms, issuers and types
-// are acceptable is policy, and lives with those who verify tokens (package
-// introspect).
+// It provides mechanism, not policy. [Parse] parses a token without trusting it,
+// [Signed.Verify] checks its signature with one key and one algorithm that the
+// caller names, [ParseKeySet] reads what an authorization server publishes, and
+// [Sign] makes a token. Which algorithms, issuers and types are acceptable is for
+// the callers to decide (package introspect).
 //
-// Everything that it parses may come from an attacker: sizes, nesting and
-// counts are bounded before work is done, JSON objects with two members of
-// one name are refused at every level (two readers could see two different
-// tokens), and member names are compared exactly, which encoding/json does
-// not do.
+// All input may come from an attacker. Sizes, nesting and counts are bounded before
+// any work is done. JSON objects with duplicate members are refused at every level,
+// because two readers could see two different tokens. Member names are compared
+// exactly, unlike in encoding/json.
 //
-// All of lestrrat-go/jwx stands behind one file, jose.go, so that another
-// major version, or another library, is a change of that file.
+// Only one file, jose.go, uses lestrrat-go/jwx. Another major version, or another
+// library, changes only that file.
 package jose

@@ -2,12 +2,11 @@
 
 package jose
 
-// This is the only file that knows lestrrat-go/jwx. It goes below the
-// convenience of that library on purpose: jws.Verify parses the token a second
-// time, chooses keys by its own rules and takes three times as long as the
-// signature does, while the verifiers and signers under it do the one thing
-// that is wanted here. What crosses the border of this file are Go's own key
-// types.
+// This is the only file that uses lestrrat-go/jwx. It bypasses the high-level
+// functions on purpose: jws.Verify parses the token a second time, chooses keys
+// by its own rules, and takes three times as long as the signature itself. The
+// low-level verifiers and signers do exactly what is needed here. Only the key
+// types of Go's standard library leave this file.
 
 import (
 	"crypto"
@@ -28,16 +27,16 @@ import (
 	"github.com/lestrrat-go/jwx/v2/jws"
 )
 
-// algorithm is one signature algorithm and the kind of key that it takes.
+// algorithm is one signature algorithm and the kind of key that it needs.
 type algorithm struct {
 	kty, crv string
-	hash     crypto.Hash // of an HMAC, the least length of its key
+	hash     crypto.Hash // of an HMAC; its size is the minimum length of the key
 	verifier jws.Verifier
 	signer   jws.Signer
 }
 
-// algorithms holds every algorithm with a public key. It is filled once and
-// only read afterwards.
+// algorithms holds every algorithm with a public key. It is read-only after
+// initialization.
 var algorithms = map[string]algorithm{
 	"RS256": newAlgorithm(jwa.RS256, "RSA", ""),
 	"RS384": newAlgorithm(jwa.RS384, "RSA", ""),
@@ -49,12 +48,12 @@ var algorithms = map[string]algorithm{
 	"ES256": newAlgorithm(jwa.ES256, "EC", "P-256"),
 	"ES384": newAlgorithm(jwa.ES384, "EC", "P-384"),
 	"ES512": newAlgorithm(jwa.ES512, "EC", "P-521"),
-	// RFC 8037, of whose curves only this one is in use.
+	// RFC 8037; the other curve, Ed448, is not in use.
 	"EdDSA": newAlgorithm(jwa.EdDSA, "OKP", "Ed25519"),
 }
 
-// hmacAlgorithms are for signing only, and apart from the others so that no
-// mistake elsewhere can make a public key their secret.
+// hmacAlgorithms are for signing only. They are separate from the others to rule
+// out algorithm confusion, in which a public key serves as the secret.
 var hmacAlgorithms = map[string]algorithm{
 	"HS256": {hash: crypto.SHA256, signer: newSigner(jwa.HS256)},
 	"HS384": {hash: crypto.SHA384, signer: newSigner(jwa.HS384)},
@@ -64,7 +63,7 @@ var hmacAlgorithms = map[string]algorithm{
 func newAlgorithm(name jwa.SignatureAlgorithm, kty, crv string) algorithm {
 	verifier, err := jws.NewVerifier(name)
 	if err != nil {
-		panic(err) // the library has lost an algorithm: no build should get this far
+		panic(err) // the library dropped an algorithm: any test finds this
 	}
 	return algorithm{kty: kty, crv: crv, verifier: verifier, signer: newSigner(name)}
 }
@@ -77,8 +76,8 @@ func newSigner(name jwa.SignatureAlgorithm) jws.Signer {
 	return signer
 }
 
-// Algorithms lists the signature algorithms with a public key, in canonical
-// spelling: what tokens can be verified with.
+// Algorithms lists the canonical names of the signature algorithms with a public
+// key, which tokens can be verified with.
 func Algorithms() []string {
 	return []string{
 		"RS256", "RS384", "RS512", "PS256", "PS384", "PS512",
@@ -98,7 +97,7 @@ func Algorithm(name string) (canonical string, ok bool) {
 	return name, ok
 }
 
-// verify checks a signature. The caller has made sure that the key fits.
+// verify checks a signature. The caller has checked that the key fits.
 func (k Key) verify(input, signature []byte, alg string) error {
 	if err := algorithms[alg].verifier.Verify(input, signature, k.public); err != nil {
 		return errSignature
@@ -110,7 +109,7 @@ func (k PrivateKey) sign(input []byte, alg string) ([]byte, error) {
 	if h, ok := hmacAlgorithms[alg]; ok {
 		// RFC 7518 section 3.2.
 		if len(k.secret()) < h.hash.Size() {
-			return nil, fmt.Errorf("%s takes a secret of %d bytes or more", alg, h.hash.Size())
+			return nil, fmt.Errorf("%q needs a secret of at least %d bytes", alg, h.hash.Size())
 		}
 		return h.signer.Sign(input, k.secret())
 	}
@@ -120,13 +119,13 @@ func (k PrivateKey) sign(input []byte, alg string) ([]byte, error) {
 	}
 	signature, err := algorithms[canonical].signer.Sign(input, k.signer())
 	if err != nil {
-		return nil, fmt.Errorf("signing with %s: %w", alg, err)
+		return nil, fmt.Errorf("signing with %q: %w", alg, err)
 	}
 	return signature, nil
 }
 
-// decodePublic turns the members of a JWK that describe the key, and only
-// those, into a key of Go's and its thumbprint.
+// decodePublic turns the members of a JWK that describe the key, and no others,
+// into a key of Go's standard library and its thumbprint.
 func decodePublic(material []strictjson.Member) (crypto.PublicKey, string, error) {
 	jwkMembers := make(map[string]json.RawMessage, len(material))
 	for _, m := range material {
@@ -165,9 +164,9 @@ func encodePublic(public crypto.PublicKey) ([]byte, error) {
 	return json.Marshal(key)
 }
 
-// checkPublic refuses keys that are too weak to mean anything and those that
-// would take too long: whoever can choose the key (the jwk of a DPoP proof, a
-// key set) must not choose the price of a verification.
+// checkPublic refuses weak keys, and keys that are slow to verify with: a client
+// that chooses the key (the jwk of a DPoP proof) must not choose the cost of a
+// verification.
 func checkPublic(public crypto.PublicKey) error {
 	switch key := public.(type) {
 	case *rsa.PublicKey:
@@ -179,7 +178,7 @@ func checkPublic(public crypto.PublicKey) error {
 		}
 	case *ecdsa.PublicKey:
 		if _, err := key.ECDH(); err != nil { // NIST curves only, and on the curve
-			return errors.New("EC key on no known curve")
+			return errors.New("EC key on an unknown curve")
 		}
 	case ed25519.PublicKey:
 		if len(key) != ed25519.PublicKeySize {
@@ -191,7 +190,7 @@ func checkPublic(public crypto.PublicKey) error {
 	return nil
 }
 
-// decodePrivate reads a private JWK and checks that its halves belong together.
+// decodePrivate reads a private JWK and checks that both halves match.
 func decodePrivate(data []byte) (crypto.Signer, error) {
 	key, err := jwk.ParseKey(data)
 	if err != nil {
@@ -204,7 +203,7 @@ func decodePrivate(data []byte) (crypto.Signer, error) {
 	switch key := raw.(type) {
 	case *rsa.PrivateKey:
 		if err := key.Validate(); err != nil {
-			return nil, errors.New("not a valid RSA private key: it needs n, e, d, p and q that belong together")
+			return nil, errors.New("not a valid RSA private key: it needs matching n, e, d, p and q")
 		}
 		return key, nil
 	case *ecdsa.PrivateKey:
@@ -214,7 +213,7 @@ func decodePrivate(data []byte) (crypto.Signer, error) {
 		}
 		public, err := key.PublicKey.ECDH()
 		if err != nil || !private.PublicKey().Equal(public) {
-			return nil, errors.New("not a valid EC private key: its halves do not belong together")
+			return nil, errors.New("not a valid EC private key: the halves do not match")
 		}
 		return key, nil
 	case ed25519.PrivateKey:

@@ -12,9 +12,8 @@ import (
 	"github.com/caddy-gluu/gateway/internal/strictjson"
 )
 
-// Key is a public key for signatures, ready for use: everything about it that
-// can be checked once has been checked. It is a small value, to be copied. The
-// zero Key fits no algorithm.
+// Key is a public key for verifying signatures. It has passed every check that can
+// be made once. It is small, so copy it. The zero Key fits no algorithm.
 type Key struct {
 	id         string // "kid"
 	alg        string // "alg", canonical; "" if the key does not say
@@ -32,10 +31,9 @@ func (k Key) ID() string { return k.id }
 // "jkt" confirmation of RFC 9449.
 func (k Key) Thumbprint() string { return k.thumbprint }
 
-// Fits reports whether a signature under this algorithm can be checked with
-// this key: its type and curve are the algorithm's, and where the key names
-// an algorithm (RFC 7517 section 4.4) it is this one. No key fits "none" or an
-// HMAC.
+// Fits reports whether the key can verify signatures of this algorithm: its type
+// and curve match, and if the key names an algorithm (RFC 7517 section 4.4) it is
+// this one. No key fits "none" or an HMAC.
 func (k Key) Fits(alg string) bool {
 	a, ok := algorithms[alg]
 	return ok && a.kty == k.kty && a.crv == k.crv && (k.alg == "" || k.alg == alg)
@@ -47,12 +45,12 @@ func (k Key) WithID(kid string) Key {
 	return k
 }
 
-// WithAlgorithm returns the key bound to one algorithm. It is an error if the
-// key is not of that algorithm's type.
+// WithAlgorithm returns the key bound to one algorithm. It fails if the key has
+// another type.
 func (k Key) WithAlgorithm(alg string) (Key, error) {
 	k.alg = ""
 	if !k.Fits(alg) {
-		return Key{}, fmt.Errorf("a key of type %s cannot be used with %s", k.describe(), alg)
+		return Key{}, fmt.Errorf("a key of type %q cannot be used with %q", k.describe(), alg)
 	}
 	k.alg = alg
 	return k, nil
@@ -65,11 +63,11 @@ func (k Key) describe() string {
 	return k.kty
 }
 
-// MarshalJSON returns the key as a JWK (RFC 7517), with "use" and what is
-// known of "kid" and "alg".
+// MarshalJSON returns the key as a JWK (RFC 7517), with "use", and with "kid" and
+// "alg" if they are known.
 func (k Key) MarshalJSON() ([]byte, error) {
 	if k.public == nil {
-		return nil, errors.New("no public key")
+		return nil, errors.New("not a public key")
 	}
 	jwk := map[string]any{"use": "sig"}
 	for _, m := range k.material {
@@ -84,10 +82,9 @@ func (k Key) MarshalJSON() ([]byte, error) {
 	return json.Marshal(jwk)
 }
 
-// ParseKey reads one public key for signatures as a JWK. A private or
-// symmetric key is refused: in the places that keys are read from, a key that
-// can sign has no business, and whoever put it there can no longer be told
-// from its owner.
+// ParseKey reads one public key for signatures as a JWK. A private or symmetric
+// key is refused: a signing key must never be published, and once it has been,
+// its signatures prove nothing.
 func ParseKey(jwk []byte) (Key, error) {
 	if len(jwk) > maxKeyJSON {
 		return Key{}, errors.New("key too large")
@@ -99,10 +96,10 @@ func ParseKey(jwk []byte) (Key, error) {
 	return keyOf(o)
 }
 
-// keyOf is ParseKey for a key that is an object already.
+// keyOf is ParseKey for a parsed object.
 func keyOf(o Object) (key Key, err error) {
-	// RFC 7518 sections 6.2.2, 6.3.2 and 6.4: what only private and symmetric
-	// keys have.
+	// Members of private and symmetric keys: RFC 7518 sections 6.2.2, 6.3.2 and
+	// 6.4.
 	if slices.ContainsFunc([]string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}, o.Has) {
 		return Key{}, errors.New("a private or symmetric key")
 	}
@@ -112,7 +109,7 @@ func keyOf(o Object) (key Key, err error) {
 		return Key{}, err
 	}
 	if use != "" && use != "sig" {
-		return Key{}, errors.New("a key that is not for signatures (use)")
+		return Key{}, errors.New("the key is not for signatures (use)")
 	}
 	if v, ok := o.Get("key_ops"); ok {
 		ops, err := v.Texts()
@@ -120,7 +117,7 @@ func keyOf(o Object) (key Key, err error) {
 			return Key{}, fmt.Errorf("key_ops: %w", err)
 		}
 		if !slices.Contains(ops, "verify") {
-			return Key{}, errors.New("a key that is not for verification (key_ops)")
+			return Key{}, errors.New("the key is not for verification (key_ops)")
 		}
 	}
 	if key.kty, err = o.Text("kty"); err != nil {
@@ -133,8 +130,8 @@ func keyOf(o Object) (key Key, err error) {
 	if err != nil {
 		return Key{}, err
 	}
-	// The certificates that a key may come with (x5c, x5u) are not looked at:
-	// a key is trusted for where it was fetched.
+	// The certificates of a key (x5c, x5u) are ignored: a key is trusted because
+	// of where it was fetched.
 	names := map[string][]string{
 		"RSA": {"kty", "n", "e"},
 		"EC":  {"kty", "crv", "x", "y"},
@@ -146,7 +143,7 @@ func keyOf(o Object) (key Key, err error) {
 	for _, name := range names {
 		v, ok := o.Get(name)
 		if !ok || !v.IsText() {
-			return Key{}, fmt.Errorf("key without %s", name)
+			return Key{}, fmt.Errorf("the key has no %q", name)
 		}
 		key.material = append(key.material, strictjson.Member{Name: name, Value: v.raw})
 	}
@@ -177,16 +174,15 @@ const (
 // KeySet is what an authorization server publishes at its jwks_uri.
 type KeySet struct {
 	Keys []Key
-	// Ignored says why some of the keys are not in Keys, for a log; at most
-	// twenty.
+	// Ignored says why keys are missing from Keys, for a log; at most twenty.
 	Ignored []error
 }
 
-// ParseKeySet reads a JWK Set (RFC 7517 section 5). Keys that cannot be used
-// here are left out, as that section asks: encryption keys, symmetric and
-// private ones, unknown types and curves, RSA below 2048 bits. What is not a
-// set at all, and one beyond a megabyte or 500 keys, is an error. A set
-// without a usable key is none: it may be empty.
+// ParseKeySet reads a JWK Set (RFC 7517 section 5). Unusable keys are left out, as
+// that section requires: encryption keys, symmetric and private ones, unknown
+// types and curves, RSA below 2048 bits. It fails for anything that is not a set,
+// and for more than a megabyte or 500 keys. A set without usable keys is not an
+// error: a set may be empty.
 func ParseKeySet(data []byte) (KeySet, error) {
 	if len(data) > maxSetJSON {
 		return KeySet{}, errors.New("key set larger than a megabyte")
@@ -197,7 +193,7 @@ func ParseKeySet(data []byte) (KeySet, error) {
 	}
 	list, ok := o.Get("keys")
 	if !ok || !list.IsList() {
-		return KeySet{}, errors.New("no JWK Set: it has no list of keys")
+		return KeySet{}, errors.New("not a JWK Set: it has no list \"keys\"")
 	}
 	elements := strictjson.Elements(list.raw)
 	if len(elements) > maxSetKeys {
@@ -215,7 +211,7 @@ func ParseKeySet(data []byte) (KeySet, error) {
 	return set, nil
 }
 
-// PublicKeySet returns the JWK Set of these keys, to be published.
+// PublicKeySet returns the JWK Set of these keys, for publication.
 func PublicKeySet(keys ...Key) ([]byte, error) {
 	if keys == nil {
 		keys = []Key{}

@@ -13,32 +13,30 @@ import (
 	"github.com/caddy-gluu/gateway/internal/strictjson"
 )
 
-// Object is a JSON object that can be read in one way only: no object in it
-// has two members of one name, it is valid UTF-8, and neither deep nor wide
-// beyond reason.
+// Object is a JSON object with only one meaning: no object in it has duplicate
+// members, it is valid UTF-8, and its depth and width are bounded.
 //
-// encoding/json is not enough for what two parties must read alike. It takes
-// the last of two members of one name where others take the first, and fills
-// a field "iss" from a member "ISS". RFC 7515 section 5.2 and RFC 7519
-// section 4 let a recipient refuse such objects; this one does.
+// encoding/json is not strict enough. It takes the last of two members of the same
+// name where other decoders take the first, and fills a field "iss" from a member
+// "ISS". RFC 7515 section 5.2 and RFC 7519 section 4 allow a recipient to refuse
+// such objects, and this one does.
 type Object struct {
 	members []strictjson.Member
 }
 
-// Value is one JSON value of an [Object], as it was spelled.
+// Value is one JSON value of an [Object], as written.
 type Value struct {
 	raw string
 }
 
-// ParseObject reads one JSON object. How large it may be is for the caller to
-// say: it costs time and memory in proportion to its size.
+// ParseObject reads one JSON object. The caller must limit its size: time and
+// memory are proportional to it.
 func ParseObject(data []byte) (Object, error) {
 	members, err := strictjson.Object(data)
 	return Object{members}, err
 }
 
-// Get returns the member of this name, compared exactly, and whether there is
-// one.
+// Get returns the member with exactly this name, and whether it exists.
 func (o Object) Get(name string) (Value, bool) {
 	for i := range o.members {
 		if o.members[i].Name == name {
@@ -48,15 +46,15 @@ func (o Object) Get(name string) (Value, bool) {
 	return Value{}, false
 }
 
-// Has reports whether there is a member of this name, whatever its value.
+// Has reports whether there is a member of this name, with any value.
 func (o Object) Has(name string) bool {
 	_, ok := o.Get(name)
 	return ok
 }
 
-// Text returns the string member of this name, and an error if it is anything
-// but a string. A member that is null is as good as none, "": many servers
-// write all members that they know of.
+// Text returns the string member of this name, and an error if it is not a string.
+// A null member counts as missing and reads as "": many servers write every
+// member that they know.
 func (o Object) Text(name string) (string, error) {
 	v, ok := o.Get(name)
 	if !ok || v.IsNull() {
@@ -69,8 +67,8 @@ func (o Object) Text(name string) (string, error) {
 	return s, nil
 }
 
-// Time returns the NumericDate member of this name, and the zero time if there
-// is no such member or it is null.
+// Time returns the NumericDate member of this name, and the zero time if the member
+// is missing or null.
 func (o Object) Time(name string) (time.Time, error) {
 	v, ok := o.Get(name)
 	if !ok || v.IsNull() {
@@ -83,7 +81,7 @@ func (o Object) Time(name string) (time.Time, error) {
 	return t, nil
 }
 
-// JSON returns the value as it was spelled.
+// JSON returns the value as written.
 func (v Value) JSON() string { return v.raw }
 
 // IsNull reports whether the value is null.
@@ -143,14 +141,14 @@ func (v Value) Object() (Object, error) {
 	return ParseObject([]byte(v.raw))
 }
 
-// lastDate is the end of the year 9999, the last that RFC 3339 and time.Time's
-// JSON form can write.
+// lastDate is the end of the year 9999, the last year of RFC 3339 and of the JSON
+// form of time.Time.
 const lastDate = 253402300799
 
 // Time returns the time of a NumericDate (RFC 7519 section 2): seconds since
-// the epoch, perhaps with a fraction. A string, a negative number and one
-// beyond the year 9999 are errors, not dates: an overflow would turn a date
-// of the far future into one of the past, or the reverse.
+// the epoch, with an optional fraction. A string, a negative number and a date
+// after the year 9999 are errors: an overflow would turn a date in the far future
+// into one in the past, or the reverse.
 func (v Value) Time() (time.Time, error) {
 	if seconds, err := strconv.ParseInt(v.raw, 10, 64); err == nil {
 		if seconds < 0 || seconds > lastDate {

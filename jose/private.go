@@ -13,12 +13,12 @@ import (
 	"os"
 )
 
-// PrivateKey signs. It prints as nothing: neither fmt nor encoding/json shows
-// what is inside. The zero PrivateKey signs nothing.
+// PrivateKey is a key for signing. Neither fmt nor encoding/json prints its
+// content. The zero PrivateKey cannot sign.
 type PrivateKey struct {
 	public Key
-	// In a function, of which fmt shows nothing but the address. It calls no
-	// String method on a key within another struct, and follows pointers.
+	// In a function, because fmt prints only the address of one. It would follow
+	// a pointer, and does not call String on an unexported field.
 	private func() private
 }
 
@@ -45,12 +45,12 @@ func (k PrivateKey) secret() []byte {
 	return k.private().secret
 }
 
-// GenerateKey returns a new key for this algorithm: RSA keys have 2048 bits.
+// GenerateKey returns a new key for this algorithm. RSA keys have 2048 bits.
 // Its ID is its thumbprint.
 func GenerateKey(alg string) (PrivateKey, error) {
 	canonical, ok := Algorithm(alg)
 	if !ok {
-		return PrivateKey{}, fmt.Errorf("no keys are generated for algorithm %.20q", alg)
+		return PrivateKey{}, fmt.Errorf("cannot generate a key for algorithm %.20q", alg)
 	}
 	signer, err := generate(algorithms[canonical])
 	if err != nil {
@@ -64,9 +64,9 @@ func GenerateKey(alg string) (PrivateKey, error) {
 	return key, err
 }
 
-// HMACKey returns the key of the HS* algorithms, for the one use that they
-// have here: proving to an authorization server that a client secret is known
-// (client_secret_jwt). Nothing verifies with it.
+// HMACKey returns a key for the HS* algorithms. Their only use is to prove
+// possession of a client secret to an authorization server (client_secret_jwt).
+// Nothing verifies with it.
 func HMACKey(secret []byte) PrivateKey {
 	return newPrivateKey(Key{}, private{secret: bytes.Clone(secret)})
 }
@@ -79,7 +79,7 @@ func ReadPrivateKey(path string) (PrivateKey, error) {
 	}
 	key, err := ParsePrivateKey(data)
 	if err != nil {
-		return PrivateKey{}, fmt.Errorf("private key in %s: %w", path, err)
+		return PrivateKey{}, fmt.Errorf("private key in %q: %w", path, err)
 	}
 	return key, nil
 }
@@ -89,7 +89,7 @@ func ReadPrivateKey(path string) (PrivateKey, error) {
 // accepted. Its ID is the "kid" of a JWK, otherwise the thumbprint.
 func ParsePrivateKey(data []byte) (PrivateKey, error) {
 	if len(data) > maxKeyJSON {
-		return PrivateKey{}, errors.New("too large for a key")
+		return PrivateKey{}, errors.New("too large to be a key")
 	}
 	if bytes.HasPrefix(bytes.TrimSpace(data), []byte("{")) {
 		return parsePrivateJWK(data)
@@ -97,7 +97,7 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 	for {
 		var block *pem.Block
 		if block, data = pem.Decode(data); block == nil {
-			return PrivateKey{}, errors.New("neither a private key in PEM nor a JWK")
+			return PrivateKey{}, errors.New("neither a PEM private key nor a JWK")
 		}
 		signer, err := parseBlock(block)
 		if err != nil {
@@ -110,7 +110,7 @@ func ParsePrivateKey(data []byte) (PrivateKey, error) {
 }
 
 // parseBlock returns nil for a block that is not a private key: openssl writes
-// the parameters of a curve before the key, and files often hold certificates.
+// the parameters of a curve before the key, and files often contain certificates.
 func parseBlock(block *pem.Block) (crypto.Signer, error) {
 	var key any
 	var err error
@@ -137,12 +137,12 @@ func parseBlock(block *pem.Block) (crypto.Signer, error) {
 	}
 	signer, ok := key.(crypto.Signer)
 	if !ok {
-		return nil, errors.New("a key that cannot sign")
+		return nil, errors.New("the key cannot sign")
 	}
 	return signer, nil
 }
 
-var errEncryptedKey = errors.New("an encrypted private key: decrypt it, with openssl pkey say, and protect the file")
+var errEncryptedKey = errors.New("the private key is encrypted: decrypt it, for example with openssl pkey, and protect the file")
 
 func parsePrivateJWK(data []byte) (PrivateKey, error) {
 	o, err := ParseObject(data)
@@ -175,8 +175,7 @@ func parsePrivateJWK(data []byte) (PrivateKey, error) {
 	return key, err
 }
 
-// privateKeyOf takes the public half through the same checks as a key from a
-// set.
+// privateKeyOf checks the public half like a key from a set.
 func privateKeyOf(signer crypto.Signer) (PrivateKey, error) {
 	jwk, err := encodePublic(signer.Public())
 	if err != nil {
@@ -189,11 +188,10 @@ func privateKeyOf(signer crypto.Signer) (PrivateKey, error) {
 	return newPrivateKey(public.WithID(public.thumbprint), private{signer: signer}), nil
 }
 
-// Public returns the public half; of an HMAC key, the zero Key.
+// Public returns the public half, or the zero Key for an HMAC key.
 func (k PrivateKey) Public() Key { return k.public }
 
-// ID is the key's "kid": from its JWK, otherwise its thumbprint; "" for an HMAC
-// key.
+// ID is the key's "kid": from its JWK, or else its thumbprint; "" for an HMAC key.
 func (k PrivateKey) ID() string { return k.public.id }
 
 // WithID returns the key under this "kid".
@@ -202,9 +200,8 @@ func (k PrivateKey) WithID(kid string) PrivateKey {
 	return k
 }
 
-// Algorithm is the algorithm to sign with when nothing says otherwise: the one
-// that the key names, or the first of RS256, ES256, ES384, ES512 and EdDSA that
-// its type allows.
+// Algorithm is the default algorithm to sign with: the one that the key names, or
+// the first of RS256, ES256, ES384, ES512 and EdDSA that its type allows.
 func (k PrivateKey) Algorithm() string {
 	if k.public.alg != "" {
 		return k.public.alg
@@ -220,7 +217,7 @@ func (k PrivateKey) Algorithm() string {
 // MarshalPEM returns the key as PEM (PKCS #8), which [ParsePrivateKey] reads.
 func (k PrivateKey) MarshalPEM() ([]byte, error) {
 	if k.signer() == nil {
-		return nil, errors.New("no key that PEM could hold")
+		return nil, errors.New("the key cannot be written as PEM")
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(k.signer())
 	if err != nil {
@@ -229,19 +226,19 @@ func (k PrivateKey) MarshalPEM() ([]byte, error) {
 	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
 }
 
-// String keeps the key out of logs, whatever verb prints it.
+// String keeps the key out of logs, with any formatting verb.
 func (k PrivateKey) String() string { return "private key " + k.public.id }
 
 // GoString is String, for %#v.
 func (k PrivateKey) GoString() string { return k.String() }
 
-// MarshalJSON refuses: a private key is written with MarshalPEM, on purpose.
+// MarshalJSON always fails. Use MarshalPEM to write a private key.
 func (k PrivateKey) MarshalJSON() ([]byte, error) {
-	return nil, errors.New("a private key is not written as JSON")
+	return nil, errors.New("a private key cannot be written as JSON; use MarshalPEM")
 }
 
-// Sign returns claims as a JWT signed under this algorithm. kid and typ are
-// left out of the header where they are "". claims is a JSON object.
+// Sign returns claims, a JSON object, as a JWT signed with this algorithm. Empty
+// kid and typ are left out of the header.
 func Sign(claims []byte, key PrivateKey, alg, kid, typ string) (string, error) {
 	header := map[string]any{}
 	if kid != "" {
@@ -253,8 +250,8 @@ func Sign(claims []byte, key PrivateKey, alg, kid, typ string) (string, error) {
 	return SignWithHeader(claims, key, alg, header)
 }
 
-// SignWithHeader is [Sign] with any header members, such as the "jwk" of a DPoP
-// proof. The "alg" among them is always the algorithm used.
+// SignWithHeader is [Sign] with arbitrary header members, such as the "jwk" of a
+// DPoP proof. It always sets "alg" to the algorithm used.
 func SignWithHeader(claims []byte, key PrivateKey, alg string, header map[string]any) (string, error) {
 	h := map[string]any{"alg": alg}
 	for name, value := range header {

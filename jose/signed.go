@@ -9,21 +9,21 @@ import (
 	"strings"
 )
 
-// ErrEncrypted says that a token is a JWE (RFC 7516). Nothing here decrypts:
-// what is inside such a token need not be signed by anyone.
+// ErrEncrypted says that a token is a JWE (RFC 7516). This package does not decrypt:
+// the content of such a token need not be signed.
 var ErrEncrypted = errors.New("an encrypted token (JWE)")
 
 var (
 	errTooLarge   = errors.New("token too large")
-	errNotCompact = errors.New("not a JWS in compact serialisation")
+	errNotCompact = errors.New("not a JWS in compact serialization")
 	errSignature  = errors.New("signature does not verify")
 )
 
-// maxHeader bounds the protected header, as sent. A header with a public RSA
-// key of 4096 bits, as in a DPoP proof, takes a fifth of it.
+// maxHeader bounds the encoded protected header. The header of a DPoP proof with
+// an RSA key of 4096 bits needs a fifth of it.
 const maxHeader = 8 << 10
 
-// Signed is a JWS taken apart. Nothing in it has been verified.
+// Signed is a parsed JWS. Nothing in it has been verified.
 type Signed struct {
 	Header  Header
 	Payload []byte
@@ -32,21 +32,21 @@ type Signed struct {
 	signature    []byte
 }
 
-// Header is the protected header of a JWS (RFC 7515 section 4): the members
-// that every reader needs, and all of them as an [Object].
+// Header is the protected header of a JWS (RFC 7515 section 4): the members that
+// every caller needs, and all members as an [Object].
 type Header struct {
 	Object
 
 	// Algorithm is the "alg" member in its canonical form, see [Algorithm]:
-	// "EdDSA" also where the token says "Ed25519" (RFC 9864).
+	// "EdDSA" also if the token says "Ed25519" (RFC 9864).
 	Algorithm string
 	KeyID     string // "kid", "" if there is none
-	Type      string // "typ", "" if there is none, as spelled
+	Type      string // "typ" as written, "" if there is none
 }
 
-// Parse takes a JWS in compact serialisation (RFC 7515 section 7.1) apart. It
-// verifies nothing. What is longer than limit bytes is refused before it is
-// looked at; memory and time are in proportion to the length otherwise.
+// Parse parses a JWS in compact serialization (RFC 7515 section 7.1). It verifies
+// nothing. A token longer than limit bytes is refused at once; otherwise memory
+// and time are proportional to the length.
 func Parse(raw string, limit int) (*Signed, error) {
 	if len(raw) > limit {
 		return nil, errTooLarge
@@ -54,7 +54,7 @@ func Parse(raw string, limit int) (*Signed, error) {
 	header, rest, _ := strings.Cut(raw, ".")
 	payload, signature, three := strings.Cut(rest, ".")
 	if !three || header == "" || payload == "" || signature == "" {
-		// An empty signature is the unsecured JWS of section 6 of RFC 7518,
+		// A JWS with an empty signature is unsecured (RFC 7518 section 6),
 		// whatever its header says.
 		return nil, errNotCompact
 	}
@@ -108,8 +108,8 @@ func parseHeader(data []byte) (h Header, err error) {
 var base64url = base64.RawURLEncoding.Strict()
 
 // decode decodes base64url without padding (RFC 7515 section 2). Go's decoder
-// skips line breaks and, unless strict, ignores stray bits at the end; a token
-// would then have many spellings, and a cache or a revocation list knows one.
+// skips line breaks and, unless strict, ignores stray bits at the end. A token
+// would then have many encodings, of which a revocation list knows only one.
 func decode(s string) ([]byte, error) {
 	if strings.ContainsAny(s, "\r\n") {
 		return nil, errors.New("not base64url")
@@ -121,15 +121,15 @@ func decode(s string) ([]byte, error) {
 	return b, nil
 }
 
-// Verify checks the signature with this key under this algorithm, which the
-// caller has chosen among those that it accepts; that the token's header names
-// the same one is checked again here, since everything hangs on it.
+// Verify checks the signature with this key and this algorithm, which must be one
+// that the caller accepts. The header of the token must name the same algorithm;
+// Verify checks that again, because security depends on it.
 func (s *Signed) Verify(key Key, alg string) error {
 	if s.Header.Algorithm != alg {
-		return fmt.Errorf("token signed with another algorithm than %s", alg)
+		return fmt.Errorf("the token is not signed with %q", alg)
 	}
 	if !key.Fits(alg) {
-		return fmt.Errorf("key cannot be used with %s", alg)
+		return fmt.Errorf("the key cannot be used with %q", alg)
 	}
 	return key.verify(s.signingInput, s.signature, alg)
 }
