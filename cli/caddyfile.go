@@ -13,10 +13,10 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 )
 
-// caddyfileSources finds the policies of a Caddyfile in the order in which they
-// stand there. Caddy's adapter, which judges the file, would have them in
-// another order, sites with the longer names first, and twice if a site listens
-// in two ways.
+// caddyfileSources finds the policies of a Caddyfile in the order of the file.
+// Caddy's adapter validates the file, but its output has another order (sites with
+// longer names first), and contains a policy twice if its site listens on two
+// ports.
 func caddyfileSources(label, name string, text []byte) ([]*source, error) {
 	adapted, err := adapt(name, text)
 	if err != nil {
@@ -39,7 +39,7 @@ func caddyfileSources(label, name string, text []byte) ([]*source, error) {
 		}
 	}
 	if len(sources) == 0 {
-		return handlers(label, adapted) // and says that there are none
+		return handlers(label, adapted) // returns the error
 	}
 	return sources, nil
 }
@@ -51,8 +51,8 @@ func adapt(name string, text []byte) ([]byte, error) {
 	return adapted, err
 }
 
-// segmentSources finds the policies within a directive of a site, which may be
-// one itself or hold some, as handle and route do.
+// segmentSources finds the policies in a directive of a site, which may be a PEP
+// itself or contain some, as handle and route do.
 func segmentSources(segment caddyfile.Segment, hosts []string) ([]*source, error) {
 	var sources []*source
 	var before caddyfile.Token
@@ -70,7 +70,7 @@ func segmentSources(segment caddyfile.Segment, hosts []string) ([]*source, error
 	return sources, nil
 }
 
-// unmarshal lets a handler's own module read its directive.
+// unmarshal reads a directive with the module of its handler.
 func unmarshal(name string, segment caddyfile.Segment) (*pepHandler, error) {
 	if len(segment) > 1 && (segment[1].Text == "*" || strings.HasPrefix(segment[1].Text, "/") || strings.HasPrefix(segment[1].Text, "@")) {
 		segment = append(segment[:1:1], segment[2:]...) // a matcher

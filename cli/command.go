@@ -22,7 +22,7 @@ request, and prepares values for the configuration.
 Run a subcommand with --help for its flags, output and exit codes.
 `,
 		CobraFunc: func(root *cobra.Command) {
-			root.Args = cobra.NoArgs // so that a mistyped command is an error
+			root.Args = cobra.NoArgs // a mistyped subcommand is an error
 			root.RunE = func(root *cobra.Command, _ []string) error { return root.Help() }
 			for _, newCommand := range commands {
 				root.AddCommand(newCommand())
@@ -31,7 +31,7 @@ Run a subcommand with --help for its flags, output and exit codes.
 	})
 }
 
-// commands make the commands below `caddy gluu`.
+// commands are the constructors of the subcommands.
 var commands = []func() *cobra.Command{
 	newExplainCommand,
 	newTestCommand,

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
-// What a policy makes of a request.
+// The decisions.
 const (
 	allow       = "allow"
 	deny        = "deny"
@@ -22,15 +22,15 @@ const (
 	refused     = "refused"     // the policy does not load
 )
 
-// A request is one in wire form, as far as decisions look at it.
+// A request is the part of a request that decisions depend on.
 type request struct {
 	method, path string // path is canonical
 	bad          error  // why the answer is 400
 }
 
-// parseRequest reads "GET /todos/hh", the first words of a request as a client
-// sends it. The error is about text that is no such thing; a request that a
-// server would answer 400 is one.
+// parseRequest reads "GET /todos/hh", the start of a request as a client sends it.
+// It fails only for text that is not a request. A request that a server would
+// answer with 400 is valid, with bad set.
 func parseRequest(text string, allowAmbiguous bool) (request, error) {
 	method, target, _ := strings.Cut(strings.TrimSpace(text), " ")
 	target = strings.TrimSuffix(strings.TrimSpace(target), " HTTP/1.1")
@@ -42,7 +42,7 @@ func parseRequest(text string, allowAmbiguous bool) (request, error) {
 		r.bad = &pathmatch.AmbiguousError{Kind: pathmatch.NotAbsolute}
 		return r, nil
 	}
-	// Read as net/http reads it from a client, illegal spellings included.
+	// Parse it as net/http does for a client, including illegal forms.
 	wire := method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n"
 	sent, err := http.ReadRequest(bufio.NewReader(strings.NewReader(wire)))
 	if err != nil {
@@ -60,7 +60,7 @@ func parseRequest(text string, allowAmbiguous bool) (request, error) {
 
 func (r request) String() string { return r.method + " " + r.path }
 
-// A decision is what a source makes of a request by a token with scopes.
+// A decision is the decision of a source on a request with these scopes.
 type decision struct {
 	source  *source
 	request request
@@ -69,10 +69,10 @@ type decision struct {
 	what        string
 	rule        *scopeexpr.Rule // nil: none
 	explanation *scopeexpr.Explanation
-	reason      string // what is not said by the rest
+	reason      string // what the other fields do not say
 }
 
-// decide asks a policy, as the handlers do.
+// decide decides a request as the handlers do.
 func (s *source) decide(r request, scopes []string) *decision {
 	d := &decision{source: s, request: r, scopes: scopes, what: badRequest}
 	if r.bad != nil {
@@ -100,8 +100,8 @@ func (s *source) decide(r request, scopes []string) *decision {
 	return d
 }
 
-// captures returns what the path says, nil for an absent group. It is never
-// nil itself, so that JSON has a list.
+// captures returns the captures of the path, with nil for an absent group. The
+// list itself is never nil, so that JSON has a list.
 func (d *decision) captures() []*string {
 	captures := []*string{}
 	if d.explanation != nil {
@@ -116,7 +116,7 @@ func (d *decision) captures() []*string {
 	return captures
 }
 
-// rulePattern returns the pattern that matched, nil if none did.
+// rulePattern returns the matching pattern, or nil.
 func (d *decision) rulePattern() *string {
 	if d.rule == nil {
 		return nil
@@ -125,7 +125,7 @@ func (d *decision) rulePattern() *string {
 	return &pattern
 }
 
-// isRefused says whether an error is that a policy does not load.
+// isRefused reports whether an error says that a policy does not load.
 func isRefused(err error) bool {
 	_, ok := errors.AsType[refusedError](err)
 	return ok

@@ -68,7 +68,7 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
 	return asCommand(cmd, []string{"policy", "request"}, func(cmd *cobra.Command, _ []string) (int, error) {
 		if !cmd.Flags().Changed("deny-by-default") {
-			flags.DenyByDefault = nil // what the configuration says
+			flags.DenyByDefault = nil // use the configuration
 		}
 		s, err := flags.one("")
 		if err != nil {
@@ -94,7 +94,7 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 	})
 }
 
-// splitScopes splits scopes as they stand in a token: at spaces only.
+// splitScopes splits scopes as in a token: only at spaces.
 func splitScopes(s string) []string {
 	return slices.DeleteFunc(strings.Split(s, " "), func(scope string) bool { return scope == "" })
 }
@@ -118,7 +118,7 @@ type dataJSON struct {
 	By      *string `json:"by"`
 }
 
-// resourceJSON says what an UMA rule protects at the authorization server.
+// resourceJSON is the resource of a UMA rule at the authorization server.
 type resourceJSON struct {
 	ID     string   `json:"id,omitempty"`
 	Name   string   `json:"name,omitempty"`
@@ -146,7 +146,7 @@ func (d *decision) writeJSON(w io.Writer) error {
 	return writeLine(w, out)
 }
 
-// resourceOf returns what an UMA rule protects, nil for a rule of another kind.
+// resourceOf returns the resource of a UMA rule, and nil for any other rule.
 func resourceOf(r *scopeexpr.Rule, prefix string) *resourceJSON {
 	if !r.UMA() {
 		return nil
@@ -161,15 +161,15 @@ func (r *resourceJSON) String() string {
 	return r.Name
 }
 
-// writeLine writes a value as one line of JSON, as it is: patterns are full of
-// characters that an HTML page would have to fear.
+// writeLine writes a value as one line of JSON, without HTML escapes: patterns are
+// full of <, > and &.
 func writeLine(w io.Writer, v any) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
 	return encoder.Encode(v)
 }
 
-// print explains the decision to a person.
+// print prints the decision for people.
 func (d *decision) print(p *painter) {
 	p.line("%s %s", p.faint("request   "), printable(d.request.String()))
 	if len(d.scopes) > 0 {
@@ -201,8 +201,8 @@ func (d *decision) resource() *resourceJSON {
 	return resourceOf(d.rule, d.source.resourcePrefix)
 }
 
-// printRule says which rule was found, what it asks for beside scopes, and
-// which rules it went before.
+// printRule prints the matching rule, its requirements other than scopes, and the
+// rules that it takes precedence over.
 func (d *decision) printRule(p *painter) {
 	p.line("%s %s %s", p.faint("rule      "), d.rule.Method(), p.bold(d.rule.Pattern()))
 	for i, c := range d.explanation.Captures {
@@ -233,7 +233,7 @@ func (d *decision) printRule(p *painter) {
 	}
 }
 
-// extras says what a rule asks for beside scopes (RFC 9470).
+// extras describes the requirements other than scopes (RFC 9470).
 func extras(r *scopeexpr.Rule) string {
 	var parts []string
 	if acr := r.Condition().ACR; len(acr) > 0 {
@@ -267,7 +267,7 @@ func (d *decision) printData(p *painter) {
 	}
 }
 
-// printTree prints an expression, each part below the operator it belongs to.
+// printTree prints an expression, with operands indented below their operator.
 func printTree(p *painter, n *scopeexpr.TreeNode, indent string) {
 	label := n.Label
 	switch {

@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
-// A pepHandler is a handler of a configuration that has a policy.
+// A pepHandler is a handler with a policy in a configuration.
 type pepHandler struct {
 	Handler         string          `json:"handler"`
 	OAuthExpression json.RawMessage `json:"oauth_scope_expression"`
@@ -25,14 +25,14 @@ type pepHandler struct {
 	ResourcePrefix  string          `json:"resource_prefix"`
 }
 
-// The handlers that have policies.
+// The handlers with policies.
 const (
 	oauthPEP = "gluu_oauth_pep"
 	umaPEP   = "gluu_uma_pep"
 )
 
-// handlers finds the policies of a configuration in Caddy's JSON, wherever they
-// stand, in the order in which they stand there.
+// handlers finds the policies anywhere in a Caddy JSON configuration, in the order
+// of the text.
 func handlers(name string, config []byte) ([]*source, error) {
 	var sources []*source
 	err := walkObjects(config, nil, func(object json.RawMessage, hosts []string) error {
@@ -79,9 +79,8 @@ func (h *pepHandler) source(hosts []string) *source {
 	return s
 }
 
-// walkObjects calls visit for each object of a JSON text, the outer ones first
-// and otherwise in the order of the text. hosts are those that the routes
-// around it are for.
+// walkObjects calls visit for each object of a JSON text, outer objects first and
+// otherwise in the order of the text. hosts are the hosts of the enclosing routes.
 func walkObjects(text json.RawMessage, hosts []string, visit func(object json.RawMessage, hosts []string) error) error {
 	text = bytes.TrimSpace(text)
 	if len(text) == 0 || text[0] != '{' && text[0] != '[' {
@@ -114,7 +113,7 @@ func walkObjects(text json.RawMessage, hosts []string, visit func(object json.Ra
 	return nil
 }
 
-// routeHosts returns the hosts that an object is for if it is a route.
+// routeHosts returns the hosts that an object matches if it is a route.
 func routeHosts(object json.RawMessage) []string {
 	var route struct {
 		Match []struct {
@@ -122,7 +121,7 @@ func routeHosts(object json.RawMessage) []string {
 		} `json:"match"`
 	}
 	if err := json.Unmarshal(object, &route); err != nil {
-		return nil // "match" means something else there
+		return nil // "match" means something else here
 	}
 	var hosts []string
 	for _, m := range route.Match {

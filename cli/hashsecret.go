@@ -62,13 +62,13 @@ Otherwise it reads the secret from standard input and strips a trailing newline:
 	return command
 }
 
-// readSecret reads a secret from a terminal, twice and without echo, or from
-// any other reader.
+// readSecret reads a secret from a terminal, twice and without echo, or from any
+// other reader.
 func readSecret(in io.Reader, prompt io.Writer) ([]byte, error) {
 	if file, ok := in.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		return askTwice(int(file.Fd()), prompt)
 	}
-	// One byte more than fits is enough to be refused.
+	// Far more than HashSecret accepts.
 	secret, err := io.ReadAll(io.LimitReader(in, 64<<10))
 	if err != nil {
 		return nil, fmt.Errorf("reading the secret: %w", err)

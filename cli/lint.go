@@ -12,25 +12,25 @@ import (
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
-// A warning is about a rule that loads and decides, but hardly as it was meant.
+// A warning is about a valid rule that probably does not do what was meant.
 type warning struct {
-	Kind string // what programs look at
+	Kind string // for programs
 	Rule *scopeexpr.Rule
 	Text string
 }
 
 // The kinds of warnings.
 const (
-	neverMatches = "never_matches" // other rules take all its requests
-	pointless    = "pointless"     // without it another rule decides the same
+	neverMatches = "never_matches" // shadowed by other rules
+	pointless    = "pointless"     // redundant: without it another rule decides the same
 	neverGrants  = "never_grants"
 	alwaysGrants = "always_grants"
 	deadEntry    = "dead_entry" // an entry that no scope satisfies
 	unusedEntry  = "unused_entry"
-	literalPath  = "literal_path" // text of a path that was meant as something else
+	literalPath  = "literal_path" // literal text that was probably meant as a wildcard
 )
 
-// lint looks for rules that are not what they seem.
+// lint looks for rules that do not do what they seem to do.
 func lint(p *scopeexpr.Policy) []warning {
 	l := newLinter(p)
 	var warnings []warning
@@ -48,7 +48,7 @@ func lint(p *scopeexpr.Policy) []warning {
 	return warnings
 }
 
-// lintExpression looks at what a rule asks for.
+// lintExpression checks the expression of a rule.
 func lintExpression(r *scopeexpr.Rule) []warning {
 	var warnings []warning
 	grants, refuses := r.Outcomes()
@@ -72,16 +72,15 @@ func lintExpression(r *scopeexpr.Rule) []warning {
 	return warnings
 }
 
-// A linter compares each rule with all others. What takes whose requests
-// depends on the method, so it is asked for every method that some rule names,
-// and for one that none does.
+// A linter compares each rule with all others. Shadowing depends on the method, so
+// the linter checks every method that a rule names, and one that no rule does.
 type linter struct {
 	rules   []*scopeexpr.Rule // in the order in which they are tried
 	table   table
 	methods []string
 }
 
-// otherMethod stands for all methods that no rule names. It is no token, so no
+// otherMethod represents the methods that no rule names. It is not a token, so no
 // rule can name it.
 const otherMethod = "(other)"
 
@@ -95,14 +94,12 @@ func newLinter(p *scopeexpr.Policy) *linter {
 	return l
 }
 
-// methodsOf returns the methods of requests that a rule is the one of its path
-// for.
+// methodsOf returns the methods for which a rule is the rule of its path.
 func (l *linter) methodsOf(r *scopeexpr.Rule) []string {
 	return slices.DeleteFunc(slices.Clone(l.methods), func(m string) bool { return l.table.rule(r.Pattern(), m) != r })
 }
 
-// neverMatches says which rules take all requests that rule i would match,
-// "" if none do.
+// neverMatches names the rules that shadow rule i completely, "" if there are none.
 func (l *linter) neverMatches(i int) string {
 	var takers []*scopeexpr.Rule
 	for _, method := range l.methodsOf(l.rules[i]) {
@@ -117,12 +114,12 @@ func (l *linter) neverMatches(i int) string {
 	return "never matches: shadowed by " + names(takers)
 }
 
-// taker returns a rule that is tried before rule i, and matches all that it
-// does with this method.
+// shadow returns a rule that is tried before rule i and matches all of its requests
+// with this method.
 func (l *linter) taker(i int, method string) *scopeexpr.Rule {
 	for j := range i {
 		r := l.rules[j]
-		// The patterns first: that is what most pairs of rules differ in.
+		// Patterns first: most pairs of rules differ in them.
 		if r.PathPattern().Covers(l.rules[i].PathPattern()) && r.Pattern() != l.rules[i].Pattern() && l.table.rule(r.Pattern(), method) == r {
 			return r
 		}
@@ -130,8 +127,8 @@ func (l *linter) taker(i int, method string) *scopeexpr.Rule {
 	return nil
 }
 
-// pointless says which rules would decide the requests of rule i, and decide
-// them alike, if it were not there; "" if not all would be.
+// pointless names the rules that would decide the requests of rule i, and decide
+// them alike, if it were removed; "" if that is not so for all requests.
 func (l *linter) pointless(i int) string {
 	var heirs []*scopeexpr.Rule
 	for _, method := range l.methodsOf(l.rules[i]) {
@@ -145,14 +142,14 @@ func (l *linter) pointless(i int) string {
 	}
 	sameLine := func(r *scopeexpr.Rule) bool { return r.Condition() == l.rules[i].Condition() }
 	if slices.ContainsFunc(heirs, sameLine) || l.movesOthers(l.rules[i]) {
-		return "" // who writes "GET HEAD" in one line knows
+		return "" // "GET HEAD" on one line is intentional
 	}
 	return "is redundant: without it, " + names(heirs) + " would decide the same"
 }
 
-// movesOthers says whether other rules would be tried in another order without
-// rule r. Regular expressions in one place are tried in the order in which they
-// first stand in the document, and r may be where one does.
+// movesOthers reports whether removing rule r would change the order of other
+// rules. The regular expressions of one node are tried in the order of their first
+// appearance in the document, which may be in r.
 func (l *linter) movesOthers(r *scopeexpr.Rule) bool {
 	if len(l.table[r.Pattern()]) > 1 {
 		return false // its path stays
@@ -178,8 +175,8 @@ func (l *linter) movesOthers(r *scopeexpr.Rule) bool {
 	return false
 }
 
-// heir returns the rule that would match whatever rule i does, if that decides
-// alike and so do all rules that would be found before it.
+// heir returns the rule that would match all requests of rule i if rule i were
+// removed, provided that it and all rules tried before it decide like rule i.
 func (l *linter) heir(i int, method string) *scopeexpr.Rule {
 	gone := l.rules[i]
 	if heir := l.without(gone, method); heir != nil {
@@ -203,8 +200,7 @@ func (l *linter) heir(i int, method string) *scopeexpr.Rule {
 	return nil
 }
 
-// without returns the rule that the pattern of r would have for a method if r
-// were not there.
+// without returns the rule of the pattern of r for a method if r were removed.
 func (l *linter) without(r *scopeexpr.Rule, method string) *scopeexpr.Rule {
 	rules := l.table[r.Pattern()]
 	if get := rules[http.MethodGet]; method == http.MethodHead && get != nil && get != r {

@@ -25,8 +25,8 @@ func newTable(p *scopeexpr.Policy) table {
 	return t
 }
 
-// rule returns the rule of a pattern for a method, nil if it has none: that of
-// the method itself, that of GET for HEAD, that of all others.
+// rule returns the rule of a pattern for a method, or nil: the rule for the method
+// itself, for GET if the method is HEAD, or for any other method.
 func (t table) rule(pattern, method string) *scopeexpr.Rule {
 	rules := t[pattern]
 	if r := rules[method]; r != nil {
@@ -48,8 +48,8 @@ const (
 	anyElements = "??"
 )
 
-// whyBefore says why a rule is tried before another one of another pattern that
-// matches the same path: what decides where their patterns part.
+// whyBefore says why a rule takes precedence over a rule of another pattern that
+// matches the same path. The first difference of the patterns decides.
 func whyBefore(first, second *scopeexpr.Rule) string {
 	a, b := elements(first), elements(second)
 	multi := false
@@ -68,9 +68,9 @@ func whyBefore(first, second *scopeexpr.Rule) string {
 		return fmt.Sprintf("%s is %s, %s is %s", a[i], x, b[i], y)
 	}
 	if !multi {
-		return "an exact end goes before ??"
+		return "an exact end takes precedence over ??"
 	}
-	return "?? takes as few elements as possible"
+	return "?? matches as few elements as possible"
 }
 
 func kindOf(element string) string {

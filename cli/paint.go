@@ -11,21 +11,21 @@ import (
 	"golang.org/x/term"
 )
 
-// A painter writes lines, in colour if somebody is there to see it.
+// A painter writes lines, in color on a terminal.
 type painter struct {
 	w      io.Writer
 	colour bool
 }
 
-// newPainter returns a painter for a command's output: in colour on a terminal,
-// unless NO_COLOR is set (https://no-color.org) or the terminal is a dumb one.
+// newPainter returns a painter for a command's output: in color on a terminal,
+// unless NO_COLOR is set (https://no-color.org) or TERM is dumb.
 func newPainter(w io.Writer) *painter {
 	file, ok := w.(*os.File)
 	return &painter{w, ok && term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"}
 }
 
 func (p *painter) line(format string, args ...any) {
-	// Trailing blanks are those of a column that is empty in this line.
+	// Trailing blanks come from empty columns.
 	_, _ = fmt.Fprintln(p.w, strings.TrimRight(fmt.Sprintf(format, args...), " "))
 }
 
@@ -42,7 +42,7 @@ func (p *painter) good(text string) string  { return p.in("32", text) }
 func (p *painter) bad(text string) string   { return p.in("31", text) }
 func (p *painter) warn(text string) string  { return p.in("33", text) }
 
-// tick is the mark of a value: yes, no, or something else.
+// tick is the mark for a value: true, false, or anything else.
 func (p *painter) tick(value any) string {
 	switch value {
 	case true:
@@ -53,8 +53,8 @@ func (p *painter) tick(value any) string {
 	return p.warn("•")
 }
 
-// printable keeps what a request or a token says from doing anything to the
-// terminal: control characters are written as escapes.
+// printable escapes control characters, so that text from a request or a token
+// cannot manipulate the terminal.
 func printable(s string) string {
 	if strings.ContainsFunc(s, func(r rune) bool {
 		return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == '\ufffd'

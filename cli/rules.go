@@ -75,7 +75,7 @@ The exit code is 0, even if there are warnings, and 2 for an error.
 	})
 }
 
-// printRules lists the rules of one policy, and what is to be said about them.
+// printRules lists the rules of one policy, and its warnings.
 func (s *source) printRules(p *painter) error {
 	rules := s.policy.Rules()
 	p.line("%s, %s", p.bold(s.name), plural(len(rules), "rule"))
@@ -95,7 +95,7 @@ func (s *source) printRules(p *painter) error {
 	return nil
 }
 
-// demand says in a line what a rule asks for.
+// demand describes the requirements of a rule on one line.
 func (s *source) demand(r *scopeexpr.Rule) string {
 	demand, err := r.Expression().Short()
 	if err != nil { // no short form

@@ -16,9 +16,9 @@ import (
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
-// A source is a policy together with what a handler does around it.
+// A source is a policy with the options of its handler.
 type source struct {
-	name           string // how it is called in a message
+	name           string // for messages
 	policy         *scopeexpr.Policy
 	denyByDefault  bool
 	allowAmbiguous bool
@@ -26,14 +26,14 @@ type source struct {
 	refused        error // why there is no policy
 }
 
-// A refusedError says that a policy does not load, as opposed to a file that
-// cannot be read.
+// A refusedError says that a policy does not load. A file that cannot be read is
+// another kind of error.
 type refusedError struct{ error }
 
 func (e refusedError) Unwrap() error { return e.error }
 
-// sourceFlags choose a policy. They are flags of explain and rules, and members
-// of a test file.
+// sourceFlags select a policy. They are flags of explain and rules, and members of
+// a test file.
 type sourceFlags struct {
 	Policy         string `yaml:"policy"`
 	Handler        int    `yaml:"handler"`
@@ -50,7 +50,7 @@ func (f *sourceFlags) register(cmd *cobra.Command) {
 	_ = cmd.MarkFlagFilename("policy")
 }
 
-// registerDefaults adds the flags that stand for options of the handler.
+// registerDefaults adds the flags that override options of the handler.
 func (f *sourceFlags) registerDefaults(cmd *cobra.Command) {
 	f.DenyByDefault = new(bool)
 	cmd.Flags().BoolVar(f.DenyByDefault, "deny-by-default", true, "Refuse requests that no rule matches; overrides the configuration")
@@ -58,7 +58,7 @@ func (f *sourceFlags) registerDefaults(cmd *cobra.Command) {
 	_ = cmd.RegisterFlagCompletionFunc("ambiguous-paths", cobra.FixedCompletions([]string{"reject", "allow"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
-// check refuses values that mean nothing.
+// check refuses invalid values.
 func (f *sourceFlags) check() error {
 	switch f.AmbiguousPaths {
 	case "", "reject", "allow":
@@ -71,7 +71,7 @@ func (f *sourceFlags) check() error {
 	return nil
 }
 
-// one loads the policy that the flags choose. Its file is relative to a folder.
+// one loads the selected policy. Its file is relative to a folder.
 func (f *sourceFlags) one(folder string) (*source, error) {
 	sources, err := f.chosen(folder)
 	if err != nil {
@@ -88,7 +88,7 @@ func (f *sourceFlags) one(folder string) (*source, error) {
 	return s, nil
 }
 
-// override lets the flags have their way over what a configuration says.
+// override applies the flags, which take precedence over the configuration.
 func (f *sourceFlags) override(s *source) {
 	if f.DenyByDefault != nil {
 		s.denyByDefault = *f.DenyByDefault
@@ -98,7 +98,7 @@ func (f *sourceFlags) override(s *source) {
 	}
 }
 
-// chosen loads all policies of the file, or the one that the flags name.
+// chosen loads all policies of the file, or the selected one.
 func (f *sourceFlags) chosen(folder string) ([]*source, error) {
 	if err := f.check(); err != nil {
 		return nil, err
@@ -115,7 +115,7 @@ func (f *sourceFlags) chosen(folder string) ([]*source, error) {
 	return sources, nil
 }
 
-// list names sources by their numbers, one a line.
+// list lists sources with their numbers, one per line.
 func list(sources []*source) string {
 	var b strings.Builder
 	for i, s := range sources {
@@ -124,11 +124,10 @@ func list(sources []*source) string {
 	return b.String()
 }
 
-// maxPolicyFile bounds what is read. Nothing that a person keeps as a policy
-// comes near.
+// maxPolicyFile is far larger than any policy.
 const maxPolicyFile = 64 << 20
 
-// all loads every policy in a file, one at least.
+// all loads every policy in a file. There is at least one.
 func (f *sourceFlags) all(folder string) ([]*source, error) {
 	name := f.Policy
 	if !filepath.IsAbs(name) {
@@ -159,7 +158,7 @@ func (f *sourceFlags) all(folder string) ([]*source, error) {
 	return handlers(f.Policy, text)
 }
 
-// documentSource compiles a document that stands by itself.
+// documentSource compiles a document that is a file of its own.
 func documentSource(name string, text []byte, uma bool) *source {
 	s := &source{name: name, denyByDefault: true}
 	document, err := scopeexpr.ParseDocument(text)
@@ -199,5 +198,5 @@ func formatOf(name string, text []byte) format {
 	return caddyfileFormat
 }
 
-// listStart begins a list in JSON, and not the address [::1] of a site.
+// listStart matches the start of a JSON list, but not a site address [::1].
 var listStart = regexp.MustCompile(`^\[\s*[{"\]]`)

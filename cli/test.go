@@ -94,7 +94,7 @@ The exit code is 0 if all cases pass, 1 if any fails, and 2 for an error.
 	})
 }
 
-// print shows a case, what was expected beside what was decided.
+// print prints a case with the expected and the actual decision.
 func (r *result) print(p *painter) {
 	request := r.Request
 	if request == "" {

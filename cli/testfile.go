@@ -14,8 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A suite is one YAML document of a test file: a policy and what it is expected
-// to do.
+// A suite is one YAML document of a test file: a policy and its test cases.
 type suite struct {
 	sourceFlags `yaml:",inline"`
 
@@ -23,8 +22,8 @@ type suite struct {
 	Tests           []testCase `yaml:"tests"`
 }
 
-// A testCase is a request and what is expected of it. What is left out is not
-// looked at.
+// A testCase is a request and the expected result. Members that are left out are
+// not checked.
 type testCase struct {
 	Name     string    `yaml:"name"`
 	Request  string    `yaml:"request"`
@@ -34,10 +33,10 @@ type testCase struct {
 	Captures yaml.Node `yaml:"captures"`
 }
 
-// verdicts are what a case can want.
+// verdicts are the values of want.
 var verdicts = []string{allow, deny, unprotected, badRequest, refused}
 
-// A result is what came of a case. It is what test --json prints.
+// A result is the result of a case, as test --json prints it.
 type result struct {
 	File     string        `json:"file"`
 	Index    int           `json:"index"`
@@ -55,10 +54,10 @@ type result struct {
 	scopes []string
 }
 
-// loads is what a case got that wants a document refused, where it is not.
+// loads is the result of a case that wants refused if the policy loads.
 const loads = "loads"
 
-// runFile runs the cases of a test file. An error is one of the file itself.
+// runFile runs the cases of a test file. It fails only if the file is invalid.
 func runFile(file string) ([]result, error) {
 	f, err := os.Open(file)
 	if err != nil {
@@ -88,7 +87,7 @@ func runFile(file string) ([]result, error) {
 	return results, nil
 }
 
-// run appends the results of a suite's cases to those before it.
+// run appends the results of the suite's cases.
 func (s *suite) run(file string, results []result) ([]result, error) {
 	policy, loadErr := s.load(file)
 	if loadErr != nil && !isRefused(loadErr) {
@@ -108,7 +107,7 @@ func (s *suite) run(file string, results []result) ([]result, error) {
 	return results, nil
 }
 
-// load compiles the policy of a suite. The error of one that does not load is a
+// load compiles the policy of a suite. If the policy does not load, the error is a
 // refusedError.
 func (s *suite) load(file string) (*source, error) {
 	inline := !s.ScopeExpression.IsZero()
@@ -132,7 +131,7 @@ func (s *suite) load(file string) (*source, error) {
 	return policy, nil
 }
 
-// run decides a case. policy is nil if it did not load, why says so.
+// run decides a case. If the policy did not load it is nil, and why is the error.
 func (c *testCase) run(policy *source, why error) (result, error) {
 	r := result{Request: c.Request, Want: c.Want, Captures: []*string{}, name: c.Name}
 	if !slices.Contains(verdicts, c.Want) {
@@ -163,7 +162,7 @@ func (c *testCase) run(policy *source, why error) (result, error) {
 	return r, err
 }
 
-// judge fills in what was decided and whether it is what the case wants.
+// compare fills in the decision, and whether it is the expected one.
 func (c *testCase) judge(r *result, d *decision) error {
 	r.Request, r.Got, r.Rule, r.Captures = d.request.String(), d.what, d.rulePattern(), d.captures()
 	if r.Resource = d.resource(); r.Resource != nil && d.what == deny {
@@ -192,7 +191,7 @@ func (c *testCase) judge(r *result, d *decision) error {
 	return nil
 }
 
-// because says in a line why a decision is what it is.
+// because gives the reason for a decision on one line.
 func (d *decision) because() string {
 	switch {
 	case d.reason != "":
@@ -216,7 +215,7 @@ func (d *decision) because() string {
 	return text
 }
 
-// scopes returns the scopes of a case: a list, or a text with spaces.
+// scopes returns the scopes of a case: a list, or a space-separated string.
 func (c *testCase) scopes() ([]string, error) {
 	if c.Scopes.Kind == yaml.ScalarNode && c.Scopes.Tag != "!!null" {
 		return splitScopes(c.Scopes.Value), nil
@@ -235,8 +234,7 @@ func (c *testCase) scopes() ([]string, error) {
 	return scopes, nil
 }
 
-// scalar returns a scalar as it is written - 123 is the text 123 - and nil for
-// null.
+// scalar returns a scalar as written (123 is the text 123), and nil for null.
 func scalar(n *yaml.Node) *string {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias

@@ -13,12 +13,11 @@ import (
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
-// This file turns a scope expression document that stands in a YAML file into
-// JSON, keeping members that are there twice, so that it is read as strictly
-// as any other.
+// This file converts a scope expression document inside a YAML file to JSON. It
+// keeps duplicate members, so that they are refused as in any other document.
 
-// maxInlineJSON stops a document whose aliases multiply, maxInlineDepth one with
-// an alias that contains itself.
+// maxInlineJSON stops a document with exponentially growing aliases, and
+// maxInlineDepth one with an alias that contains itself.
 const (
 	maxInlineJSON  = 16 << 20
 	maxInlineDepth = 200
@@ -98,8 +97,8 @@ func encode(b *bytes.Buffer, v any) error {
 	return err
 }
 
-// inlineSource compiles the document that a YAML node holds. An error points
-// into the YAML file.
+// inlineSource compiles the document in a YAML node. Errors point into the YAML
+// file.
 func inlineSource(name string, n *yaml.Node, uma bool) *source {
 	var b bytes.Buffer
 	if err := writeJSON(&b, n, 0); err != nil {
@@ -113,7 +112,7 @@ func inlineSource(name string, n *yaml.Node, uma bool) *source {
 	return s
 }
 
-// follow returns the node to which a path leads, or the last one on the way.
+// follow returns the node at a path, or the last one on the way.
 func follow(n *yaml.Node, path scopeexpr.JSONPath) *yaml.Node {
 	for _, step := range path {
 		for n.Kind == yaml.AliasNode {

@@ -24,8 +24,7 @@ import (
 //	dry_run [true|false]
 //	log_grants [true|false]
 //
-// That none of them stands twice is for the handler to see, which knows its own
-// options too.
+// The handler must check for duplicates, because it has options of its own.
 func (c *Config) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
 	case "deny_by_default":
@@ -49,7 +48,7 @@ func (c *Config) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 	return false, nil
 }
 
-// flag reads a subdirective that is on by being there.
+// flag reads a subdirective that is true without an argument.
 func flag(d *caddyfile.Dispenser) (bool, error) {
 	if d.CountRemainingArgs() == 0 {
 		return true, nil
@@ -57,17 +56,17 @@ func flag(d *caddyfile.Dispenser) (bool, error) {
 	return directive.Bool(d)
 }
 
-// Rules collects the rules of a Caddyfile block, and remembers where each of
-// them stands, so that an error names the line.
+// Rules collects the rules of a Caddyfile block with their positions, so that
+// errors name the line.
 type Rules struct {
-	// Options are those that the rules are compiled with.
+	// Options are the options for compiling the rules.
 	Options scopeexpr.Options
 
 	document scopeexpr.Document
 	places   []place // of document's elements
 }
 
-// place is where a path and its conditions stand.
+// place is the position of a path and its conditions.
 type place struct {
 	path       caddyfile.Token
 	conditions []caddyfile.Token // none for an element of a JSON document
@@ -82,8 +81,8 @@ type place struct {
 //		}]
 //	}
 //
-// A method is `?` for any that the path does not name otherwise. For UMA a
-// condition's own block has `resource_id <id>` and `resource_name <name>` too.
+// The method `?` is any method that the path does not name. For UMA the block of a
+// condition may also have `resource_id <id>` and `resource_name <name>`.
 func (r *Rules) UnmarshalPath(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgsAsTokens()
 	if len(args) != 1 {
@@ -164,11 +163,10 @@ func (r *Rules) unmarshalConditionOption(d *caddyfile.Dispenser, condition *scop
 	return err
 }
 
-// expressionText puts an expression together from the arguments that Caddy
-// has made of it. Caddy takes quotes away, which in the short syntax keep a
-// scope together that contains a parenthesis, so they are put back. Quotes
-// around an argument with a space cannot be around a scope, which has none:
-// they are around the expression.
+// expressionText joins the arguments that Caddy split an expression into. Caddy
+// removes quotes, which a scope with a parenthesis needs in the short syntax, so
+// they are put back. A quoted argument with a space cannot be a scope; it is the
+// whole expression.
 func expressionText(args []caddyfile.Token) (string, error) {
 	words := make([]string, len(args))
 	for i, arg := range args {
@@ -206,7 +204,7 @@ func (r *Rules) UnmarshalDocument(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// lineWithin returns the token with the line where an error in its text is.
+// lineWithin returns the token with the line of an error in its text.
 func lineWithin(token caddyfile.Token, err error) caddyfile.Token {
 	e, ok := errors.AsType[*scopeexpr.Error](err)
 	if !ok || e.Line == 0 {
@@ -215,15 +213,14 @@ func lineWithin(token caddyfile.Token, err error) caddyfile.Token {
 	token = token.Clone()
 	token.Line += e.Line - 1
 	if token.NumLineBreaks() > strings.Count(token.Text, "\n") {
-		token.Line++ // a heredoc begins on the line after its marker
+		token.Line++ // a heredoc starts on the line after its marker
 	}
 	return token
 }
 
-// Finish checks the rules as a whole, together with those of a file ("" for
-// none), and returns the document of all that stand in the Caddyfile, nil if
-// there are none. It is called at the end of the block; option is the name
-// that the document has in JSON.
+// Finish checks all rules, including those of a file ("" for none), and returns the
+// document of the rules in the Caddyfile, or nil if there are none. Call it at the
+// end of the block. option is the name of the document in JSON.
 func (r *Rules) Finish(d *caddyfile.Dispenser, option, file string) (json.RawMessage, error) {
 	if len(r.document) == 0 && file == "" {
 		return nil, d.Errf("there are no rules: write 'path <pattern> { <method> scope <expression> }', %s or %s_file", option, option)
@@ -248,7 +245,7 @@ func (r *Rules) Finish(d *caddyfile.Dispenser, option, file string) (json.RawMes
 	return document, nil
 }
 
-// explain says what is wrong with the rules, and on which line.
+// explain adds the line to an error about the rules.
 func (r *Rules) explain(d *caddyfile.Dispenser, err error) error {
 	e, ok := errors.AsType[*scopeexpr.Error](err)
 	if !ok || len(e.Path) == 0 {
@@ -272,8 +269,8 @@ func (r *Rules) explain(d *caddyfile.Dispenser, err error) error {
 	return directive.At(token).Errf("path %q: %s", path, described(err))
 }
 
-// explainFile says what is wrong with the rules of a file beside those of the
-// Caddyfile. Each by itself is right.
+// explainFile explains a conflict between the rules of a file and those of the
+// Caddyfile. Each set is valid by itself.
 func (r *Rules) explainFile(option, file string, err error) error {
 	e, ok := errors.AsType[*scopeexpr.Error](err)
 	if !ok || len(e.Path) == 0 {
@@ -293,14 +290,13 @@ func (r *Rules) explainFile(option, file string, err error) error {
 	return fmt.Errorf("%s_file: path %q of %q is already at %s:%d: keep one of the two", option, path, file, at.File, at.Line)
 }
 
-// first returns the position of the first element with a path, -1 if there is
-// none.
+// first returns the index of the first rule with a path, or -1.
 func (r *Rules) first(path string) int {
 	return slices.IndexFunc(r.document, func(rule scopeexpr.PathRule) bool { return rule.Path == path })
 }
 
-// described says what is wrong and how to mend it, without the place in a JSON
-// document that nobody has written.
+// described returns the reason and the hint of an error, without the position in a
+// JSON document: the rules were written in a Caddyfile.
 func described(err error) string {
 	e, ok := errors.AsType[*scopeexpr.Error](err)
 	switch {

@@ -11,9 +11,9 @@ import (
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
-// counters count requests by rule and method. A counter is made when it is
-// first needed - ten thousand rules have a hundred thousand, few of which ever
-// count anything - and found by two positions from then on.
+// counters count requests by rule and method. A counter is created on first use,
+// because ten thousand rules could have a hundred thousand counters, most of them
+// never used. After that it is found by two indexes.
 type counters struct {
 	metrics *identity.Metrics
 	rules   [][identity.Methods]atomic.Pointer[prometheus.Counter]
@@ -29,7 +29,7 @@ func (c *counters) endpoint(rule *scopeexpr.Rule, method string) prometheus.Coun
 	if counter := kept.Load(); counter != nil {
 		return *counter
 	}
-	counter := c.metrics.Endpoint(rule.Pattern(), label) // the same one for all who ask at once
+	counter := c.metrics.Endpoint(rule.Pattern(), label) // the same one for concurrent callers
 	kept.Store(&counter)
 	return counter
 }

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package enforce is what handlers have in common that let requests pass or
-// refuse them by the rules of a scope expression document: the canonical
-// path, the rule for it, what happens where there is none, dry runs, records.
+// Package enforce is the common part of the handlers that allow or refuse requests
+// by the rules of a scope expression document: the canonical path, the rule that
+// applies, requests without a rule, dry runs, and records.
 //
-// Such a handler embeds an [Enforcer] and brings the decision itself:
+// Such a handler embeds an [Enforcer] and supplies the decision:
 //
 //	func (p *PEP) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 //		return p.Enforce(w, r, next, p.decide)
 //	}
 //
-// What is not here: who is calling (package identity), what a rule says of a
-// set of scopes (package scopeexpr).
+// Package identity knows who is calling; package scopeexpr decides whether a rule
+// allows a set of scopes.
 package enforce

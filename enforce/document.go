@@ -13,10 +13,9 @@ import (
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
-// Compile makes the policy of the rules that stand in the configuration, as a
-// document or a string that holds one, and of those in a file. Either may be
-// missing, but not both. option is the name of the configuration's field, for
-// the errors.
+// Compile makes the policy of the rules in the configuration, a document or a
+// string that contains one, and of the rules in a file. Either may be missing, but
+// not both. option is the name of the configuration field, for errors.
 func Compile(option string, inline json.RawMessage, file string, opts scopeexpr.Options) (*scopeexpr.Policy, error) {
 	var document scopeexpr.Document
 	if len(inline) > 0 && !bytes.Equal(inline, []byte("null")) {
@@ -46,8 +45,8 @@ func Compile(option string, inline json.RawMessage, file string, opts scopeexpr.
 // maxDocument bounds the size of a file with rules.
 const maxDocument = 64 << 20
 
-// readDocument reads a file with a document. The document is compiled by
-// itself too, so that an error says where in the file it is.
+// readDocument reads a document from a file. It also compiles the document, so that
+// errors say where in the file they are.
 func readDocument(file string, opts scopeexpr.Options) (scopeexpr.Document, error) {
 	name, err := directive.Resolve(file)
 	if err != nil {

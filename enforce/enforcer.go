@@ -21,27 +21,26 @@ import (
 
 // Config is the configuration that enforcing handlers share.
 type Config struct {
-	// Whether a request is refused whose path and method no rule names. With
-	// false it passes, whoever sends it. Default: true.
+	// Whether to refuse requests that no rule matches. With false, such requests
+	// pass without any check. Default: true.
 	DenyByDefault *bool `json:"deny_by_default,omitempty"`
 
-	// What happens to a path that can be read in two ways, such as one with an
-	// encoded slash, a dot segment or a `;`. With `reject` the answer is 400.
-	// With `allow` the path gets one reading, the most cautious one (encoded
-	// slashes separate elements, dot segments are resolved), and that is what
-	// the upstream receives. Default: `reject`.
+	// What to do with an ambiguous path, such as one with an encoded slash, a dot
+	// segment or a `;`. `reject` answers 400. `allow` uses the most cautious
+	// reading (encoded slashes separate elements, dot segments are resolved), and
+	// sends it to the upstream. Default: `reject`.
 	AmbiguousPaths string `json:"ambiguous_paths,omitempty"`
 
-	// Decide and record, but refuse nothing: to try rules out on real traffic.
+	// Decide and record, but refuse nothing, to try out rules on real traffic.
 	// Every request passes. Default: false.
 	DryRun bool `json:"dry_run,omitempty"`
 
-	// Write a line to the log for each request that a rule lets pass too, not
-	// only for refused ones. Default: false.
+	// Also log the requests that a rule allows, not only the refused ones.
+	// Default: false.
 	LogGrants bool `json:"log_grants,omitempty"`
 }
 
-// What happens to ambiguous paths.
+// Values of AmbiguousPaths.
 const (
 	rejectAmbiguous = "reject"
 	allowAmbiguous  = "allow"
@@ -65,7 +64,7 @@ type Enforcer struct {
 	counters counters
 	stateKey token.ValueKey
 	memos    memos
-	stepsUp  bool // some rule asks for a certain authentication
+	stepsUp  bool // a rule requires a certain authentication (RFC 9470)
 	now      func() time.Time
 }
 
@@ -101,8 +100,7 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	return nil
 }
 
-// Request is a request for which there is a rule, from somebody whom an
-// authentication handler has looked at.
+// Request is a request with the rule that applies to it, after authentication.
 type Request struct {
 	*http.Request
 	Path     string // canonical
@@ -111,15 +109,15 @@ type Request struct {
 	Memo     *Memo // nil if the caller has no verified token
 }
 
-// Decide says whether a request may pass: nil, or why not.
+// Decide returns nil if a request may pass, or else the refusal.
 type Decide func(Request) *identity.Refusal
 
-// Enforce lets a request pass or answers it. What is decided on is what the
-// following handlers see: the path of the request becomes the canonical one.
+// Enforce passes a request on or refuses it. It also sets the path of the request to
+// the canonical one, so that the next handlers see exactly what was decided on.
 func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, decide Decide) error {
 	id := identity.Of(r)
 	if id == nil {
-		// An authentication handler would have done so.
+		// No authentication handler has done so.
 		e.app.Stripper().StripRequest(r)
 	}
 	path, err := canonicalize(r, e.AmbiguousPaths == allowAmbiguous)
@@ -149,7 +147,7 @@ func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhtt
 	return next.ServeHTTP(w, r)
 }
 
-// decide applies what is common to all kinds of handlers around the decision.
+// decide wraps the decision of the handler with the common checks.
 func (e *Enforcer) decide(req Request, decide Decide) *identity.Refusal {
 	id := req.Identity
 	if id == nil {
@@ -174,9 +172,9 @@ func (e *Enforcer) decide(req Request, decide Decide) *identity.Refusal {
 	return nil
 }
 
-// authentication refuses a caller whose authentication is not the one that the
-// rule asks for. Whoever knows how a person logged in is asked about it: the
-// session of a person may have several authentications.
+// authentication refuses a caller who did not authenticate as the rule requires. A
+// login handler knows how a person logged in, and decides if there is one: a
+// session may hold several authentications.
 func (r *Request) authentication(now time.Time) *identity.Refusal {
 	person := r.Identity.Interaction
 	if person == nil {
@@ -190,7 +188,7 @@ func (r *Request) authentication(now time.Time) *identity.Refusal {
 	return &refusal
 }
 
-// refuse answers a request, or lets it pass in a dry run, with the same record.
+// refuse refuses a request, or passes it on in a dry run. Both are recorded.
 func (e *Enforcer) refuse(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, refusal identity.Refusal) error {
 	if e.DryRun {
 		e.answerer.Record(r, identity.Of(r), refusal, "request would be refused")
@@ -207,17 +205,17 @@ func (e *Enforcer) refuse(w http.ResponseWriter, r *http.Request, next caddyhttp
 	return e.answerer.Refuse(w, r, refusal)
 }
 
-// canonicalize makes the path of a request the canonical one and returns it
+// canonicalize sets the path of a request to the canonical one, and returns it
 // decoded.
 func canonicalize(r *http.Request, allowAmbiguous bool) (string, error) {
 	if r.Method == "" {
-		// Caddy's `method` with a placeholder that stands for nothing. What
-		// the upstream receives then is GET.
+		// From Caddy's `method` directive with an empty placeholder. The upstream
+		// then receives GET.
 		r.Method = http.MethodGet
 	}
 	if r.Method == http.MethodConnect {
-		// There is no path, or with extended CONNECT one that is not all there
-		// is to say about the target.
+		// There is no path, or with extended CONNECT the path is only part of the
+		// target.
 		return "", &pathmatch.AmbiguousError{Kind: pathmatch.NotAbsolute}
 	}
 	path, err := pathmatch.Canonicalize(r.URL, allowAmbiguous)
