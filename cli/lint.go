@@ -101,22 +101,22 @@ func (l *linter) methodsOf(r *scopeexpr.Rule) []string {
 
 // neverMatches names the rules that shadow rule i completely, "" if there are none.
 func (l *linter) neverMatches(i int) string {
-	var takers []*scopeexpr.Rule
+	var shadowing []*scopeexpr.Rule
 	for _, method := range l.methodsOf(l.rules[i]) {
-		taker := l.taker(i, method)
-		if taker == nil {
+		shadow := l.shadowOf(i, method)
+		if shadow == nil {
 			return ""
 		}
-		if !slices.Contains(takers, taker) {
-			takers = append(takers, taker)
+		if !slices.Contains(shadowing, shadow) {
+			shadowing = append(shadowing, shadow)
 		}
 	}
-	return "never matches: shadowed by " + names(takers)
+	return "never matches: shadowed by " + names(shadowing)
 }
 
-// shadow returns a rule that is tried before rule i and matches all of its requests
+// shadowOf returns a rule that is tried before rule i and matches all of its requests
 // with this method.
-func (l *linter) taker(i int, method string) *scopeexpr.Rule {
+func (l *linter) shadowOf(i int, method string) *scopeexpr.Rule {
 	for j := range i {
 		r := l.rules[j]
 		// Patterns first: most pairs of rules differ in them.
@@ -130,21 +130,21 @@ func (l *linter) taker(i int, method string) *scopeexpr.Rule {
 // pointless names the rules that would decide the requests of rule i, and decide
 // them alike, if it were removed; "" if that is not so for all requests.
 func (l *linter) pointless(i int) string {
-	var heirs []*scopeexpr.Rule
+	var successors []*scopeexpr.Rule
 	for _, method := range l.methodsOf(l.rules[i]) {
-		heir := l.heir(i, method)
-		if heir == nil {
+		next := l.successor(i, method)
+		if next == nil {
 			return ""
 		}
-		if !slices.Contains(heirs, heir) {
-			heirs = append(heirs, heir)
+		if !slices.Contains(successors, next) {
+			successors = append(successors, next)
 		}
 	}
 	sameLine := func(r *scopeexpr.Rule) bool { return r.Condition() == l.rules[i].Condition() }
-	if slices.ContainsFunc(heirs, sameLine) || l.movesOthers(l.rules[i]) {
+	if slices.ContainsFunc(successors, sameLine) || l.movesOthers(l.rules[i]) {
 		return "" // "GET HEAD" on one line is intentional
 	}
-	return "is redundant: without it, " + names(heirs) + " would decide the same"
+	return "is redundant: without it, " + names(successors) + " would decide the same"
 }
 
 // movesOthers reports whether removing rule r would change the order of other
@@ -175,25 +175,25 @@ func (l *linter) movesOthers(r *scopeexpr.Rule) bool {
 	return false
 }
 
-// heir returns the rule that would match all requests of rule i if rule i were
+// successor returns the rule that would match all requests of rule i if rule i were
 // removed, provided that it and all rules tried before it decide like rule i.
-func (l *linter) heir(i int, method string) *scopeexpr.Rule {
-	gone := l.rules[i]
-	if heir := l.without(gone, method); heir != nil {
-		if heir.DecidesLike(gone) {
-			return heir
+func (l *linter) successor(i int, method string) *scopeexpr.Rule {
+	removed := l.rules[i]
+	if next := l.without(removed, method); next != nil {
+		if next.DecidesLike(removed) {
+			return next
 		}
 		return nil
 	}
 	for j := i + 1; j < len(l.rules); j++ {
 		r := l.rules[j]
-		if gone.PathPattern().Disjoint(r.PathPattern()) || r.Pattern() == gone.Pattern() || l.table.rule(r.Pattern(), method) != r {
+		if removed.PathPattern().Disjoint(r.PathPattern()) || r.Pattern() == removed.Pattern() || l.table.rule(r.Pattern(), method) != r {
 			continue
 		}
-		if !r.DecidesLike(gone) {
+		if !r.DecidesLike(removed) {
 			return nil
 		}
-		if r.PathPattern().Covers(gone.PathPattern()) {
+		if r.PathPattern().Covers(removed.PathPattern()) {
 			return r
 		}
 	}

@@ -158,12 +158,12 @@ func (c *testCase) run(policy *source, why error) (result, error) {
 	if err != nil {
 		return r, err
 	}
-	err = c.judge(&r, policy.decide(request, scopes))
+	err = c.compare(&r, policy.decide(request, scopes))
 	return r, err
 }
 
 // compare fills in the decision, and whether it is the expected one.
-func (c *testCase) judge(r *result, d *decision) error {
+func (c *testCase) compare(r *result, d *decision) error {
 	r.Request, r.Got, r.Rule, r.Captures = d.request.String(), d.what, d.rulePattern(), d.captures()
 	if r.Resource = d.resource(); r.Resource != nil && d.what == deny {
 		r.Ticket = r.Resource.Scopes

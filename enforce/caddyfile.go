@@ -125,7 +125,7 @@ func (r *Rules) unmarshalCondition(d *caddyfile.Dispenser) (condition scopeexpr.
 		condition.ScopeExpression, err = scopeexpr.ParseShort(text)
 	}
 	if err != nil {
-		return condition, directive.At(line[0]).Errf("scope %q: %s", text, described(err))
+		return condition, directive.At(line[0]).Errf("scope %q: %s", text, describe(err))
 	}
 	var once directive.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -266,7 +266,7 @@ func (r *Rules) explain(d *caddyfile.Dispenser, err error) error {
 			token = r.places[i].conditions[j]
 		}
 	}
-	return directive.At(token).Errf("path %q: %s", path, described(err))
+	return directive.At(token).Errf("path %q: %s", path, describe(err))
 }
 
 // explainFile explains a conflict between the rules of a file and those of the
@@ -295,9 +295,9 @@ func (r *Rules) first(path string) int {
 	return slices.IndexFunc(r.document, func(rule scopeexpr.PathRule) bool { return rule.Path == path })
 }
 
-// described returns the reason and the hint of an error, without the position in a
+// describe returns the reason and the hint of an error, without the position in a
 // JSON document: the rules were written in a Caddyfile.
-func described(err error) string {
+func describe(err error) string {
 	e, ok := errors.AsType[*scopeexpr.Error](err)
 	switch {
 	case !ok:

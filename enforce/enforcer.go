@@ -122,24 +122,24 @@ func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhtt
 	}
 	path, err := canonicalize(r, e.AmbiguousPaths == allowAmbiguous)
 	if err != nil {
-		return e.refuse(w, r, next, unreadable(err))
+		return e.reject(w, r, next, pathRefusal(err))
 	}
 	rule, err := e.policy.Lookup(r.Method, path)
 	if err != nil {
 		refusal := identity.NoRule()
 		refusal.Cause = err
-		return e.refuse(w, r, next, refusal)
+		return e.reject(w, r, next, refusal)
 	}
 	if rule == nil {
 		if e.DenyByDefault != nil && !*e.DenyByDefault {
 			return next.ServeHTTP(w, r)
 		}
-		return e.refuse(w, r, next, identity.NoRule())
+		return e.reject(w, r, next, identity.NoRule())
 	}
 	e.counters.endpoint(rule, r.Method).Inc()
 	if refusal := e.decide(Request{Request: r, Path: path, Rule: rule, Identity: id}, decide); refusal != nil {
 		refusal.Rule = rule.Pattern()
-		return e.refuse(w, r, next, *refusal)
+		return e.reject(w, r, next, *refusal)
 	}
 	if e.LogGrants {
 		e.answerer.Granted(r, id)
@@ -188,8 +188,8 @@ func (r *Request) authentication(now time.Time) *identity.Refusal {
 	return &refusal
 }
 
-// refuse refuses a request, or passes it on in a dry run. Both are recorded.
-func (e *Enforcer) refuse(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, refusal identity.Refusal) error {
+// reject refuses a request, or passes it on in a dry run. Both are recorded.
+func (e *Enforcer) reject(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, refusal identity.Refusal) error {
 	if e.DryRun {
 		e.answerer.Record(r, identity.Of(r), refusal, "request would be refused")
 		return next.ServeHTTP(w, r)
@@ -229,7 +229,7 @@ func canonicalize(r *http.Request, allowAmbiguous bool) (string, error) {
 	return path.Decoded, nil
 }
 
-func unreadable(err error) identity.Refusal {
+func pathRefusal(err error) identity.Refusal {
 	if errors.Is(err, pathmatch.ErrTooLong) {
 		return identity.PathTooLong(err)
 	}

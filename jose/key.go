@@ -93,11 +93,11 @@ func ParseKey(jwk []byte) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
-	return keyOf(o)
+	return parseKeyObject(o)
 }
 
-// keyOf is ParseKey for a parsed object.
-func keyOf(o Object) (key Key, err error) {
+// parseKeyObject is ParseKey for a parsed object.
+func parseKeyObject(o Object) (key Key, err error) {
 	// Members of private and symmetric keys: RFC 7518 sections 6.2.2, 6.3.2 and
 	// 6.4.
 	if slices.ContainsFunc([]string{"d", "p", "q", "dp", "dq", "qi", "oth", "k"}, o.Has) {

@@ -113,12 +113,12 @@ func FuzzCovers(f *testing.F) {
 			return
 		}
 		var patterns []*Pattern
-		for _, s := range spell(patternBytes, vocabulary) {
+		for _, s := range makePaths(patternBytes, vocabulary) {
 			if p, err := Parse(s.text); err == nil {
 				patterns = append(patterns, p)
 			}
 		}
-		paths := spell(pathBytes, words)
+		paths := makePaths(pathBytes, words)
 		for _, p := range patterns {
 			for _, q := range patterns {
 				refute(t, p, q, paths)
@@ -127,7 +127,7 @@ func FuzzCovers(f *testing.F) {
 	})
 }
 
-func refute(t *testing.T, p, q *Pattern, paths []spelled) {
+func refute(t *testing.T, p, q *Pattern, paths []testPath) {
 	covers, disjoint := p.Covers(q), p.Disjoint(q)
 	if disjoint != q.Disjoint(p) {
 		t.Fatalf("%s and %s are disjoint in one direction only", p, q)
@@ -136,7 +136,7 @@ func refute(t *testing.T, p, q *Pattern, paths []spelled) {
 		t.Fatalf("%s does not cover itself", p)
 	}
 	// Words of the expressions themselves, since few paths hit one by chance.
-	for _, s := range append(paths, spelled{text: wordFor(p)}, spelled{text: wordFor(q)}) {
+	for _, s := range append(paths, testPath{text: wordFor(p)}, testPath{text: wordFor(q)}) {
 		inP, inQ := p.Matches(s.text), q.Matches(s.text)
 		if covers && inQ && !inP {
 			t.Fatalf("%s covers %s, but does not match %s", p, q, s.text)

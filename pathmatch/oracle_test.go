@@ -129,7 +129,7 @@ func FuzzMatch(f *testing.F) {
 		}
 		var all []rule
 		seen := make(map[rule]bool)
-		for _, path := range spell(ruleBytes, vocabulary) {
+		for _, path := range makePaths(ruleBytes, vocabulary) {
 			r := rule{methods3[len(all)*7%len(methods3)], path.text}
 			if path.salt&1 != 0 {
 				r.method = Any
@@ -140,7 +140,7 @@ func FuzzMatch(f *testing.F) {
 			}
 		}
 		tree := buildTree(t, all)
-		for _, path := range spell(requestBytes, words) {
+		for _, path := range makePaths(requestBytes, words) {
 			for _, method := range []string{"GET", "HEAD", "POST", "get", Any} {
 				want := "none"
 				if i := oracle(all, vocabularyRegexps, method, path.text); i >= 0 {
@@ -155,20 +155,20 @@ func FuzzMatch(f *testing.F) {
 	})
 }
 
-type spelled struct {
+type testPath struct {
 	text string
 	salt byte
 }
 
-// spell makes paths of bytes: each byte is an element, one beyond 127 ends a
+// makePaths makes paths of bytes: each byte is an element, one beyond 127 ends a
 // path, after a slash if it is odd.
-func spell(data []byte, elements []string) (paths []spelled) {
+func makePaths(data []byte, elements []string) (paths []testPath) {
 	var path strings.Builder
 	end := func(c byte) {
 		if c&1 != 0 || path.Len() == 0 {
 			path.WriteByte('/')
 		}
-		paths = append(paths, spelled{path.String(), c >> 1})
+		paths = append(paths, testPath{path.String(), c >> 1})
 		path.Reset()
 	}
 	for _, c := range data {

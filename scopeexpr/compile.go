@@ -56,15 +56,15 @@ type compiler struct {
 
 func (c *compiler) pathRule(r *PathRule) *Error {
 	if other, dup := c.paths[r.Path]; dup {
-		return c.refuse(JSONPath{"path"}, "add the conditions to that entry", "the path %q is already at [%d]", r.Path, other)
+		return c.errorf(JSONPath{"path"}, "add the conditions to that entry", "the path %q is already at [%d]", r.Path, other)
 	}
 	c.paths[r.Path] = len(c.paths)
 	pattern, err := c.patterns.Parse(r.Path)
 	if err != nil {
-		return c.refusePattern(err)
+		return c.patternError(err)
 	}
 	if len(r.Conditions) == 0 {
-		return c.refuse(JSONPath{"conditions"}, `write [{"httpMethods": [...], "scope_expression": {...}}]`,
+		return c.errorf(JSONPath{"conditions"}, `write [{"httpMethods": [...], "scope_expression": {...}}]`,
 			"the path %q has no conditions", r.Path)
 	}
 	methods := make(map[string]bool)
@@ -85,8 +85,8 @@ func (c *compiler) pathRule(r *PathRule) *Error {
 	})
 }
 
-func (c *compiler) refusePattern(err error) *Error {
-	e := c.refuse(JSONPath{"path"}, "", "%v", err)
+func (c *compiler) patternError(err error) *Error {
+	e := c.errorf(JSONPath{"path"}, "", "%v", err)
 	e.Err = err
 	if pattern, ok := errors.AsType[*pathmatch.PatternError](err); ok {
 		e.Reason = fmt.Sprintf("the path %q, at character %d: %s", clip(pattern.Pattern), pattern.Offset+1, pattern.Reason)
@@ -98,14 +98,14 @@ func (c *compiler) refusePattern(err error) *Error {
 // methods checks the methods of one condition; seen are those of the path.
 func (c *compiler) methods(condition *Condition, seen map[string]bool) *Error {
 	if len(condition.HTTPMethods) == 0 {
-		return c.refuse(JSONPath{"httpMethods"}, `write ["GET"], for example, or ["?"] for every method not named`, "the condition has no methods")
+		return c.errorf(JSONPath{"httpMethods"}, `write ["GET"], for example, or ["?"] for every method not named`, "the condition has no methods")
 	}
 	for i, m := range condition.HTTPMethods {
 		if reason, hint := checkMethod(m); reason != "" {
-			return c.refuse(JSONPath{"httpMethods", i}, hint, "%s", reason)
+			return c.errorf(JSONPath{"httpMethods", i}, hint, "%s", reason)
 		}
 		if seen[m] {
-			return c.refuse(JSONPath{"httpMethods", i}, "name each method once per path", "the method %q is given twice for this path", m)
+			return c.errorf(JSONPath{"httpMethods", i}, "name each method once per path", "the method %q is given twice for this path", m)
 		}
 		seen[m] = true
 	}
@@ -139,7 +139,7 @@ func (c *compiler) condition(pattern *pathmatch.Pattern, condition *Condition) *
 		return err
 	}
 	if condition.ScopeExpression == nil {
-		return c.refuse(nil, `write "scope_expression": {"rule": ..., "data": [...]}`, "the condition has no scope expression")
+		return c.errorf(nil, `write "scope_expression": {"rule": ..., "data": [...]}`, "the condition has no scope expression")
 	}
 	var e *compiled
 	err := c.at("scope_expression", func() (err *Error) {
@@ -156,7 +156,7 @@ func (c *compiler) condition(pattern *pathmatch.Pattern, condition *Condition) *
 		}
 		c.policy.rules = append(c.policy.rules, rule)
 		if err := c.policy.tree.Add(pattern, method, rule); err != nil {
-			e := c.refuse(JSONPath{"httpMethods", i}, "keep one of the two rules", "%v", err)
+			e := c.errorf(JSONPath{"httpMethods", i}, "keep one of the two rules", "%v", err)
 			e.Err = err
 			return e
 		}
@@ -169,20 +169,20 @@ func (c *compiler) extras(condition *Condition) *Error {
 	const umaOnly = "leave it out; only rules of gluu_uma_pep name resources"
 	switch {
 	case condition.ResourceID != "" && !c.opts.UMA:
-		return c.refuse(JSONPath{"resource_id"}, umaOnly, "resource_id is only for UMA")
+		return c.errorf(JSONPath{"resource_id"}, umaOnly, "resource_id is only for UMA")
 	case condition.ResourceName != "" && !c.opts.UMA:
-		return c.refuse(JSONPath{"resource_name"}, umaOnly, "resource_name is only for UMA")
+		return c.errorf(JSONPath{"resource_name"}, umaOnly, "resource_name is only for UMA")
 	case condition.ResourceID != "" && condition.ResourceName != "":
-		return c.refuse(JSONPath{"resource_name"}, "keep resource_id: it already identifies the resource",
+		return c.errorf(JSONPath{"resource_name"}, "keep resource_id: it already identifies the resource",
 			"the condition has both a resource_id and a resource_name")
 	case condition.ACR != nil && len(condition.ACR) == 0:
-		return c.refuse(JSONPath{"acr"}, "name a class or leave acr out", "acr is empty, so no token could satisfy it")
+		return c.errorf(JSONPath{"acr"}, "name a class or leave acr out", "acr is empty, so no token could satisfy it")
 	case condition.MaxAge < 0:
-		return c.refuse(JSONPath{"max_age"}, "write a number of seconds, 1 or more", "max_age is negative")
+		return c.errorf(JSONPath{"max_age"}, "write a number of seconds, 1 or more", "max_age is negative")
 	}
 	for i, class := range condition.ACR {
 		if class == "" || strings.ContainsAny(class, " \t\r\n\"\\") {
-			return c.refuse(JSONPath{"acr", i}, "write one class per element", "%q is not an authentication context class", clip(class))
+			return c.errorf(JSONPath{"acr", i}, "write one class per element", "%q is not an authentication context class", clip(class))
 		}
 	}
 	return nil
@@ -201,7 +201,7 @@ type compiled struct {
 
 func (c *compiler) expression(e *Expression, pattern *pathmatch.Pattern) (*compiled, *Error) {
 	if len(e.Data) > maxDataEntries {
-		return nil, c.refuse(JSONPath{"data"}, "use a pattern (^...) that covers many scopes",
+		return nil, c.errorf(JSONPath{"data"}, "use a pattern (^...) that covers many scopes",
 			"the data has %d entries, more than %d", len(e.Data), maxDataEntries)
 	}
 	rule, err := parseLogic(e.Rule, len(e.Data))
@@ -285,7 +285,7 @@ func (c *compiler) intern(rule *node, data []*entry) (*compiled, *Error) {
 	if e.shape == nil {
 		shape, err := newShape(rule, len(e.entries))
 		if err != nil {
-			e := c.refuse(JSONPath{"rule"}, hintRule, "%v", err)
+			e := c.errorf(JSONPath{"rule"}, hintRule, "%v", err)
 			e.Err = err
 			return nil, e
 		}

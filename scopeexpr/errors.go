@@ -92,9 +92,9 @@ func (t *trail) at(step any, look func() *Error) *Error {
 	return err
 }
 
-// refuse builds an error about the current value, or about one below it. The
+// errorf builds an error about the current value, or about one below it. The
 // error has no line and column yet.
-func (t *trail) refuse(below JSONPath, hint, format string, args ...any) *Error {
+func (t *trail) errorf(below JSONPath, hint, format string, args ...any) *Error {
 	return &Error{Path: slices.Concat(t.steps, below), Reason: fmt.Sprintf(format, args...), Hint: hint}
 }
 

@@ -75,7 +75,7 @@ func (e *entry) explain(scopes []string, captures []pathmatch.Capture) (matched 
 		if slices.Contains(scopes, e.text) {
 			return true, e.text, ""
 		}
-		return false, "", e.near(scopes)
+		return false, "", e.nearMiss(scopes)
 	}
 	for _, scope := range scopes {
 		groups, ok := e.pattern.Groups(scope, nil)
@@ -93,8 +93,8 @@ func (e *entry) explain(scopes []string, captures []pathmatch.Capture) (matched 
 	return false, "", note
 }
 
-// near returns a note on a scope that differs from e in case only.
-func (e *entry) near(scopes []string) string {
+// nearMiss returns a note on a scope that differs from e in case only.
+func (e *entry) nearMiss(scopes []string) string {
 	for _, scope := range scopes {
 		if strings.EqualFold(scope, e.text) {
 			return scope + " differs in case"

@@ -51,7 +51,7 @@ func parseLogic(rule json.RawMessage, n int) (*node, *Error) {
 	}
 	p := &logicParser{walker: newWalker(string(rule)), entries: n}
 	if p.Kind() != '{' {
-		return nil, p.refuse(nil, hintRule, "the rule must be an object, not %s", kindNames[p.Kind()])
+		return nil, p.errorf(nil, hintRule, "the rule must be an object, not %s", kindNames[p.Kind()])
 	}
 	return p.value(1)
 }
@@ -66,24 +66,24 @@ type logicParser struct {
 // value reads an operand, or the rule itself.
 func (p *logicParser) value(depth int) (*node, *Error) {
 	if p.nodes++; p.nodes > maxRuleNodes {
-		return nil, p.refuse(nil, "use a pattern (^...) that covers many scopes, or split the path",
+		return nil, p.errorf(nil, "use a pattern (^...) that covers many scopes, or split the path",
 			"the rule has more than %d parts", maxRuleNodes)
 	}
 	if depth > maxRuleDepth {
-		return nil, p.refuse(nil, `"and" and "or" take any number of operands: write them side by side`,
+		return nil, p.errorf(nil, `"and" and "or" take any number of operands: write them side by side`,
 			"the rule is nested more than %d levels deep", maxRuleDepth)
 	}
 	switch p.Kind() {
 	case '{':
 		return p.operation(depth)
 	case '[':
-		return nil, p.refuse(nil, "remove the brackets or name an operator", "a list cannot be a value")
+		return nil, p.errorf(nil, "remove the brackets or name an operator", "a list cannot be a value")
 	case '"':
 		return &node{ref: -1, constant: p.str()}, nil
 	}
 	var v any
 	if err := json.Unmarshal([]byte(p.Skip()), &v); err != nil {
-		return nil, p.refuse(nil, "write a smaller number", "the number is out of range")
+		return nil, p.errorf(nil, "write a smaller number", "the number is out of range")
 	}
 	return &node{ref: -1, constant: v}, nil
 }
@@ -93,7 +93,7 @@ func (p *logicParser) operation(depth int) (*node, *Error) {
 	var n *node
 	err := p.object(func(op string, _ int) *Error {
 		if n != nil {
-			return p.refuse(nil, `write one operator per object: {"and": [{"or": [...]}, ...]}`, "the object has more than one operator")
+			return p.errorf(nil, `write one operator per object: {"and": [{"or": [...]}, ...]}`, "the object has more than one operator")
 		}
 		return p.at(op, func() (err *Error) {
 			if op == "var" {
@@ -105,7 +105,7 @@ func (p *logicParser) operation(depth int) (*node, *Error) {
 		})
 	})
 	if err == nil && n == nil {
-		err = p.refuse(nil, hintRule, "the object has no operator")
+		err = p.errorf(nil, hintRule, "the object has no operator")
 	}
 	return n, err
 }
@@ -115,7 +115,7 @@ func (p *logicParser) operation(depth int) (*node, *Error) {
 func (p *logicParser) operands(n *node, depth int) *Error {
 	arity, known := operators[n.op]
 	if !known {
-		return p.refuse(nil, hintOperator, "unknown operator %q", n.op)
+		return p.errorf(nil, hintOperator, "unknown operator %q", n.op)
 	}
 	operand := func() *Error {
 		o, err := p.value(depth + 1)
@@ -123,7 +123,7 @@ func (p *logicParser) operands(n *node, depth int) *Error {
 			return err
 		}
 		if o.isConstant() && (n.op == "!" || n.op == "!!") {
-			return p.refuse(nil, hintVar, "%q is applied to a constant", n.op)
+			return p.errorf(nil, hintVar, "%q is applied to a constant", n.op)
 		}
 		n.operands = append(n.operands, o)
 		return nil
@@ -138,7 +138,7 @@ func (p *logicParser) operands(n *node, depth int) *Error {
 		return err
 	}
 	if got := len(n.operands); got < arity.min || got > arity.max {
-		return p.refuse(nil, hintArity(n.op), "%q has %d operands", n.op, got)
+		return p.errorf(nil, hintArity(n.op), "%q has %d operands", n.op, got)
 	}
 	return nil
 }
@@ -165,14 +165,14 @@ func (p *logicParser) reference() (*node, *Error) {
 	}
 	i, err := strconv.Atoi(text)
 	if err != nil || strconv.Itoa(i) != text {
-		return nil, p.refuse(nil, hintVar, "var %s does not name an entry of the data", clip(raw))
+		return nil, p.errorf(nil, hintVar, "var %s does not name an entry of the data", clip(raw))
 	}
 	if i < 0 || i >= p.entries {
 		hint := "add the scope to the data"
 		if p.entries > 0 {
 			hint = fmt.Sprintf("write a number from 0 to %d or add the scope to the data", p.entries-1)
 		}
-		return nil, p.refuse(nil, hint, "var %d does not name an entry of the data, which has %d", i, p.entries)
+		return nil, p.errorf(nil, hint, "var %d does not name an entry of the data, which has %d", i, p.entries)
 	}
 	return &node{ref: i}, nil
 }

@@ -87,9 +87,9 @@ type documentParser struct {
 	src *source
 }
 
-// refuse builds the error for the value at an offset.
-func (p *documentParser) refuse(offset int, hint, format string, args ...any) *Error {
-	e := p.trail.refuse(nil, hint, format, args...)
+// errorAt builds the error for the value at an offset.
+func (p *documentParser) errorAt(offset int, hint, format string, args ...any) *Error {
+	e := p.trail.errorf(nil, hint, format, args...)
 	e.Line, e.Column = p.src.position(offset)
 	return e
 }
@@ -177,10 +177,10 @@ func (p *documentParser) members(what string, known memberNames, read func(name 
 		return p.at(name, func() *Error {
 			i := slices.Index(known.names, name)
 			if i < 0 {
-				return p.refuse(nameAt, known.hint(), "%s cannot have a member %q", what, name)
+				return p.errorAt(nameAt, known.hint(), "%s cannot have a member %q", what, name)
 			}
 			if seen&(1<<i) != 0 {
-				return p.refuse(nameAt, "keep one of them", "%s has two members %q", what, name)
+				return p.errorAt(nameAt, "keep one of them", "%s has two members %q", what, name)
 			}
 			seen |= 1 << i
 			return read(name)
@@ -191,7 +191,7 @@ func (p *documentParser) members(what string, known memberNames, read func(name 
 	}
 	for i, name := range known.names[:known.required] {
 		if seen&(1<<i) == 0 {
-			return p.refuse(start, known.hint(), "%s has no member %q", what, name)
+			return p.errorAt(start, known.hint(), "%s has no member %q", what, name)
 		}
 	}
 	return nil
@@ -200,7 +200,7 @@ func (p *documentParser) members(what string, known memberNames, read func(name 
 // want refuses a value that does not begin as it must.
 func (p *documentParser) want(kind byte, what, shape, hint string) *Error {
 	if got := p.Kind(); got != kind {
-		return p.refuse(p.Offset(), hint, "%s must be %s, not %s", what, shape, kindNames[got])
+		return p.errorAt(p.Offset(), hint, "%s must be %s, not %s", what, shape, kindNames[got])
 	}
 	return nil
 }
@@ -245,7 +245,7 @@ func (p *documentParser) nonEmpty(to *string) *Error {
 		return err
 	}
 	if *to == "" {
-		return p.refuse(start, "leave it out or give it a value", "the value is empty")
+		return p.errorAt(start, "leave it out or give it a value", "the value is empty")
 	}
 	return nil
 }
@@ -258,7 +258,7 @@ func (p *documentParser) seconds(to *int64) *Error {
 	text := p.Skip()
 	n, err := strconv.ParseInt(text, 10, 32)
 	if err != nil || n < 1 {
-		return p.refuse(start, "write a whole number of seconds, 1 or more", "%s is not a number of seconds", clip(text))
+		return p.errorAt(start, "write a whole number of seconds, 1 or more", "%s is not a number of seconds", clip(text))
 	}
 	*to = n
 	return nil
