@@ -57,7 +57,7 @@ var rooms = []room{
 	{"consumer", built, "internal/*"},
 	{"headers", built, "jose internal/*"},
 
-	{"internal/siteguard", planned, "directive pathmatch"},
+	{"internal/siteguard", built, "directive pathmatch"},
 	{"internal/dpop", planned, "jose internal/jwtcheck internal/seal internal/token internal/tokencache"},
 	{"internal/tokencache", built, "internal/jwtcheck internal/retry internal/seal internal/spans internal/token"},
 	{"internal/provider", planned, "directive jose internal/jwtcheck internal/retry internal/spans internal/storagelock internal/strictjson internal/token"},
@@ -72,14 +72,14 @@ var rooms = []room{
 	{"internal/store", built, "internal/seal"},
 	{"internal/opaengine", planned, "internal/outbound internal/retry"},
 	{"internal/outbound", planned, "internal/retry internal/spans"},
-	{"internal/storagelock", planned, "internal/retry"},
+	{"internal/storagelock", built, "internal/retry"},
 
 	{"scopeexpr", built, "pathmatch internal/strictjson"},
 	{"pathmatch", built, ""},
 	{"jose", built, "internal/strictjson"},
 	{"directive", built, ""},
 
-	{"internal/retry", planned, ""},
+	{"internal/retry", built, ""},
 	{"internal/seal", built, ""},
 	{"internal/spans", built, ""},
 	{"internal/strictjson", built, ""},
