@@ -12,9 +12,8 @@ import (
 	"github.com/caddy-gluu/gateway/jose"
 )
 
-// A key ring is all keys that the gateway signs with, has signed with or is
-// going to sign with, and what is done with each at a time follows from two
-// times alone:
+// A key ring holds all keys that the gateway signs with, has signed with or is
+// going to sign with. Two times say what is done with each of them:
 //
 //	published       in use        published, for tokens that are still valid
 //	|---------------|-------------|--------------------|
@@ -40,12 +39,12 @@ type ringKey struct {
 	file    bool             // the private half is in a file, and is not stored
 }
 
-// maxRing bounds the ring, should somebody rotate in a loop.
+// maxRing bounds the ring, in case a script rotates in a loop.
 const maxRing = 24
 
 // current returns the key to sign with: the last one that was added of those
 // that are in use and whose private half is known here. If none is in use yet,
-// because the clock was set back, the first is as good as any.
+// because the clock was set back, it is the first one.
 func (r *keyRing) current(alg string, now time.Time) (found ringKey, ok bool) {
 	for _, k := range r.keys {
 		if k.alg == alg && k.private != nil && (!ok || !k.useFrom.After(now)) {
@@ -55,7 +54,7 @@ func (r *keyRing) current(alg string, now time.Time) (found ringKey, ok bool) {
 	return found, ok
 }
 
-// last returns the key that was added last, be it in use already or not.
+// last returns the key that was added last, whether or not it is in use yet.
 func (r *keyRing) last(alg string) (found ringKey, ok bool) {
 	for _, k := range r.keys {
 		if k.alg == alg {
@@ -91,12 +90,12 @@ func (r *keyRing) with(added ringKey, retention time.Duration) *keyRing {
 	return next
 }
 
-// expired reports whether nobody needs the key any more.
+// expired reports whether no valid token is signed with the key any more.
 func (k ringKey) expired(now time.Time) bool {
 	return !k.until.IsZero() && !now.Before(k.until)
 }
 
-// pruned returns the ring without the keys that nobody needs any more.
+// pruned returns the ring without its expired keys.
 func (r *keyRing) pruned(now time.Time) *keyRing {
 	return &keyRing{slices.DeleteFunc(slices.Clone(r.keys), func(k ringKey) bool { return k.expired(now) })}
 }
@@ -111,6 +110,117 @@ func (r *keyRing) published(now time.Time) []jose.Key {
 		}
 	}
 	return keys
+}
+
+// Planning: what a ring needs is a function of the ring, of what the gateway
+// wants of it and of the time. A plan is made without a lock, and once more
+// under it: see Signer.update.
+
+// plan is what has to change in a ring. The zero plan changes nothing.
+type plan struct {
+	restore *keyRing // use this one instead: the storage has lost its own
+	prune   bool
+	add     []addition
+}
+
+// addition is a key to add: that of the file, or one to generate.
+type addition struct {
+	alg     string
+	useFrom time.Time
+	file    *ringKey
+}
+
+func (p plan) empty() bool { return p.restore == nil && !p.prune && len(p.add) == 0 }
+
+// upkeep is what a gateway wants of its ring.
+type upkeep struct {
+	known       *keyRing      // the ring in memory; nil before the first one
+	file        *ringKey      // the key to sign with; nil: keys are generated
+	algorithms  []string      // to have a generated key for
+	rotateEvery time.Duration // the age at which a key is replaced; 0: at no age
+}
+
+// due plans what the passing of time, the configuration and the key file ask
+// for.
+func due(ring *keyRing, want upkeep, now time.Time) (p plan) {
+	if known := want.known; len(ring.keys) == 0 && known != nil && len(known.keys) > 0 {
+		p.restore, ring = known, known
+	}
+	p.prune = slices.ContainsFunc(ring.keys, func(k ringKey) bool { return k.expired(now) })
+	if want.file != nil {
+		if a, ok := dueFileKey(ring, want.file, now); ok {
+			p.add = append(p.add, a)
+		}
+		return p
+	}
+	for _, alg := range want.algorithms {
+		if a, ok := dueGeneratedKey(ring, alg, want.rotateEvery, now); ok {
+			p.add = append(p.add, a)
+		}
+	}
+	return p
+}
+
+// dueFileKey plans to add the key of the file if it is not the last that was
+// added. It is used at once if no other key can be: after a restart the
+// private half of the previous file is unknown.
+func dueFileKey(ring *keyRing, file *ringKey, now time.Time) (addition, bool) {
+	if last, ok := ring.last(file.alg); ok && last.public.Thumbprint() == file.public.Thumbprint() {
+		return addition{}, false
+	}
+	a := addition{alg: file.alg, useFrom: now, file: file}
+	if key, ok := ring.current(file.alg, now); ok && key.public.Thumbprint() != file.public.Thumbprint() {
+		a.useFrom = now.Add(PublishLead)
+	}
+	return a, true
+}
+
+// dueGeneratedKey plans the first key of an algorithm, or the one that replaces
+// a key that is too old or came from a file.
+func dueGeneratedKey(ring *keyRing, alg string, rotateEvery time.Duration, now time.Time) (addition, bool) {
+	key, ok := ring.current(alg, now)
+	if !ok {
+		return addition{alg: alg, useFrom: now}, true
+	}
+	tooOld := rotateEvery > 0 && now.Sub(key.useFrom) >= rotateEvery
+	if ring.hasNext(alg, now) || !key.file && !tooOld {
+		return addition{}, false
+	}
+	return addition{alg: alg, useFrom: now.Add(PublishLead)}, true
+}
+
+// hasNext reports whether a generated key is published but not in use yet.
+func (r *keyRing) hasNext(alg string, now time.Time) bool {
+	last, _ := r.last(alg)
+	return last.private != nil && !last.file && last.useFrom.After(now)
+}
+
+// rotation plans a new key for each algorithm, used at once or after
+// [PublishLead]. A key that already waits to be used is rotation enough, unless
+// the keys cannot be trusted any more.
+func rotation(ring *keyRing, algorithms []string, immediately bool, now time.Time) (p plan) {
+	useFrom := now.Add(PublishLead)
+	if immediately {
+		useFrom = now
+	}
+	for _, alg := range algorithms {
+		if immediately || !ring.hasNext(alg, now) {
+			p.add = append(p.add, addition{alg: alg, useFrom: useFrom})
+		}
+	}
+	return p
+}
+
+// generatedAlgorithms returns the algorithms that keys are generated for: those
+// that are wanted, and those that the ring already has a generated key for.
+func generatedAlgorithms(ring *keyRing, wanted []string) []string {
+	algorithms := slices.Clone(wanted)
+	for _, k := range ring.keys {
+		if k.private != nil && !k.file && !slices.Contains(algorithms, k.alg) {
+			algorithms = append(algorithms, k.alg)
+		}
+	}
+	return algorithms
 }
 
 // storedRing is a ring as JSON. The times are seconds since the epoch.
@@ -152,16 +262,16 @@ func (r *keyRing) marshal() ([]byte, error) {
 	return json.Marshal(stored)
 }
 
-// parseRing reads a stored ring. It is all or nothing: a ring in which one key
-// is unreadable was written by something else, and going on without the key
-// would make tokens worthless that were signed with it.
+// parseRing reads a stored ring. It is all or nothing: a ring with an
+// unreadable key was written by something else, and dropping the key would
+// invalidate the tokens signed with it.
 func parseRing(data []byte) (*keyRing, error) {
 	var stored storedRing
 	if err := json.Unmarshal(data, &stored); err != nil {
 		return nil, errors.New("not the signing keys of a gateway")
 	}
 	if stored.Version != ringVersion {
-		return nil, fmt.Errorf("signing keys in a form of version %d, which this version does not read", stored.Version)
+		return nil, fmt.Errorf("signing keys in format version %d, which this gateway cannot read", stored.Version)
 	}
 	ring := &keyRing{}
 	for _, s := range stored.Keys {

@@ -18,11 +18,10 @@ import (
 	"github.com/caddy-gluu/gateway/jose"
 )
 
-// Between the storage and the keys in use stands one task in the background. It
-// reads the stored ring once a minute and writes only if something has to
-// change, under the storage's lock and after reading again: of several
-// gateways that start at the same time one makes the key and the others find
-// it.
+// One background task connects the storage with the keys in use. It reads the
+// stored ring once a minute and writes only if something has to change, under
+// the storage's lock and after reading again: when several gateways start at
+// the same time, one makes the key and the others find it.
 
 const (
 	ringKeyName = "gluu/signing_keys.json"
@@ -34,8 +33,8 @@ const (
 	pollInterval = time.Minute
 
 	// startPatience is how long Start waits for the keys. A storage on disk
-	// answers within milliseconds; for one that is away nobody waits, and
-	// requests that need a signature are told to come back.
+	// answers within milliseconds; Start does not wait for one that is
+	// unavailable, and requests that need a signature get 503.
 	startPatience = time.Second
 
 	// syncTimeout bounds one round, waiting for the lock included.
@@ -95,24 +94,18 @@ func (s *Signer) sync(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, syncTimeout)
 	defer cancel()
 	s.rereadKeyFile()
-	return s.update(ctx, s.due)
+	return s.update(ctx, func(ring *keyRing, now time.Time) plan {
+		return due(ring, s.upkeep(), now)
+	})
 }
 
-// plan is what has to change in a ring. The zero plan is nothing.
-type plan struct {
-	restore *keyRing // use this one instead: the storage has lost its own
-	prune   bool
-	add     []addition
+// upkeep returns what this gateway wants of the ring at this moment.
+func (s *Signer) upkeep() upkeep {
+	return upkeep{
+		known: s.memory.ring.Load(), file: s.fileKey(),
+		algorithms: s.algorithms(), rotateEvery: s.config.RotateEvery,
+	}
 }
-
-// addition is a key to add: that of the file, or one to generate.
-type addition struct {
-	alg     string
-	useFrom time.Time
-	file    *ringKey
-}
-
-func (p plan) empty() bool { return p.restore == nil && !p.prune && len(p.add) == 0 }
 
 // update changes the stored ring as planned and publishes the outcome. The plan
 // is made a second time under the lock, because another gateway may have done
@@ -219,48 +212,6 @@ func (s *Signer) load(ctx context.Context) (*keyRing, error) {
 	return ring, nil
 }
 
-// due plans what the passing of time, the configuration and the key file ask
-// for.
-func (s *Signer) due(ring *keyRing, now time.Time) (p plan) {
-	if known := s.memory.ring.Load(); len(ring.keys) == 0 && known != nil && len(known.keys) > 0 {
-		p.restore, ring = known, known
-	}
-	p.prune = slices.ContainsFunc(ring.keys, func(k ringKey) bool { return k.expired(now) })
-	if file := s.fileKey(); file != nil {
-		if a, ok := dueFileKey(ring, file, now); ok {
-			p.add = append(p.add, a)
-		}
-		return p
-	}
-	for _, alg := range s.algorithms() {
-		key, ok := ring.current(alg, now)
-		last, _ := ring.last(alg)
-		switch {
-		case !ok:
-			p.add = append(p.add, addition{alg: alg, useFrom: now})
-		case last.private != nil && !last.file && last.useFrom.After(now):
-			// The next key is there and waits.
-		case key.file, s.config.RotateEvery > 0 && now.Sub(key.useFrom) >= s.config.RotateEvery:
-			p.add = append(p.add, addition{alg: alg, useFrom: now.Add(PublishLead)})
-		}
-	}
-	return p
-}
-
-// dueFileKey plans to add the key of the file if it is not the last that was
-// added. It is used at once if nothing else can be: after a restart the key
-// before it is gone.
-func dueFileKey(ring *keyRing, file *ringKey, now time.Time) (addition, bool) {
-	if last, ok := ring.last(file.alg); ok && last.public.Thumbprint() == file.public.Thumbprint() {
-		return addition{}, false
-	}
-	a := addition{alg: file.alg, useFrom: now, file: file}
-	if key, ok := ring.current(file.alg, now); ok && key.public.Thumbprint() != file.public.Thumbprint() {
-		a.useFrom = now.Add(PublishLead)
-	}
-	return a, true
-}
-
 // rereadKeyFile notices a changed file. One that has become unreadable changes
 // nothing: the key is still known.
 func (s *Signer) rereadKeyFile() {
@@ -303,28 +254,7 @@ func (s *Signer) Rotate(ctx context.Context, immediately bool) error {
 	if s.config.KeyFile != "" {
 		return fmt.Errorf("%w: it is the one in %s; replace the file, the change is noticed within a minute", ErrCannotRotate, s.config.KeyFile)
 	}
-	return s.update(ctx, func(ring *keyRing, now time.Time) (p plan) {
-		useFrom := now.Add(PublishLead)
-		if immediately {
-			useFrom = now
-		}
-		for _, alg := range s.generated(ring) {
-			last, ok := ring.last(alg)
-			if waiting := ok && last.private != nil && last.useFrom.After(now); immediately || !waiting {
-				p.add = append(p.add, addition{alg: alg, useFrom: useFrom})
-			}
-		}
-		return p
+	return s.update(ctx, func(ring *keyRing, now time.Time) plan {
+		return rotation(ring, generatedAlgorithms(ring, s.algorithms()), immediately, now)
 	})
-}
-
-// generated returns the algorithms that keys are made for.
-func (s *Signer) generated(ring *keyRing) []string {
-	algorithms := s.algorithms()
-	for _, k := range ring.keys {
-		if k.private != nil && !k.file && !slices.Contains(algorithms, k.alg) {
-			algorithms = append(algorithms, k.alg)
-		}
-	}
-	return algorithms
 }
