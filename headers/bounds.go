@@ -8,8 +8,8 @@ import (
 	"cel.dev/cel-go/common/ast"
 )
 
-// What an expression may cost. The configuration says what is computed, but
-// over claims that somebody else has chosen, perhaps the user himself.
+// What an expression may cost. The configuration says what is computed, but the
+// claims come from elsewhere, sometimes from the user.
 const (
 	// runtimeLimit is where an evaluation stops. One step is about one
 	// operation of the interpreter. It is 20 ms and not more: cel-go's own

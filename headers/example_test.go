@@ -50,5 +50,5 @@ func ExampleCompileHeader() {
 	_, err := headers.CompileHeader(headers.HeaderConfig{HeaderName: "Kong-Version", Value: "stable"}, "introspect_data")
 	fmt.Println(err)
 	// Output:
-	// header 'Kong-Version': expression 'stable', column 1: undeclared reference to 'stable': the variables are introspect_data; if a constant is meant it needs quotes, "stable", which a Caddyfile wants between backticks, `"stable"`
+	// header "Kong-Version": expression "stable", column 1: undeclared reference to 'stable': the variables are introspect_data; if a constant is meant it needs quotes, "stable", which a Caddyfile wants between backticks, `"stable"`
 }

@@ -16,12 +16,12 @@ import (
 )
 
 // Expressions are CEL: they have no loops but those over what is there, no
-// state, no input or output and nothing to call but functions over values.
-// That leaves cost, which the client influences when it influences claims: a
-// loop within a loop over two long lists, say. So cost is limited twice. At
-// load an expression that could run away over claims of sensible size is
-// refused; at run time every evaluation stops at a fixed number of steps,
-// whatever size the claims are, and sets no header then. See bounds.go.
+// state, no input or output and nothing to call but functions over values. That
+// leaves cost, which the client influences when it influences claims: for
+// example with a loop within a loop over two long lists. So cost is limited
+// twice. At load an expression that could take too long over claims of ordinary
+// size is refused; at run time every evaluation stops at a fixed number of
+// steps, whatever size the claims are, and sets no header then. See bounds.go.
 
 // ExpressionError is why an expression was refused when the configuration was
 // loaded.
@@ -29,12 +29,12 @@ type ExpressionError struct {
 	Expression   string
 	Line, Column int    // from 1; zero if the expression as a whole is meant
 	Reason       string // what is wrong
-	Mend         string // what to write instead, if there is a good guess
+	Hint         string // what to write instead, if there is a good guess
 }
 
 func (e *ExpressionError) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "expression '%s'", e.Expression)
+	fmt.Fprintf(&b, "expression %q", e.Expression)
 	switch {
 	case e.Line > 1:
 		fmt.Fprintf(&b, ", line %d, column %d", e.Line, e.Column)
@@ -42,8 +42,8 @@ func (e *ExpressionError) Error() string {
 		fmt.Fprintf(&b, ", column %d", e.Column)
 	}
 	b.WriteString(": " + e.Reason)
-	if e.Mend != "" {
-		b.WriteString(": " + e.Mend)
+	if e.Hint != "" {
+		b.WriteString(": " + e.Hint)
 	}
 	return b.String()
 }
@@ -88,17 +88,17 @@ type expression struct {
 }
 
 func (env *environment) compile(source string) (*expression, error) {
-	refuse := func(line, column int, reason, mend string) error {
-		return &ExpressionError{Expression: source, Line: line, Column: column, Reason: reason, Mend: mend}
+	refuse := func(line, column int, reason, hint string) error {
+		return &ExpressionError{Expression: source, Line: line, Column: column, Reason: reason, Hint: hint}
 	}
 	if strings.Count(source, "")-1 > maxExpressionLength {
-		return nil, &ExpressionError{Expression: source[:40] + "...", Reason: fmt.Sprintf("too long: at most %d characters", maxExpressionLength)}
+		return nil, &ExpressionError{Expression: source[:40] + "...", Reason: fmt.Sprintf("too long: write at most %d characters", maxExpressionLength)}
 	}
 	checked, issues := env.cel.Compile(source)
 	if issues.Err() != nil {
 		first := issues.Errors()[0]
 		reason := strings.TrimSuffix(first.Message, " (in container '')")
-		return nil, refuse(first.Location.Line(), first.Location.Column()+1, reason, env.mend(source, reason))
+		return nil, refuse(first.Location.Line(), first.Location.Column()+1, reason, env.hint(source, reason))
 	}
 	cost, err := env.cel.EstimateCost(checked, sizes{})
 	if err != nil {
@@ -116,9 +116,9 @@ func (env *environment) compile(source string) (*expression, error) {
 
 var undeclared = regexp.MustCompile(`undeclared reference to '([^']*)'`)
 
-// mend guesses what was meant. Nearly always it is a constant whose quotes
-// are missing, perhaps because a Caddyfile took them for its own.
-func (env *environment) mend(source, message string) string {
+// hint guesses what was meant. Nearly always it is a constant whose quotes are
+// missing, perhaps because a Caddyfile took them for its own.
+func (env *environment) hint(source, message string) string {
 	unknown := undeclared.FindStringSubmatch(message)
 	if unknown == nil && !strings.HasPrefix(message, "Syntax error") {
 		return ""
@@ -136,15 +136,14 @@ func (env *environment) mend(source, message string) string {
 }
 
 var (
-	// errMissing is an expression that comes to nothing: a claim is not there.
+	// errMissing is an expression without a value: a claim is missing.
 	errMissing = errors.New("the value is missing")
 
 	errTooCostly = errors.New("the expression takes too long over these claims")
 )
 
-// eval returns the value of the expression. Variables that are nil or not
-// given stand for an object without members, so that everything about them
-// is missing.
+// eval returns the value of the expression. Variables that are nil or not given
+// count as an object without members, so that all their members are missing.
 func (e *expression) eval(vars map[string]any) (ref.Val, error) {
 	input := make(map[string]any, len(e.vars))
 	for _, name := range e.vars {
@@ -170,11 +169,11 @@ func (e *expression) eval(vars map[string]any) (ref.Val, error) {
 	return value, nil
 }
 
-// absent is the value of a variable that is not there.
+// absent is the value of a missing variable.
 var absent ref.Val = types.NewStringInterfaceMap(types.DefaultTypeAdapter, map[string]any{})
 
-// classify tells a claim that is not there from everything else. cel-go has
-// no exported errors for it.
+// classify tells a missing claim from all other errors. cel-go has no exported
+// errors for it.
 func classify(err error) error {
 	text := err.Error()
 	switch {
@@ -190,9 +189,9 @@ func classify(err error) error {
 	return fmt.Errorf("the expression does not fit these claims (%s)", kind)
 }
 
-// failures are the beginnings of cel-go's errors that are told. The rest of a
-// text, and other texts, may quote the value of a claim, which does not belong
-// into a log.
+// failures are the beginnings of those errors of cel-go that are reported. The
+// rest of a text, and other texts, may quote the value of a claim, which must
+// not be logged.
 var failures = []string{
 	"no such overload", "unsupported", "unexpected type", "type conversion error",
 	"division by zero", "divide by zero", "modulus by zero", "integer overflow", "unsigned integer overflow",

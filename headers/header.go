@@ -25,7 +25,7 @@ const (
 // HeaderConfig is one custom header, as configured.
 type HeaderConfig struct {
 	// The name of the header. A `_` becomes a `-`. With `iterate` it contains
-	// `{*}`, which stands for the key.
+	// `{*}`, which is replaced by the key.
 	HeaderName string `json:"header_name"`
 
 	// What the header says: a CEL expression over the variables of the
@@ -40,7 +40,7 @@ type HeaderConfig struct {
 	// the JSON) for anything else.
 	Format Format `json:"format,omitempty"`
 
-	// What stands between the elements of a `list`. Default: `,`
+	// The separator between the elements of a `list`. Default: `,`
 	Sep string `json:"sep,omitempty"`
 
 	// Set one header for each member of the object that the expression
@@ -48,8 +48,8 @@ type HeaderConfig struct {
 	Iterate bool `json:"iterate,omitempty"`
 }
 
-// Line is one header of a request. The name is a key of http.Header as it
-// stands.
+// Line is one header of a request. The name is in the form of the keys of
+// http.Header.
 type Line struct{ Name, Value string }
 
 // Header is a compiled custom header. It is safe for concurrent use.
@@ -62,8 +62,8 @@ type Header struct {
 	reported   reported
 }
 
-// Set is the custom headers of one handler, none of which stands in another's
-// way. It is safe for concurrent use.
+// Set is the custom headers of one handler. No two of them can be taken for
+// one. It is safe for concurrent use.
 type Set struct{ headers []*Header }
 
 // CompileSet compiles custom headers over the named variables. An error says
@@ -82,13 +82,13 @@ func CompileSet(configs []HeaderConfig, vars ...string) (*Set, error) {
 		}
 		folded := Fold(h.name)
 		if other, ok := seen[folded]; ok {
-			return nil, fmt.Errorf("header '%s' is set twice (as '%s' before): an upstream may take both for one, so remove one of them", cfg.HeaderName, other)
+			return nil, fmt.Errorf("header %q is set twice (before as %q): an upstream may take both for one, so remove one of them", cfg.HeaderName, other)
 		}
 		seen[folded] = cfg.HeaderName
 		set.headers = append(set.headers, h)
 	}
-	// Whatever is set by name goes before what an object's keys make up: see
-	// Render.
+	// A header set by name has precedence over one made from an object's key:
+	// see Render.
 	slices.SortStableFunc(set.headers, func(a, b *Header) int {
 		return cmp.Compare(iterated(a), iterated(b))
 	})
@@ -132,29 +132,29 @@ func (s *Set) NeedsSigning() bool {
 // Name returns the name of the header, with a [Wildcard] if it is iterated.
 func (h *Header) Name() string { return h.name }
 
-// check refuses what cannot be right whatever the expression says.
+// check refuses what is wrong with any expression.
 func (cfg HeaderConfig) check() (name string, err error) {
 	name, err = CanonicalName(cfg.HeaderName, cfg.Iterate)
 	if err != nil {
 		return "", err
 	}
 	fail := func(format string, args ...any) (string, error) {
-		return "", fmt.Errorf("header '%s': %s", cfg.HeaderName, fmt.Sprintf(format, args...))
+		return "", fmt.Errorf("header %q: %s", cfg.HeaderName, fmt.Sprintf(format, args...))
 	}
 	switch cfg.Format {
 	case FormatDefault, FormatString, FormatBase64, FormatURLEncoded:
 	case FormatList, FormatJWT:
 		if cfg.Iterate {
-			return fail("header_each writes a header for each member, which is no %s: use header with %[1]s, or header_each with string, base64 or urlencoded", cfg.Format)
+			return fail("header_each writes one header for each member, not one %s: use header with %[1]s, or header_each with string, base64 or urlencoded", cfg.Format)
 		}
 	default:
-		return fail("there is no format '%s': write string, base64, urlencoded, list or jwt", cfg.Format)
+		return fail("unknown format %q: write string, base64, urlencoded, list or jwt", cfg.Format)
 	}
 	switch {
 	case cfg.Sep != "" && cfg.Format != FormatList:
-		return fail("a separator (here '%s') belongs to the format list", cfg.Sep)
+		return fail("a separator (here %q) needs the format list", cfg.Sep)
 	case len(cfg.Sep) > maxSeparator:
-		return fail("a separator of %d bytes: at most %d are sensible", len(cfg.Sep), maxSeparator)
+		return fail("a separator of %d bytes: at most %d are allowed", len(cfg.Sep), maxSeparator)
 	case !printable(cfg.Sep):
 		return fail("the separator contains a control character, which no header can")
 	case strings.TrimSpace(cfg.Value) == "":
@@ -172,7 +172,7 @@ func compileHeader(cfg HeaderConfig, env *environment) (*Header, error) {
 	}
 	expression, err := env.compile(cfg.Value)
 	if err != nil {
-		return nil, fmt.Errorf("header '%s': %w", cfg.HeaderName, err)
+		return nil, fmt.Errorf("header %q: %w", cfg.HeaderName, err)
 	}
 	return &Header{
 		name: name, format: cfg.Format, sep: cmp.Or(cfg.Sep, ","), iterate: cfg.Iterate,

@@ -3,6 +3,7 @@
 package headers
 
 import (
+	"errors"
 	"fmt"
 	"net/textproto"
 	"slices"
@@ -40,29 +41,29 @@ func notOurs(folded string) bool {
 }
 
 // CanonicalName returns a configured header name as it is sent: in the
-// spelling that http.Header wants for its keys, and with `-` for every `_`,
-// because many servers drop names with an underscore silently. An error says
-// why the name cannot be set and what to write instead.
+// canonical form of http.Header, and with `-` for every `_`, because many
+// servers drop names with an underscore silently. An error says why the name
+// cannot be set and what to write instead.
 func CanonicalName(name string, iterate bool) (string, error) {
 	canonical := strings.ReplaceAll(name, "_", "-")
 	prefix, suffix, found := strings.Cut(canonical, Wildcard)
 	switch {
 	case name == "":
-		return "", fmt.Errorf("a header needs a name")
+		return "", errors.New("a header needs a name")
 	case len(name) > maxNameLength:
-		return "", fmt.Errorf("header name of %d bytes: at most %d are sensible", len(name), maxNameLength)
+		return "", fmt.Errorf("header name of %d bytes: at most %d are allowed", len(name), maxNameLength)
 	case iterate && !found:
-		return "", fmt.Errorf("header name '%s' has no %s: it is set once per key, so write where the key goes, such as '%s-%s'", name, Wildcard, name, Wildcard)
+		return "", fmt.Errorf("header name %q has no %s: the header is set once per key, so write where the key goes, for example %q", name, Wildcard, name+"-"+Wildcard)
 	case !iterate && found:
-		return "", fmt.Errorf("header name '%s' has a %s, which only iteration fills in: write header_each (in JSON \"iterate\": true)", name, Wildcard)
+		return "", fmt.Errorf("header name %q has a %s, which only iteration replaces: write header_each (in JSON \"iterate\": true)", name, Wildcard)
 	case strings.Contains(suffix, Wildcard):
-		return "", fmt.Errorf("header name '%s' has more than one %s", name, Wildcard)
+		return "", fmt.Errorf("header name %q has more than one %s: write it once", name, Wildcard)
 	case !isToken(prefix + "x" + suffix):
-		return "", fmt.Errorf("'%s' is no header name: letters, digits and - are", name)
+		return "", fmt.Errorf("%q is not a valid header name: use letters, digits and -", name)
 	case iterate && !hasLetterOrDigit(prefix):
-		return "", fmt.Errorf("header name '%s' begins with the key, so that it could be any header: write something before it, such as 'X-Token-%s'", name, Wildcard)
+		return "", fmt.Errorf("header name %q begins with the key, so it could become any header: write a prefix, for example %q", name, "X-Token-"+Wildcard)
 	case !iterate && notOurs(Fold(canonical)):
-		return "", fmt.Errorf("header '%s' is not the gateway's to set: choose a name of your own, such as 'X-Token-%s'", name, canonical)
+		return "", fmt.Errorf("header %q is not the gateway's to set: choose a name of your own, for example %q", name, "X-Token-"+canonical)
 	}
 	if iterate {
 		return canonical, nil // made canonical with the key
@@ -74,10 +75,10 @@ func hasLetterOrDigit(s string) bool {
 	return strings.Trim(Fold(s), "-") != ""
 }
 
-// keyedName returns the name of the header that an iterated object sets for
-// one of its keys; false if the key cannot stand in a name or would make it
-// one that is not the gateway's to set, or one of the standard set: a claim
-// does not say who the consumer is.
+// keyedName returns the name of the header that an iterated object sets for one
+// of its keys; false if the key is not valid in a name, or would form a name
+// that is not the gateway's to set or belongs to the standard set: a claim does
+// not say who the consumer is.
 func keyedName(name, key string) (string, bool) {
 	key = strings.ReplaceAll(key, "_", "-")
 	if key == "" || len(key) > maxNameLength || !isToken(key) {

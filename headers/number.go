@@ -13,10 +13,11 @@ import (
 	"cel.dev/cel-go/common/types/ref"
 )
 
-// Numbers: a claim is often a number that nobody calculates with, an account
-// of 20 digits, say, and a header must repeat it digit by digit. CEL knows 64
-// bits, so a number that does not fit keeps its digits beside the nearest
-// double: it is printed exactly, and only arithmetic sees the approximation.
+// Numbers: a claim is often a number that is only an identifier, for example an
+// account number of 20 digits, and a header must repeat it digit by digit. CEL
+// knows 64 bits, so a number that does not fit keeps its digits beside the
+// nearest double: it is printed exactly, and only arithmetic sees the
+// approximation.
 
 // claimAdapter gives CEL the claims of a token: JSON as encoding/json decodes
 // it with UseNumber.
@@ -44,7 +45,7 @@ func number(n json.Number) ref.Val {
 	}
 	f, err := n.Float64()
 	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return types.NewErr("'%s' is no number", n)
+		return types.NewErr("%q is not a number", string(n))
 	}
 	digits, err := expand(n.String())
 	if err != nil {
@@ -104,7 +105,8 @@ func expand(n string) (string, error) {
 	if len(digits) > maxDigits {
 		return "", errNotDigits
 	}
-	// The decimal point stands after this many digits, perhaps outside.
+	// The decimal point comes after this many digits; it may lie outside of
+	// them.
 	point := len(whole) + exp
 	if point < 0 {
 		digits, point = strings.Repeat("0", -point)+digits, 0

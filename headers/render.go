@@ -34,7 +34,7 @@ const (
 )
 
 var (
-	errControl = errors.New("the value contains control characters or is no UTF-8")
+	errControl = errors.New("the value contains control characters or is not valid UTF-8")
 	// HTTP drops such spaces (RFC 9110, section 5.5): "admin " would be "admin".
 	errSpace     = errors.New("the value begins or ends with a space")
 	errTooLong   = fmt.Errorf("the value is longer than %d bytes", maxValue)
@@ -46,7 +46,7 @@ var (
 
 // reported remembers which kinds of problems were returned before. A problem is
 // in the configuration or in what an authorization server issues, and the next
-// million tokens have it too: it belongs into a log once.
+// million tokens have it too: it belongs in a log once.
 type reported struct{ kinds [len(kinds) + 1]atomic.Bool }
 
 var kinds = [...]error{errControl, errSpace, errTooLong, errKey, errCollision, errTooMany, errNoObject, errTooCostly}
@@ -60,13 +60,13 @@ func (r *reported) first(err error) bool {
 }
 
 // Render returns the headers for the values of the variables, each a JSON value
-// with numbers as json.Number, an object as map[string]any; nil stands for what
-// is not there. A header that has no value is left out. One that has a value
-// that cannot be sent is left out too, and each kind of problem of each header
-// is returned once in the life of the set.
+// with numbers as json.Number, an object as map[string]any; nil means that it
+// is missing. A header without a value is left out, and so is one whose value
+// cannot be sent. Each kind of problem of each header is returned once in the
+// life of the set.
 //
 // No two lines have names that an upstream could take for one: a header set by
-// name goes before one that an object's key makes up.
+// name has precedence over one made from an object's key.
 func (s *Set) Render(vars map[string]any, sign SignFunc) (lines []Line, problems []*Problem) {
 	taken := make(map[string]struct{}, len(s.headers))
 	for _, h := range s.headers {
@@ -127,10 +127,10 @@ func (h *Header) line(name string, value any, sign SignFunc) (Line, error) {
 	return Line{name, written}, nil
 }
 
-// renderEach writes one header for each member of an object. The keys come
-// with the token: they may make up no name that the gateway sets otherwise,
-// and none that two of them share, because which of the two wins would be the
-// choice of whoever chose the keys.
+// renderEach writes one header for each member of an object. The keys come with
+// the token. They must not form a name that the gateway sets otherwise, nor may
+// two of them form the same name: the author of the keys would choose which one
+// wins.
 func (h *Header) renderEach(value any, sign SignFunc) (lines []Line, errs []error) {
 	object, ok := value.(map[string]any)
 	if !ok {

@@ -74,7 +74,7 @@ func TestValues(t *testing.T) {
 		{"b'abc'", "YWJj"},
 		{"introspect_data.?missing.orValue('default')", "default"},
 		{"introspect_data.?text", "plain"},
-		{"has(consumer.id) ? consumer.id : 'nobody'", "nobody"},
+		{"has(consumer.id) ? consumer.id : 'unknown'", "unknown"},
 		{"{1: 'one', true: 'yes'}", `{"1":"one","true":"yes"}`},
 	} {
 		lines, problems := render(t, HeaderConfig{Value: c.expression, Format: FormatString}, claims)
@@ -314,7 +314,7 @@ func FuzzRenderValue(f *testing.F) {
 		seen := make(map[string]bool)
 		for _, line := range lines {
 			if line.Name == "" || strings.Trim(line.Name, tokenCharacters) != "" || !utf8.ValidString(line.Value) || len(line.Value) > 8<<10 {
-				t.Errorf("%q: %q is no header", line.Name, line.Value)
+				t.Errorf("%q: %q is not a valid header", line.Name, line.Value)
 			}
 			if strings.ContainsFunc(line.Value, func(r rune) bool { return r < 0x20 || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 }) {
 				t.Errorf("%q has a control character", line.Value)

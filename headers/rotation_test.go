@@ -98,8 +98,8 @@ func TestRotatingTwiceMakesOneKey(t *testing.T) {
 	}
 }
 
-// A gateway hears of a key that another has made a little later. Whoever got
-// the set from it just before asks again before that key is used.
+// A gateway learns of another gateway's key a little later. An upstream that
+// got the set from it just before asks again before that key is used.
 func TestSec_S53_aSetOfTheGatewayThatHearsLast(t *testing.T) {
 	clk := newClock()
 	config := SignerConfig{Storage: newMemoryStorage(), Now: clk.now}
@@ -178,8 +178,8 @@ func TestGatewaysThatShareAStorageShareTheKey(t *testing.T) {
 	}
 }
 
-// A key leaves the set on time, although the storage is away and nothing is
-// read any more.
+// A key leaves the set on time even if the storage is unavailable and nothing
+// is read any more.
 func TestTheKeySetFollowsTheClock(t *testing.T) {
 	clk := newClock()
 	s := newSigner(t, SignerConfig{Storage: newMemoryStorage(), Now: clk.now}, "")

@@ -62,10 +62,12 @@ const DefaultIssuer = "gluu-gateway"
 
 var (
 	// ErrNotReady says that there is no key yet: the storage has not answered
-	// since the start. It is no reason to refuse a client.
+	// since the start. The client is not at fault and must not be refused for
+	// it.
 	ErrNotReady = errors.New("the signing key is not available yet")
 
-	// ErrCannotRotate says that it is not the storage that is in the way.
+	// ErrCannotRotate says that keys cannot be rotated, for a reason other than
+	// the storage.
 	ErrCannotRotate = errors.New("the signing key cannot be rotated")
 
 	// ErrExpired says that the token to sign for has expired.
@@ -74,8 +76,8 @@ var (
 
 // SignerConfig is what a Signer needs.
 type SignerConfig struct {
-	// Storage keeps the keys, and those that are only published any more.
-	// Gateways that share it share the keys.
+	// Storage keeps the keys in use and those that are only published. Gateways
+	// that share it share the keys.
 	Storage certmagic.Storage
 
 	// KeyFile is a private key, PEM or JWK, to sign with instead of a generated
@@ -200,7 +202,7 @@ func (s *Signer) Require(alg string) (string, error) {
 		return alg, nil
 	case AlgorithmES256, AlgorithmRS256, AlgorithmEdDSA:
 	default:
-		return "", fmt.Errorf("the gateway does not sign with '%s': write ES256, RS256, EdDSA or none", alg)
+		return "", fmt.Errorf("the gateway does not sign with %q: write ES256, RS256, EdDSA or none", alg)
 	}
 	if s.file != nil && s.file.alg != alg {
 		return "", fmt.Errorf("signing_key %s is a key for %s, so nothing can be signed with %s: write %[2]s, or give another key", s.config.KeyFile, s.file.alg, alg)
@@ -213,12 +215,12 @@ func (s *Signer) Require(alg string) (string, error) {
 type SignRequest struct {
 	// Claims are the claims of the original token. They are not changed. Of the
 	// registered ones `iss`, `iat`, `exp` and `jti` are replaced. `cnf` is left
-	// out: the gateway has checked it, and nobody behind it can.
+	// out: the gateway has checked it, and no upstream can.
 	Claims map[string]any
 
-	// OriginalIssuer is who vouches for the claims, which goes to
-	// `original_iss`: subjects and clients are somebody's only together with it.
-	// Empty: the `iss` among the claims.
+	// OriginalIssuer is the issuer that vouches for the claims. It becomes
+	// `original_iss`, without which a subject or client is ambiguous. Empty:
+	// the `iss` among the claims.
 	OriginalIssuer string
 
 	// Algorithm to sign with, as Require has returned it.
@@ -295,8 +297,8 @@ func (s *Signer) sign(claims []byte, alg string, now time.Time) (string, error) 
 	return jose.Sign(claims, *key.private, alg, key.public.ID(), "JWT")
 }
 
-// unsigned is an unsecured JWT (RFC 7519, section 6). Whoever accepts it
-// believes everybody who can reach it.
+// unsigned returns an unsecured JWT (RFC 7519, section 6). An upstream that
+// accepts it trusts anyone who can reach it.
 func unsigned(claims []byte) string {
 	const header = `{"alg":"none","typ":"JWT"}`
 	b64 := base64.RawURLEncoding
@@ -311,7 +313,7 @@ type JWKS struct {
 }
 
 // JWKS returns the public keys with which a token of this gateway may be signed
-// now or shortly. The error is ErrNotReady or nil.
+// now or soon. The error is ErrNotReady or nil.
 func (s *Signer) JWKS() (JWKS, error) {
 	snap := s.snapshot.Load()
 	if snap == nil {
@@ -337,7 +339,7 @@ func (s *Signer) snapshotOf(ring *keyRing) *snapshot {
 	snap := &snapshot{ring: ring, stale: now.Add(PublishLead)}
 	body, err := jose.PublicKeySet(ring.published(now)...)
 	if err != nil {
-		// What was parsed can be written, and nothing else is in a ring.
+		// A ring holds only parsed keys, and those can be written.
 		s.log.Error("publishing signing keys", zap.Error(err))
 		body = []byte(`{"keys":[]}`)
 	}

@@ -123,7 +123,7 @@ func TestKeyFilesThatCannotBeUsed(t *testing.T) {
 func TestAStorageThatFails(t *testing.T) {
 	clk := newClock()
 	storage := newMemoryStorage()
-	storage.fail(errors.New("away"))
+	storage.fail(errors.New("unavailable"))
 	s := newSigner(t, SignerConfig{Storage: storage, Now: clk.now}, "")
 	if err := s.sync(t.Context()); err == nil {
 		t.Error("a failure was silent")
@@ -137,7 +137,7 @@ func TestAStorageThatFails(t *testing.T) {
 	storage.fail(nil)
 	mustSync(t, s)
 	token := mustSign(t, s, SignRequest{}).Token
-	storage.fail(errors.New("away again"))
+	storage.fail(errors.New("unavailable again"))
 	clk.advance(time.Minute)
 	if err := s.sync(t.Context()); err == nil {
 		t.Error("a failure was silent")
@@ -160,7 +160,7 @@ func TestAStorageThatFails(t *testing.T) {
 func TestAStorageThatComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := newMemoryStorage()
-		storage.fail(errors.New("away"))
+		storage.fail(errors.New("unavailable"))
 		s := newSigner(t, SignerConfig{Storage: storage}, "")
 		start := time.Now()
 		s.Start()
@@ -206,7 +206,7 @@ func TestAReloadDoesNotNeedTheStorage(t *testing.T) {
 	before := newSigner(t, SignerConfig{Storage: storage, Now: clk.now, Memory: memory}, "")
 	mustSync(t, before)
 	token := mustSign(t, before, SignRequest{}).Token
-	storage.fail(errors.New("away"))
+	storage.fail(errors.New("unavailable"))
 	after := newSigner(t, SignerConfig{Storage: storage, Now: clk.now, Memory: memory}, "")
 	if got := mustSign(t, after, SignRequest{}); kidOf(t, got.Token) != kidOf(t, token) {
 		t.Error("another key after a reload")

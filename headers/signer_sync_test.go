@@ -21,7 +21,7 @@ type stickyStorage struct {
 func (s *stickyStorage) Unlock(ctx context.Context, name string) error {
 	s.attempts.Add(1)
 	if time.Now().Before(s.until) {
-		return errors.New("away")
+		return errors.New("unavailable")
 	}
 	return s.memoryStorage.Unlock(ctx, name)
 }

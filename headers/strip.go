@@ -10,16 +10,16 @@ import (
 	"strings"
 )
 
-// Stripping: a header that the gateway sets means something only if nobody
-// else can set it. Three things make that harder than a call of Header.Del.
+// Stripping: a header that the gateway sets is worth something only if a client
+// cannot forge it. Three things make that harder than a call of Header.Del.
 //
 // Spellings. CGI, WSGI, Rack and PHP hand headers to an application as
-// variables, HTTP_X_CONSUMER_ID say, and everything that is no letter or digit
-// becomes an underscore on the way: `-` and `_` everywhere, `.` in PHP, any
-// other character in Apache and lighttpd. So X_Consumer.ID is X-Consumer-ID to
-// such an application, whichever of the two comes later wins, and both have to
-// go. Names are compared folded: lower case, and `-` for all that is neither
-// letter nor digit.
+// variables, for example HTTP_X_CONSUMER_ID, and every character but letters
+// and digits becomes an underscore on the way: `-` and `_` everywhere, `.` in
+// PHP, any other character in Apache and lighttpd. So X_Consumer.ID is
+// X-Consumer-ID to such an application, whichever of the two comes later wins,
+// and both are removed. Names are compared folded: in lower case, and with `-`
+// for every other character.
 //
 // Trailers. A chunked body may be followed by more headers, which net/http puts
 // into Request.Trailer only when the body has been read to its end, long after
@@ -49,7 +49,7 @@ func StandardNames() []string {
 	}
 }
 
-// Wildcard stands in a header name for the key of an iterated object.
+// Wildcard is the place of an iterated object's key in a header name.
 const Wildcard = "{*}"
 
 // Fold returns the form in which two header names are compared: two names with
@@ -78,9 +78,8 @@ func foldByte(c byte) byte {
 // Stripper removes headers that only the gateway may set. It is immutable and
 // safe for concurrent use.
 type Stripper struct {
-	// lengths[class of the first byte] has bit n set if a name of n bytes
-	// beginning so may be reserved; the last bit stands for all that are
-	// longer.
+	// lengths[class of the first byte] has bit n set if a name of n bytes in
+	// this class may be reserved; the last bit covers all longer names.
 	lengths [classes]uint64
 
 	exact    map[string]struct{} // folded names
@@ -98,7 +97,7 @@ const (
 	onStack    = 96 // names up to this length are folded without allocation
 )
 
-// class is where a folded byte stands in Stripper.lengths.
+// class is the index of a folded byte in Stripper.lengths.
 func class(c byte) int {
 	switch {
 	case 'a' <= c && c <= 'z':
@@ -110,9 +109,8 @@ func class(c byte) int {
 }
 
 // NewStripper returns a Stripper for the standard set and the given names, in
-// which a [Wildcard] stands for any text. Names that no [Header] may have are
-// left out: stripping Host or Authorization is not what a configuration can
-// ask for.
+// which a [Wildcard] matches any text. Names that no [Header] may have are left
+// out: a configuration cannot ask to strip Host or Authorization.
 func NewStripper(names []string) *Stripper {
 	s := &Stripper{exact: make(map[string]struct{})}
 	for _, name := range slices.Concat(StandardNames(), names) {
@@ -167,8 +165,8 @@ func (s *Stripper) Reserved(name string) bool {
 }
 
 // Strip removes all reserved headers, what Connection says about them, and the
-// offer to go on in another version of HTTP. It is for headers alone; a request
-// may also carry trailers: see StripRequest.
+// offer to switch to another version of HTTP. It handles only headers; a
+// request may also carry trailers: see StripRequest.
 func (s *Stripper) Strip(h http.Header) {
 	s.stripNames(h)
 	if connection, ok := h["Connection"]; ok {
@@ -204,8 +202,8 @@ func (s *Stripper) StripRequest(r *http.Request) {
 
 // trailerStripper removes reserved trailers in the very Read that reports the
 // end of the body. That is when net/http has just filled them in, and when
-// whoever reads the body takes them (requestBodyWithTrailers in Caddy's
-// reverse_proxy); afterwards would be too late.
+// reverse_proxy copies them (requestBodyWithTrailers); afterwards would be too
+// late.
 type trailerStripper struct {
 	io.ReadCloser
 	request  *http.Request
@@ -220,9 +218,9 @@ func (b *trailerStripper) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// stripConnection removes from Connection the names of headers that the
-// gateway sets, so that they arrive. Authorization is one of them: a phantom
-// token stands there.
+// stripConnection removes from Connection the names of headers that the gateway
+// sets, so that they arrive. Authorization is one of them: it carries the
+// phantom token.
 func (s *Stripper) stripConnection(h http.Header, values []string) {
 	protected := func(token string) bool {
 		token = textproto.TrimString(token)

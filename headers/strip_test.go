@@ -109,7 +109,7 @@ func TestSec_S22_connectionCannotNameHeadersAway(t *testing.T) {
 		{[]string{"X-CONSUMER-ID , \tX-OAuth-Client-ID\t"}, nil},
 		{[]string{"close", "x-claim-email", "upgrade"}, []string{"close", "upgrade"}},
 		{[]string{"X_Consumer.ID, X-Other"}, []string{" X-Other"}},
-		{[]string{"authorization"}, nil}, // a phantom token stands there
+		{[]string{"authorization"}, nil}, // it carries the phantom token
 		{[]string{"X-Other, te"}, []string{"X-Other, te"}},
 		{[]string{""}, []string{""}},
 	} {

@@ -9,8 +9,8 @@ import (
 
 // stripUpgrade removes the offer to go on with another version of HTTP on the
 // same connection. A proxy that forwards it to an upstream which accepts has a
-// tunnel from then on: the client sends further requests through it, with
-// whatever paths and headers it likes, and nobody decides about them any more.
+// tunnel from then on: the client sends further requests through it, with any
+// paths and headers, and the gateway does not see them (h2c smuggling).
 //
 //	GET /public HTTP/1.1
 //	Connection: Upgrade

@@ -107,7 +107,7 @@ func text(value any) (string, error) {
 	encoder := json.NewEncoder(&buf)
 	encoder.SetEscapeHTML(false)
 	if err := encoder.Encode(value); err != nil {
-		return "", fmt.Errorf("the value is no JSON: %w", err)
+		return "", fmt.Errorf("encoding the value as JSON: %w", err)
 	}
 	return strings.TrimSuffix(buf.String(), "\n"), nil
 }
@@ -138,7 +138,7 @@ func (h *Header) write(value any, sign SignFunc) (string, error) {
 			return "", errors.New("only an object can be a jwt")
 		}
 		if sign == nil {
-			return "", errors.New("there is no key to sign with")
+			return "", errors.New("no key to sign with")
 		}
 		return sign(object)
 	}
@@ -157,16 +157,16 @@ func (h *Header) write(value any, sign SignFunc) (string, error) {
 	return plain, nil
 }
 
-// join writes a list. What is sent must come apart into the same elements: a
-// group named "staff,admin" is nobody's membership of "admin". A scalar is
-// sent as it is; it may be a list that somebody has written already.
+// join writes a list. The upstream must split it into the same elements: the
+// group "staff,admin" does not make its members "admin". A scalar is sent as it
+// is; it may already be a written list.
 func (h *Header) join(value any) (string, error) {
 	if isScalar(value) {
 		return text(value)
 	}
 	list, ok := value.([]any)
 	if !ok {
-		return "", errors.New("an object is no list")
+		return "", errors.New("an object is not a list")
 	}
 	var elements []string
 	for _, element := range list {
@@ -208,8 +208,8 @@ func unsendable(value string) error {
 	return nil
 }
 
-// printable reports whether a text means the same to everybody: valid UTF-8
-// without control characters (C0, DEL, C1) and without the line breaks of
+// printable reports whether every recipient reads a text in the same way: valid
+// UTF-8 without control characters (C0, DEL, C1) and without the line breaks of
 // Unicode, which some upstreams log or parse as such.
 func printable(value string) bool {
 	if !utf8.ValidString(value) {
