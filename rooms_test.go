@@ -58,7 +58,7 @@ var rooms = []room{
 	{"headers", built, "jose internal/*"},
 
 	{"internal/siteguard", built, "directive pathmatch"},
-	{"internal/dpop", planned, "jose internal/jwtcheck internal/seal internal/token internal/tokencache"},
+	{"internal/dpop", built, "jose internal/jwtcheck internal/seal internal/token internal/tokencache"},
 	{"internal/tokencache", built, "internal/jwtcheck internal/retry internal/seal internal/spans internal/token"},
 	{"internal/provider", planned, "directive jose internal/jwtcheck internal/retry internal/spans internal/storagelock internal/strictjson internal/token"},
 	{"internal/provider/providertest", forTests, "jose"},

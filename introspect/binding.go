@@ -6,37 +6,40 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/base64"
+	"errors"
 	"net/http"
 	"strings"
+
+	"github.com/caddy-gluu/gateway/internal/dpop"
 )
 
-// CheckBinding checks that whoever sends the request may use the token: that
-// he has the key that it is bound to, if it is bound to one. It is called for
-// each request, after [Provider.Verify] and whether or not the token came from
-// a cache. scheme is that of the Authorization header and raw the token, as
-// they were sent.
+// CheckBinding checks that the client may use the token, which may be
+// sender-constrained: that the client holds the key that the token is bound to. It
+// is called for each request, after [Provider.Verify] and whether or not the token
+// came from a cache. scheme is that of the Authorization header and raw the token,
+// as they were sent.
 //
 // A token that is bound to a key (RFC 9449, section 6) needs the scheme DPoP and
 // a proof made for this request, one that is bound to a certificate (RFC 8705,
 // section 3) needs the TLS connection to be the client's own, and an unbound
 // token needs nothing but must not come with the scheme DPoP: its sender
 // believes it to be protected. Proxies in front of the gateway cannot vouch for
-// any of this. What they say in header fields, certificates included, is not
-// looked at, since anyone can say the same.
+// any of this. Header fields of theirs, certificates included, are ignored, since
+// anyone can send the same.
 //
 // The error is an [*Error], and says how the client must be challenged.
 func (p *Provider) CheckBinding(r *http.Request, t *Token, scheme, raw string) error {
-	dpop := strings.EqualFold(scheme, "DPoP")
+	isDPoP := strings.EqualFold(scheme, "DPoP")
 	bound := t.Confirmation
 	if bound == nil {
-		if dpop {
+		if isDPoP {
 			return notBound()
 		}
 		return nil
 	}
 	if *bound == (Confirmation{}) {
 		return &Error{
-			Reason: TokenBound, Code: codeInvalidToken,
+			Reason: TokenBound, Code: dpop.CodeInvalidToken,
 			Err: errUnknownBinding,
 		}
 	}
@@ -46,20 +49,32 @@ func (p *Provider) CheckBinding(r *http.Request, t *Token, scheme, raw string) e
 		}
 	}
 	switch {
-	case bound.JKT != "" && !dpop:
-		return refuseProof(codeInvalidToken, "a token bound to a key was sent as a plain bearer token")
+	case bound.JKT != "" && !isDPoP:
+		return dpop.Refuse(dpop.CodeInvalidToken, "a token bound to a key was sent as a plain bearer token")
 	case bound.JKT != "":
-		if err := p.verifier.checkProof(r, bound.JKT, raw); err != nil {
+		if err := p.verifier.proofs.Check(r, bound.JKT, raw); err != nil {
 			return err
 		}
-	case dpop:
+	case isDPoP:
 		return notBound()
 	}
 	return nil
 }
 
+// errUnknownBinding is the cause of a refusal that no proof can avoid.
+var errUnknownBinding = errors.New("the token is bound in a way that cannot be checked here")
+
+// NextNonce returns the nonce that the next DPoP proof should contain, for the
+// DPoP-Nonce field of any answer (RFC 9449, section 8.2); "" if this provider
+// does not require one.
+func (p *Provider) NextNonce() string { return p.verifier.proofs.NextNonce() }
+
+// DPoPAlgorithms returns the algorithms that proofs may be signed with, for the
+// `algs` of a challenge (RFC 9449, section 7.1).
+func DPoPAlgorithms() string { return dpop.Algorithms() }
+
 func notBound() *Error {
-	e := refuseProof(codeInvalidToken, "the DPoP scheme was used with a token that is bound to no key")
+	e := dpop.Refuse(dpop.CodeInvalidToken, "the DPoP scheme was used with a token that is bound to no key")
 	e.Reason = TokenInvalid
 	return e
 }
@@ -71,8 +86,8 @@ func checkCertificate(r *http.Request, thumbprint string) error {
 	case r.TLS == nil || len(r.TLS.PeerCertificates) == 0:
 		return refuse(TokenBound, "a token bound to a certificate came over a connection without one")
 	case !r.TLS.HandshakeComplete:
-		// Early data can be sent again by anyone who has seen it on the wire: at
-		// that point nobody has proven to have the certificate's key.
+		// Early data can be replayed by anyone who has seen it on the wire: at
+		// that point the client has not proven that it has the certificate's key.
 		return refuse(TokenBound, "a token bound to a certificate came in early data")
 	}
 	sum := sha256.Sum256(r.TLS.PeerCertificates[0].Raw)

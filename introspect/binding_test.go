@@ -22,6 +22,8 @@ import (
 	"time"
 
 	"github.com/quic-go/quic-go/http3"
+
+	"github.com/caddy-gluu/gateway/jose"
 )
 
 // clientCertificate is self-signed, as RFC 8705, section 2.2, allows.
@@ -182,14 +184,17 @@ func TestTokenBoundTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d := newDPoPTest(t, "ES256")
-	token := &Token{Confirmation: &Confirmation{JKT: d.token.Confirmation.JKT, X5T: boundTo(own).Confirmation.X5T}}
+	key, err := jose.GenerateKey("ES256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := &Token{Confirmation: &Confirmation{JKT: key.Public().Thumbprint(), X5T: boundTo(own).Confirmation.X5T}}
 	for _, certificate := range []bool{true, false} {
 		for _, proof := range []bool{true, false} {
 			r := todos()
 			scheme := "Bearer"
 			if proof {
-				r, scheme = d.request(t, nil, nil), "DPoP"
+				r, scheme = withProof(t, key, "raw", "once"), "DPoP"
 			}
 			r.TLS = &tls.ConnectionState{HandshakeComplete: true}
 			if certificate {
@@ -199,7 +204,7 @@ func TestTokenBoundTwice(t *testing.T) {
 			if certificate && proof {
 				want = ""
 			}
-			wantReason(t, fmt.Sprintf("certificate %t, proof %t", certificate, proof), testProvider().CheckBinding(r, token, scheme, d.raw), want)
+			wantReason(t, fmt.Sprintf("certificate %t, proof %t", certificate, proof), testProvider().CheckBinding(r, token, scheme, "raw"), want)
 		}
 	}
 	// The DPoP scheme does not make a proof of a certificate.

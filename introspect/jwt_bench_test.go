@@ -70,20 +70,3 @@ func benchToken(b *testing.B, alg string) string {
 		"email":              "alice@example.com",
 	}))
 }
-
-func BenchmarkDPoPProof(b *testing.B) {
-	for _, alg := range []string{"RS256", "ES256", "EdDSA"} {
-		b.Run(alg, func(b *testing.B) {
-			p := testProvider()
-			d := newDPoPTest(b, alg)
-			r := d.request(b, nil, nil)
-			b.ReportAllocs()
-			for b.Loop() {
-				p.verifier.replays = newReplayCache() // or the proof would be a replay
-				if err := p.CheckBinding(r, d.token, "DPoP", d.raw); err != nil {
-					b.Fatal(err)
-				}
-			}
-		})
-	}
-}

@@ -3,8 +3,11 @@
 package introspect
 
 import (
+	"time"
+
 	"golang.org/x/sync/singleflight"
 
+	"github.com/caddy-gluu/gateway/internal/dpop"
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
@@ -17,7 +20,7 @@ type verifier struct {
 	metrics      *lookupMetrics
 	singleFlight singleflight.Group // tokens that are being verified
 	cacheKeys    tokencache.Hasher
-	replays      *replayCache
+	proofs       *dpop.Checker
 }
 
 func newVerifier(s *provider.Server) *verifier {
@@ -25,8 +28,12 @@ func newVerifier(s *provider.Server) *verifier {
 		server:    s,
 		metrics:   newLookupMetrics(s.Name()),
 		cacheKeys: tokencache.NewHasher(),
-		replays:   newReplayCache(),
+		proofs:    newProofs(s),
 	}
+}
+
+func newProofs(s *provider.Server) *dpop.Checker {
+	return dpop.New(func() time.Time { return s.Now() }, s.Config().DPoPNonce)
 }
 
 // Destruct implements caddy.Destructor: no configuration has the server any

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package dpop
 
 import (
 	"context"
@@ -15,49 +15,59 @@ import (
 	"net/http/httptest"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
-	"github.com/caddy-gluu/gateway/internal/provider"
-	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
-// testProvider is a provider that can check bindings, at testNow.
-func testProvider() *Provider {
-	s := provider.New("test", provider.Config{}, new(provider.Connection))
-	s.Now = func() time.Time { return testNow }
-	return &Provider{server: s, verifier: &verifier{server: s, replays: newReplayCache()}}
+var testNow = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+// testChecker is a checker at testNow.
+func testChecker(requireNonce bool) *Checker {
+	return New(func() time.Time { return testNow }, requireNonce)
 }
 
-// dpopTest is a client with a key and a token that is bound to it.
-type dpopTest struct {
-	alg   string
-	key   jose.PrivateKey
-	raw   string
-	token *Token
+type claims map[string]any
+
+func b64(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+
+// testKeys are the keys of clients, by algorithm. Making one for RSA takes time.
+var testKeys = sync.OnceValue(func() map[string]jose.PrivateKey {
+	keys := make(map[string]jose.PrivateKey)
+	for _, alg := range []string{"RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"} {
+		key, err := jose.GenerateKey(alg)
+		if err != nil {
+			panic(err)
+		}
+		keys[alg] = key
+	}
+	return keys
+})
+
+// client is a client with a key and a token that is bound to it.
+type client struct {
+	alg string
+	key jose.PrivateKey
+	raw string
+	jkt string
 }
 
-func newDPoPTest(t testing.TB, alg string) *dpopTest {
-	t.Helper()
-	key := providertest.IssuerKeys()[map[string]string{"PS256": "RS256"}[alg]]
-	if k, ok := providertest.IssuerKeys()[alg]; ok {
-		key = k
-	}
-	return &dpopTest{
-		alg: alg, key: key, raw: "opaque-token-of-alice",
-		token: &Token{Confirmation: &Confirmation{JKT: key.Public().Thumbprint()}},
-	}
+func newClient(alg string) *client {
+	key := testKeys()[alg]
+	return &client{alg: alg, key: key, raw: "opaque-token-of-alice", jkt: key.Public().Thumbprint()}
 }
 
 var proofNumber atomic.Int64
 
 // proof makes a proof for GET https://api.example.com/todos, with changes; a
 // nil takes a member away.
-func (d *dpopTest) proof(t testing.TB, header map[string]any, changes claims) string {
+func (d *client) proof(t testing.TB, header map[string]any, changes claims) string {
 	t.Helper()
 	h := map[string]any{"typ": "dpop+jwt", "jwk": d.key.Public()}
 	maps.Copy(h, header)
@@ -80,7 +90,7 @@ func (d *dpopTest) proof(t testing.TB, header map[string]any, changes claims) st
 	return proof
 }
 
-func (d *dpopTest) request(t testing.TB, header map[string]any, changes claims) *http.Request {
+func (d *client) request(t testing.TB, header map[string]any, changes claims) *http.Request {
 	t.Helper()
 	r := todos()
 	r.Header.Set("DPoP", d.proof(t, header, changes))
@@ -91,9 +101,9 @@ func todos() *http.Request {
 	return httptest.NewRequest(http.MethodGet, "https://api.example.com/todos", nil)
 }
 
-// wantBinding fails unless the error has this code, "" meaning none; and the
+// want fails unless the error has this code, "" meaning none; and the
 // reason and scheme that go with a bound token.
-func wantBinding(t *testing.T, name string, err error, code string) {
+func want(t *testing.T, name string, err error, code string) {
 	t.Helper()
 	if code == "" {
 		if err != nil {
@@ -101,25 +111,24 @@ func wantBinding(t *testing.T, name string, err error, code string) {
 		}
 		return
 	}
-	var e *Error
+	var e *token.Error
 	if !errors.As(err, &e) {
 		t.Errorf("%s: got %v, want %s", name, err, code)
 		return
 	}
-	if e.Code != code || e.Scheme != "DPoP" || e.Reason != TokenBound {
+	if e.Code != code || e.Scheme != "DPoP" || e.Reason != token.Bound {
 		t.Errorf("%s: got %s, scheme %q, code %q (%v), want %s", name, e.Reason, e.Scheme, e.Code, err, code)
 	}
-	if (e.Nonce != "") != (code == codeUseNonce) {
+	if (e.Nonce != "") != (code == CodeUseNonce) {
 		t.Errorf("%s: nonce %q with code %s", name, e.Nonce, code)
 	}
 }
 
 func TestProofsUnderAllAlgorithms(t *testing.T) {
 	for _, alg := range []string{"RS256", "PS256", "ES256", "ES384", "ES512", "EdDSA"} {
-		d := newDPoPTest(t, alg)
-		wantBinding(t, alg, testProvider().CheckBinding(d.request(t, nil, nil), d.token, "DPoP", d.raw), "")
-		wantBinding(t, alg+", scheme in lower case", testProvider().CheckBinding(d.request(t, nil, nil), d.token, "dpop", d.raw), "")
-		if !strings.Contains(DPoPAlgorithms(), alg) {
+		d := newClient(alg)
+		want(t, alg, testChecker(false).Check(d.request(t, nil, nil), d.jkt, d.raw), "")
+		if !strings.Contains(Algorithms(), alg) {
 			t.Errorf("a challenge does not offer %s", alg)
 		}
 	}
@@ -127,7 +136,7 @@ func TestProofsUnderAllAlgorithms(t *testing.T) {
 
 // S-42: what a proof must be and say (RFC 9449, section 4.3).
 func TestSec_S42_ProofTable(t *testing.T) {
-	d := newDPoPTest(t, "ES256")
+	d := newClient("ES256")
 	stranger, err := jose.GenerateKey("ES256")
 	if err != nil {
 		t.Fatal(err)
@@ -147,49 +156,49 @@ func TestSec_S42_ProofTable(t *testing.T) {
 		claims claims
 		code   string
 	}{
-		"as it should be":    {nil, nil, ""},
+		"correct":            {nil, nil, ""},
 		"more claims":        {nil, claims{"nonce": "any", "exp": 1, "x": m{}}, ""},
 		"a kid":              {m{"kid": "x"}, nil, ""},
 		"application/":       {m{"typ": "application/dpop+jwt"}, nil, ""},
-		"typ JWT":            {m{"typ": "JWT"}, nil, codeInvalidProof},
-		"typ absent":         {m{"typ": nil}, nil, codeInvalidProof},
-		"typ at+jwt":         {m{"typ": "at+jwt"}, nil, codeInvalidProof},
-		"jwk absent":         {m{"jwk": nil}, nil, codeInvalidProof},
-		"jwk private":        {m{"jwk": private}, nil, codeInvalidProof},
-		"jwk symmetric":      {m{"jwk": m{"kty": "oct", "k": "AAAA"}}, nil, codeInvalidProof},
-		"jwk a string":       {m{"jwk": string(public)}, nil, codeInvalidProof},
-		"jwk a list":         {m{"jwk": []any{d.key.Public()}}, nil, codeInvalidProof},
-		"jwk of a stranger":  {m{"jwk": stranger.Public()}, nil, codeInvalidToken},
-		"jwk of other type":  {m{"jwk": providertest.IssuerKeys()["RS256"].Public()}, nil, codeInvalidToken},
-		"jku":                {m{"jku": "http://127.0.0.1:1/"}, nil, codeInvalidProof},
-		"x5u":                {m{"x5u": "http://127.0.0.1:1/"}, nil, codeInvalidProof},
-		"x5c":                {m{"x5c": []string{"MIIB"}}, nil, codeInvalidProof},
-		"crit":               {m{"crit": []string{"exp"}}, nil, codeInvalidProof},
-		"b64":                {m{"b64": false}, nil, codeInvalidProof},
-		"htm other":          {nil, claims{"htm": "POST"}, codeInvalidProof},
-		"htm in lower case":  {nil, claims{"htm": "get"}, codeInvalidProof},
-		"htm absent":         {nil, claims{"htm": nil}, codeInvalidProof},
-		"htm a list":         {nil, claims{"htm": []string{"GET"}}, codeInvalidProof},
-		"htu absent":         {nil, claims{"htu": nil}, codeInvalidProof},
-		"htu a list":         {nil, claims{"htu": []string{"https://api.example.com/todos"}}, codeInvalidProof},
-		"ath absent":         {nil, claims{"ath": nil}, codeInvalidProof},
-		"ath empty":          {nil, claims{"ath": ""}, codeInvalidProof},
-		"ath of other token": {nil, claims{"ath": "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"}, codeInvalidProof},
-		"ath padded":         {nil, claims{"ath": "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo="}, codeInvalidProof},
-		"jti absent":         {nil, claims{"jti": nil}, codeInvalidProof},
-		"jti empty":          {nil, claims{"jti": ""}, codeInvalidProof},
-		"jti a number":       {nil, claims{"jti": 1}, codeInvalidProof},
-		"iat absent":         {nil, claims{"iat": nil}, codeInvalidProof},
-		"iat a string":       {nil, claims{"iat": "now"}, codeInvalidProof},
-		"iat beyond int64":   {nil, claims{"iat": json.Number("1e300")}, codeInvalidProof},
+		"typ JWT":            {m{"typ": "JWT"}, nil, CodeInvalidProof},
+		"typ absent":         {m{"typ": nil}, nil, CodeInvalidProof},
+		"typ at+jwt":         {m{"typ": "at+jwt"}, nil, CodeInvalidProof},
+		"jwk absent":         {m{"jwk": nil}, nil, CodeInvalidProof},
+		"jwk private":        {m{"jwk": private}, nil, CodeInvalidProof},
+		"jwk symmetric":      {m{"jwk": m{"kty": "oct", "k": "AAAA"}}, nil, CodeInvalidProof},
+		"jwk a string":       {m{"jwk": string(public)}, nil, CodeInvalidProof},
+		"jwk a list":         {m{"jwk": []any{d.key.Public()}}, nil, CodeInvalidProof},
+		"jwk of a stranger":  {m{"jwk": stranger.Public()}, nil, CodeInvalidToken},
+		"jwk of other type":  {m{"jwk": testKeys()["RS256"].Public()}, nil, CodeInvalidToken},
+		"jku":                {m{"jku": "http://127.0.0.1:1/"}, nil, CodeInvalidProof},
+		"x5u":                {m{"x5u": "http://127.0.0.1:1/"}, nil, CodeInvalidProof},
+		"x5c":                {m{"x5c": []string{"MIIB"}}, nil, CodeInvalidProof},
+		"crit":               {m{"crit": []string{"exp"}}, nil, CodeInvalidProof},
+		"b64":                {m{"b64": false}, nil, CodeInvalidProof},
+		"htm other":          {nil, claims{"htm": "POST"}, CodeInvalidProof},
+		"htm in lower case":  {nil, claims{"htm": "get"}, CodeInvalidProof},
+		"htm absent":         {nil, claims{"htm": nil}, CodeInvalidProof},
+		"htm a list":         {nil, claims{"htm": []string{"GET"}}, CodeInvalidProof},
+		"htu absent":         {nil, claims{"htu": nil}, CodeInvalidProof},
+		"htu a list":         {nil, claims{"htu": []string{"https://api.example.com/todos"}}, CodeInvalidProof},
+		"ath absent":         {nil, claims{"ath": nil}, CodeInvalidProof},
+		"ath empty":          {nil, claims{"ath": ""}, CodeInvalidProof},
+		"ath of other token": {nil, claims{"ath": "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo"}, CodeInvalidProof},
+		"ath padded":         {nil, claims{"ath": "fUHyO2r2Z3DZ53EsNrWBb0xWXoaNy59IiKCAqksmQEo="}, CodeInvalidProof},
+		"jti absent":         {nil, claims{"jti": nil}, CodeInvalidProof},
+		"jti empty":          {nil, claims{"jti": ""}, CodeInvalidProof},
+		"jti a number":       {nil, claims{"jti": 1}, CodeInvalidProof},
+		"iat absent":         {nil, claims{"iat": nil}, CodeInvalidProof},
+		"iat a string":       {nil, claims{"iat": "now"}, CodeInvalidProof},
+		"iat beyond int64":   {nil, claims{"iat": json.Number("1e300")}, CodeInvalidProof},
 		"iat a minute ago":   {nil, claims{"iat": at(-time.Minute)}, ""},
-		"iat 61 s ago":       {nil, claims{"iat": at(-61 * time.Second)}, codeInvalidProof},
+		"iat 61 s ago":       {nil, claims{"iat": at(-61 * time.Second)}, CodeInvalidProof},
 		"iat 5 s ahead":      {nil, claims{"iat": at(5 * time.Second)}, ""},
-		"iat 6 s ahead":      {nil, claims{"iat": at(6 * time.Second)}, codeInvalidProof},
-		"iat an hour ago":    {nil, claims{"iat": at(-time.Hour)}, codeInvalidProof},
+		"iat 6 s ahead":      {nil, claims{"iat": at(6 * time.Second)}, CodeInvalidProof},
+		"iat an hour ago":    {nil, claims{"iat": at(-time.Hour)}, CodeInvalidProof},
 	} {
-		err := testProvider().CheckBinding(d.request(t, c.header, c.claims), d.token, "DPoP", d.raw)
-		wantBinding(t, name, err, c.code)
+		err := testChecker(false).Check(d.request(t, c.header, c.claims), d.jkt, d.raw)
+		want(t, name, err, c.code)
 	}
 
 	// The header field: exactly one, and signed with what it says.
@@ -213,42 +222,20 @@ func TestSec_S42_ProofTable(t *testing.T) {
 	} {
 		r := todos()
 		r.Header["Dpop"] = fields
-		wantBinding(t, name, testProvider().CheckBinding(r, d.token, "DPoP", d.raw), codeInvalidProof)
+		want(t, name, testChecker(false).Check(r, d.jkt, d.raw), CodeInvalidProof)
 	}
 
 	// The victim's token with everything right but the key.
-	thief := &dpopTest{alg: "ES256", key: stranger, raw: d.raw, token: d.token}
-	wantBinding(t, "thief", testProvider().CheckBinding(thief.request(t, nil, nil), d.token, "DPoP", d.raw), codeInvalidToken)
-	wantBinding(t, "thief with the victim's jwk", testProvider().CheckBinding(thief.request(t, m{"jwk": d.key.Public()}, nil), d.token, "DPoP", d.raw), codeInvalidProof)
+	thief := &client{alg: "ES256", key: stranger, raw: d.raw}
+	want(t, "thief", testChecker(false).Check(thief.request(t, nil, nil), d.jkt, d.raw), CodeInvalidToken)
+	want(t, "thief with the victim's jwk", testChecker(false).Check(thief.request(t, m{"jwk": d.key.Public()}, nil), d.jkt, d.raw), CodeInvalidProof)
 	// The same key, but a proof for another of the client's tokens.
-	wantBinding(t, "other token", testProvider().CheckBinding(d.request(t, nil, nil), d.token, "DPoP", "another token"), codeInvalidProof)
-}
-
-// S-42: a bound token is no bearer token, and a bearer token no bound one.
-func TestSec_S42_Downgrade(t *testing.T) {
-	d := newDPoPTest(t, "ES256")
-	p := testProvider()
-	for _, scheme := range []string{"Bearer", "bearer", "BEARER", "", "Basic"} {
-		wantBinding(t, "scheme "+scheme, p.CheckBinding(todos(), d.token, scheme, d.raw), codeInvalidToken)
-		wantBinding(t, "scheme and proof "+scheme, p.CheckBinding(d.request(t, nil, nil), d.token, scheme, d.raw), codeInvalidToken)
-	}
-	err := p.CheckBinding(d.request(t, nil, nil), &Token{}, "DPoP", d.raw)
-	if e := new(Error); !errors.As(err, &e) || e.Reason != TokenInvalid || e.Code != codeInvalidToken || e.Scheme != "DPoP" {
-		t.Errorf("an unbound token with the DPoP scheme: got %v", err)
-	}
-	if err := p.CheckBinding(todos(), &Token{}, "Bearer", d.raw); err != nil {
-		t.Errorf("an unbound token as a bearer token: %v", err)
-	}
-	// A binding that nobody understands is still one.
-	for _, scheme := range []string{"Bearer", "DPoP"} {
-		err := p.CheckBinding(d.request(t, nil, nil), &Token{Confirmation: &Confirmation{}}, scheme, d.raw)
-		wantReason(t, "unknown binding, "+scheme, err, TokenBound)
-	}
+	want(t, "other token", testChecker(false).Check(d.request(t, nil, nil), d.jkt, "another token"), CodeInvalidProof)
 }
 
 // S-42, S-24: the address in the proof is the one that the client called.
 func TestSec_S42_Addresses(t *testing.T) {
-	d := newDPoPTest(t, "EdDSA")
+	d := newClient("EdDSA")
 	for _, c := range []struct {
 		called, htu string
 		same        bool
@@ -294,17 +281,17 @@ func TestSec_S42_Addresses(t *testing.T) {
 	} {
 		r := httptest.NewRequest(http.MethodGet, c.called, nil)
 		r.Header.Set("DPoP", d.proof(t, nil, claims{"htu": c.htu}))
-		err := testProvider().CheckBinding(r, d.token, "DPoP", d.raw)
-		code := codeInvalidProof
+		err := testChecker(false).Check(r, d.jkt, d.raw)
+		code := CodeInvalidProof
 		if c.same {
 			code = ""
 		}
-		wantBinding(t, fmt.Sprintf("%s called, %s in the proof", c.called, c.htu), err, code)
+		want(t, fmt.Sprintf("%s called, %s in the proof", c.called, c.htu), err, code)
 	}
 }
 
 func TestSec_S24_ForwardedHeadersDoNotMoveTheAddress(t *testing.T) {
-	d := newDPoPTest(t, "EdDSA")
+	d := newClient("EdDSA")
 	for name, value := range map[string]string{
 		"X-Forwarded-Host": "other.example.com", "X-Forwarded-Proto": "http", "X-Forwarded-Port": "80",
 		"X-Forwarded-Uri": "/other", "X-Forwarded-Method": "POST", "X-Forwarded-Prefix": "/x", "X-Original-Url": "/other",
@@ -312,70 +299,67 @@ func TestSec_S24_ForwardedHeadersDoNotMoveTheAddress(t *testing.T) {
 	} {
 		r := d.request(t, nil, nil)
 		r.Header.Set(name, value)
-		wantBinding(t, name, testProvider().CheckBinding(r, d.token, "DPoP", d.raw), "")
+		want(t, name, testChecker(false).Check(r, d.jkt, d.raw), "")
 
 		r = d.request(t, nil, claims{"htu": "http://other.example.com/other", "htm": "POST"})
 		r.Header.Set(name, value)
-		wantBinding(t, name+" instead", testProvider().CheckBinding(r, d.token, "DPoP", d.raw), codeInvalidProof)
+		want(t, name+" instead", testChecker(false).Check(r, d.jkt, d.raw), CodeInvalidProof)
 	}
 }
 
-// What Caddy's handlers have rewritten is not what the client has called.
+// A rewritten address is not the address that the client called.
 func TestProofsAreForTheAddressBeforeRewrites(t *testing.T) {
-	d := newDPoPTest(t, "EdDSA")
+	d := newClient("EdDSA")
 	r := d.request(t, nil, nil)
 	original := http.Request{Method: r.Method, URL: &url.URL{Path: r.URL.Path}}
 	rewritten := r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
 	rewritten.Method, rewritten.URL.Path = "POST", "/internal/todos"
-	wantBinding(t, "rewritten", testProvider().CheckBinding(rewritten, d.token, "DPoP", d.raw), "")
+	want(t, "rewritten", testChecker(false).Check(rewritten, d.jkt, d.raw), "")
 
 	rewritten.Header.Set("DPoP", d.proof(t, nil, claims{"htm": "POST", "htu": "https://api.example.com/internal/todos"}))
-	wantBinding(t, "proof for the rewritten", testProvider().CheckBinding(rewritten, d.token, "DPoP", d.raw), codeInvalidProof)
+	want(t, "proof for the rewritten", testChecker(false).Check(rewritten, d.jkt, d.raw), CodeInvalidProof)
 
 	plain := d.request(t, nil, nil)
 	plain.TLS = nil
-	wantBinding(t, "over http", testProvider().CheckBinding(plain, d.token, "DPoP", d.raw), codeInvalidProof)
+	want(t, "over http", testChecker(false).Check(plain, d.jkt, d.raw), CodeInvalidProof)
 	plain.TLS = &tls.ConnectionState{}
-	wantBinding(t, "over https", testProvider().CheckBinding(plain, d.token, "DPoP", d.raw), "")
+	want(t, "over https", testChecker(false).Check(plain, d.jkt, d.raw), "")
 }
 
 func TestNonces(t *testing.T) {
-	p := testProvider()
 	now := testNow
-	p.server.Now = func() time.Time { return now }
-	d := newDPoPTest(t, "ES256")
+	checker := New(func() time.Time { return now }, true)
+	d := newClient("ES256")
 	check := func(nonce any) error {
-		return p.CheckBinding(d.request(t, nil, claims{"nonce": nonce, "iat": now.Unix()}), d.token, "DPoP", d.raw)
+		return checker.Check(d.request(t, nil, claims{"nonce": nonce, "iat": now.Unix()}), d.jkt, d.raw)
 	}
-	if p.NextNonce() != "" {
-		t.Error("a nonce is given out that nobody demands")
+	if nonce := testChecker(false).NextNonce(); nonce != "" {
+		t.Errorf("the nonce %q is given out, but none is required", nonce)
 	}
-	p.DPoPNonce, p.server.Config().DPoPNonce = true, true
-
 	err := check(nil)
-	wantBinding(t, "no nonce", err, codeUseNonce)
-	var e *Error
+	want(t, "no nonce", err, CodeUseNonce)
+	var e *token.Error
 	if !errors.As(err, &e) {
 		t.Fatal(err)
 	}
 	given := e.Nonce
-	if given != p.NextNonce() {
-		t.Errorf("challenged with %q, the next one is %q", given, p.NextNonce())
+	if given != checker.NextNonce() {
+		t.Errorf("challenged with %q, the next one is %q", given, checker.NextNonce())
 	}
-	wantBinding(t, "the nonce of the challenge", check(given), "")
+	want(t, "the nonce of the challenge", check(given), "")
 	for name, nonce := range map[string]any{
 		"a guess": "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "changed": "B" + given[1:], "cut": given[:20], "longer": given + "A",
-		"a list": []string{given}, "empty": "", "of another server": newReplayCache().nonce(now), "no base64": strings.Repeat("!", 32),
+		"a list": []string{given}, "empty": "", "of another server": testChecker(true).NextNonce(), "no base64": strings.Repeat("!", 32),
 	} {
-		wantBinding(t, name, check(nonce), codeUseNonce)
+		want(t, name, check(nonce), CodeUseNonce)
 	}
 	now = testNow.Add(2 * time.Minute)
-	wantBinding(t, "two minutes later", check(given), "")
+	want(t, "two minutes later", check(given), "")
 	now = testNow.Add(4 * time.Minute)
-	wantBinding(t, "four minutes later", check(given), codeUseNonce)
-	if fresh := p.NextNonce(); fresh == given {
-		t.Error("the next nonce is the first one still")
+	want(t, "four minutes later", check(given), CodeUseNonce)
+	if fresh := checker.NextNonce(); fresh == given {
+		t.Error("the next nonce is still the first one")
 	} else {
-		wantBinding(t, "a fresh nonce", check(fresh), "")
+		want(t, "a fresh nonce", check(fresh), "")
 	}
 }
