@@ -19,7 +19,7 @@ func init() {
 	caddy.RegisterModule(tokens{})
 }
 
-// tokens makes the gateway forget tokens, which are then verified anew:
+// tokens makes the gateway forget tokens, which are then verified again:
 //
 //	DELETE /gluu/tokens                    all tokens
 //	DELETE /gluu/tokens/client/{id}        those of a client

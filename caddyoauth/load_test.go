@@ -137,7 +137,7 @@ func TestWrongAuthenticationIsRefusedWithItsLine(t *testing.T) {
 // as by caddy validate.
 func TestWhatCannotBeRightIsRefusedAtTheStart(t *testing.T) {
 	tests := []struct{ name, app, site, reason string }{
-		{"unknown provider", simpleApp, "gluu_oauth_auth nobody", "there is no provider 'nobody', only default"},
+		{"unknown provider", simpleApp, "gluu_oauth_auth nobody", `there is no provider "nobody", only default`},
 		{"unknown consumer", simpleApp, "gluu_oauth_auth {\nanonymous nobody\n}", "there is no consumer 'nobody'"},
 	}
 	for _, test := range tests {

@@ -194,7 +194,7 @@ func TestWrongMetadataIsRefused(t *testing.T) {
 		"resource https://{http.request.host}/":       "not known when the configuration loads",
 		"resource {env.GLUU_TEST_UNSET}":              "resolves to nothing",
 		"resource {env.GLUU_TEST_BAD}":                "not protected",
-		"resource https://a.example\nprovider nobody": "there is no provider 'nobody'",
+		"resource https://a.example\nprovider nobody": `there is no provider "nobody"`,
 	} {
 		err := g.tryLoad("", "gluu_resource_metadata {\n"+block+"\n}")
 		if err == nil || !strings.Contains(err.Error(), want) {

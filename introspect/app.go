@@ -30,9 +30,9 @@ func init() {
 // consumers, which are the parties that their clients stand for, and the
 // cache of verified tokens.
 //
-// A configuration always loads, whatever its authorization servers do: what
-// is needed from them is fetched in the background, and requests that need it
-// earlier are answered 503.
+// A configuration always loads, whatever the state of its authorization servers:
+// what is needed from them is fetched in the background, and requests that need
+// it earlier are answered 503.
 type App struct {
 	// The authorization servers, by name. A handler that names none uses the
 	// one called `default`.
@@ -41,7 +41,7 @@ type App struct {
 	// The parties that OAuth clients stand for.
 	Consumers []consumer.Consumer `json:"consumers,omitempty"`
 
-	// How many tokens are remembered and for how long.
+	// How many tokens are cached, and for how long.
 	Cache *CacheConfig `json:"cache,omitempty"`
 
 	// A file with the private key, PEM or JWK, that the gateway signs phantom
@@ -49,9 +49,8 @@ type App struct {
 	// storage.
 	SigningKey string `json:"signing_key,omitempty"`
 
-	// Who phantom tokens and headers say that they are from, their `iss`: a
-	// name or an address by which upstreams know this gateway. Default:
-	// `gluu-gateway`
+	// The `iss` of phantom tokens and signed headers: a name or an address by
+	// which upstreams know this gateway. Default: `gluu-gateway`
 	SigningIssuer string `json:"signing_issuer,omitempty"`
 
 	// How long a generated key is used before another one takes its place. At
@@ -74,7 +73,7 @@ type App struct {
 	background background
 
 	mu     sync.Mutex
-	inline map[digest]*Provider // providers that stand in handlers, by settings
+	inline map[digest]*Provider // providers of handlers, by settings
 }
 
 const (
@@ -144,13 +143,13 @@ func (a *App) Provision(ctx caddy.Context) error {
 	return a.provisionSigner(ctx.Storage())
 }
 
-// check refuses what cannot be right. A Caddyfile has been checked when it
-// was parsed, with the line; JSON comes only here.
+// check refuses impossible settings. A Caddyfile was checked when it was parsed,
+// with the line; JSON is checked only here.
 func (a *App) check() error {
 	switch a.ErrorFormat {
 	case "", errorFormatJSON, errorFormatCaddy:
 	default:
-		return fmt.Errorf("error_format is json or caddy, not '%s'", a.ErrorFormat)
+		return fmt.Errorf("error_format is json or caddy, not %q", a.ErrorFormat)
 	}
 	if a.SigningRotation != 0 && time.Duration(a.SigningRotation) < minSigningRotation {
 		return fmt.Errorf("signing_rotation is %s at least, got %s: each key goes on being published for more than an hour", minSigningRotation, time.Duration(a.SigningRotation))
@@ -177,7 +176,7 @@ func (a *App) Start() error {
 // Stop implements caddy.App.
 func (a *App) Stop() error {
 	running.remove(a)
-	// If this one was refused after it had started, the one before runs on.
+	// If Caddy rejected this one after it had started, the previous one continues.
 	if current := running.current(); current != nil {
 		current.attach()
 	}
@@ -193,8 +192,8 @@ func (a *App) attach() {
 	}
 }
 
-// Cleanup implements caddy.CleanerUpper. What requests use stays in place: one
-// that began before a reload may end after it.
+// Cleanup implements caddy.CleanerUpper. What requests use stays in place: a
+// request that started before a reload may end after it.
 func (a *App) Cleanup() error {
 	var errs []error
 	for _, p := range a.all() {
@@ -230,13 +229,13 @@ func (a *App) Provider(name string) (*Provider, error) {
 		return p, nil
 	}
 	if len(a.Providers) == 0 {
-		return nil, fmt.Errorf("there is no provider '%s': write 'gluu { provider { issuer <url> ... } }' into the global options", name)
+		return nil, fmt.Errorf("there is no provider %q: write 'gluu { provider { issuer <url> ... } }' into the global options", name)
 	}
-	return nil, fmt.Errorf("there is no provider '%s', only %s", name, strings.Join(slices.Sorted(maps.Keys(a.Providers)), ", "))
+	return nil, fmt.Errorf("there is no provider %q, only %s", name, strings.Join(slices.Sorted(maps.Keys(a.Providers)), ", "))
 }
 
-// AddProvider provisions a provider that stands in a handler. Handlers with
-// the same settings share one: what comes back is what the handler must use.
+// AddProvider provisions the provider of a handler. Handlers with the same
+// settings share one: the handler must use the returned one.
 func (a *App) AddProvider(ctx caddy.Context, p *Provider) (*Provider, error) {
 	if err := p.provision(ctx, a, ""); err != nil {
 		_ = p.release()

@@ -7,9 +7,9 @@ import (
 	"sync"
 )
 
-// Background runs a task for as long as this configuration is the running
-// one: from when Caddy has started it, so that one that is merely validated
-// does nothing, until it stops. A handler calls it while it is provisioned.
+// Background runs a task while this configuration is the running one: from when
+// Caddy starts it, so that a configuration that is only validated does nothing,
+// until Caddy stops it. A handler calls it while it is provisioned.
 func (a *App) Background(task func(ctx context.Context)) { a.background.add(task) }
 
 type background struct {
@@ -35,8 +35,8 @@ func (b *background) start() {
 	}
 }
 
-// stop ends the tasks and waits for them. Those of the next configuration have
-// begun by then, since Caddy starts it before it stops this one.
+// stop ends the tasks and waits for them. Those of the next configuration are
+// running by then, since Caddy starts it before it stops this one.
 func (b *background) stop() {
 	b.mu.Lock()
 	cancel := b.cancel
@@ -48,7 +48,7 @@ func (b *background) stop() {
 	}
 }
 
-// Identity is the same for two providers if all their settings are, also of
-// configurations that were loaded one after the other. What a package keeps
-// about an authorization server across reloads it keeps under this.
+// Identity is the same for two providers if all their settings are, also across
+// configurations. It is the key for what a package keeps about an authorization
+// server across reloads.
 func (p *Provider) Identity() [32]byte { return p.poolID }

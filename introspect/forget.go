@@ -12,7 +12,7 @@ import (
 const MaxToken = maxToken
 
 // An operator can make the gateway forget tokens, which are then verified
-// anew when they come again. For a token that was introspected this makes a
+// again the next time they are used. For a token that was introspected this makes a
 // revocation take effect at once; a JWT stays valid by its signature until it
 // expires.
 //
@@ -30,7 +30,7 @@ func (a *App) ForgetTokensOfClient(ctx context.Context, clientID string) (forgot
 	return a.cache.Forget(ctx, tokencache.OfClient(clientID), nil)
 }
 
-// ForgetTokensOfSubject forgets the tokens of a subject, whoever issued them.
+// ForgetTokensOfSubject forgets the tokens of a subject, of all providers.
 func (a *App) ForgetTokensOfSubject(ctx context.Context, subject string) (forgotten int, err error) {
 	return a.cache.Forget(ctx, tokencache.OfSubject(subject), nil)
 }

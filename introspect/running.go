@@ -32,7 +32,7 @@ func (r *runningApps) remove(a *App) {
 	r.apps = slices.DeleteFunc(r.apps, func(other *App) bool { return other == a })
 }
 
-// current returns the app that was started last, nil if none runs.
+// current returns the app that was started last, nil if there is none.
 func (r *runningApps) current() *App {
 	r.mu.Lock()
 	defer r.mu.Unlock()

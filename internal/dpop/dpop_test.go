@@ -66,7 +66,7 @@ func newClient(alg string) *client {
 var proofNumber atomic.Int64
 
 // proof makes a proof for GET https://api.example.com/todos, with changes; a
-// nil takes a member away.
+// nil removes a member.
 func (d *client) proof(t testing.TB, header map[string]any, changes claims) string {
 	t.Helper()
 	h := map[string]any{"typ": "dpop+jwt", "jwk": d.key.Public()}

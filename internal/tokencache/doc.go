@@ -10,7 +10,7 @@
 // anything. Without it, or while it is unavailable, everything works the same
 // and costs more introspections.
 //
-// A token is found under a [Key], which a [Hasher] makes. Whoever verifies asks
+// A token is found under a [Key], which a [Hasher] makes. A verifier asks
 // for the epoch first and hands it back with the outcome, so that a revocation
 // in the meantime is not overwritten by an answer from before it:
 //

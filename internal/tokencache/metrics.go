@@ -7,14 +7,14 @@ import "github.com/prometheus/client_golang/prometheus"
 // Counters are those of the process: they go on counting across reloads.
 var sharedLookups = prometheus.NewCounterVec(prometheus.CounterOpts{
 	Name: "gluu_shared_cache_lookups_total",
-	Help: "Lookups of tokens in Redis, by result: hit, miss, rejected (revoked, over or not sealed by a gateway), error or away (not asked).",
+	Help: "Lookups of tokens in Redis, by result: hit, miss, rejected (revoked, over or not sealed by a gateway), error or away (Redis is unavailable and was not asked).",
 }, []string{"result"})
 
 var entries = prometheus.NewDesc("gluu_token_cache_entries",
 	"Tokens that are remembered, by segment: positive or negative.", []string{"segment"}, nil)
 
 var sharedUp = prometheus.NewDesc("gluu_shared_cache_up",
-	"Whether the cache that gateways share is used: 1, or 0 while Redis is away.", nil, nil)
+	"Whether the cache that gateways share is used: 1, or 0 while Redis is unavailable.", nil, nil)
 
 // Collectors returns the metrics of the cache.
 func (c *Cache) Collectors() []prometheus.Collector {
