@@ -5,12 +5,18 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
 var (
 	// ErrNotFound says that there is no such record, or no longer.
 	ErrNotFound = errors.New("no such record")
+
+	// ErrUnopened is an ErrNotFound of a record that is there and does not open:
+	// it was forged, or sealed with a secret that this store does not have. It
+	// matters where the absence of a record allows something.
+	ErrUnopened = fmt.Errorf("%w: it does not open with the secrets of this store", ErrNotFound)
 
 	// ErrConflict says that a Commit changed nothing, because a record is not
 	// in the state that an operation expects.
@@ -20,6 +26,15 @@ var (
 	// used. Errors that wrap it say why, for the log.
 	ErrUnavailable = errors.New("the store is unavailable")
 )
+
+// Opener is a configured way to a store, which several configurations may share:
+// a Caddy module in the namespace gluu.store.
+type Opener interface {
+	// OpenStore opens the store, or takes part in it if it is open already. It
+	// is called when a configuration starts, never when one is only validated.
+	// Each call of it needs one of release.
+	OpenStore() (s *Store, release func() error, err error)
+}
 
 // Engine is a place for records. Only Store calls it: what an engine is handed
 // is checked, hashed and sealed already, and an engine decides nothing but

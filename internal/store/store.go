@@ -89,8 +89,8 @@ func (s *Store) Close() error {
 	return s.engine.Close()
 }
 
-// Get returns the record with this key, or ErrNotFound. A record that does not
-// open, because it was forged or its secret is gone, is not found.
+// Get returns the record with this key, or ErrNotFound. Of a record that does not
+// open that is ErrUnopened.
 func (s *Store) Get(ctx context.Context, kind string, key []byte) (Record, error) {
 	ctx, cancel := context.WithTimeout(ctx, s.timeout)
 	defer cancel()
@@ -98,22 +98,21 @@ func (s *Store) Get(ctx context.Context, kind string, key []byte) (Record, error
 	if err != nil {
 		return Record{}, failure("reading a record", err)
 	}
-	r, ok := s.open(row)
-	if !ok || !bytes.Equal(r.Key, key) {
-		return Record{}, ErrNotFound
-	}
-	return r, nil
+	return s.open(row)
 }
 
 // open returns the record of a row, unless it has expired or does not open.
-func (s *Store) open(row Row) (Record, bool) {
+func (s *Store) open(row Row) (Record, error) {
 	r, err := s.sealing.record(row)
 	if err != nil {
 		s.complain(&s.unopened, "a record in the store does not open: it was changed there, or sealed with a key that this configuration does not have",
 			zap.String("kind", row.Kind), zap.Error(err))
-		return Record{}, false
+		return Record{}, ErrUnopened
 	}
-	return r, r.Expires.After(s.now())
+	if !r.Expires.After(s.now()) {
+		return Record{}, ErrNotFound
+	}
+	return r, nil
 }
 
 // Commit executes all operations, or none. It returns ErrConflict, and has
@@ -190,7 +189,7 @@ func (s *Store) List(ctx context.Context, kind string, entry Entry, after []byte
 		return nil, nil, failure("listing records", err)
 	}
 	for _, row := range rows {
-		if r, ok := s.open(row); ok && hasEntry(r, entry) {
+		if r, err := s.open(row); err == nil && hasEntry(r, entry) {
 			records = append(records, r)
 		}
 	}

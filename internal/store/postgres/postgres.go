@@ -105,6 +105,12 @@ func Open(o Options) (*Engine, error) {
 	return e, nil
 }
 
+// CheckDSN returns what is wrong with a connection string. It connects to nothing.
+func CheckDSN(dsn string) error {
+	_, err := parse(dsn)
+	return err
+}
+
 // parse reads a connection string. The error does not show it, because it may
 // have a password in it.
 func parse(dsn string) (*pgxpool.Config, error) {

@@ -133,8 +133,10 @@ func (s Suite) testSweepUnderLoad(t *testing.T) {
 	end := time.Now().Add(time.Duration(1+sweepRecords(t)/3000) * time.Second)
 	fill(t, st, sweepRecords(t), end)
 	commit(t, st, store.Put(record("grant", "stays", "x")))
-	eventually(t, "the records have expired", func() bool { return !time.Now().Before(end) })
-	clock.jump(time.Since(clock.Now()) + time.Second)
+	if s.Shared { // deletes by its own clock too
+		<-time.After(time.Until(end))
+	}
+	clock.jump(end.Sub(clock.Now()) + time.Second)
 
 	var slowest atomic.Int64
 	requests := 0
