@@ -34,7 +34,7 @@ const (
 // module or a library that stands alone goes below internal.
 var rooms = []room{
 	{"cmd/caddy", built, "."},
-	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddyui caddyuma cli directive kongconfig"},
+	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddystore caddyui caddyuma cli directive kongconfig"},
 
 	{"cli", built, "authserver directive enforce pathmatch scopeexpr"},
 	{"caddyui", planned, "caddyadmin identity internal/*"},
@@ -51,6 +51,7 @@ var rooms = []room{
 	{"authserver/kong", planned, "jose internal/*"},
 	{"authserver/rfc", planned, "jose internal/*"},
 
+	{"caddystore", built, "directive internal/seal internal/store internal/store/postgres internal/store/redis"},
 	{"enforce", built, "consumer directive identity introspect pathmatch scopeexpr internal/*"},
 	{"identity", built, "consumer directive headers introspect internal/*"},
 	{"introspect", built, "consumer directive headers jose internal/*"},
