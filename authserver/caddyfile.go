@@ -5,6 +5,7 @@ package authserver
 import (
 	"fmt"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
@@ -35,7 +36,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			scopes       <scope>...
 //			token_format opaque|jwt
 //		}
-//		storage <module> { ... }
+//		store embedded|postgres|redis ...
 //	}
 func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if _, err := directive.BeginBlock(d, "write 'issuer %s' into the block"); err != nil {
@@ -69,10 +70,10 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			}
 		case "token_format":
 			s.TokenFormat, err = format(d)
-		case "storage":
+		case "store", "storage":
 			err = s.unmarshalStorage(d)
 		default:
-			err = directive.Unknown(d, "gluu_oauth_server", "issuer", "scopes", "token_ttl", "token_format", "client", "storage")
+			err = directive.Unknown(d, "gluu_oauth_server", "issuer", "scopes", "token_ttl", "token_format", "client", "store")
 		}
 		if err != nil {
 			return err
@@ -146,11 +147,25 @@ func (s *Server) unmarshalClient(d *caddyfile.Dispenser) (check func() error, er
 	}, nil
 }
 
+// unmarshalStorage reads where tokens are: a file or what else this server alone
+// uses, or a store.
 func (s *Server) unmarshalStorage(d *caddyfile.Dispenser) error {
+	option := d.Val()
+	if s.StorageRaw != nil || s.StoreRaw != nil {
+		return d.Errf("%s is given although 'store' or 'storage', which is another name of it, stands before: leave one of them out", option)
+	}
 	if !d.NextArg() {
-		return d.Err("storage names a module: write 'storage embedded { path <file> }'")
+		return d.Errf("%s names a module: write '%s embedded { path <file> }'", option, option)
 	}
 	name := d.Val()
+	if _, err := caddy.GetModule("gluu.store." + name); err == nil {
+		module, err := caddyfile.UnmarshalModule(d, "gluu.store."+name)
+		if err != nil {
+			return err
+		}
+		s.StoreRaw = caddyconfig.JSONModuleObject(module, "engine", name, nil)
+		return nil
+	}
 	module, err := caddyfile.UnmarshalModule(d, "gluu.oauth_server.storage."+name)
 	if err != nil {
 		return err

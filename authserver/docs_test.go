@@ -12,6 +12,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-gluu/gateway/caddystore"
 )
 
 // The page about this directive is held against the code: its configurations
@@ -23,6 +25,7 @@ func TestDocumentationIsTrue(t *testing.T) {
 	}
 	page := string(text)
 	t.Setenv("GATEWAY_SECRET_HASH", testHash)
+	t.Setenv("STORE_KEY", storeSecret)
 	t.Setenv("XDG_DATA_HOME", t.TempDir()) // where the default storage is
 
 	loaded := 0
@@ -55,8 +58,8 @@ func TestDocumentationIsTrue(t *testing.T) {
 		}
 		loaded++
 	}
-	if loaded != 2 {
-		t.Errorf("%d configurations were loaded, want the smallest example in both forms", loaded)
+	if loaded != 3 {
+		t.Errorf("%d configurations were loaded, want the smallest example in both forms, and one with a store", loaded)
 	}
 
 	rows := make(map[string]bool) // the first and third cells of all tables
@@ -67,15 +70,16 @@ func TestDocumentationIsTrue(t *testing.T) {
 			rows[name] = true
 		}
 	}
-	for _, config := range []any{Server{}, Client{}, EmbeddedStorage{}} {
-		fields := reflect.TypeOf(config)
-		for field := range fields.Fields() {
+	for _, config := range []any{Server{}, Client{}, EmbeddedStorage{}, caddystore.Postgres{}, caddystore.Redis{}} {
+		for _, field := range reflect.VisibleFields(reflect.TypeOf(config)) {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			switch name {
 			case "", "redirect_uris": // no option; refused
 				continue
 			case "clients":
 				name = "client"
+			case "keys":
+				name = "key"
 			}
 			if !rows[name] {
 				t.Errorf("the option %s has no row", name)

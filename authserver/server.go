@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
+	"github.com/caddy-gluu/gateway/internal/store"
 )
 
 func init() {
@@ -68,10 +69,15 @@ type Server struct {
 	// Caddy's data directory.
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=gluu.oauth_server.storage inline_key=module"`
 
+	// Where issued tokens are remembered instead, so that several gateways are
+	// one authorization server: `postgres` or `redis`. Default: none, each
+	// gateway has its own storage.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=gluu.store inline_key=engine"`
+
 	issuer   issuer
 	routes   map[string]endpoint
 	protocol *protocol
-	storage  StorageModule
+	open     func() (Storage, error) // the storage
 	keys     certmagic.Storage
 	logger   *zap.Logger
 
@@ -123,8 +129,7 @@ func (s *Server) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	s.storage, err = s.loadStorage(ctx)
-	if err != nil {
+	if s.open, err = s.loadStorage(ctx); err != nil {
 		return err
 	}
 	counters, err := newMetrics(ctx.GetMetricsRegistry())
@@ -200,7 +205,11 @@ func (s *Server) compileClients() (map[string]*client, error) {
 	return clients, nil
 }
 
-func (s *Server) loadStorage(ctx caddy.Context) (StorageModule, error) {
+// loadStorage returns how to open the storage.
+func (s *Server) loadStorage(ctx caddy.Context) (func() (Storage, error), error) {
+	if s.StoreRaw != nil {
+		return s.loadStore(ctx)
+	}
 	if s.StorageRaw == nil {
 		s.StorageRaw = json.RawMessage(`{"module": "embedded"}`)
 	}
@@ -212,7 +221,23 @@ func (s *Server) loadStorage(ctx caddy.Context) (StorageModule, error) {
 	if !ok {
 		return nil, fmt.Errorf("module %T is no storage of gluu_oauth_server", module)
 	}
-	return storage, nil
+	return storage.OpenStorage, nil
+}
+
+// loadStore is loadStorage for a store that is shared.
+func (s *Server) loadStore(ctx caddy.Context) (func() (Storage, error), error) {
+	if s.StorageRaw != nil {
+		return nil, errors.New("storage and store are both given: tokens are in one place; leave one of them out")
+	}
+	module, err := ctx.LoadModule(s, "StoreRaw")
+	if err != nil {
+		return nil, fmt.Errorf("loading the store: %w", err)
+	}
+	opener, ok := module.(store.Opener)
+	if !ok {
+		return nil, fmt.Errorf("module %T is not a store", module)
+	}
+	return func() (Storage, error) { return openStoreTokens(opener) }, nil
 }
 
 // start opens the storage and the key. An error refuses the configuration.
@@ -221,7 +246,7 @@ func (s *Server) start(ctx caddy.Context) (err error) {
 	s.pooled = true
 	s.protocol.verifier = pooled.(*secretVerifier)
 	s.protocol.verifier.keepOnly(s.protocol.clients)
-	if s.opened, err = s.storage.OpenStorage(); err != nil {
+	if s.opened, err = s.open(); err != nil {
 		return err
 	}
 	s.protocol.storage = s.opened

@@ -77,7 +77,7 @@ func start(t testing.TB, config *Server, dir string) *running {
 
 func tryStart(t testing.TB, config *Server, dir string) (*running, error) {
 	t.Helper()
-	if config.StorageRaw == nil {
+	if config.StorageRaw == nil && config.StoreRaw == nil {
 		config.StorageRaw, _ = json.Marshal(map[string]any{"module": "embedded", "path": filepath.Join(dir, "tokens.db")})
 	}
 	text, err := json.Marshal(config)

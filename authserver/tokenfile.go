@@ -62,7 +62,7 @@ type tokenFile struct {
 	sweeper sync.WaitGroup
 }
 
-// tokenRecord is a token as it stands in the file.
+// tokenRecord is a token as it stands in the file, or sealed in a store.
 type tokenRecord struct {
 	Issuer    string   `json:"issuer"`
 	ClientID  string   `json:"client_id"`
@@ -71,6 +71,20 @@ type tokenRecord struct {
 	IssuedAt  int64    `json:"iat"`
 	ExpiresAt int64    `json:"exp"`
 	Revoked   bool     `json:"revoked,omitempty"`
+}
+
+func recordOf(t *Token) tokenRecord {
+	return tokenRecord{
+		Issuer: t.Issuer, ClientID: t.ClientID, Subject: t.Subject, Scopes: t.Scopes,
+		IssuedAt: t.IssuedAt.Unix(), ExpiresAt: t.ExpiresAt.Unix(), Revoked: t.Revoked,
+	}
+}
+
+func (r tokenRecord) token(id TokenID) *Token {
+	return &Token{
+		ID: id, Issuer: r.Issuer, ClientID: r.ClientID, Subject: r.Subject, Scopes: r.Scopes,
+		IssuedAt: time.Unix(r.IssuedAt, 0), ExpiresAt: time.Unix(r.ExpiresAt, 0), Revoked: r.Revoked,
+	}
 }
 
 // openTokenFile opens the file, or makes it, and sweeps it from then on.
@@ -153,10 +167,7 @@ func (f *tokenFile) put(token *Token, limit int) error {
 			return ErrTooManyTokens
 		}
 	}
-	value, err := json.Marshal(tokenRecord{
-		Issuer: token.Issuer, ClientID: token.ClientID, Subject: token.Subject, Scopes: token.Scopes,
-		IssuedAt: token.IssuedAt.Unix(), ExpiresAt: token.ExpiresAt.Unix(), Revoked: token.Revoked,
-	})
+	value, err := json.Marshal(recordOf(token))
 	if err != nil {
 		f.release(owner, 1)
 		return fmt.Errorf("recording a token: %w", err)
@@ -196,10 +207,7 @@ func (f *tokenFile) get(id TokenID) (*Token, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading a token from %s: %w", f.path, err)
 	}
-	return &Token{
-		ID: id, Issuer: record.Issuer, ClientID: record.ClientID, Subject: record.Subject, Scopes: record.Scopes,
-		IssuedAt: time.Unix(record.IssuedAt, 0), ExpiresAt: time.Unix(record.ExpiresAt, 0), Revoked: record.Revoked,
-	}, nil
+	return record.token(id), nil
 }
 
 // delete forgets the token with this ID.
