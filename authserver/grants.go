@@ -10,6 +10,8 @@ import (
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/caddy-gluu/gateway/internal/events"
 )
 
 // ClientCredentialsExchange issues a token to the client itself (RFC 6749
@@ -129,5 +131,18 @@ func (p *protocol) Revocation(ctx context.Context, r *op.ClientRequest[oidc.Revo
 		return nil, call.unavailable(reasonStorage, err)
 	}
 	p.metrics.revoked.Inc()
+	p.emitRevoked(token)
 	return op.NewResponse(nil), nil
+}
+
+func (p *protocol) emitRevoked(token *Token) {
+	if !p.events.Enabled(events.TokenRevoked) {
+		return
+	}
+	p.events.Emit(events.TokenRevoked, map[string]any{
+		"issuer":     token.Issuer,
+		"client_id":  token.ClientID,
+		"subject":    token.Subject,
+		"expires_at": token.ExpiresAt.Unix(),
+	})
 }

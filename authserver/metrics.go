@@ -43,7 +43,7 @@ func newMetrics(registry prometheus.Registerer) (*metrics, error) {
 
 func register[C prometheus.Collector](registry prometheus.Registerer, collector C, previous error) (C, error) {
 	err := registry.Register(collector)
-	if already := new(prometheus.AlreadyRegisteredError); errors.As(err, already) {
+	if already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err); ok {
 		if existing, ok := already.ExistingCollector.(C); ok {
 			return existing, previous
 		}

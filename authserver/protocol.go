@@ -13,6 +13,7 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
 
+	"github.com/caddy-gluu/gateway/internal/events"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -32,6 +33,7 @@ type protocol struct {
 	storage  Storage
 	key      jose.PrivateKey
 	metrics  *metrics
+	events   *events.Emitter
 	now      func() time.Time
 
 	public   jose.Key

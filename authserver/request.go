@@ -149,7 +149,7 @@ func (c *call) readForm(w http.ResponseWriter, r *http.Request) (url.Values, err
 	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if err != nil {
-		if tooLarge := new(http.MaxBytesError); errors.As(err, &tooLarge) {
+		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 			return nil, c.refuse(reasonTooLarge, http.StatusRequestEntityTooLarge,
 				oidc.ErrInvalidRequest().WithDescription("the body has more than %d bytes", maxBody))
 		}

@@ -12,6 +12,8 @@ import (
 	"github.com/zitadel/oidc/v3/pkg/op"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-gluu/gateway/internal/events"
 )
 
 // startTimeout bounds how long a request waits that came in while its
@@ -96,8 +98,7 @@ func (s *Server) awaitStart(ctx context.Context, call *call) error {
 	}
 }
 
-// report counts and logs a refused request. The id of a client that does not
-// exist is not logged: it may be a secret that came into the wrong field.
+// report counts and logs a refused request, and emits its event.
 func (s *Server) report(ctx context.Context, call *call, status int) {
 	if call.reason == "" {
 		call.reason = reasonMalformed
@@ -112,9 +113,31 @@ func (s *Server) report(ctx context.Context, call *call, status int) {
 		level = zapcore.ErrorLevel
 	}
 	entry := s.logger.Check(level, "request refused")
+	// A client that left was not refused anything.
+	emits := s.protocol.events.Enabled(events.Refused) && call.reason != reasonGone
+	if entry == nil && !emits {
+		return
+	}
+	fields := s.fieldsOf(ctx, call, status)
+	if emits {
+		encoder := zapcore.NewMapObjectEncoder()
+		for _, field := range fields {
+			field.AddTo(encoder)
+		}
+		s.protocol.events.Emit(events.Refused, encoder.Fields)
+	}
 	if entry == nil {
 		return
 	}
+	if call.err != nil {
+		fields = append(fields, zap.Error(call.err))
+	}
+	entry.Write(fields...)
+}
+
+// fieldsOf describes a refused request. The id of a client that does not exist
+// is left out: it may be a secret that came into the wrong field.
+func (s *Server) fieldsOf(ctx context.Context, call *call, status int) []zap.Field {
 	fields := []zap.Field{
 		zap.String("reason", call.reason),
 		zap.String("endpoint", call.endpoint.label()),
@@ -126,10 +149,7 @@ func (s *Server) report(ctx context.Context, call *call, status int) {
 	if ip, ok := caddyhttp.GetVar(ctx, caddyhttp.ClientIPVarKey).(string); ok {
 		fields = append(fields, zap.String("client_ip", ip))
 	}
-	if call.err != nil {
-		fields = append(fields, zap.Error(call.err))
-	}
-	entry.Write(fields...)
+	return fields
 }
 
 // knownClient is the client that a request was made in the name of, if there

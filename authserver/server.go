@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/internal/events"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/store"
 )
@@ -136,12 +137,17 @@ func (s *Server) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("registering metrics: %w", err)
 	}
+	emitter, err := events.NewEmitter(ctx)
+	if err != nil {
+		return err
+	}
 	s.protocol = &protocol{
 		issuer:  s.issuer,
 		scopes:  s.Scopes,
 		ttl:     time.Duration(s.TokenTTL).Truncate(time.Second),
 		clients: clients,
 		metrics: counters,
+		events:  emitter,
 		now:     time.Now,
 	}
 	return startWith(ctx, s)

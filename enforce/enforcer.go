@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/events"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
@@ -85,7 +86,11 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 		return err
 	}
 	e.app, e.policy, e.now = app, policy, time.Now
-	e.answerer = identity.Answerer{JSON: app.ErrorJSON(), Logger: ctx.Logger(), Metrics: metrics}
+	emitter, err := events.NewEmitter(ctx)
+	if err != nil {
+		return err
+	}
+	e.answerer = identity.Answerer{JSON: app.ErrorJSON(), Logger: ctx.Logger(), Metrics: metrics, Events: emitter}
 	e.counters = newCounters(metrics, policy.NumRules())
 	e.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
 	if kind == identity.OAuth {

@@ -16,6 +16,8 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/caddy-gluu/gateway/internal/events"
 )
 
 // DefaultRealm is the realm of challenges where none is configured.
@@ -33,6 +35,7 @@ type Answerer struct {
 
 	Logger  *zap.Logger
 	Metrics *Metrics
+	Events  *events.Emitter // nil: none
 }
 
 // Refuse answers a request with a refusal, and writes one line to the log. In
@@ -45,6 +48,7 @@ func (a *Answerer) Refuse(w http.ResponseWriter, r *http.Request, refusal Refusa
 // RefuseAs is Refuse on behalf of an identity that the request does not carry.
 func (a *Answerer) RefuseAs(w http.ResponseWriter, r *http.Request, id *Identity, refusal Refusal) error {
 	a.Record(r, id, refusal, "request refused")
+	a.emitRefused(r, id, refusal)
 
 	h := w.Header()
 	// A refusal is about one caller at one time.
@@ -103,9 +107,7 @@ func (a *Answerer) Record(r *http.Request, id *Identity, refusal Refusal, messag
 	case ReasonProviderUnavailable, ReasonNotAuthenticated, ReasonNotReady, ReasonInternal:
 		level = zapcore.ErrorLevel // somebody has to do something
 	}
-	if refusal.Reason == ReasonProviderUnavailable && errors.Is(r.Context().Err(), context.Canceled) {
-		// The client hung up, which says nothing about the authorization server:
-		// anybody could raise the alarm.
+	if hungUp(r, refusal) {
 		level = zapcore.DebugLevel
 	} else {
 		a.Metrics.Refused(refusal.Reason, refusal.Rule)
@@ -121,6 +123,27 @@ func (a *Answerer) Record(r *http.Request, id *Identity, refusal Refusal, messag
 		fields = append(fields, zap.Error(refusal.Cause))
 	}
 	entry.Write(fields...)
+}
+
+// hungUp reports whether the client left while the authorization server was
+// asked. That says nothing about the server, and must not let clients raise an
+// alarm about it.
+func hungUp(r *http.Request, refusal Refusal) bool {
+	return refusal.Reason == ReasonProviderUnavailable && errors.Is(r.Context().Err(), context.Canceled)
+}
+
+// emitRefused emits the event of a refusal, with the same data as its log line.
+func (a *Answerer) emitRefused(r *http.Request, id *Identity, refusal Refusal) {
+	if !a.Events.Enabled(events.Refused) || hungUp(r, refusal) {
+		return
+	}
+	encoder := zapcore.NewMapObjectEncoder()
+	for _, field := range fieldsOf(r, id, refusal.Rule) {
+		field.AddTo(encoder)
+	}
+	encoder.AddString("reason", refusal.Reason)
+	encoder.AddInt("status", refusal.Status)
+	a.Events.Emit(events.Refused, encoder.Fields)
 }
 
 // Granted logs that a request may pass. The identity cannot be nil.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/events"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
@@ -63,7 +64,11 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 		return err
 	}
 	a.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
-	a.answerer = Answerer{JSON: app.ErrorJSON(), Realm: a.realm(), Logger: a.logger, Metrics: metrics}
+	emitter, err := events.NewEmitter(ctx)
+	if err != nil {
+		return err
+	}
+	a.answerer = Answerer{JSON: app.ErrorJSON(), Realm: a.realm(), Logger: a.logger, Metrics: metrics, Events: emitter}
 	return a.provisionUpstream(kind, metrics)
 }
 
