@@ -47,7 +47,7 @@ var rooms = []room{
 	{"caddycors", built, "directive identity introspect pathmatch internal/*"},
 	{"caddykong", planned, "directive pathmatch"},
 	{"kongconfig", planned, "scopeexpr"},
-	{"authserver", built, "authserver/kong authserver/rfc consumer directive identity introspect jose internal/*"},
+	{"authserver", built, "authserver/kong authserver/rfc consumer directive jose internal/*"},
 	{"authserver/kong", planned, "jose internal/*"},
 	{"authserver/rfc", planned, "jose internal/*"},
 
@@ -83,6 +83,7 @@ var rooms = []room{
 	{"internal/retry", built, ""},
 	{"internal/seal", built, ""},
 	{"internal/spans", built, ""},
+	{"internal/events", built, ""},
 	{"internal/strictjson", built, ""},
 
 	{"bench", forTests, "internal/testenv"},
