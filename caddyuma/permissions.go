@@ -66,7 +66,7 @@ func (p permissions) scopes(resource string, now int64) (scopes []string, until 
 // may have chosen for himself, is another one.
 func permissionsOf(token *introspect.Token) (permissions, error) {
 	all := make(permissions)
-	claims, err := jose.ParseObject(token.ClaimsJSON)
+	claims, err := jose.ParseObject([]byte(token.ClaimsJSON))
 	if err == nil {
 		err = all.add(claims)
 	}

@@ -61,7 +61,7 @@ func TestAuthenticationIsStrongAndRecentEnough(t *testing.T) {
 		{"/both", `{"acr":"gold","auth_time":1}`, false},
 		{"/both", `{"acr":"silver","auth_time":999990}`, false},
 	} {
-		event := eventOf(&introspect.Token{ClaimsJSON: []byte(test.claims)})
+		event := eventOf(&introspect.Token{ClaimsJSON: test.claims})
 		memo := &Memo{event: func() authenticationEvent { return event }}
 		refusal := memo.authentication(policy.Find("GET", test.path), now)
 		if (refusal == nil) != test.want {

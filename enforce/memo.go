@@ -7,11 +7,11 @@ import (
 	"slices"
 	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
@@ -41,8 +41,8 @@ func (e *Enforcer) memo(id *identity.Identity) *Memo {
 		}
 	}
 	var memo *Memo
-	if token.SharesScopes() {
-		memo = e.memos.of(token.Scopes, id.Consumer, create)
+	if set := token.ScopeSet(); set != nil {
+		memo = e.memos.of(memoKey{set, id.Consumer}, create)
 	} else {
 		memo = create()
 	}
@@ -55,25 +55,21 @@ func (e *Enforcer) memo(id *identity.Identity) *Memo {
 	return memo
 }
 
-// memos finds the one memo of all tokens with the same scopes and consumer. It
-// goes by the list of scopes itself, which those share (see
-// introspect.Token.SharesScopes).
+// memos finds the one memo of all tokens with the same scopes and consumer.
 type memos struct {
 	mu    sync.Mutex
 	known map[memoKey]*Memo
 }
 
 type memoKey struct {
-	scopes   *string
-	number   int
+	scopes   *token.ScopeSet
 	consumer *consumer.Consumer
 }
 
 // maxMemos is when all are forgotten. Tokens keep the ones that they have.
 const maxMemos = 4096
 
-func (m *memos) of(scopes []string, c *consumer.Consumer, create func() *Memo) *Memo {
-	key := memoKey{unsafe.SliceData(scopes), len(scopes), c}
+func (m *memos) of(key memoKey, create func() *Memo) *Memo {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if memo, ok := m.known[key]; ok {

@@ -17,7 +17,7 @@ func TestPlaceholdersOfAnIdentity(t *testing.T) {
 	full := &Identity{
 		Token: &introspect.Token{
 			Subject: "sub", ClientID: "client", Scopes: []string{"a", "b"},
-			ClaimsJSON: []byte(`{"a":{"b":{"c":1},"b.c":"dotted"},"a.b":{"x":"joined"},"n":1e3,"big":12345678901234567890,"t":true,"z":null,"l":["<",{"k":1}],"s":"{env.HOME}"}`),
+			ClaimsJSON: `{"a":{"b":{"c":1},"b.c":"dotted"},"a.b":{"x":"joined"},"n":1e3,"big":12345678901234567890,"t":true,"z":null,"l":["<",{"k":1}],"s":"{env.HOME}"}`,
 		},
 		Consumer: &consumer.Consumer{ID: "id", Username: "ann", CustomID: "client"},
 		Rule:     "/x/?",
@@ -61,7 +61,7 @@ func TestPlaceholdersOfAnIdentity(t *testing.T) {
 		{new(Identity), "gluu.consumer.id", "", true},
 		{&Identity{Token: &introspect.Token{Subject: "s", ClientID: "c"}}, "http.auth.user.id", "s", true},
 		{&Identity{Token: &introspect.Token{ClientID: "c"}}, "http.auth.user.id", "c", true},
-		{&Identity{Token: &introspect.Token{ClaimsJSON: []byte("no JSON")}}, "gluu.token.a", "", true},
+		{&Identity{Token: &introspect.Token{ClaimsJSON: "no JSON"}}, "gluu.token.a", "", true},
 	} {
 		got, ok := test.id.placeholder(test.key)
 		if got != test.want || ok != test.ok {
@@ -80,7 +80,7 @@ func TestASecondIdentityTakesThePlaceOfTheFirst(t *testing.T) {
 	if got := repl.ReplaceAll("{gluu.consumer.username} {gluu.token.x}", ""); got != "guest " {
 		t.Errorf("got %q", got)
 	}
-	Attach(r, &Identity{Token: &introspect.Token{ClientID: "c", ClaimsJSON: []byte(`{"x":"y"}`)}})
+	Attach(r, &Identity{Token: &introspect.Token{ClientID: "c", ClaimsJSON: `{"x":"y"}`}})
 	if got := repl.ReplaceAll("{gluu.consumer.username}{gluu.anonymous} {gluu.token.x} {http.auth.user.id}", ""); got != "false y c" {
 		t.Errorf("got %q", got)
 	}

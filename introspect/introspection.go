@@ -187,7 +187,7 @@ func (v *verifier) validateResponse(claims jose.Object, body []byte) (*Token, er
 		}
 	}
 	t.Issuer = s.Config().Issuer
-	t.ClaimsJSON = body
+	t.ClaimsJSON = string(body)
 	return t, nil
 }
 

@@ -261,7 +261,7 @@ func TestSignedAnswersWhereOfferedOrDemanded(t *testing.T) {
 			if got := server.LastHeader().Get("Accept"); got != test.accept {
 				t.Errorf("got Accept %q, want %q", got, test.accept)
 			}
-			if err == nil && (token.Subject != "alice" || string(token.ClaimsJSON) != providertest.Active("")) {
+			if err == nil && (token.Subject != "alice" || token.ClaimsJSON != providertest.Active("")) {
 				t.Errorf("got %+v", token)
 			}
 		})

@@ -99,7 +99,7 @@ func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*
 
 	t.Issuer = v.issuer
 	t.JWT = true
-	t.ClaimsJSON = jwt.Payload
+	t.ClaimsJSON = string(jwt.Payload)
 	return t, nil
 }
 

@@ -29,7 +29,7 @@ func TestVerifiedTokenSaysWhatTheIssuerSaid(t *testing.T) {
 		t.Errorf("got %+v, want %+v", got, want)
 	}
 	var c claims
-	if err := json.Unmarshal(got.ClaimsJSON, &c); err != nil || c["jti"] != "1" {
+	if err := json.Unmarshal([]byte(got.ClaimsJSON), &c); err != nil || c["jti"] != "1" {
 		t.Errorf("claims are %s, %v", got.ClaimsJSON, err)
 	}
 }

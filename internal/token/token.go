@@ -3,14 +3,12 @@
 package token
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
 	"unique"
-	"unsafe"
 )
 
 // Token is an access token that its authorization server vouched for, by its
@@ -51,14 +49,14 @@ type Token struct {
 
 	// ClaimsJSON are the verified claims, or the introspection answer, as a
 	// JSON object.
-	ClaimsJSON []byte
+	ClaimsJSON string
 
 	// SharedName stands for the token among the gateways that share a cache,
 	// for revocations; zero if none is shared. The token cannot be found from it.
 	SharedName [16]byte
 
-	sharesScopes bool
-	values       atomic.Pointer[[]handlerValue]
+	scopeSet *ScopeSet // of Scopes
+	values   atomic.Pointer[[]handlerValue]
 }
 
 // Confirmation names the key that a token is bound to (RFC 7800). With no
@@ -76,7 +74,7 @@ type Confirmation struct {
 // Claims parses the token's claims at each call, so that callers may change
 // what they get. Numbers are json.Number.
 func (t *Token) Claims() (map[string]any, error) {
-	decoder := json.NewDecoder(bytes.NewReader(t.ClaimsJSON))
+	decoder := json.NewDecoder(strings.NewReader(t.ClaimsJSON))
 	decoder.UseNumber()
 	var claims map[string]any
 	if err := decoder.Decode(&claims); err != nil {
@@ -94,21 +92,20 @@ func (t *Token) Expired(now time.Time) bool {
 
 // Compact gives the token its own memory, before it is kept. What it was parsed
 // from is larger and would stay for as long as the token does. Clients and lists
-// of scopes are few and tokens are many, so those are shared.
+// of scopes are few and tokens are many, so those are shared. ClaimsJSON must be
+// a string of its own.
 func (t *Token) Compact() {
 	t.ClientID = unique.Make(t.ClientID).Value()
-	t.Scopes, t.sharesScopes = scopeLists.share(t.Scopes)
-	t.ClaimsJSON = bytes.Clone(t.ClaimsJSON)
+	t.Scopes, t.scopeSet = scopeSets.intern(t.Scopes)
 	t.Subject = substringOf(t.ClaimsJSON, t.Subject)
 }
 
 // substringOf returns a text as a part of the document that it comes from, which
-// is kept anyway and never changes, or a copy if it is not written there as it
-// is.
-func substringOf(document []byte, text string) string {
-	at := bytes.Index(document, []byte(text))
-	if at < 0 || text == "" {
+// is kept anyway, or a copy if it is not written there as it is.
+func substringOf(document, text string) string {
+	at := strings.Index(document, text)
+	if at < 0 {
 		return strings.Clone(text)
 	}
-	return unsafe.String(&document[at], len(text))
+	return document[at : at+len(text)]
 }

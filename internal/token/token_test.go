@@ -50,7 +50,7 @@ func TestValuesOfManyHandlersAtOnce(t *testing.T) {
 }
 
 func TestClaimsCanBeChangedByWhoAsked(t *testing.T) {
-	token := &Token{ClaimsJSON: []byte(`{"n":12345678901234567890,"o":{"a":1}}`)}
+	token := &Token{ClaimsJSON: `{"n":12345678901234567890,"o":{"a":1}}`}
 	first, err := token.Claims()
 	if err != nil {
 		t.Fatal(err)

@@ -38,8 +38,8 @@ func TestCacheKeys(t *testing.T) {
 func TestTooLargeToKeep(t *testing.T) {
 	c := cacheFor(t, testSettings())
 	now := time.Now()
-	c.Keep(Key{1}, 0, &token.Token{ClaimsJSON: make([]byte, MaxClaims)}, now, now, 0)
-	c.Keep(Key{2}, 0, &token.Token{ClaimsJSON: make([]byte, MaxClaims+1)}, now, now, 0)
+	c.Keep(Key{1}, 0, &token.Token{ClaimsJSON: strings.Repeat(" ", MaxClaims)}, now, now, 0)
+	c.Keep(Key{2}, 0, &token.Token{ClaimsJSON: strings.Repeat(" ", MaxClaims+1)}, now, now, 0)
 	if kept, _ := c.Lookup(Key{1}, now); kept == nil {
 		t.Error("the largest token that may be kept was not")
 	}

@@ -79,7 +79,7 @@ func (i *issuer) introspect(raw string) (*token.Token, *token.Error) {
 	if err != nil {
 		return nil, token.AsError(err)
 	}
-	t.ClaimsJSON = []byte(text)
+	t.ClaimsJSON = text
 	return t, nil
 }
 

@@ -97,7 +97,7 @@ type record struct {
 func encodeRecord(t *token.Token, verifiedAt time.Time) ([]byte, error) {
 	r := record{
 		VerifiedAt: verifiedAt.Unix(), Subject: t.Subject, ClientID: t.ClientID, Scopes: t.Scopes,
-		JWT: t.JWT, Confirmation: t.Confirmation, Claims: t.ClaimsJSON,
+		JWT: t.JWT, Confirmation: t.Confirmation, Claims: json.RawMessage(t.ClaimsJSON),
 	}
 	if !t.ExpiresAt.IsZero() {
 		r.ExpiresAt = t.ExpiresAt.Unix()
@@ -114,7 +114,7 @@ func decodeRecord(text []byte) (t *token.Token, verifiedAt time.Time, err error)
 	}
 	t = &token.Token{
 		Subject: r.Subject, ClientID: r.ClientID, Scopes: r.Scopes,
-		JWT: r.JWT, Confirmation: r.Confirmation, ClaimsJSON: r.Claims,
+		JWT: r.JWT, Confirmation: r.Confirmation, ClaimsJSON: string(r.Claims),
 	}
 	if r.ExpiresAt != 0 {
 		t.ExpiresAt = time.Unix(r.ExpiresAt, 0)

@@ -10,13 +10,13 @@ import (
 	"unsafe"
 )
 
-func TestSharedLists(t *testing.T) {
-	var s sharedLists
+func TestScopeSets(t *testing.T) {
+	var s internedSets
 	for _, list := range [][]string{nil, {}, {"read"}, {"read", "write"}, {"write", "read"}, {"read write"}, {"", ""}, {" "}, {strings.Repeat("x", 2000)}} {
 		given := slices.Clone(list)
-		got, shared := s.share(given)
-		if want := len(strings.Join(list, " ")) <= maxSharedListLength; shared != want {
-			t.Errorf("%.20q: shared %t, want %t", list, shared, want)
+		got, set := s.intern(given)
+		if want := len(strings.Join(list, " ")) <= maxScopeSetLength; (set != nil) != want {
+			t.Errorf("%.20q: set %v, want %t", list, set, want)
 		}
 		if !slices.Equal(got, list) {
 			t.Errorf("%q became %q", list, got)
@@ -28,30 +28,30 @@ func TestSharedLists(t *testing.T) {
 			t.Errorf("%q is not a copy", list)
 		}
 	}
-	a, _ := s.share([]string{"read", "delete"})
-	b, _ := s.share([]string{"read", "delete"})
-	if &a[0] != &b[0] {
-		t.Error("two equal lists share no memory")
+	a, setOfA := s.intern([]string{"read", "delete"})
+	b, setOfB := s.intern([]string{"read", "delete"})
+	if &a[0] != &b[0] || setOfA != setOfB {
+		t.Error("two equal lists do not share a set")
 	}
-	for i := range 2 * maxSharedLists {
+	for i := range 2 * maxScopeSets {
 		list := []string{"read", fmt.Sprint("todo:", i)}
-		if got, _ := s.share(list); !slices.Equal(got, list) {
+		if got, _ := s.intern(list); !slices.Equal(got, list) {
 			t.Fatalf("%q became %q", list, got)
 		}
-		if len(s.lists) > maxSharedLists {
-			t.Fatalf("%d lists are kept, want %d at most", len(s.lists), maxSharedLists)
+		if len(s.sets) > maxScopeSets {
+			t.Fatalf("%d lists are kept, want %d at most", len(s.sets), maxScopeSets)
 		}
 	}
 }
 
 // What was shared keeps nothing else alive, such as the document that a single
 // scope was cut out of.
-func TestSharedListsKeepNoDocument(t *testing.T) {
-	var s sharedLists
+func TestScopeSetsKeepNoDocument(t *testing.T) {
+	var s internedSets
 	document := strings.Repeat("x", 100) + "scope-of-one" + strings.Repeat("x", 100)
-	list, _ := s.share([]string{document[100:112]})
-	for key, kept := range s.lists {
-		for _, text := range []string{key, kept[0], list[0]} {
+	list, _ := s.intern([]string{document[100:112]})
+	for key, kept := range s.sets {
+		for _, text := range []string{key, kept.scopes[0], list[0]} {
 			if unsafe.StringData(text) == unsafe.StringData(document[100:]) {
 				t.Errorf("%q is a part of the document", text)
 			}
@@ -60,7 +60,7 @@ func TestSharedListsKeepNoDocument(t *testing.T) {
 }
 
 func TestSubstringOf(t *testing.T) {
-	document := []byte(`{"sub":"alice","name":"al\u0069ce2"}`)
+	document := string([]byte(`{"sub":"alice","name":"al\u0069ce2"}`))
 	for _, text := range []string{"alice", "alice2", "", "somebody else"} {
 		given := []byte(text)
 		got := substringOf(document, string(given))
