@@ -4,7 +4,9 @@ package redis_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -208,6 +210,40 @@ func TestRedisMayComeLater(t *testing.T) {
 	harness.Eventually(t, patience, func() string {
 		if _, err := st.Get(t.Context(), "grant", []byte("g")); !errors.Is(err, store.ErrNotFound) {
 			return "Get: " + err.Error()
+		}
+		return ""
+	})
+}
+
+// A Redis that hangs makes no request wait longer than its timeout.
+func TestRedisThatHangsIsUnavailable(t *testing.T) {
+	r := harness.StartRedis(t)
+	p := newPlace(t, url(r))
+	const timeout = 500 * time.Millisecond
+	st, err := store.New(p.Open(t), store.Options{Secrets: []string{strings.Repeat("s", 32)}, Timeout: timeout})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer st.Close()
+	hang := func(signal syscall.Signal) {
+		if err := syscall.Kill(r.Pid(), signal); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hang(syscall.SIGSTOP)
+	for range 3 {
+		began := time.Now()
+		if _, err := st.Get(t.Context(), "grant", []byte("g")); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("got %v, want ErrUnavailable", err)
+		}
+		if took := time.Since(began); took > 10*timeout {
+			t.Errorf("it took %s, want about %s", took, timeout)
+		}
+	}
+	hang(syscall.SIGCONT)
+	harness.Eventually(t, patience, func() string {
+		if _, err := st.Get(t.Context(), "grant", []byte("g")); !errors.Is(err, store.ErrNotFound) {
+			return fmt.Sprint("Get: ", err)
 		}
 		return ""
 	})
