@@ -11,8 +11,8 @@
 //     with the same ones, so a value that was copied to another place, or to
 //     another time, does not open there.
 //   - [Sealer.MAC] names things: the same parts have the same name on every
-//     gateway with the secret, and nobody without the secret can compute the
-//     name or search for what it stands for.
+//     gateway with the secret. Without the secret the name cannot be computed,
+//     so what it stands for cannot be found by trying.
 //
 // Secrets are replaced without losing what is sealed: the first secret seals
 // and names, all of them open, and [Sealer.MACs] returns the names of old too.

@@ -29,11 +29,11 @@
 // # What the engine learns
 //
 // Values are sealed together with their index entries and their expiry, and
-// bound to kind, key and version: whoever reads the database learns nothing from
-// them, and whoever writes to it cannot forge one, move one or make one last
-// longer. Index entries are keyed hashes. A key is stored as its SHA-256. That
-// hides a token, which nobody can guess, and does not hide a user name: what
-// names a person belongs into the index or the value, not into the key.
+// bound to kind, key and version. Read access to the database shows none of them;
+// write access does not allow forging one, moving one or making one last longer.
+// Index entries are keyed hashes. A key is stored as its SHA-256. That hides a
+// token, which cannot be guessed, and does not hide a user name: what names a
+// person belongs in the index or the value, not in the key.
 //
 // Write access to the database does allow deleting records, and putting a record
 // back as it once was.

@@ -56,7 +56,7 @@ for i = 1, count do
 end
 
 -- A set loses the rows that have expired, by the clock of Redis: a gateway whose
--- clock is ahead takes nothing away from others. It lives as long as its last row.
+-- clock is ahead removes nothing that others need. It lives as long as its last row.
 if next(touched) then
   local time = redis.call('TIME')
   local ended = math.min(now, time[1] * 1000 + math.floor(time[2] / 1000))
