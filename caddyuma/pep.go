@@ -176,7 +176,7 @@ func (p *UMAPEP) decide(req enforce.Request) *identity.Refusal {
 	if resource != "" {
 		granted, err := p.permits(req, resource)
 		if err != nil {
-			refusal := identity.InvalidToken(&introspect.Error{Reason: introspect.TokenInvalid, Err: err})
+			refusal := identity.InvalidToken(&token.Error{Reason: token.Invalid, Err: err})
 			return &refusal
 		}
 		if granted {

@@ -9,7 +9,7 @@ import (
 	"slices"
 	"strconv"
 
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -64,7 +64,7 @@ func (p permissions) scopes(resource string, now int64) (scopes []string, until 
 // leave out an "exp" that cannot be read would turn a short permission into a
 // long one. Names are compared exactly: a claim "Permissions", which somebody
 // may have chosen for himself, is another one.
-func permissionsOf(token *introspect.Token) (permissions, error) {
+func permissionsOf(token *token.Token) (permissions, error) {
 	all := make(permissions)
 	claims, err := jose.ParseObject([]byte(token.ClaimsJSON))
 	if err == nil {

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 func TestPermissionsOfAToken(t *testing.T) {
@@ -50,7 +50,7 @@ func TestPermissionsOfAToken(t *testing.T) {
 		`{"permissions":[{"resource_id":"r","scopes":["a"],"exp":1,"exp":2000}]}`: {"!"},
 		`[]`: {"!"},
 	} {
-		all, err := permissionsOf(&introspect.Token{ClaimsJSON: string(claims)})
+		all, err := permissionsOf(&token.Token{ClaimsJSON: string(claims)})
 		got, _ := all.scopes("r", 1000)
 		if err != nil {
 			got = []string{"!"}
@@ -71,7 +71,7 @@ func FuzzPermissions(f *testing.F) {
 		f.Add([]byte(seed), "r", int64(4))
 	}
 	f.Fuzz(func(t *testing.T, claims []byte, resource string, now int64) {
-		all, err := permissionsOf(&introspect.Token{ClaimsJSON: string(claims)})
+		all, err := permissionsOf(&token.Token{ClaimsJSON: string(claims)})
 		if err != nil && all != nil {
 			t.Fatal("an error with permissions")
 		}

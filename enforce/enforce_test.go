@@ -11,7 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/pathmatch"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
@@ -61,7 +61,7 @@ func TestAuthenticationIsStrongAndRecentEnough(t *testing.T) {
 		{"/both", `{"acr":"gold","auth_time":1}`, false},
 		{"/both", `{"acr":"silver","auth_time":999990}`, false},
 	} {
-		event := eventOf(&introspect.Token{ClaimsJSON: test.claims})
+		event := eventOf(&token.Token{ClaimsJSON: test.claims})
 		memo := &Memo{event: func() authenticationEvent { return event }}
 		refusal := memo.authentication(policy.Find("GET", test.path), now)
 		if (refusal == nil) != test.want {

@@ -12,7 +12,6 @@ import (
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 	"github.com/caddy-gluu/gateway/internal/token"
-	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
@@ -90,7 +89,7 @@ type authenticationEvent struct {
 	at  int64 // in seconds since 1970, 0 if the token does not say
 }
 
-func eventOf(token *introspect.Token) (event authenticationEvent) {
+func eventOf(token *token.Token) (event authenticationEvent) {
 	claims, err := token.Claims()
 	if err != nil {
 		return event

@@ -170,7 +170,7 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 
 // withoutToken goes on as the anonymous consumer, or answers with the refusal
 // where there is none.
-func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, token *introspect.Token, refusal Refusal) error {
+func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, token *token.Token, refusal Refusal) error {
 	if a.Anonymous == "" || refusal.Status == http.StatusServiceUnavailable {
 		return a.refuse(w, r, token, refusal)
 	}
@@ -197,7 +197,7 @@ func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, nex
 }
 
 // rendering returns the headers for a token, from its slot as a rule.
-func (a *Authenticator) rendering(token *introspect.Token, c *consumer.Consumer) (*HeaderSet, error) {
+func (a *Authenticator) rendering(token *token.Token, c *consumer.Consumer) (*HeaderSet, error) {
 	if kept, ok := token.Value(a.stateKey).(*HeaderSet); ok && kept.IsFor(c) {
 		return kept, nil
 	}
@@ -221,7 +221,7 @@ func (a *Authenticator) rendering(token *introspect.Token, c *consumer.Consumer)
 
 // treatCredential does with the credential of a verified caller what is
 // configured. A phantom token is set with the other headers.
-func (a *Authenticator) treatCredential(h http.Header, token *introspect.Token) {
+func (a *Authenticator) treatCredential(h http.Header, token *token.Token) {
 	if a.PassCredentials == hideCredentials || (a.PassCredentials == phantomToken && !token.JWT) {
 		removeCredential(h)
 	}
@@ -235,18 +235,18 @@ func removeCredential(h http.Header) {
 
 // refuse answers a request that nobody is authenticated for. The record says
 // what is known all the same.
-func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, token *introspect.Token, refusal Refusal) error {
+func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, token *token.Token, refusal Refusal) error {
 	return a.answerer.RefuseAs(w, r, &Identity{Token: token, Provider: a.provider.Name(), Realm: a.realm()}, refusal)
 }
 
 // asProviderError returns the error of a provider, which always is an
-// *introspect.Error. Anything else says nothing about a token, so nobody must
+// *token.Error. Anything else says nothing about a token, so nobody must
 // be refused for it, and nobody be let in.
-func asProviderError(err error) *introspect.Error {
-	if e, ok := errors.AsType[*introspect.Error](err); ok {
+func asProviderError(err error) *token.Error {
+	if e, ok := errors.AsType[*token.Error](err); ok {
 		return e
 	}
-	return &introspect.Error{Reason: introspect.ProviderUnavailable, Err: err}
+	return &token.Error{Reason: token.ProviderUnavailable, Err: err}
 }
 
 // unrendered refuses a request whose upstream cannot be told who is calling.
@@ -255,7 +255,7 @@ func unrendered(err error) Refusal {
 	case errors.Is(err, headers.ErrNotReady):
 		return NotReady(err)
 	case errors.Is(err, headers.ErrExpired):
-		return InvalidToken(&introspect.Error{Reason: introspect.TokenExpired, Err: err})
+		return InvalidToken(&token.Error{Reason: token.Expired, Err: err})
 	}
 	return Internal(err)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-gluu/gateway/consumer"
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // Identity is who a request is from, as an authentication handler has found
@@ -17,7 +17,7 @@ import (
 type Identity struct {
 	// Token is the verified token; nil for an anonymous caller. Who decides
 	// what a caller may do must look at nothing else.
-	Token *introspect.Token
+	Token *token.Token
 
 	// Consumer is the consumer that the token's client stands for, or the
 	// anonymous one; nil if there is none.

@@ -7,7 +7,7 @@ import (
 	"encoding/json"
 	"strings"
 
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // placeholder resolves the gateway's placeholders. Nothing is computed before
@@ -70,7 +70,7 @@ func (id *Identity) consumerField(field string) (any, bool) {
 
 // claims are a token's claims, parsed.
 type claims struct {
-	token  *introspect.Token
+	token  *token.Token
 	values map[string]any
 }
 

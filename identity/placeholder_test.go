@@ -10,12 +10,12 @@ import (
 	"net/http/httptest"
 
 	"github.com/caddy-gluu/gateway/consumer"
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 func TestPlaceholdersOfAnIdentity(t *testing.T) {
 	full := &Identity{
-		Token: &introspect.Token{
+		Token: &token.Token{
 			Subject: "sub", ClientID: "client", Scopes: []string{"a", "b"},
 			ClaimsJSON: `{"a":{"b":{"c":1},"b.c":"dotted"},"a.b":{"x":"joined"},"n":1e3,"big":12345678901234567890,"t":true,"z":null,"l":["<",{"k":1}],"s":"{env.HOME}"}`,
 		},
@@ -59,9 +59,9 @@ func TestPlaceholdersOfAnIdentity(t *testing.T) {
 		{anonymous, "gluu.anonymous", true, true},
 		{anonymous, "http.auth.user.id", "", true},
 		{new(Identity), "gluu.consumer.id", "", true},
-		{&Identity{Token: &introspect.Token{Subject: "s", ClientID: "c"}}, "http.auth.user.id", "s", true},
-		{&Identity{Token: &introspect.Token{ClientID: "c"}}, "http.auth.user.id", "c", true},
-		{&Identity{Token: &introspect.Token{ClaimsJSON: "no JSON"}}, "gluu.token.a", "", true},
+		{&Identity{Token: &token.Token{Subject: "s", ClientID: "c"}}, "http.auth.user.id", "s", true},
+		{&Identity{Token: &token.Token{ClientID: "c"}}, "http.auth.user.id", "c", true},
+		{&Identity{Token: &token.Token{ClaimsJSON: "no JSON"}}, "gluu.token.a", "", true},
 	} {
 		got, ok := test.id.placeholder(test.key)
 		if got != test.want || ok != test.ok {
@@ -80,7 +80,7 @@ func TestASecondIdentityTakesThePlaceOfTheFirst(t *testing.T) {
 	if got := repl.ReplaceAll("{gluu.consumer.username} {gluu.token.x}", ""); got != "guest " {
 		t.Errorf("got %q", got)
 	}
-	Attach(r, &Identity{Token: &introspect.Token{ClientID: "c", ClaimsJSON: `{"x":"y"}`}})
+	Attach(r, &Identity{Token: &token.Token{ClientID: "c", ClaimsJSON: `{"x":"y"}`}})
 	if got := repl.ReplaceAll("{gluu.consumer.username}{gluu.anonymous} {gluu.token.x} {http.auth.user.id}", ""); got != "false y c" {
 		t.Errorf("got %q", got)
 	}

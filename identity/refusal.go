@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // Reason codes of the log field `reason` and the metrics' label of that name.
@@ -17,17 +17,17 @@ import (
 const (
 	ReasonNoToken             = "no_token"
 	ReasonMalformedRequest    = "malformed_request"
-	ReasonTokenInvalid        = string(introspect.TokenInvalid)
-	ReasonTokenInactive       = string(introspect.TokenInactive)
-	ReasonTokenExpired        = string(introspect.TokenExpired)
-	ReasonTokenBound          = string(introspect.TokenBound)
+	ReasonTokenInvalid        = string(token.Invalid)
+	ReasonTokenInactive       = string(token.Inactive)
+	ReasonTokenExpired        = string(token.Expired)
+	ReasonTokenBound          = string(token.Bound)
 	ReasonUnknownConsumer     = "unknown_consumer"
 	ReasonScopeMissing        = "scope_missing"
 	ReasonStepUp              = "step_up_required"
 	ReasonNoRule              = "no_rule"
 	ReasonAmbiguousPath       = "ambiguous_path"
 	ReasonPathTooLong         = "path_too_long"
-	ReasonProviderUnavailable = string(introspect.ProviderUnavailable)
+	ReasonProviderUnavailable = string(token.ProviderUnavailable)
 	ReasonNotAuthenticated    = "not_authenticated"
 	ReasonNotReady            = "not_ready"
 	ReasonInternal            = "internal_error"
@@ -145,8 +145,8 @@ func Malformed(err error) Refusal {
 // InvalidToken refuses a token that was not verified. It makes an answer of
 // 503 out of an authorization server that could not be asked, which says
 // nothing about the token.
-func InvalidToken(err *introspect.Error) Refusal {
-	if err.Reason == introspect.ProviderUnavailable {
+func InvalidToken(err *token.Error) Refusal {
+	if err.Reason == token.ProviderUnavailable {
 		return Unavailable(err.RetryAfter, err.Err)
 	}
 	r := Refusal{
@@ -158,11 +158,11 @@ func InvalidToken(err *introspect.Error) Refusal {
 		r.Error = err.Code
 	}
 	switch err.Reason {
-	case introspect.TokenInactive:
+	case token.Inactive:
 		r.Description = "The access token is not active: it has expired, was revoked or was never issued."
-	case introspect.TokenExpired:
+	case token.Expired:
 		r.Description = "The access token has expired."
-	case introspect.TokenBound:
+	case token.Bound:
 		r.Description = "The access token is bound to a key, and the request does not prove possession of it."
 	}
 	if err.Nonce != "" {

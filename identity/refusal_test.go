@@ -17,7 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 func TestChallengesAreQuoted(t *testing.T) {
@@ -51,17 +51,17 @@ func TestScopesThatAChallengeCannotNameAreLeftOut(t *testing.T) {
 
 func TestWhatAProviderSaysBecomesARefusal(t *testing.T) {
 	for _, test := range []struct {
-		err       introspect.Error
+		err       token.Error
 		status    int
 		challenge string
 		fields    int
 	}{
-		{introspect.Error{Reason: introspect.TokenInvalid}, 401, `Bearer realm="api", error="invalid_token"`, 0},
-		{introspect.Error{Reason: introspect.TokenInactive}, 401, `Bearer realm="api", error="invalid_token"`, 0},
-		{introspect.Error{Reason: introspect.TokenExpired}, 401, `Bearer realm="api", error="invalid_token"`, 0},
-		{introspect.Error{Reason: introspect.TokenBound}, 401, `Bearer realm="api", error="invalid_token"`, 0},
-		{introspect.Error{Reason: introspect.TokenBound, Scheme: "DPoP", Code: "use_dpop_nonce", Nonce: "n"}, 401, `DPoP realm="api", error="use_dpop_nonce"`, 1},
-		{introspect.Error{Reason: introspect.ProviderUnavailable}, 503, "", 0},
+		{token.Error{Reason: token.Invalid}, 401, `Bearer realm="api", error="invalid_token"`, 0},
+		{token.Error{Reason: token.Inactive}, 401, `Bearer realm="api", error="invalid_token"`, 0},
+		{token.Error{Reason: token.Expired}, 401, `Bearer realm="api", error="invalid_token"`, 0},
+		{token.Error{Reason: token.Bound}, 401, `Bearer realm="api", error="invalid_token"`, 0},
+		{token.Error{Reason: token.Bound, Scheme: "DPoP", Code: "use_dpop_nonce", Nonce: "n"}, 401, `DPoP realm="api", error="use_dpop_nonce"`, 1},
+		{token.Error{Reason: token.ProviderUnavailable}, 503, "", 0},
 	} {
 		r := InvalidToken(&test.err)
 		challenge := ""
@@ -72,7 +72,7 @@ func TestWhatAProviderSaysBecomesARefusal(t *testing.T) {
 			t.Errorf("%s: got %+v with the challenge %q", test.err.Reason, r, challenge)
 		}
 	}
-	if got := asProviderError(errors.New("something")); got.Reason != introspect.ProviderUnavailable {
+	if got := asProviderError(errors.New("something")); got.Reason != token.ProviderUnavailable {
 		t.Errorf("an error that nobody has classified became %s", got.Reason)
 	}
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -146,7 +147,7 @@ func canonicalNames(set *headers.Set) map[string]string {
 
 // render makes the headers for a verified token, or for the anonymous consumer
 // if there is none.
-func (u *HeaderWriter) render(provider string, token *introspect.Token, c *consumer.Consumer) (*HeaderSet, error) {
+func (u *HeaderWriter) render(provider string, token *token.Token, c *consumer.Consumer) (*HeaderSet, error) {
 	vars := map[string]any{"introspect_data": nil}
 	if token != nil && u.custom.Len() > 0 {
 		claims, err := token.Claims()
@@ -162,7 +163,7 @@ func (u *HeaderWriter) render(provider string, token *introspect.Token, c *consu
 // consumer, the consumer for a caller that is not one, and vars are what the
 // expressions of custom headers see beside the consumer. An error means that
 // the upstream cannot be told what the configuration promises.
-func (u *HeaderWriter) Render(provider string, token *introspect.Token, c *consumer.Consumer, vars map[string]any) (*HeaderSet, error) {
+func (u *HeaderWriter) Render(provider string, token *token.Token, c *consumer.Consumer, vars map[string]any) (*HeaderSet, error) {
 	b := &headerBuilder{writer: u, token: token}
 	if u.standard {
 		b.standard(c)
@@ -213,7 +214,7 @@ func (u *HeaderWriter) share(names []string) []string {
 // headerBuilder is a header set while it is made.
 type headerBuilder struct {
 	writer  *HeaderWriter
-	token   *introspect.Token // nil for the anonymous consumer
+	token   *token.Token // nil for the anonymous consumer
 	names   []string
 	values  []string
 	renewAt int64
