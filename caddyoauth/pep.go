@@ -80,7 +80,7 @@ func decide(req enforce.Request) *identity.Refusal {
 		return &refusal
 	}
 	if !req.Rule.Decide(req.Path, req.Memo.Scopes) {
-		refusal := identity.InsufficientScope(req.Rule.ChallengeScope())
+		refusal := identity.InsufficientScope(req.ChallengeScope())
 		return &refusal
 	}
 	return nil

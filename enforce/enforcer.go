@@ -112,6 +112,19 @@ type Request struct {
 	Rule     *scopeexpr.Rule
 	Identity *identity.Identity
 	Memo     *Memo // nil if the caller has no verified token
+
+	enforcer *Enforcer
+}
+
+// ChallengeScope returns the scopes that a client could request to satisfy the
+// rule (RFC 6750, section 3), "" if that is not the way to satisfy it.
+func (r Request) ChallengeScope() string {
+	for _, scope := range r.Rule.StaticScopes() {
+		if !r.enforcer.app.CanRequest(scope) {
+			return ""
+		}
+	}
+	return r.Rule.ChallengeScope()
 }
 
 // Decide returns nil if a request may pass, or else the refusal.
@@ -142,7 +155,7 @@ func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return e.reject(w, r, next, identity.NoRule())
 	}
 	e.counters.endpoint(rule, r.Method).Inc()
-	if refusal := e.decide(Request{Request: r, Path: path, Rule: rule, Identity: id}, decide); refusal != nil {
+	if refusal := e.decide(Request{Request: r, Path: path, Rule: rule, Identity: id, enforcer: e}, decide); refusal != nil {
 		refusal.Rule = rule.Pattern()
 		return e.reject(w, r, next, *refusal)
 	}

@@ -34,7 +34,7 @@ func (id *Identity) placeholder(key string) (any, bool) {
 		case name == "subject":
 			return id.Token.Subject, true
 		}
-		return strings.Join(id.Token.Scopes, " "), true
+		return id.Token.JoinedScopes(), true
 	}
 	if field, ok := strings.CutPrefix(name, "consumer."); ok {
 		return id.consumerField(field)

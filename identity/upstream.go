@@ -249,7 +249,7 @@ func (b *headerBuilder) standard(c *consumer.Consumer) {
 		return
 	}
 	set("X-OAuth-Client-ID", token.ClientID)
-	set("X-Authenticated-Scope", unique.Make(strings.Join(token.Scopes, " ")).Value()) // many tokens have the same
+	set("X-Authenticated-Scope", unique.Make(token.JoinedScopes()).Value()) // many tokens have the same
 	set("X-Authenticated-Userid", token.Subject)
 	if !token.ExpiresAt.IsZero() {
 		set(u.expiration, strconv.FormatInt(token.ExpiresAt.Unix(), 10))

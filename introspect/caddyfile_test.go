@@ -48,6 +48,10 @@ func TestCaddyfileOfTheApp(t *testing.T) {
 			algorithms RS256 ES256
 			audience a b
 			audience c
+			client_id_claims azp consumerKey
+			grants scope
+			grants resource_access["todo.api"].roles role:
+			grants ["https://example.com/roles"] role:
 			introspection_endpoint https://as.example/i
 			jwks_uri https://as.example/k
 			token_endpoint https://as.example/t
@@ -91,7 +95,9 @@ func TestCaddyfileOfTheApp(t *testing.T) {
 		"default":{"op_url":"https://as.example","client_id":"g","client_secret":"{env.SECRET}"},
 		"full":{"issuer":"https://as.example/realm","client_id":"g","client_auth":"private_key_jwt","client_key":"key.pem","client_key_id":"my-key",
 			"client_certificate":"cert.pem","client_certificate_key":"cert-key.pem","verify":"introspection","algorithms":["RS256","ES256"],
-			"audience":["a","b","c"],"introspection_endpoint":"https://as.example/i","jwks_uri":"https://as.example/k",
+			"audience":["a","b","c"],"client_id_claims":["azp","consumerKey"],
+			"grants":[{"claim":"scope"},{"claim":"resource_access[\"todo.api\"].roles","prefix":"role:"},{"claim":"[\"https://example.com/roles\"]","prefix":"role:"}],
+			"introspection_endpoint":"https://as.example/i","jwks_uri":"https://as.example/k",
 			"token_endpoint":"https://as.example/t","revocation_endpoint":"https://as.example/r","registration_endpoint":"https://as.example/reg",
 			"endpoint_hosts":["other.example","other.example:8443"],"introspection_signed":true,"dpop_nonce":true,
 			"trust_pool":{"provider":"inline","trusted_ca_certs":["abc"]},"timeout":2000000000,"stale_if_error":60000000000},
@@ -179,6 +185,18 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"provider {\nissuer https://a.example\nverify jwt\nclient_certificate a b\nclient_certificate c d\n}", 7, "client_certificate is set twice"},
 		{"provider {\nissuer https://a.example\nverify jwt\ntrust_pool system\ntrust_pool system\n}", 7, "trust_pool is set twice"},
 		{"provider {\nissuer https://a.example\nregister\nregister\n}", 6, "register is set twice"},
+
+		{"provider {\nissuer https://a.example\nverify jwt\ngrants\n}", 6, "grants <claim path> [<prefix>]"},
+		{"provider {\nissuer https://a.example\nverify jwt\ngrants a b c\n}", 6, "grants <claim path> [<prefix>]"},
+		{"provider {\nissuer https://a.example\nverify jwt\ngrants roles \"\"\n}", 6, "prefix of grants roles is empty"},
+		{"provider {\nissuer https://a.example\nverify jwt\ngrants a..b\n}", 6, `grants "a..b": a name in it is empty`},
+		{"provider {\nissuer https://a.example\nverify jwt\ngrants https://a.example/roles\n}", 6, `["https://a.example/roles"]`},
+		{"provider {\nissuer https://a.example\nverify jwt\ngrants roles \"my role\"\n}", 6, `prefix "my role" contains white space`},
+		{"provider {\nissuer https://a.example\nverify jwt\ngrants roles r:\ngrants groups r:x\n}", 7, "begins with the other"},
+		{"provider {\nissuer https://a.example\nverify jwt\ngrants roles\ngrants roles\n}", 7, "named twice"},
+		{"provider {\nissuer https://a.example\nverify jwt\nclient_id_claims\n}", 6, "client_id_claims"},
+		{"provider {\nissuer https://a.example\nverify jwt\nclient_id_claims azp \"\"\n}", 6, "one of them is empty"},
+		{"provider {\nissuer https://a.example\nverify jwt\nclient_id_claims azp\nclient_id_claims azp\n}", 7, `"azp" twice`},
 
 		{"consumer", 3, "consumer <username>"},
 		{"consumer a b", 3, "one username"},

@@ -61,9 +61,23 @@ func (a *App) GuardSite(r *http.Request) error {
 // ask for.
 func (a *App) AnnounceScopes(scopes ...string) { a.scopes.add(scopes...) }
 
-// AllScopes returns the scopes that the rules of this configuration ask for,
-// each once and in order. They are complete when all handlers are provisioned.
-func (a *App) AllScopes() []string { return slices.Clone(a.scopes.get(sortedOnce)) }
+// AllScopes returns the scopes that the rules of this configuration ask for and
+// a client can request, each once and in order. They are complete when all
+// handlers are provisioned.
+func (a *App) AllScopes() []string {
+	return slices.DeleteFunc(slices.Clone(a.scopes.get(sortedOnce)), func(scope string) bool { return !a.CanRequest(scope) })
+}
+
+// CanRequest reports whether a client can ask its authorization server for what a
+// rule asks for: not for a role, which is written under the prefix of its claim.
+func (a *App) CanRequest(scope string) bool {
+	for _, p := range a.all() {
+		if p.server != nil && p.server.Mapping().IsAssigned(scope) {
+			return false
+		}
+	}
+	return true
+}
 
 func sortedOnce(names []string) []string {
 	slices.Sort(names)

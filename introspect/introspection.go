@@ -168,7 +168,7 @@ func (v *verifier) validateResponse(claims jose.Object, body []byte) (*Token, er
 	if active, err := isActive(claims); err != nil || !active {
 		return nil, refuse(TokenInactive, "the authorization server does not know it, or not any more")
 	}
-	t, err := token.FromClaims(claims)
+	t, err := token.FromClaims(claims, s.Mapping())
 	if err != nil {
 		return nil, s.Unusable("introspection_endpoint", err)
 	}

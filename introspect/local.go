@@ -51,6 +51,7 @@ func (v *verifier) verifyLocally(ctx context.Context, sent *presented) (*Token, 
 		issuer:     s.Config().Issuer,
 		algorithms: s.Config().Algorithms,
 		audience:   s.Config().Audience,
+		mapping:    s.Mapping(),
 		keys:       keys,
 		now:        s.Now,
 	}

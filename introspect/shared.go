@@ -18,7 +18,7 @@ import (
 // and how patient they are does not matter.
 func answerDigest(name string, c *provider.Config, clientID string) digest {
 	text, err := json.Marshal([]any{
-		"v1", name, c.Issuer, clientID, c.Verify, c.Algorithms, c.Audience,
+		"v2", name, c.Issuer, clientID, c.Verify, c.Algorithms, c.Audience, c.ClientIDClaims, c.Grants,
 		c.IntrospectionEndpoint, c.JWKSURI, c.EndpointHosts, c.IntrospectionSigned,
 	})
 	if err != nil {

@@ -23,6 +23,7 @@ type jwtVerifier struct {
 	issuer     string
 	algorithms []string        // that are accepted, in canonical spelling
 	audience   []string        // one of which a token must name; empty: any will do
+	mapping    token.Mapping   // which claims are the client and the grants
 	keys       jwtcheck.KeySet // its errors are of type *Error
 	now        func() time.Time
 }
@@ -71,7 +72,7 @@ func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*
 
 	// From here on the token is the issuer's word. Time: an access token must
 	// have an end (RFC 9068 section 2.2), and there is no leeway for it.
-	t, err := token.FromClaims(claims)
+	t, err := token.FromClaims(claims, v.mapping)
 	if err != nil {
 		return nil, refuse(TokenInvalid, "claims: %w", err)
 	}

@@ -38,7 +38,7 @@ func Words() []string { return slices.Sorted(maps.Keys(parsers)) }
 // stand several times, since their values add up.
 func Lists() []string { return slices.Clone(lists) }
 
-var lists = []string{"algorithms", "audience", "endpoint_hosts"}
+var lists = []string{"algorithms", "audience", "client_id_claims", "endpoint_hosts", "grants"}
 
 type parseWord func(c *Config, d *caddyfile.Dispenser) error
 
@@ -58,10 +58,12 @@ var parsers = map[string]parseWord{
 	"permission_endpoint":            text(func(c *Config) *string { return &c.PermissionEndpoint }),
 	"algorithms":                     list(func(c *Config) *[]string { return &c.Algorithms }),
 	"audience":                       list(func(c *Config) *[]string { return &c.Audience }),
+	"client_id_claims":               list(func(c *Config) *[]string { return &c.ClientIDClaims }),
 	"endpoint_hosts":                 list(func(c *Config) *[]string { return &c.EndpointHosts }),
 	"resource_registration_endpoint": text(func(c *Config) *string { return &c.ResourceRegistrationEndpoint }),
 
 	"client_key":         (*Config).parseClientKey,
+	"grants":             (*Config).parseGrant,
 	"client_certificate": (*Config).parseClientCertificate,
 	"register":           (*Config).parseRegister,
 	"trust_pool":         (*Config).parseTrustPool,
@@ -106,6 +108,21 @@ func (c *Config) parseClientKey(d *caddyfile.Dispenser) error {
 	default:
 		return d.Errf("client_key takes a file and perhaps a key id: write 'client_key <file> [<kid>]'")
 	}
+}
+
+func (c *Config) parseGrant(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.Errf("grants takes the path of a claim and perhaps a prefix: write 'grants <claim path> [<prefix>]', one line for each claim")
+	}
+	grant := Grant{Claim: args[0]}
+	if len(args) == 2 {
+		if grant.Prefix = args[1]; grant.Prefix == "" {
+			return d.Errf("the prefix of grants %s is empty: write one or leave it out", grant.Claim)
+		}
+	}
+	c.Grants = append(c.Grants, grant)
+	return nil
 }
 
 func (c *Config) parseClientCertificate(d *caddyfile.Dispenser) error {

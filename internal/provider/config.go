@@ -77,6 +77,16 @@ type Config struct {
 	// server is accepted too.
 	Audience []string `json:"audience,omitempty"`
 
+	// The claims that name the client which a token was issued to; the first one
+	// that is there counts. WSO2 needs `consumerKey`, for example. Default:
+	// `client_id`, `azp`, `cid`, `appid`.
+	ClientIDClaims []string `json:"client_id_claims,omitempty"`
+
+	// The claims whose values rules ask for. Once any is given, `scope` counts
+	// only if it is given too. Default: `scope`, or `scp` where there is no
+	// `scope`.
+	Grants []Grant `json:"grants,omitempty"`
+
 	// The introspection endpoint (RFC 7662), instead of the discovered one.
 	IntrospectionEndpoint string `json:"introspection_endpoint,omitempty"`
 
@@ -234,7 +244,7 @@ func (c Config) check(open func(value string) bool) error {
 // checkValues refuses what is wrong with a setting by itself, whatever the
 // others are. The Caddyfile parser calls it after each, to name its line.
 func (c *Config) checkValues(open func(value string) bool) error {
-	for _, check := range []func(open func(string) bool) error{c.checkIssuer, c.checkWords, c.checkEndpoints} {
+	for _, check := range []func(open func(string) bool) error{c.checkIssuer, c.checkWords, c.checkClaims, c.checkEndpoints} {
 		if err := check(open); err != nil {
 			return err
 		}

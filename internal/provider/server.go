@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // A configuration comes and goes with each reload; what was learned about an
@@ -26,6 +28,7 @@ type Server struct {
 	name    string
 	config  Config // resolved, with defaults, never changed
 	origins origins
+	mapping token.Mapping
 	Now     func() time.Time // the clock; only tests set another
 
 	attached atomic.Pointer[Connection]
@@ -51,6 +54,7 @@ func New(name string, config Config, a *Connection) *Server {
 		name:    name,
 		config:  config,
 		origins: originsOf(&config),
+		mapping: config.mapping(),
 		Now:     time.Now,
 		metrics: newServerMetrics(name),
 		limiter: newLimiter(maxInFlight),
@@ -69,6 +73,10 @@ func (s *Server) Name() string { return s.name }
 
 // Config returns the settings, resolved and with defaults. They never change.
 func (s *Server) Config() *Config { return &s.config }
+
+// Mapping returns which claims of the server's tokens name the client and what
+// they grant.
+func (s *Server) Mapping() token.Mapping { return s.mapping }
 
 // Attach has the server use a connection from now on.
 func (s *Server) Attach(a *Connection) { s.attached.Store(a) }

@@ -6,7 +6,7 @@
 //
 // Whoever verifies a token makes one from its claims and completes it:
 //
-//	t, err := token.FromClaims(claims) // a claim of the wrong type is an error
+//	t, err := token.FromClaims(claims, mapping) // a claim of the wrong type is an error
 //	if t.Expired(now) {
 //		return nil, token.Refuse(token.Expired, "expired at %s", t.ExpiresAt)
 //	}

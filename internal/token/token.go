@@ -26,12 +26,13 @@ type Token struct {
 	// Subject is the `sub` claim, empty if there is none.
 	Subject string
 
-	// ClientID is the client that the token was issued to, from `client_id`,
-	// `azp` or `cid`; empty if none of them is present.
+	// ClientID is the client that the token was issued to, from the first claim
+	// that the provider has for it; empty if none of them is present.
 	ClientID string
 
-	// Scopes are what the token grants, in the order of the token. Tokens with
-	// the same scopes share the list, as a rule.
+	// Scopes are what the token grants, scopes and the values of other claims
+	// that the provider counts as grants, in the order of the token. Tokens with
+	// the same ones share the list, as a rule.
 	Scopes []string
 
 	// ExpiresAt is the `exp` claim; zero if the authorization server set no

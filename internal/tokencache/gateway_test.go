@@ -75,7 +75,7 @@ func (i *issuer) introspect(raw string) (*token.Token, *token.Error) {
 	if err != nil {
 		return nil, token.AsError(err)
 	}
-	t, err := token.FromClaims(claims)
+	t, err := token.FromClaims(claims, token.Mapping{})
 	if err != nil {
 		return nil, token.AsError(err)
 	}
