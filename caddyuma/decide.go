@@ -25,6 +25,16 @@ type grantedScopes struct {
 	until  int64 // in seconds since 1970; 0: as long as the token
 }
 
+// held returns the scopes that the token has at a resource, for the log.
+func (p *UMAPEP) held(req enforce.Request, resource string) []string {
+	held := []string{}
+	if kept, ok := req.Identity.Token.Value(p.stateKey).(*rpt); ok {
+		scopes, _ := kept.permissions.scopes(resource, p.now().Unix())
+		held = append(held, scopes...)
+	}
+	return held
+}
+
 // permits says whether the token's permissions at a resource satisfy the rule.
 func (p *UMAPEP) permits(req enforce.Request, resource string) (bool, error) {
 	token := req.Identity.Token

@@ -183,7 +183,9 @@ func (p *UMAPEP) decide(req enforce.Request) *identity.Refusal {
 			return nil
 		}
 	}
-	return p.withTicket(req, resource, identity.ReasonScopeMissing)
+	refusal := p.withTicket(req, resource, identity.ReasonScopeMissing)
+	refusal.Grants = p.held(req, resource)
+	return refusal
 }
 
 // withTicket refuses a request with a ticket for all scopes of the rule. In a

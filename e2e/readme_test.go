@@ -86,5 +86,6 @@ func steady(answer string) string {
 	answer = strings.ReplaceAll(answer, "\r\n", "\n")
 	answer = regexp.MustCompile(`(?m)^Date: .*\n`).ReplaceAllString(answer, "")
 	answer = regexp.MustCompile(`(X-OAuth-Expiration: +)\d+`).ReplaceAllString(answer, "${1}*")
+	answer = regexp.MustCompile(`("request_id":")[0-9a-f-]{36}"`).ReplaceAllString(answer, `${1}*"`)
 	return strings.TrimSpace(answer)
 }

@@ -156,7 +156,7 @@ func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhtt
 	}
 	e.counters.endpoint(rule, r.Method).Inc()
 	if refusal := e.decide(Request{Request: r, Path: path, Rule: rule, Identity: id, enforcer: e}, decide); refusal != nil {
-		refusal.Rule = rule.Pattern()
+		explainRefusal(refusal, rule, id)
 		return e.reject(w, r, next, *refusal)
 	}
 	if e.LogGrants {

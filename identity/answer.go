@@ -66,7 +66,7 @@ func (a *Answerer) RefuseAs(w http.ResponseWriter, r *http.Request, id *Identity
 	if !a.JSON {
 		return a.hand(r, refusal)
 	}
-	body, err := refusal.body()
+	body, err := refusal.body(RequestID(r))
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
@@ -79,11 +79,15 @@ func (a *Answerer) RefuseAs(w http.ResponseWriter, r *http.Request, id *Identity
 
 // body is the answer in JSON. It is no part of a page, and people read it, so
 // < and > stay as they are.
-func (r Refusal) body() ([]byte, error) {
+func (r Refusal) body(requestID string) ([]byte, error) {
 	var b bytes.Buffer
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
-	err := encoder.Encode(map[string]string{"error": r.Error, "error_description": r.Description})
+	members := map[string]string{"error": r.Error, "error_description": r.Description}
+	if requestID != "" {
+		members["request_id"] = requestID
+	}
+	err := encoder.Encode(members)
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
@@ -119,6 +123,7 @@ func (a *Answerer) Record(r *http.Request, id *Identity, refusal Refusal, messag
 	fields := append(fieldsOf(r, id, refusal.Rule),
 		zap.String("reason", refusal.Reason),
 		zap.Int("status", refusal.Status))
+	fields = append(fields, refusal.compared()...)
 	if refusal.Cause != nil {
 		fields = append(fields, zap.Error(refusal.Cause))
 	}
@@ -156,8 +161,9 @@ func (a *Answerer) Granted(r *http.Request, id *Identity) {
 // fieldsOf says in a log line which request it is about and whose. The query
 // is left out, since clients put tokens there.
 func fieldsOf(r *http.Request, id *Identity, rule string) []zap.Field {
-	fields := make([]zap.Field, 0, 10)
+	fields := make([]zap.Field, 0, 14)
 	fields = append(fields,
+		zap.String("request_id", RequestID(r)),
 		zap.String("method", r.Method),
 		zap.String("host", r.Host),
 		zap.String("path", shortened(r.URL.EscapedPath())),
@@ -180,12 +186,13 @@ func clientIP(r *http.Request) string {
 }
 
 // shortened keeps a log line readable whatever the client sends.
-func shortened(path string) string {
-	const most = 256
-	if len(path) > most {
-		return path[:most] + "..."
+func shortened(path string) string { return cut(path, 256) }
+
+func cut(text string, most int) string {
+	if len(text) > most {
+		return text[:most] + "..."
 	}
-	return path
+	return text
 }
 
 func (a *Answerer) realm(id *Identity) string {

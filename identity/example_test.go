@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -67,13 +68,15 @@ func Example() {
 		if err := gate.ServeHTTP(w, r, api); err != nil {
 			fmt.Println(err)
 		}
-		fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"), w.Body)
+		// The id of a request is another one each time.
+		body := strings.ReplaceAll(w.Body.String(), identity.RequestID(r), "<id>")
+		fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"), body)
 	}
 	request(&identity.Identity{Token: &introspect.Token{ClientID: "app", Subject: "ann"}})
 	request(&identity.Identity{Anonymous: true})
 	request(nil)
 	// Output:
 	// 200  Hello ann
-	// 401 Bearer realm="api" {"error":"unauthorized","error_description":"An access token is required. Send it in the header 'Authorization: Bearer <token>'."}
-	// 403  {"error":"access_denied","error_description":"Access is denied."}
+	// 401 Bearer realm="api" {"error":"unauthorized","error_description":"An access token is required. Send it in the header 'Authorization: Bearer <token>'.","request_id":"<id>"}
+	// 403  {"error":"access_denied","error_description":"Access is denied.","request_id":"<id>"}
 }

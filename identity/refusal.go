@@ -69,6 +69,13 @@ type Refusal struct {
 	// answer people with a page; "" for none.
 	Link string
 
+	// Required is the expression that the rule requires, for the log; "" if the
+	// refusal is not about one.
+	Required string
+
+	// Grants are the scopes that the token has, for the log beside Required.
+	Grants []string
+
 	// Cause says more in the log. It never contains a token.
 	Cause error
 }

@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 	"github.com/caddy-gluu/gateway/internal/provider"
@@ -174,7 +173,7 @@ func (v *verifier) validateResponse(claims jose.Object, body []byte) (*Token, er
 	}
 	now := s.Now()
 	if t.Expired(now) {
-		return nil, refuse(TokenExpired, "expired at %s", t.ExpiresAt.UTC().Format(time.RFC3339))
+		return nil, expired(t, now)
 	}
 	for _, check := range []func() error{
 		func() error { return jwtcheck.NotBefore(claims, now) },
@@ -197,10 +196,11 @@ func checkIssuer(claims jose.Object, issuer string) error {
 	if !ok || value.IsNull() {
 		return nil
 	}
-	if got, err := value.Text(); err != nil || got != issuer {
-		return errors.New("iss is another issuer")
+	got, err := value.Text()
+	if err != nil {
+		return fmt.Errorf("iss: %w", err)
 	}
-	return nil
+	return jwtcheck.SameIssuer(got, issuer)
 }
 
 // checkIntrospectedKind refuses what is active but no access token: a server

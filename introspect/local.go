@@ -16,6 +16,7 @@ func (v *verifier) verifyByMode(ctx context.Context, sent *presented) (*Token, e
 		return v.verifyLocally(ctx, sent)
 	}
 	token, err := v.introspect(ctx, sent)
+	err = v.withIssuer(err, sent)
 	if v.server.Config().Verify == provider.VerifyIntrospection {
 		return token, err
 	}

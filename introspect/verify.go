@@ -81,7 +81,7 @@ func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*
 		return nil, refuse(TokenInvalid, "no exp: a token that never expires is not accepted")
 	}
 	if t.Expired(now) {
-		return nil, refuse(TokenExpired, "expired at %s", t.ExpiresAt.UTC().Format(time.RFC3339))
+		return nil, expired(t, now)
 	}
 	if err := jwtcheck.NotBefore(claims, now); err != nil {
 		return nil, refuse(TokenInvalid, "%w", err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-gluu/gateway/jose"
@@ -24,10 +25,19 @@ func Issuer(claims jose.Object, want string) error {
 	if err != nil {
 		return err
 	}
-	if issuer == "" || issuer != want {
-		return errors.New("iss is another issuer")
+	return SameIssuer(issuer, want)
+}
+
+// SameIssuer compares an "iss" that was read with the one that is expected. The
+// error names both.
+func SameIssuer(issuer, want string) error {
+	switch issuer {
+	case "":
+		return fmt.Errorf("no iss, expected %.200q", want)
+	case want:
+		return nil
 	}
-	return nil
+	return fmt.Errorf("iss is %.200q, expected %.200q", issuer, want)
 }
 
 // NotBefore checks "nbf" and "iat" where present (RFC 7519, sections 4.1.5 and
@@ -40,7 +50,8 @@ func NotBefore(claims jose.Object, now time.Time) error {
 			return err
 		}
 		if from.After(now.Add(Leeway)) {
-			return fmt.Errorf("%s is in the future", name)
+			ahead := int64((from.Sub(now) + time.Second - 1) / time.Second)
+			return fmt.Errorf("%s is %d s in the future, and at most %d s are tolerated: compare the clocks of the authorization server and the gateway", name, ahead, int64(Leeway/time.Second))
 		}
 	}
 	return nil
@@ -80,5 +91,25 @@ func Audience(claims jose.Object, wanted []string) error {
 			return nil
 		}
 	}
-	return errors.New("the token is meant for another audience")
+	if len(audience) == 0 {
+		return fmt.Errorf("no aud, expected %s", quoted(wanted))
+	}
+	return fmt.Errorf("aud is %s, expected %s", quoted(audience), quoted(wanted))
+}
+
+// quoted lists values for a message, which stays readable whatever they are.
+func quoted(values []string) string {
+	const most = 5
+	var text strings.Builder
+	for i, value := range values {
+		if i == most {
+			fmt.Fprintf(&text, " and %d more", len(values)-most)
+			break
+		}
+		if i > 0 {
+			text.WriteString(", ")
+		}
+		fmt.Fprintf(&text, "%.100q", value)
+	}
+	return text.String()
 }

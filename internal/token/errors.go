@@ -91,7 +91,7 @@ func AsError(err error) *Error {
 // WithoutCause returns the error with the beginning of its text instead of its
 // cause, which may be as large as the token, so that it can be remembered.
 func (e *Error) WithoutCause() *Error {
-	const enough = 200
+	const enough = 512
 	text := ""
 	if e.Err != nil {
 		text = e.Err.Error()

@@ -65,7 +65,7 @@ func TestClaimsCanBeChangedByWhoAsked(t *testing.T) {
 // What is remembered of a refusal must not grow with what was refused.
 func TestErrorsWithoutCauseAreSmall(t *testing.T) {
 	long := strings.Repeat("x", 10_000)
-	if got := len(Refuse(Invalid, "%s", long).WithoutCause().Error()); got > 300 {
+	if got := len(Refuse(Invalid, "%s", long).WithoutCause().Error()); got > 600 {
 		t.Errorf("a remembered refusal has %d bytes", got)
 	}
 	if got := (&Error{Reason: Inactive}).WithoutCause().Error(); !strings.HasPrefix(got, "token_inactive") {
