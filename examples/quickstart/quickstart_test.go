@@ -5,56 +5,30 @@ package quickstart_test
 
 import (
 	"bufio"
+	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
 )
 
 func TestQuickstartDoesWhatItPrints(t *testing.T) {
-	caddy, err := filepath.Abs("../../bin/caddy")
-	if err != nil {
-		t.Fatal(err)
+	needs(t)
+	q := start(t, ".")
+	if q == nil {
+		return
 	}
-	if _, err := os.Stat(caddy); err != nil {
-		t.Skip("NOT TESTED: the quickstart: bin/caddy is missing, run make build")
-	}
-	for _, tool := range []string{"sh", "curl", "sed"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("NOT TESTED: the quickstart: its commands need %s, which is missing", tool)
-		}
-	}
-	commands, gateway := start(t)
-	if len(commands) != 3 {
-		t.Fatalf("got %d curl commands, want 3: %q", len(commands), commands)
-	}
-	tests := []struct{ name, want string }{
-		{"without a token", `(?s)^HTTP/1\.1 401 .*Www-Authenticate: Bearer realm="api"\r\n.*"error":"unauthorized"`},
-		{"without the scope", `(?s)^HTTP/1\.1 403 .*Www-Authenticate: Bearer realm="api", error="insufficient_scope", scope="todos:write"\r\n`},
-		{"with everything", `(?s)^HTTP/1\.1 200 .*\r\n\r\nGET /todos\n` +
-			`X-Consumer-ID: +[0-9a-f-]{36}\nX-Consumer-Username: +todo-app\nX-Consumer-Custom-ID: +todo-app-client\n` +
-			`X-OAuth-Client-ID: +todo-app-client\nX-OAuth-Expiration: +\d+\nX-Authenticated-Scope: +todos:read\nX-Authenticated-Userid: +todo-app-client`},
-	}
-	for i, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			out, err := exec.Command("sh", "-c", commands[i]).Output()
-			if err != nil {
-				t.Fatalf("%s: %v", commands[i], err)
-			}
-			if !regexp.MustCompile(test.want).Match(out) {
-				t.Errorf("got %s\nwant %s", out, test.want)
-			}
-		})
-	}
+	tryCommands(t, q)
 	t.Run("too often", func(t *testing.T) {
-		token := accessToken(t, commands[2])
+		token := accessToken(t, q.commands[2])
 		for range 101 { // the three of before count, too
-			request, err := http.NewRequest(http.MethodGet, gateway+"/todos", nil)
+			request, err := http.NewRequest(http.MethodGet, q.gateway+"/todos", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,49 +50,178 @@ func TestQuickstartDoesWhatItPrints(t *testing.T) {
 	})
 }
 
-// start runs run.sh and returns the commands that it prints and the address of
-// the gateway. When the test is over the script is stopped, and has to take
-// Caddy with it.
-func start(t *testing.T) (commands []string, gateway string) {
-	t.Helper()
-	script := exec.Command("./run.sh")
-	script.Stderr = os.Stderr
-	out, err := script.StdoutPipe()
+// Three at once, two of them in one clone: each is a gateway of its own, though
+// Caddy shares its ports with whatever else of the same user listens there.
+func TestQuickstartsAtOnce(t *testing.T) {
+	needs(t)
+	t.Setenv("CADDY", binary(t))
+	clone := filepath.Join(t.TempDir(), "another clone", "examples", "quickstart")
+	if err := os.CopyFS(clone, os.DirFS(".")); err != nil {
+		t.Fatal(err)
+	}
+	var starting sync.WaitGroup
+	quickstarts := make([]*quickstart, 3)
+	for i, dir := range []string{".", ".", clone} {
+		starting.Go(func() { quickstarts[i] = start(t, dir) })
+	}
+	starting.Wait()
+	owner := map[string]bool{}
+	for _, q := range quickstarts {
+		if q == nil {
+			t.Fatal("one of them did not start")
+		}
+		if owner[q.gateway] || owner[q.log] {
+			t.Errorf("two gateways have the address %s or the log %s", q.gateway, q.log)
+		}
+		owner[q.gateway], owner[q.log] = true, true
+		tryCommands(t, q)
+	}
+	for _, q := range quickstarts {
+		log, err := os.ReadFile(q.log)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if n := strings.Count(string(log), "serving initial configuration"); n != 1 {
+			t.Errorf("%s: %d starts in the log, want 1", q.log, n)
+		}
+	}
+}
+
+// The printed command reloads this gateway and no other.
+func TestQuickstartReloads(t *testing.T) {
+	needs(t)
+	q := start(t, ".")
+	if q == nil {
+		return
+	}
+	if out, err := exec.Command("sh", "-c", q.reload).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v\n%s", q.reload, err, out)
+	}
+	tryCommands(t, q)
+}
+
+// With a port that is in use nothing is started, and the answer says what to do.
+func TestQuickstartRefusesAPortInUse(t *testing.T) {
+	needs(t)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := script.Start(); err != nil {
+	defer listener.Close()
+	go func() {
+		_ = http.Serve(listener, http.NotFoundHandler())
+	}()
+	_, port, _ := net.SplitHostPort(listener.Addr().String())
+	script := exec.Command("./run.sh")
+	script.Env = append(os.Environ(), "QUICKSTART_PORT="+port)
+	out, err := script.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "Port "+port) || !strings.Contains(string(out), "QUICKSTART_PORT=") {
+		t.Errorf("got %v and %s, want a failure that names port %s", err, out, port)
+	}
+}
+
+func binary(t *testing.T) string {
+	t.Helper()
+	caddy, err := filepath.Abs("../../bin/caddy")
+	if err != nil {
 		t.Fatal(err)
 	}
+	return caddy
+}
+
+// needs skips a test for want of what it needs.
+func needs(t *testing.T) {
+	t.Helper()
+	if _, err := os.Stat(binary(t)); err != nil {
+		t.Skip("NOT TESTED: the quickstart: bin/caddy is missing, run make build")
+	}
+	for _, tool := range []string{"sh", "curl", "sed"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("NOT TESTED: the quickstart: its commands need %s, which is missing", tool)
+		}
+	}
+}
+
+// tryCommands runs the printed commands and compares the answers with what was
+// said about them.
+func tryCommands(t *testing.T, q *quickstart) {
+	t.Helper()
+	if len(q.commands) != 3 {
+		t.Fatalf("got %d curl commands, want 3: %q", len(q.commands), q.commands)
+	}
+	tests := []struct{ name, want string }{
+		{"without a token", `(?s)^HTTP/1\.1 401 .*Www-Authenticate: Bearer realm="api"\r\n.*"error":"unauthorized"`},
+		{"without the scope", `(?s)^HTTP/1\.1 403 .*Www-Authenticate: Bearer realm="api", error="insufficient_scope", scope="todos:write"\r\n`},
+		{"with everything", `(?s)^HTTP/1\.1 200 .*\r\n\r\nGET /todos\n` +
+			`X-Consumer-ID: +[0-9a-f-]{36}\nX-Consumer-Username: +todo-app\nX-Consumer-Custom-ID: +todo-app-client\n` +
+			`X-OAuth-Client-ID: +todo-app-client\nX-OAuth-Expiration: +\d+\nX-Authenticated-Scope: +todos:read\nX-Authenticated-Userid: +todo-app-client`},
+	}
+	for i, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			out, err := exec.Command("sh", "-c", q.commands[i]).Output()
+			if err != nil {
+				t.Fatalf("%s: %v", q.commands[i], err)
+			}
+			if !regexp.MustCompile(test.want).Match(out) {
+				t.Errorf("got %s\nwant %s", out, test.want)
+			}
+		})
+	}
+}
+
+// quickstart is what run.sh prints.
+type quickstart struct {
+	commands             []string
+	gateway, log, reload string
+}
+
+// start runs run.sh of a folder until it has printed all. When the test is over
+// the script is stopped, and has to take Caddy with it. It returns nil if the
+// script has ended instead.
+func start(t *testing.T, dir string) *quickstart {
+	t.Helper()
+	script := exec.Command("./run.sh")
+	script.Dir, script.Stderr = dir, os.Stderr
+	out, err := script.StdoutPipe()
+	if err == nil {
+		err = script.Start()
+	}
+	if err != nil {
+		t.Error(err)
+		return nil
+	}
+	q := &quickstart{}
 	lines := bufio.NewScanner(out)
 	t.Cleanup(func() {
-		if err := script.Process.Signal(syscall.SIGTERM); err != nil {
-			t.Error(err)
-		}
-		for lines.Scan() { // until nobody is left who could write
+		_ = script.Process.Signal(syscall.SIGTERM)
+		for lines.Scan() { // until no process is left that could write
 		}
 		if err := script.Wait(); err != nil {
 			t.Errorf("run.sh, stopped: %v", err)
 		}
-		if response, err := http.Get(gateway); err == nil {
+		if response, err := http.Get(q.gateway); err == nil {
 			response.Body.Close()
-			t.Errorf("%s still answers after run.sh was stopped", gateway)
+			t.Errorf("%s still answers after run.sh was stopped", q.gateway)
 		}
 	})
-	timeout := time.AfterFunc(time.Minute, func() { _ = script.Process.Signal(syscall.SIGTERM) })
+	timeout := time.AfterFunc(2*time.Minute, func() { _ = script.Process.Signal(syscall.SIGTERM) })
 	defer timeout.Stop()
 	for lines.Scan() {
 		switch line := lines.Text(); {
 		case strings.HasPrefix(line, "curl "):
-			commands = append(commands, line)
+			q.commands = append(q.commands, line)
 		case strings.HasPrefix(line, "The gateway runs at "):
-			gateway = strings.TrimSuffix(strings.Fields(line)[4], ",")
+			q.gateway = strings.TrimSuffix(strings.Fields(line)[4], ",")
+		case strings.HasPrefix(line, "Its log is "):
+			q.log = strings.TrimSuffix(strings.TrimPrefix(line, "Its log is "), ".")
+		case strings.HasPrefix(line, "QUICKSTART_PORT="):
+			q.reload = line
 		case strings.HasPrefix(line, "Press "):
-			return commands, gateway
+			return q
 		}
 	}
-	t.Fatalf("run.sh has ended without a word of what to try: %q", commands)
-	return nil, ""
+	t.Errorf("run.sh has ended without a word of what to try: %q", q.commands)
+	return nil
 }
 
 // accessToken runs the part of a command that gets the token.

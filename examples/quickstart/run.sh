@@ -6,7 +6,7 @@
 #
 #   QUICKSTART_PORT   the gateway's port; the API and Caddy's admin endpoint
 #                     have the next two. Default: the first of 18480, 18580,
-#                     ... 18980 that is free together with those.
+#                     ... 19380 that is free together with those.
 #   CADDY             the binary to run. Default: bin/caddy, made by make build.
 set -eu
 
@@ -19,15 +19,67 @@ if [ ! -x "$caddy" ]; then
 	exit 1
 fi
 
+if ! command -v curl >/dev/null; then
+	echo "curl is missing. Install it: the quickstart needs it to see which ports are free." >&2
+	exit 1
+fi
+
 pid=
+claim=
 stop() {
 	if [ -n "$pid" ]; then
 		kill "$pid" 2>/dev/null || true
 		wait "$pid" 2>/dev/null || true
 	fi
+	[ -z "$claim" ] || rm -f "$claim"
+	claim=
 }
 trap 'stop; exit 0' INT TERM HUP
 trap stop EXIT
+
+# take claims a port for this script until it ends. Caddy shares its ports
+# (SO_REUSEPORT): two gateways on one port would both start, and each request
+# would reach either. The claim is a symbolic link, which the system creates for
+# one script alone, in a folder that all clones share; it names the process, so
+# that the claim of one that was killed does not last.
+take() {
+	claim=/tmp/gluu-quickstart-$1
+	if ln -s "$$" "$claim" 2>/dev/null; then
+		return 0
+	fi
+	owner=$(readlink "$claim" 2>/dev/null || true)
+	if [ -n "$owner" ] && ! ps -p "$owner" >/dev/null 2>&1 && mv "$claim" "$claim.$$" 2>/dev/null; then
+		# Another script may have been faster: then that claim goes back.
+		moved=$(readlink "$claim.$$")
+		rm -f "$claim.$$"
+		if [ "$moved" = "$owner" ]; then
+			ln -s "$$" "$claim" 2>/dev/null && return 0
+		else
+			ln -s "$moved" "$claim" 2>/dev/null || true
+		fi
+	fi
+	claim=
+	return 1
+}
+
+# in_use reports whether anything accepts connections on a port.
+in_use() {
+	status=0
+	curl -s -o /dev/null --noproxy '*' --max-time 2 "http://127.0.0.1:$1/" || status=$?
+	[ "$status" -ne 7 ] # 7: no connection
+}
+
+# reserve finds out whether a port and the two after it are free, and claims
+# them.
+reserve() {
+	if take "$1" && ! in_use "$1" && ! in_use $(($1 + 1)) && ! in_use $(($1 + 2)); then
+		return 0
+	fi
+	[ -z "$claim" ] || rm -f "$claim"
+	claim=
+	echo "Port $1, or one of the two after it, is in use." >&2
+	return 1
+}
 
 # start runs the example on a port and the two after it. It returns 0 once Caddy
 # serves, and 1 if Caddy has ended instead.
@@ -57,15 +109,17 @@ fail() {
 }
 
 port=
-for candidate in ${QUICKSTART_PORT:-18480 18580 18680 18780 18880 18980}; do
-	if start "$candidate"; then
+for candidate in ${QUICKSTART_PORT:-18480 18580 18680 18780 18880 18980 19080 19180 19280 19380}; do
+	if reserve "$candidate"; then
 		port=$candidate
 		break
 	fi
-	grep -Eq 'address already in use|in use by another process' "$log" || fail
-	echo "Port $candidate, or one of the two after it, is in use." >&2
 done
-[ -n "$port" ] || fail
+if [ -z "$port" ]; then
+	echo "No port is free. Stop another quickstart, or choose a port: QUICKSTART_PORT=20480 make run" >&2
+	exit 1
+fi
+start "$port" || fail
 
 gateway=http://127.0.0.1:$port
 # The answer to a token request is JSON on one line.
@@ -76,16 +130,14 @@ allowed="curl -i $gateway/todos -H \"Authorization: Bearer $token\""
 
 # The gateway reads the metadata of its authorization server in the background,
 # and answers 503 until it has it.
-if command -v curl >/dev/null; then
-	tries=0
-	until eval "$allowed" 2>/dev/null | grep -q '^X-Consumer-Username: *todo-app'; do
-		tries=$((tries + 1))
-		if ! kill -0 "$pid" 2>/dev/null || [ "$tries" -gt 30 ]; then
-			fail
-		fi
-		sleep 1
-	done
-fi
+tries=0
+until eval "$allowed" 2>/dev/null | grep -q '^X-Consumer-Username: *todo-app'; do
+	tries=$((tries + 1))
+	if ! kill -0 "$pid" 2>/dev/null || [ "$tries" -gt 30 ]; then
+		fail
+	fi
+	sleep 1
+done
 
 cat <<END
 
@@ -106,6 +158,10 @@ $forbidden
    shows which identity headers it received.
 
 $allowed
+
+After a change of $here/Caddyfile, reload it:
+
+QUICKSTART_PORT=$port QUICKSTART_API_PORT=$((port + 1)) QUICKSTART_ADMIN_PORT=$((port + 2)) "$caddy" reload --config "$here/Caddyfile" --address 127.0.0.1:$((port + 2))
 
 Press Ctrl+C to stop.
 END

@@ -104,7 +104,8 @@ func load(file string) (xcaddy.Builder, error) {
 }
 
 // build runs xcaddy and moves the binary into place only when it is whole:
-// a gateway that runs the old binary is not disturbed.
+// a gateway that runs the old binary is not disturbed. Two builds at once do not
+// disturb each other either: the last one wins.
 func build(ctx context.Context, builder xcaddy.Builder, binary string, verbose bool) error {
 	if err := os.MkdirAll(filepath.Dir(binary), 0o755); err != nil {
 		return err
@@ -114,7 +115,8 @@ func build(ctx context.Context, builder xcaddy.Builder, binary string, verbose b
 	if verbose {
 		log.SetOutput(os.Stderr)
 	}
-	unfinished := binary + ".new"
+	unfinished := fmt.Sprintf("%s.%d.new", binary, os.Getpid())
+	defer os.Remove(unfinished) // after a failure; a success has moved it
 	if err := builder.Build(ctx, unfinished); err != nil {
 		os.Stderr.Write(progress.Bytes())
 		return fmt.Errorf("xcaddy: %w", err)
