@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -37,8 +38,10 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 			}
 			providertest.Respond(providertest.Active(""))(w, r)
 		})
+		tokens := 0
 		ask := func() *token.Error {
-			_, err := p.Verify(t.Context(), "token")
+			tokens++
+			_, err := p.Verify(t.Context(), fmt.Sprint("token-", tokens))
 			if reasonOf(t, err) != token.ProviderUnavailable {
 				t.Fatalf("got %v, want %s", err, token.ProviderUnavailable)
 			}
@@ -51,7 +54,7 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 		if n := asked.Load(); n != BreakerFailures {
 			t.Fatalf("%d requests, want %d", n, BreakerFailures)
 		}
-		if got := p.breakers.states()["introspection_endpoint"]; got != "open" {
+		if got := p.endpoints.breakers()["introspection_endpoint"]; got != "open" {
 			t.Fatalf("the breaker is %s after %d failures", got, BreakerFailures)
 		}
 		time.Sleep(3 * time.Second)
@@ -81,7 +84,7 @@ func TestBreakerOpensAndRecovers(t *testing.T) {
 		if _, err := p.Verify(t.Context(), "token"); err != nil {
 			t.Errorf("got %v from a server that is well again", err)
 		}
-		if got := p.breakers.states()["introspection_endpoint"]; got != "closed" {
+		if got := p.endpoints.breakers()["introspection_endpoint"]; got != "closed" {
 			t.Errorf("the breaker is %s", got)
 		}
 	})
@@ -146,7 +149,7 @@ func TestCancelledCallsDoNotOpenTheBreaker(t *testing.T) {
 				t.Fatalf("got %v, want %v", err, context.Canceled)
 			}
 		}
-		if got := p.breakers.states()["token_endpoint"]; got != "closed" {
+		if got := p.endpoints.breakers()["token_endpoint"]; got != "closed" {
 			t.Errorf("the breaker is %s", got)
 		}
 	})
@@ -200,7 +203,7 @@ func TestCallGuards(t *testing.T) {
 		t.Errorf("status 429: got %v", err)
 	}
 	server.On("/endless", endless)
-	if _, _, err := call(server.URL + "/endless"); reasonOf(t, err) != token.ProviderUnavailable {
+	if _, _, err := call(server.URL + "/endless"); reasonOf(t, err) != token.Unreadable {
 		t.Errorf("endless answer: got %v", err)
 	}
 	other := providertest.NewServer(t)

@@ -45,6 +45,34 @@ func (s *Server) credentials() (credentials, error) {
 	return credentials{ID: s.config.ClientID, Secret: s.config.ClientSecret}, nil
 }
 
+// Proof identifies the credentials that requests are authenticated with. Two are
+// equal if the credentials are.
+type Proof struct{ id, secret, key string }
+
+// Proof returns the credentials of this moment.
+func (s *Server) Proof() Proof {
+	c, _ := s.credentials()
+	p := Proof{id: c.ID, secret: c.Secret}
+	if s.config.ClientAuth == PrivateKeyJWT {
+		p.key = s.attached.Load().Key.Public().Thumbprint()
+	}
+	return p
+}
+
+// NoteAccepted says that the server has answered a request with these
+// credentials: what it refuses from now on, it refuses for another reason.
+func (s *Server) NoteAccepted(p Proof) {
+	if known := s.accepted.Load(); known == nil || *known != p {
+		s.accepted.Store(&p)
+	}
+}
+
+// HasAccepted reports whether the server has accepted these credentials before.
+func (s *Server) HasAccepted(p Proof) bool {
+	known := s.accepted.Load()
+	return known != nil && *known == p
+}
+
 // Authenticate puts the proof on a request, or into the form that will be its
 // body.
 func (s *Server) Authenticate(req *http.Request, form url.Values) error {

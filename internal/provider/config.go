@@ -138,13 +138,14 @@ type Config struct {
 	TrustPoolRaw json.RawMessage `json:"trust_pool,omitempty" caddy:"namespace=tls.ca_pool.source inline_key=provider"`
 
 	// How long a request to this server may take, from the connection to the
-	// last byte of the answer. Default: 5s.
+	// last byte of the answer. Time in the gateway's own queue comes before that.
+	// Default: 5s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
 	// How much longer than `max_age` of the cache, but never beyond its own
-	// expiry, a verified token may go on being used while the server does not
-	// answer. A token that is revoked in the meantime goes on working for this
-	// long. Default: 0, off.
+	// expiry, a verified token may go on being used while the server fails to
+	// answer about it: no answer comes, or one with a 5xx status. A token that is
+	// revoked in the meantime goes on working for this long. Default: 0, off.
 	StaleIfError caddy.Duration `json:"stale_if_error,omitempty"`
 }
 

@@ -19,8 +19,9 @@ import (
 )
 
 // Discovery reads the server's metadata (OpenID Connect Discovery 1.0; RFC
-// 8414) in the background. Nothing waits for it: until it succeeds, what
-// needs an endpoint is told so.
+// 8414) in the background. A request that meets the first attempt waits for its
+// outcome, so that a start costs no request; while later attempts go on, what
+// needs an endpoint is told so at once.
 
 const (
 	discoveryRetry        = time.Second
@@ -36,10 +37,12 @@ type metadata struct {
 	endpoints map[string]string
 	refused   map[string]error // endpoints that are somewhere they must not be
 	signed    bool             // it offers signed introspection responses
+	document  []byte           // all of it
 }
 
 type discovery struct {
-	once sync.Once
+	once  sync.Once
+	first chan struct{} // closed when the first attempt has ended
 
 	mu      sync.Mutex
 	found   *metadata
@@ -80,6 +83,30 @@ func (s *Server) Endpoint(name string) (string, error) {
 	return address, nil
 }
 
+// AwaitEndpoint is Endpoint for a request, which waits for the first attempt to
+// discover the address: within the timeout, and for no longer than its context.
+func (s *Server) AwaitEndpoint(ctx context.Context, name string) (string, error) {
+	address, err := s.Endpoint(name)
+	if err == nil {
+		return address, nil
+	}
+	s.awaitFirst(ctx, s.discovery.first)
+	return s.Endpoint(name)
+}
+
+// awaitFirst waits for the end of a first attempt: within the timeout, and for no
+// longer than the context.
+func (s *Server) awaitFirst(ctx context.Context, ended <-chan struct{}) {
+	timer := time.NewTimer(time.Duration(s.config.Timeout))
+	defer timer.Stop()
+	select {
+	case <-ended:
+	case <-timer.C:
+	case <-ctx.Done():
+	case <-s.ctx.Done():
+	}
+}
+
 var errNotAskedYet = errors.New("the first attempt is under way")
 
 func cmpErr(err, otherwise error) error {
@@ -111,6 +138,7 @@ func (s *Server) startDiscovery() {
 // discover runs until the server ends.
 func (s *Server) discover(ctx context.Context) {
 	backoff := retry.Backoff{Min: discoveryRetry, Max: longestDiscoveryRetry}
+	var isFirst sync.Once
 	for {
 		found, err := s.fetchMetadata(ctx)
 		wait := Rediscovery
@@ -123,6 +151,7 @@ func (s *Server) discover(ctx context.Context) {
 			return
 		}
 		s.discovered(found, err, wait)
+		isFirst.Do(func() { close(s.discovery.first) })
 		if !backoff.Clock.Sleep(ctx, wait) {
 			return
 		}
@@ -204,7 +233,7 @@ func (s *Server) parseMetadata(body []byte) (*metadata, error) {
 	if err != nil {
 		return nil, err
 	}
-	found := &metadata{endpoints: map[string]string{}, refused: map[string]error{}}
+	found := &metadata{endpoints: map[string]string{}, refused: map[string]error{}, document: body}
 	for _, name := range discoverable {
 		address, err := s.endpointIn(document, name)
 		if err == nil && address != "" {

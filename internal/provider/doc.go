@@ -33,11 +33,18 @@
 //	keys, err := server.KeySet()
 //	key, err := keys.Key(ctx, jwt.Header.KeyID, jwt.Header.Algorithm)
 //
-// Nothing waits for discovery or registration: what they have not learned yet is a
-// *token.Error with ProviderUnavailable, as is every other failure to reach the
-// server. [Server.AwaitMetadata] is for background tasks.
+// What discovery and registration have not learned yet is a *token.Error with
+// ProviderUnavailable, as is every other failure to reach the server. Requests wait
+// for the first attempt of both and for nothing else: [Server.AwaitEndpoint],
+// [Server.AwaitKeySet], [Server.AwaitCredentials]. [Server.AwaitMetadata] is for
+// background tasks.
+//
+// A request that depends on what a client sent is asked as a [Question] about it
+// ([Server.Ask], [Server.CallAbout]), so that no client can move the breaker alone.
 //
 // One idea a file: breaker.go decides whether an endpoint is asked, limiter.go how
-// many requests are under way, http.go sends them, origins.go says where they may
-// go; keys.go fetches key sets and knows nothing of servers.
+// many requests are under way, http.go sends them, refused.go says what an answer is
+// evidence of, origins.go where requests may go; keys.go fetches key sets and knows
+// nothing of servers; takeover.go hands on what was learned to a server whose
+// settings differ.
 package provider

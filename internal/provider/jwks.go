@@ -20,6 +20,15 @@ func (s *Server) KeySet() (jwtcheck.KeySet, error) {
 	return s.keys, nil
 }
 
+// AwaitKeySet is KeySet for a request, which waits for the first attempt to
+// discover where the keys are, as AwaitEndpoint does.
+func (s *Server) AwaitKeySet(ctx context.Context) (jwtcheck.KeySet, error) {
+	if _, err := s.AwaitEndpoint(ctx, "jwks_uri"); err != nil {
+		return nil, err
+	}
+	return s.keys, nil
+}
+
 // newKeys returns the set of the server's keys, which is fetched when the
 // first token needs it.
 func (s *Server) newKeys() *RemoteKeySet {

@@ -346,6 +346,23 @@ func (s *RemoteKeySet) Close() {
 	s.wg.Wait()
 }
 
+// takeOver starts with the keys of another set of the same server, and with its
+// cool-down.
+func (s *RemoteKeySet) takeOver(from *RemoteKeySet) {
+	known := from.current.Load()
+	if known == nil {
+		return
+	}
+	from.mu.Lock()
+	next := from.next
+	from.mu.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current.CompareAndSwap(nil, known) {
+		s.next = next
+	}
+}
+
 func (f *fetchedKeys) find(kid, alg string) (jose.Key, error) {
 	if f == nil {
 		return jose.Key{}, ErrUnknownKey

@@ -43,6 +43,7 @@ const (
 
 type registration struct {
 	once     sync.Once
+	first    chan struct{} // closed when the first attempt has ended
 	rejected chan struct{} // the server does not accept the credentials
 
 	mu      sync.Mutex
@@ -86,7 +87,18 @@ func (s *Server) startRegistration() {
 	s.registration.once.Do(func() { s.run(s.register) })
 }
 
-// CredentialsRejected says that the server answered a request with 401: it
+// AwaitCredentials waits for the first attempt to register the gateway, if it has
+// to be registered: within the timeout, and for no longer than the context.
+func (s *Server) AwaitCredentials(ctx context.Context) {
+	if s.config.Register == nil {
+		return
+	}
+	if _, err := s.credentials(); err != nil {
+		s.awaitFirst(ctx, s.registration.first)
+	}
+}
+
+// CredentialsRejected says that the server does not accept who the gateway is: it
 // may have forgotten its client.
 func (s *Server) CredentialsRejected() {
 	select {
@@ -99,12 +111,14 @@ func (s *Server) CredentialsRejected() {
 func (s *Server) register(ctx context.Context) {
 	backoff := retry.Backoff{Min: discoveryRetry, Max: longestDiscoveryRetry}
 	var forget *registeredClient
+	var isFirst sync.Once
 	for {
 		client, err := s.obtainClient(ctx, forget)
 		if ctx.Err() != nil {
 			return
 		}
 		s.registered(client, err)
+		isFirst.Do(func() { close(s.registration.first) })
 		if err != nil {
 			if !backoff.Wait(ctx) {
 				return
@@ -276,7 +290,7 @@ func (s *Server) registerAt(ctx context.Context, address string) (*registeredCli
 	var client *registeredClient
 	_, err = s.Do(ctx, "registration_endpoint", req, func(a *Answer) error {
 		if a.Status != http.StatusCreated && a.Status != http.StatusOK {
-			return fmt.Errorf("status %d%s", a.Status, errorCode(a.Body))
+			return fmt.Errorf("%w%s", &StatusError{a.Status}, errorCode(a.Body))
 		}
 		var err error
 		client, err = s.parseRegistration(a.Body)

@@ -37,8 +37,8 @@ type Server struct {
 	keys         *RemoteKeySet
 	discovery    discovery
 	registration registration
-	breakers     breakers
-	limiter      limiter
+	endpoints    endpoints
+	accepted     atomic.Pointer[Proof]
 	lastFailure  atomic.Pointer[Failure]
 
 	ctx    context.Context // ends with the server
@@ -57,9 +57,10 @@ func New(name string, config Config, a *Connection) *Server {
 		mapping: config.mapping(),
 		Now:     time.Now,
 		metrics: newServerMetrics(name),
-		limiter: newLimiter(maxInFlight),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.discovery.first = make(chan struct{})
+	s.registration.first = make(chan struct{})
 	if config.Register != nil {
 		s.registration.rejected = make(chan struct{}, 1)
 	}

@@ -69,7 +69,8 @@ func (p *testProvider) Verify(ctx context.Context, raw string) (body string, err
 		return "", err
 	}
 	SetForm(req, form)
-	a, err := p.Do(ctx, "introspection_endpoint", req, func(a *Answer) error {
+	question := Question{Endpoint: "introspection_endpoint", About: raw}
+	a, err := p.Ask(ctx, question, req, func(a *Answer) error {
 		if a.Status == http.StatusUnauthorized {
 			p.CredentialsRejected()
 		}

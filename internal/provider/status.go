@@ -48,7 +48,7 @@ func (s *Server) Status() Status {
 		Health:    HealthOK,
 		Endpoints: s.knownEndpoints(),
 		KeyIDs:    append([]string{}, s.keys.KeyIDs()...),
-		Breakers:  s.breakers.states(),
+		Breakers:  s.endpoints.breakers(),
 		ClientID:  s.ClientID(),
 		LastError: s.lastFailure.Load(),
 	}

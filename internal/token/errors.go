@@ -32,17 +32,31 @@ const (
 	// ProviderUnavailable: the authorization server could not be asked, so
 	// nothing is known about the token. It is never a reason to answer 401.
 	ProviderUnavailable Reason = "provider_unavailable"
+
+	// Unreadable: the authorization server's answer about this token is complete
+	// but cannot be read, so nothing certain is known about the token. Like
+	// ProviderUnavailable it is never a reason to answer 401; unlike that it says
+	// nothing about other tokens.
+	Unreadable Reason = "answer_unreadable"
+
+	// Limited: too many tokens from the client's network were unknown to the
+	// authorization server, so it was not asked about this one.
+	Limited Reason = "token_limit"
 )
 
 // Error is why a token was not verified. It is the only type of error that
-// verification returns: either the token is refused, or the authorization server
-// is unavailable, and the two never mix.
+// verification returns: either the token is refused, or nothing is known about it
+// (see [Error.IsRefusal]), and the two never mix.
 type Error struct {
 	Reason Reason
 
-	// RetryAfter is set with ProviderUnavailable: when it makes sense to ask
-	// again.
+	// RetryAfter is set with ProviderUnavailable, Unreadable and Limited: when it
+	// makes sense to ask again.
 	RetryAfter time.Duration
+
+	// Until is when the reason of a refusal ends by itself, such as that the token
+	// is not valid yet; zero if it lasts.
+	Until time.Time
 
 	// Scheme, Code and Nonce are what the challenge of a bound token has to
 	// say: the scheme that the client must use ("DPoP", or "" for Bearer), the
@@ -63,6 +77,17 @@ func (e *Error) Error() string {
 }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// IsRefusal reports whether the error refuses the token. Otherwise it says
+// nothing about the token, which must then neither be accepted nor called
+// invalid.
+func (e *Error) IsRefusal() bool {
+	switch e.Reason {
+	case ProviderUnavailable, Unreadable, Limited:
+		return false
+	}
+	return true
+}
 
 // DefaultRetryAfter is what a client is told when nothing better is known.
 const DefaultRetryAfter = time.Second
@@ -96,5 +121,8 @@ func (e *Error) WithoutCause() *Error {
 	if e.Err != nil {
 		text = e.Err.Error()
 	}
-	return &Error{Reason: e.Reason, Err: errors.New(strings.Clone(text[:min(len(text), enough)]))}
+	return &Error{
+		Reason: e.Reason, RetryAfter: e.RetryAfter, Until: e.Until,
+		Err: errors.New(strings.Clone(text[:min(len(text), enough)])),
+	}
 }
