@@ -108,7 +108,7 @@ func (a *Answerer) hand(r *http.Request, refusal Refusal) error {
 func (a *Answerer) Record(r *http.Request, id *Identity, refusal Refusal, message string) {
 	level := zapcore.InfoLevel
 	switch refusal.Reason {
-	case ReasonProviderUnavailable, ReasonNotAuthenticated, ReasonNotReady, ReasonInternal:
+	case ReasonProviderUnavailable, ReasonAnswerUnreadable, ReasonNotAuthenticated, ReasonNotReady, ReasonInternal:
 		level = zapcore.ErrorLevel // somebody has to do something
 	}
 	if hungUp(r, refusal) {

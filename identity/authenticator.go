@@ -171,7 +171,7 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 // withoutToken goes on as the anonymous consumer, or answers with the refusal
 // where there is none.
 func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, token *token.Token, refusal Refusal) error {
-	if a.Anonymous == "" || refusal.Status == http.StatusServiceUnavailable {
+	if a.Anonymous == "" || !refusal.isAboutToken() {
 		return a.refuse(w, r, token, refusal)
 	}
 	c := a.consumers.Find(a.Anonymous)

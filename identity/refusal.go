@@ -28,6 +28,8 @@ const (
 	ReasonAmbiguousPath       = "ambiguous_path"
 	ReasonPathTooLong         = "path_too_long"
 	ReasonProviderUnavailable = string(token.ProviderUnavailable)
+	ReasonAnswerUnreadable    = string(token.Unreadable)
+	ReasonTokenLimit          = string(token.Limited)
 	ReasonNotAuthenticated    = "not_authenticated"
 	ReasonNotReady            = "not_ready"
 	ReasonInternal            = "internal_error"
@@ -149,12 +151,25 @@ func Malformed(err error) Refusal {
 	}
 }
 
-// InvalidToken refuses a token that was not verified. It makes an answer of
-// 503 out of an authorization server that could not be asked, which says
-// nothing about the token.
+// InvalidToken refuses a token that was not verified. Errors that say nothing
+// about the token become 503, or 429 if its network has sent too many that nobody
+// knows.
 func InvalidToken(err *token.Error) Refusal {
-	if err.Reason == token.ProviderUnavailable {
+	switch err.Reason {
+	case token.ProviderUnavailable:
 		return Unavailable(err.RetryAfter, err.Err)
+	case token.Unreadable:
+		r := Unavailable(err.RetryAfter, err.Err)
+		r.Reason = ReasonAnswerUnreadable
+		r.Description = "The authorization server's answer about this access token cannot be read. Get a new token, or try again later."
+		return r
+	case token.Limited:
+		return Refusal{
+			Status: http.StatusTooManyRequests, Error: "temporarily_unavailable", Reason: ReasonTokenLimit,
+			Description: "Too many access tokens that are not known came from this network. Try again later.",
+			RetryAfter:  max(err.RetryAfter, time.Second),
+			Cause:       err.Err,
+		}
 	}
 	r := Refusal{
 		Status: http.StatusUnauthorized, Error: "invalid_token", Reason: string(err.Reason),
@@ -301,6 +316,12 @@ func Internal(cause error) Refusal {
 		Description: "The gateway cannot serve this request.",
 		Cause:       cause,
 	}
+}
+
+// isAboutToken reports whether the refusal says that the credential is missing or
+// wrong: only then may the request go on as the anonymous consumer.
+func (r Refusal) isAboutToken() bool {
+	return r.Status != http.StatusServiceUnavailable && r.Status != http.StatusTooManyRequests
 }
 
 func bearerError(code string) *Challenge {

@@ -62,6 +62,8 @@ func TestWhatAProviderSaysBecomesARefusal(t *testing.T) {
 		{token.Error{Reason: token.Bound}, 401, `Bearer realm="api", error="invalid_token"`, 0},
 		{token.Error{Reason: token.Bound, Scheme: "DPoP", Code: "use_dpop_nonce", Nonce: "n"}, 401, `DPoP realm="api", error="use_dpop_nonce"`, 1},
 		{token.Error{Reason: token.ProviderUnavailable}, 503, "", 0},
+		{token.Error{Reason: token.Unreadable}, 503, "", 0},
+		{token.Error{Reason: token.Limited}, 429, "", 0},
 	} {
 		r := InvalidToken(&test.err)
 		challenge := ""
@@ -70,6 +72,10 @@ func TestWhatAProviderSaysBecomesARefusal(t *testing.T) {
 		}
 		if r.Status != test.status || r.Reason != string(test.err.Reason) || challenge != test.challenge || len(r.Fields) != test.fields {
 			t.Errorf("%s: got %+v with the challenge %q", test.err.Reason, r, challenge)
+		}
+		// Where nothing is known about a token, its sender is not anonymous.
+		if isRefusal := test.err.IsRefusal(); r.isAboutToken() != isRefusal || (r.RetryAfter == 0) != isRefusal {
+			t.Errorf("%s: may go on as anonymous: %t, Retry-After %s", test.err.Reason, r.isAboutToken(), r.RetryAfter)
 		}
 	}
 	if got := asProviderError(errors.New("something")); got.Reason != token.ProviderUnavailable {

@@ -22,6 +22,8 @@ const (
 	TokenExpired        = token.Expired
 	TokenBound          = token.Bound
 	ProviderUnavailable = token.ProviderUnavailable
+	AnswerUnreadable    = token.Unreadable
+	TokenLimited        = token.Limited
 
 	defaultRetryAfter = token.DefaultRetryAfter
 )

@@ -51,7 +51,7 @@ func providerFor(t testing.TB, config provider.Config, cache CacheConfig) *Provi
 	p.loaded = &provider.Connection{HTTP: provider.NewHTTPClient(nil), Storage: &certmagic.FileStorage{Path: t.TempDir()}, Logger: zap.NewNop()}
 	p.poolID = p.settings()
 	p.server = provider.New(p.name, config, p.loaded)
-	p.verifier = newVerifier(p.server)
+	p.verifier = newVerifier(p.server, digest{})
 	p.cache = cacheFor(t, cache)
 	t.Cleanup(func() {
 		_ = p.verifier.Destruct()

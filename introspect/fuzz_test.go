@@ -30,7 +30,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		IntrospectionEndpoint: "https://as.example/introspect",
 	}, CacheConfig{})
 	f.Fuzz(func(t *testing.T, body string) {
-		claims, err := parseIntrospection(&provider.Answer{Status: http.StatusOK, MediaType: "application/json", Body: []byte(body)})
+		claims, err := p.verifier.readUnsigned(&provider.Answer{Status: http.StatusOK, MediaType: "application/json", Body: []byte(body)})
 		if err != nil {
 			return
 		}

@@ -50,22 +50,27 @@ func TestAnswersOfTheIntrospectionEndpoint(t *testing.T) {
 		{"active, a bearer token", providertest.Respond(providertest.Active(`"token_type":"Bearer"`)), ""},
 
 		// None of these says anything about the token.
-		{"active in quotes", providertest.Respond(`{"active":"true"}`), ProviderUnavailable},
-		{"active as a number", providertest.Respond(`{"active":1}`), ProviderUnavailable},
-		{"Active in capitals", providertest.Respond(`{"Active":true}`), ProviderUnavailable},
-		{"active null", providertest.Respond(`{"active":null}`), ProviderUnavailable},
-		{"active twice", providertest.Respond(`{"active":false,"active":true}`), ProviderUnavailable},
-		{"no active", providertest.Respond(`{}`), ProviderUnavailable},
-		{"a list", providertest.Respond(`[{"active":true}]`), ProviderUnavailable},
-		{"the bare word", providertest.Respond(`true`), ProviderUnavailable},
-		{"nothing", providertest.Respond(``), ProviderUnavailable},
-		{"half an object", providertest.Respond(`{"active":true`), ProviderUnavailable},
-		{"two objects", providertest.Respond(`{"active":true}{"active":true}`), ProviderUnavailable},
-		{"an exp that is text", providertest.Respond(providertest.Active(`"exp":"tomorrow"`)), ProviderUnavailable},
-		{"a scope that is an object", providertest.Respond(`{"active":true,"scope":{}}`), ProviderUnavailable},
+		{"active in quotes", providertest.Respond(`{"active":"true"}`), AnswerUnreadable},
+		{"active as a number", providertest.Respond(`{"active":1}`), AnswerUnreadable},
+		{"Active in capitals", providertest.Respond(`{"Active":true}`), AnswerUnreadable},
+		{"active null", providertest.Respond(`{"active":null}`), AnswerUnreadable},
+		{"active twice", providertest.Respond(`{"active":false,"active":true}`), AnswerUnreadable},
+		{"no active", providertest.Respond(`{}`), AnswerUnreadable},
+		{"a list", providertest.Respond(`[{"active":true}]`), AnswerUnreadable},
+		{"the bare word", providertest.Respond(`true`), AnswerUnreadable},
+		{"nothing", providertest.Respond(``), AnswerUnreadable},
+		{"half an object", providertest.Respond(`{"active":true`), AnswerUnreadable},
+		{"two objects", providertest.Respond(`{"active":true}{"active":true}`), AnswerUnreadable},
+		{"an exp that is text", providertest.Respond(providertest.Active(`"exp":"tomorrow"`)), AnswerUnreadable},
+		{"a scope that is an object", providertest.Respond(`{"active":true,"scope":{}}`), AnswerUnreadable},
 		{"as text", providertest.RespondWith(200, "text/plain", providertest.Active("")), ProviderUnavailable},
 		{"as a page", providertest.RespondWith(200, "text/html", providertest.Active("")), ProviderUnavailable},
 		{"without a content type", providertest.RespondWith(200, "", providertest.Active("")), ProviderUnavailable},
+		{"an nbf that is text", providertest.Respond(providertest.Active(`"nbf":"tomorrow"`)), AnswerUnreadable},
+		{"nested 33 deep", providertest.Respond(providertest.Active(`"x":` + strings.Repeat(`{"x":`, 33) + "1" + strings.Repeat("}", 33))), AnswerUnreadable},
+		{"1001 members", providertest.Respond(providertest.Active(`"x":{` + manyMembers(1001) + `}`)), AnswerUnreadable},
+		{"a member twice", providertest.Respond(providertest.Active(`"x":{"a":1,"a":2}`)), AnswerUnreadable},
+		{"half a surrogate pair", providertest.Respond(`{"active":true,"sub":"\ud800"}`), AnswerUnreadable},
 		{"status 201", providertest.RespondWith(201, "application/json", providertest.Active("")), ProviderUnavailable},
 		{"status 202", providertest.RespondWith(202, "application/json", providertest.Active("")), ProviderUnavailable},
 		{"status 204", providertest.RespondWith(204, "application/json", ""), ProviderUnavailable},
@@ -76,9 +81,9 @@ func TestAnswersOfTheIntrospectionEndpoint(t *testing.T) {
 		{"status 429", providertest.RespondWith(429, "application/json", `{"active":false}`), ProviderUnavailable},
 		{"status 500", providertest.RespondWith(500, "application/json", providertest.Active("")), ProviderUnavailable},
 		{"status 503", providertest.RespondWith(503, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"more than a mebibyte", providertest.Respond(providertest.Active(`"x":"` + strings.Repeat("x", provider.MaxAnswer) + `"`)), ProviderUnavailable},
-		{"without end", endless, ProviderUnavailable},
-		{"a mebibyte in a kibibyte of gzip", gzipBomb(t), ProviderUnavailable},
+		{"more than a mebibyte", providertest.Respond(providertest.Active(`"x":"` + strings.Repeat("x", provider.MaxAnswer) + `"`)), AnswerUnreadable},
+		{"without end", endless, AnswerUnreadable},
+		{"a mebibyte in a kibibyte of gzip", gzipBomb(t), AnswerUnreadable},
 		{"cut off", cutOff, ProviderUnavailable},
 	}
 	for _, test := range tests {
@@ -108,6 +113,14 @@ type replacing struct {
 func (r *replacing) Write(b []byte) (int, error) {
 	_, err := r.ResponseWriter.Write(bytes.ReplaceAll(b, []byte(r.old), []byte(r.new)))
 	return len(b), err
+}
+
+func manyMembers(n int) string {
+	members := make([]string, n)
+	for i := range members {
+		members[i] = fmt.Sprintf(`"m%d":1`, i)
+	}
+	return strings.Join(members, ",")
 }
 
 func endless(w http.ResponseWriter, r *http.Request) {

@@ -23,7 +23,7 @@ func (v *verifier) verifyByMode(ctx context.Context, sent *presented) (*Token, e
 	// A server that issues nothing but JWTs need not have an introspection
 	// endpoint, and then this token is not one of its own.
 	if missing := (*provider.NoEndpointError)(nil); errors.As(err, &missing) {
-		return nil, refuse(TokenInvalid, "not a JWT of this issuer, and the issuer has no introspection endpoint")
+		return nil, refuse(TokenInvalid, "not a JWT of this issuer, and the issuer has no introspection endpoint: %w", missing)
 	}
 	return token, err
 }
@@ -44,7 +44,7 @@ func (v *verifier) verifiesLocally(sent *presented) bool {
 // verifyLocally verifies a JWT by its signature.
 func (v *verifier) verifyLocally(ctx context.Context, sent *presented) (*Token, error) {
 	s := v.server
-	keys, err := s.KeySet()
+	keys, err := s.AwaitKeySet(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -227,7 +227,7 @@ func TestSignedAnswersWhereOfferedOrDemanded(t *testing.T) {
 		{"offered and not given", true, nil, plain, "application/token-introspection+jwt, application/json;q=0.5", ""},
 		{"not wanted", true, &no, plain, "application/json", ""},
 		{"demanded and given", false, &yes, signed, "application/token-introspection+jwt", ""},
-		{"demanded and not given", true, &yes, plain, "application/token-introspection+jwt", ProviderUnavailable},
+		{"demanded and not given", true, &yes, plain, "application/token-introspection+jwt", AnswerUnreadable},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -280,8 +280,8 @@ func TestSignedIntrospectionMustBeOne(t *testing.T) {
 	})
 	p := providerFor(t, provider.Config{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
 	p.server.AwaitMetadata(t.Context())
-	if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != ProviderUnavailable {
-		t.Errorf("got %v, want %s", err, ProviderUnavailable)
+	if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != AnswerUnreadable {
+		t.Errorf("got %v, want %s", err, AnswerUnreadable)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,6 +22,7 @@ import (
 //	├── cached                 what this process knows; most requests end here
 //	└── coalesce               one verification for all requests with the token
 //	    └── verifyUncached     remembers the outcome
+//	        ├── foreignIssuer  a JWT of another provider ends here
 //	        ├── fromShared     what another gateway knows (Redis)
 //	        └── recoverPanics
 //	            └── verifyByMode
@@ -73,11 +75,12 @@ func (p *Provider) Verify(ctx context.Context, raw string) (*Token, error) {
 
 // coalesce verifies a token once for all requests that come with it in the
 // meantime. The work belongs to none of them: it goes on when the request that
-// began it is cancelled, until it is done or the timeout is over.
+// began it is cancelled. Each of its steps has the timeout for itself, and waiting
+// for the turn is a step: a server is never blamed for a queue.
 func (p *Provider) coalesce(ctx context.Context, key tokencache.Key, raw string) (*Token, error) {
 	epoch := p.cache.Epoch()
 	outcome := p.verifier.singleFlight.DoChan(flightKey(key, epoch), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(p.verifier.server.Config().Timeout))
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), verificationSteps*time.Duration(p.verifier.server.Config().Timeout))
 		defer cancel()
 		return p.verifyUncached(ctx, key, epoch, raw)
 	})
@@ -91,6 +94,11 @@ func (p *Provider) coalesce(ctx context.Context, key tokencache.Key, raw string)
 		return nil, unavailable(defaultRetryAfter, "the request ended before its token was verified: %w", context.Cause(ctx))
 	}
 }
+
+// verificationSteps are those that may take the timeout each: metadata that is
+// being read for the first time, the queue of the client's network, that of the
+// server, the call, and the keys of a signed answer.
+const verificationSteps = 5
 
 // flightKey names the verification of a token. One that began before an
 // eviction is not joined after it.
@@ -109,8 +117,13 @@ func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch
 	} else if refusal != nil {
 		return nil, refusal
 	}
-	sent := &presented{raw: raw}
+	sent := &presented{raw: raw, question: string(key[:])}
+	if other := p.foreignIssuer(sent); other != "" {
+		// Not remembered: it holds for this configuration.
+		return nil, refuse(TokenInvalid, "a JWT of issuer %q, which is another provider here, not of %q", other, s.Config().Issuer)
+	}
 	staleFor := time.Duration(s.Config().StaleIfError)
+	sent.insist = staleFor > 0 && p.cache.LookupStale(key, s.Now()) != nil
 	token, verifiedAt, since := p.fromShared(ctx, sent)
 	if token != nil {
 		p.prepare(token, raw)
@@ -125,13 +138,18 @@ func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch
 		p.cache.Keep(key, epoch, token, now, now, staleFor)
 		p.toShared(ctx, sent, since, token, now)
 		return token, nil
-	case refusal.Reason == ProviderUnavailable:
+	case provider.HasFailed(refusal):
+		// Only the failure of this very question: clients can open a breaker or
+		// fill a queue, and would choose how long a revoked token works.
 		if stale := p.cache.LookupStale(key, s.Now()); stale != nil {
 			p.verifier.metrics.stale.Inc()
 			return stale, nil
 		}
 	case isLasting(refusal):
 		refusal = refusal.WithoutCause()
+		if refusal.Reason == TokenInactive {
+			refusal.Until = sent.claimed().validAgain(s.Now())
+		}
 		p.cache.KeepRefusal(key, epoch, refusal, s.Now())
 	}
 	return nil, refusal
@@ -144,10 +162,31 @@ func (p *Provider) prepare(token *Token, raw string) {
 	token.SharedName = p.cache.SharedName(raw)
 }
 
-// isLasting reports whether a refusal holds for a while. That no key fits ends
-// with the next fetch of the keys, and finding that out again costs little.
+// isLasting reports whether the outcome for a token holds for a while: a refusal,
+// or that the server's answer about it cannot be read. That no key fits ends with
+// the next fetch of the keys, and that there is no endpoint with the next
+// discovery; finding either out again costs little.
 func isLasting(refusal *Error) bool {
-	return !errors.Is(refusal, provider.ErrUnknownKey) && !errors.Is(refusal, provider.ErrUnfitKey) && !errors.Is(refusal, provider.ErrAmbiguousKey)
+	if refusal.Reason == AnswerUnreadable {
+		return true
+	}
+	return refusal.IsRefusal() && !errors.As(refusal, new(*provider.NoEndpointError)) &&
+		!errors.Is(refusal, provider.ErrUnknownKey) && !errors.Is(refusal, provider.ErrUnfitKey) && !errors.Is(refusal, provider.ErrAmbiguousKey)
+}
+
+// foreignIssuer returns the issuer that a JWT names if that is another provider's
+// of the configuration, and not this one's, else "". Such a token is that
+// provider's to verify. This one's server has no business seeing it.
+func (p *Provider) foreignIssuer(sent *presented) string {
+	if p.app == nil || sent.claimsIssuer(p.Config.Issuer) {
+		return ""
+	}
+	for _, issuer := range sent.claimed().issuers {
+		if slices.Contains(p.app.Issuers(), issuer) {
+			return issuer
+		}
+	}
+	return ""
 }
 
 // recoverPanics verifies a token and survives what should not happen: the

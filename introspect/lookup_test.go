@@ -131,29 +131,33 @@ func TestAbandonedVerificationIsRemembered(t *testing.T) {
 	}
 }
 
-// What went wrong with the server says nothing about the token, and must be
-// forgotten at once.
-func TestSec_S52_FailuresAreNeverRemembered(t *testing.T) {
+// What went wrong with the server says nothing about the token. It is the answer
+// for a second, so that one token cannot be asked about again and again, and is
+// forgotten then.
+func TestSec_S52_FailuresAreForgottenAfterASecond(t *testing.T) {
 	for name, failure := range map[string]http.HandlerFunc{
-		"500":       providertest.RespondWith(500, "application/json", `{"active":false}`),
-		"429":       providertest.RespondWith(429, "application/json", `{"active":false}`),
-		"401":       providertest.RespondWith(401, "application/json", `{"active":false}`),
-		"malformed": providertest.Respond(`{"active":`),
-		"redirect":  func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
-		"hung up":   func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"500":      providertest.RespondWith(500, "application/json", `{"active":false}`),
+		"429":      providertest.RespondWith(429, "application/json", `{"active":false}`),
+		"redirect": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/elsewhere", http.StatusFound) },
+		"hung up":  func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		server := providertest.NewServer(t)
 		server.On("/introspect", failure)
-		p := providerFor(t, introspecting(server), CacheConfig{})
-		for range 2 {
+		clock := newTestClock()
+		p := clock.on(providerFor(t, introspecting(server), CacheConfig{}))
+		for range 100 {
 			if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
 				t.Errorf("%s: got %v, want %s", name, err, ProviderUnavailable)
 			}
+		}
+		if n := server.Count("/introspect"); n > 2 { // an idempotent request is sent again over a new connection
+			t.Errorf("%s: %d introspections within a second", name, n)
 		}
 		if positive, negative := p.cache.Sizes(); positive+negative != 0 {
 			t.Errorf("%s: %d and %d entries are remembered", name, positive, negative)
 		}
 		server.On("/introspect", providertest.Respond(providertest.Active("")))
+		clock.advance(time.Second)
 		if _, err := p.Verify(t.Context(), "token"); err != nil {
 			t.Errorf("%s: got %v once the server was well again", name, err)
 		}

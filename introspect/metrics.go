@@ -22,15 +22,16 @@ import (
 // Nothing that a request brings becomes a label.
 
 const (
-	outcomeActive   = "active"
-	outcomeInactive = "inactive"
-	outcomeError    = "error"
+	outcomeActive     = "active"
+	outcomeInactive   = "inactive"
+	outcomeUnreadable = "unreadable"
+	outcomeError      = "error"
 )
 
 var (
 	introspections = prometheus.NewHistogramVec(prometheus.HistogramOpts{
 		Name:    "gluu_introspection_duration_seconds",
-		Help:    "How long introspections took, by outcome: active, inactive or error.",
+		Help:    "How long introspections took, by outcome: active, inactive, unreadable or error.",
 		Buckets: prometheus.ExponentialBuckets(0.001, 2, 14),
 	}, []string{"provider", "outcome"})
 
@@ -92,13 +93,16 @@ func (m *lookupMetrics) introspected(outcome string, took time.Duration) {
 	introspections.WithLabelValues(m.provider, outcome).Observe(took.Seconds())
 }
 
-// outcomeOf is the outcome of an introspection that was answered.
+// outcomeOf is the outcome of an introspection.
 func outcomeOf(err error) string {
-	switch {
-	case err == nil:
+	if err == nil {
 		return outcomeActive
-	case asError(err).Reason == ProviderUnavailable:
+	}
+	switch asError(err).Reason {
+	case ProviderUnavailable:
 		return outcomeError
+	case AnswerUnreadable:
+		return outcomeUnreadable
 	}
 	return outcomeInactive
 }

@@ -25,6 +25,7 @@ type Provider struct {
 	provider.Config
 
 	name     string
+	app      *App
 	verifier *verifier
 	server   *provider.Server // of the verifier
 	cache    *tokencache.Cache
@@ -57,11 +58,15 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 		name = p.inlineName()
 	}
 	p.name = name
+	p.app = app
 	p.cache = app.cache
 
 	// Before the modules are loaded, which takes their settings away.
 	p.poolID = p.settings()
-	var err error
+	source, err := sourceOf(&p.Config)
+	if err != nil {
+		return err
+	}
 	p.loaded, err = provider.LoadConnection(ctx, &p.Config, app.logger.With(zap.String("provider", name)))
 	if err != nil {
 		return err
@@ -70,8 +75,13 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 	if len(p.Audience) == 0 && p.Config.Verify != provider.VerifyIntrospection {
 		p.loaded.Logger.Warn("no audience is configured: tokens that this server issued for any other API are accepted too; write 'audience <name>'")
 	}
+	before := verifierOf(source)
 	shared, _, err := verifiers.LoadOrNew(p.poolID, func() (caddy.Destructor, error) {
-		return newVerifier(provider.New(name, p.Config, p.loaded)), nil
+		server := provider.New(name, p.Config, p.loaded)
+		if before != nil {
+			server.TakeOver(before.server)
+		}
+		return newVerifier(server, source), nil
 	})
 	if err != nil {
 		return err
@@ -80,6 +90,24 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 	p.server = p.verifier.server
 	p.held = true
 	return nil
+}
+
+// sourceOf identifies where a provider's metadata and keys come from.
+func sourceOf(config *provider.Config) (digest, error) {
+	source, err := config.Source()
+	return sha256.Sum256(source), err
+}
+
+// verifierOf returns a verifier with this source of metadata and keys, nil if
+// there is none: as a rule that of the configuration which is being replaced.
+func verifierOf(source digest) (found *verifier) {
+	verifiers.Range(func(_, value any) bool {
+		if v := value.(*verifier); v.source == source {
+			found = v
+		}
+		return found == nil || !found.server.KnowsMetadata()
+	})
+	return found
 }
 
 // settings identifies everything that was configured, secrets included.

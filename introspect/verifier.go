@@ -3,10 +3,12 @@
 package introspect
 
 import (
+	"slices"
 	"time"
 
 	"golang.org/x/sync/singleflight"
 
+	"github.com/caddy-gluu/gateway/internal/clientlimit"
 	"github.com/caddy-gluu/gateway/internal/dpop"
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 	"github.com/caddy-gluu/gateway/internal/provider"
@@ -17,18 +19,22 @@ import (
 // itself it stays when a configuration is reloaded with the same settings.
 type verifier struct {
 	server       *provider.Server
+	source       digest // of its metadata and keys
 	metrics      *lookupMetrics
 	singleFlight singleflight.Group // tokens that are being verified
 	cacheKeys    tokencache.Hasher
 	proofs       *dpop.Checker
+	clients      clientLimits
 }
 
-func newVerifier(s *provider.Server) *verifier {
+func newVerifier(s *provider.Server, source digest) *verifier {
 	return &verifier{
 		server:    s,
+		source:    source,
 		metrics:   newLookupMetrics(s.Name()),
 		cacheKeys: tokencache.NewHasher(),
 		proofs:    newProofs(s),
+		clients:   clientLimits{clientlimit.New()},
 	}
 }
 
@@ -46,11 +52,16 @@ func (v *verifier) Destruct() error {
 // presented is a token as a client sent it. It is taken apart at most once, when
 // that is first asked for, and handed down.
 type presented struct {
-	raw string
+	raw      string
+	question string // names the token, as what the server is asked about
+	insist   bool   // ask whatever the circuit breaker says
 
 	parsed bool
 	jwt    *jwtcheck.JWT
 	err    error
+
+	read  bool
+	claim claimed
 }
 
 // parse returns the token as a JWT, an error if it is not a signed one. Nothing
@@ -63,16 +74,21 @@ func (t *presented) parse() (*jwtcheck.JWT, error) {
 	return t.jwt, t.err
 }
 
-// claimsIssuer reports whether the token is a signed JWT that says, unverified,
-// that it is this issuer's. It is what `verify auto` goes by: a token that lies
-// about it is checked against the keys of the issuer that it names.
-func (t *presented) claimsIssuer(issuer string) bool {
-	jwt, err := t.parse()
-	if err != nil {
-		return false
+// claimed returns what the token says about itself, unverified.
+func (t *presented) claimed() claimed {
+	if !t.read {
+		t.claim = readClaimed(t.raw)
+		t.read = true
 	}
-	claims, err := jwt.Claims()
-	return err == nil && jwtcheck.Issuer(claims, issuer) == nil
+	return t.claim
+}
+
+// claimsIssuer reports whether the token says, unverified, that it is a JWT of
+// this issuer. It is what `verify auto` goes by: a token that lies about it is
+// checked against the keys of the issuer that it names, and one that is odd in any
+// other way is refused there.
+func (t *presented) claimsIssuer(issuer string) bool {
+	return issuer != "" && slices.Contains(t.claimed().issuers, issuer)
 }
 
 // isJWT reports whether the token is a signed JWT of any issuer.

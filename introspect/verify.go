@@ -84,6 +84,9 @@ func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*
 		return nil, expired(t, now)
 	}
 	if err := jwtcheck.NotBefore(claims, now); err != nil {
+		if notYet, ok := errors.AsType[*jwtcheck.NotYetError](err); ok {
+			return nil, refuseUntil(notYet)
+		}
 		return nil, refuse(TokenInvalid, "%w", err)
 	}
 

@@ -40,9 +40,22 @@ func SameIssuer(issuer, want string) error {
 	return fmt.Errorf("iss is %.200q, expected %.200q", issuer, want)
 }
 
+// NotYetError is the error of claims that are not valid yet.
+type NotYetError struct {
+	Claim string        // nbf or iat
+	Ahead time.Duration // of our clock
+	Until time.Time     // from when on the claim is no reason to refuse
+}
+
+func (e *NotYetError) Error() string {
+	ahead := int64((e.Ahead + time.Second - 1) / time.Second)
+	return fmt.Sprintf("%s is %d s in the future, and at most %d s are tolerated: compare the clocks of the authorization server and the gateway", e.Claim, ahead, int64(Leeway/time.Second))
+}
+
 // NotBefore checks "nbf" and "iat" where present (RFC 7519, sections 4.1.5 and
 // 4.1.6), with [Leeway] for an issuer whose clock is ahead of ours: its new
-// tokens would come from the future.
+// tokens would come from the future. The error is a *NotYetError if the time is
+// still to come; otherwise a claim cannot be read.
 func NotBefore(claims jose.Object, now time.Time) error {
 	for _, name := range []string{"nbf", "iat"} {
 		from, err := claims.Time(name)
@@ -50,8 +63,7 @@ func NotBefore(claims jose.Object, now time.Time) error {
 			return err
 		}
 		if from.After(now.Add(Leeway)) {
-			ahead := int64((from.Sub(now) + time.Second - 1) / time.Second)
-			return fmt.Errorf("%s is %d s in the future, and at most %d s are tolerated: compare the clocks of the authorization server and the gateway", name, ahead, int64(Leeway/time.Second))
+			return &NotYetError{name, from.Sub(now), from.Add(-Leeway)}
 		}
 	}
 	return nil

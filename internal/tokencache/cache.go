@@ -208,7 +208,7 @@ func (c *Cache) Keep(key Key, epoch uint64, t *token.Token, verifiedAt, now time
 	c.negative.Invalidate(key)
 }
 
-// KeepRefusal keeps why a token was refused.
+// KeepRefusal keeps why a token was refused, for as long as the reason lasts.
 func (c *Cache) KeepRefusal(key Key, epoch uint64, err *token.Error, now time.Time) {
 	c.epochMu.RLock()
 	defer c.epochMu.RUnlock()
@@ -216,6 +216,12 @@ func (c *Cache) KeepRefusal(key Key, epoch uint64, err *token.Error, now time.Ti
 		return
 	}
 	age := c.settings.NegativeAge
+	if !err.Until.IsZero() {
+		age = min(age, err.Until.Sub(now))
+	}
+	if age <= 0 {
+		return
+	}
 	c.negative.Set(key, refused{err, now.Add(age).UnixNano(), age})
 	c.positive.Invalidate(key)
 }
