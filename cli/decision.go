@@ -49,7 +49,7 @@ func parseRequest(text string, allowAmbiguous bool) (request, error) {
 		r.bad = err
 		return r, nil
 	}
-	path, err := pathmatch.Canonicalize(sent.URL, allowAmbiguous)
+	path, err := pathmatch.Canonicalize(sent.URL, pathmatch.Options{AllowAmbiguous: allowAmbiguous})
 	if err != nil {
 		r.bad = err
 		return r, nil

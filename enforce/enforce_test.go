@@ -85,7 +85,7 @@ func TestThePathOfTheRequestBecomesTheCanonicalOne(t *testing.T) {
 		if err != nil || got != want.path || r.URL.RequestURI() != want.uri {
 			t.Errorf("%s: got %q, %v and %s is sent; want %q and %s", target, got, err, r.URL.RequestURI(), want.path, want.uri)
 		}
-		if decoded, err := pathmatch.Canonicalize(r.URL, false); err != nil || decoded.Decoded != got || decoded.Escaped != "" {
+		if decoded, err := pathmatch.Canonicalize(r.URL, pathmatch.Options{}); err != nil || decoded.Decoded != got || decoded.Escaped != "" {
 			t.Errorf("%s: what is sent is decided on as %+v, %v", target, decoded, err)
 		}
 	}

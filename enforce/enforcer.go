@@ -236,7 +236,7 @@ func canonicalize(r *http.Request, allowAmbiguous bool) (string, error) {
 		// target.
 		return "", &pathmatch.AmbiguousError{Kind: pathmatch.NotAbsolute}
 	}
-	path, err := pathmatch.Canonicalize(r.URL, allowAmbiguous)
+	path, err := pathmatch.Canonicalize(r.URL, pathmatch.Options{AllowAmbiguous: allowAmbiguous})
 	if err != nil {
 		return "", err
 	}

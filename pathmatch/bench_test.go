@@ -199,7 +199,7 @@ func BenchmarkCanonicalize(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for range b.N {
-				if _, err := Canonicalize(u, false); err != nil {
+				if _, err := Canonicalize(u, Options{}); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -3,28 +3,30 @@
 package pathmatch
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/url"
 	"strings"
-	"unicode/utf8"
 )
 
 // This file normalizes the path of a request to the canonical form that
 // decisions are made on, and makes the upstream receive exactly that form.
 //
-// The input is the path as it would be sent, [url.URL.EscapedPath]: Path alone
-// cannot tell "/a%2Fb" from "/a/b", and RawPath may be stale after a handler
-// changed the path. It is decoded once, and refused if two programs could
-// disagree about its meaning:
+// The input is the spelling of the path: RawPath wherever it spells Path, else
+// the encoding of Path. Path alone cannot tell "/a%2Fb" from "/a/b", and
+// [url.URL.EscapedPath] ignores a RawPath such as "/a%2Fb^" because of its ^. It
+// is decoded once, and refused if two programs could disagree about its meaning:
 //
 //	/public/..%2fadmin   one element for some, three for others
 //	/public/..;/admin    "..;" for some, ".." with an empty parameter for others
 //
-// The decoded path is then encoded again in the normal form of RFC 3986 section
-// 6.2.2. If that differs from what would be sent, [Path.Apply] puts it into the
-// URL: "/%61dmin" reaches the upstream as "/admin".
+// The upstream receives the client's spelling as far as all programs agree that
+// another one means the same (RFC 3986, sections 2.2 and 6.2.2): repeated slashes
+// are merged, unreserved characters are decoded, and hexadecimal digits are in
+// upper case. The escape of a reserved character is data, and stays: an object
+// store reads "+" as a space and "%2B" as a plus. If the result differs from what
+// would be sent, [Path.Apply] puts it into the URL: "/%61dmin" reaches the
+// upstream as "/admin".
 
 // Limits on the path of a request. They hold whether or not ambiguous paths
 // are allowed.
@@ -52,7 +54,7 @@ const (
 	// CONNECT, or "scheme:rootless". It is refused even if ambiguous paths are
 	// allowed, because there is no path to decide on.
 	NotAbsolute      Ambiguity = iota + 1
-	EncodedSlash               // %2f
+	EncodedSlash               // %2f, or one that cannot be kept
 	Backslash                  // \ or %5c: a slash for Windows
 	ControlCharacter           // C0, DEL or C1, raw or encoded
 	DotSegment                 // . or .., raw or encoded
@@ -96,14 +98,30 @@ func IsAmbiguous(err error) bool {
 	return ok
 }
 
+// Options say how paths are read. The zero value is the strictest.
+type Options struct {
+	// AllowAmbiguous gives a path that can be read in two ways the most cautious
+	// reading instead of refusing it.
+	AllowAmbiguous bool
+	// KeepEncodedSlashes makes %2F a character within its element, as GitLab and
+	// the npm registry use it.
+	KeepEncodedSlashes bool
+}
+
+// KeptSlash stands in [Path.Decoded] for an encoded slash that is part of its
+// element. No canonical path contains this character otherwise. Patterns match it
+// as the slash that it is, and captures contain a slash.
+const KeptSlash = '\x00'
+
 // Path is a canonical path.
 type Path struct {
 	// Decoded is what decisions are made on: percent-decoded once, with a
-	// leading slash, without repeated slashes and without dot segments.
+	// leading slash, without repeated slashes and without dot segments. A kept
+	// slash is KeptSlash.
 	Decoded string
-	// Escaped is the form for the upstream: characters that RFC 3986 allows in a
-	// path are literal, and all others are %XX in upper case. It is empty if
-	// the URL already has this form.
+	// Escaped is the form for the upstream. Characters that RFC 3986 allows in a
+	// path are literal unless the client escaped a reserved one, and all others
+	// are %XX in upper case. It is empty if the URL already has this form.
 	Escaped string
 }
 
@@ -113,12 +131,20 @@ func (p Path) Apply(u *url.URL) {
 	if p.Escaped == "" {
 		return
 	}
-	u.Path, u.RawPath = p.Decoded, ""
+	u.Path, u.RawPath = withSlashes(p.Decoded), ""
 	// RawPath overrides the encoding of net/url, which escapes !'()* although
-	// RFC 3986 does not.
+	// RFC 3986 does not, and which knows nothing of escapes to keep.
 	if u.EscapedPath() != p.Escaped {
 		u.RawPath = p.Escaped
 	}
+}
+
+// withSlashes returns a decoded path or element with its kept slashes as slashes.
+func withSlashes(s string) string {
+	if strings.IndexByte(s, KeptSlash) < 0 {
+		return s
+	}
+	return strings.ReplaceAll(s, string(KeptSlash), "/")
 }
 
 // Canonicalize returns the canonical form of the path that u would send
@@ -126,55 +152,71 @@ func (p Path) Apply(u *url.URL) {
 // stripped, is "/".
 //
 // A path that can be read in two ways is refused with an [*AmbiguousError].
-// With allowAmbiguous the most cautious reading is used instead: encoded slashes
-// and backslashes separate elements, dot segments are resolved (also with a
-// parameter, as in "..;x"), and the upstream receives the result. Paths beyond
-// the limits are always refused, with [ErrTooLong] or [ErrTooManyElements].
+// With AllowAmbiguous the most cautious reading is used instead: encoded slashes
+// and backslashes separate elements, dot segments are resolved, and parameters,
+// NUL characters and invalid UTF-8 are removed. An escaped semicolon stays
+// escaped. The upstream receives the result.
 //
-// Ordinary paths do not allocate.
-func Canonicalize(u *url.URL, allowAmbiguous bool) (Path, error) {
+// With KeepEncodedSlashes an encoded slash is part of its element. It is refused
+// where a program that decodes it too early would see a dot segment or an empty
+// element, also with AllowAmbiguous.
+//
+// Paths beyond the limits are always refused, with [ErrTooLong] or
+// [ErrTooManyElements]. Ordinary paths do not allocate.
+func Canonicalize(u *url.URL, opts Options) (Path, error) {
 	if isCanonical(u) {
 		return Path{Decoded: u.Path}, nil
 	}
-	return canonicalize(u, allowAmbiguous)
+	return canonicalize(u, opts)
 }
 
-func canonicalize(u *url.URL, allowAmbiguous bool) (Path, error) {
+func canonicalize(u *url.URL, opts Options) (Path, error) {
 	if u.Opaque != "" {
 		// RequestURI would send Opaque and ignore the path.
 		return Path{}, &AmbiguousError{Kind: NotAbsolute}
 	}
-	sent := u.EscapedPath()
-	if sent == "" {
+	spelling := u.RawPath
+	current := u.EscapedPath()
+	if spelling == "" || !spells(spelling, u.Path) {
+		spelling = current
+	}
+	if spelling == "" {
 		if u.Host != "" && u.Scheme == "" {
 			// The target of CONNECT: net/http parses host:port and leaves no scheme.
 			return Path{}, &AmbiguousError{Kind: NotAbsolute}
 		}
 		return Path{Decoded: "/", Escaped: "/"}, nil
 	}
-	if len(sent) > MaxPathLength {
+	if len(spelling) > MaxPathLength {
 		return Path{}, ErrTooLong
 	}
-	if sent[0] != '/' {
+	if spelling[0] != '/' {
 		return Path{}, &AmbiguousError{Kind: NotAbsolute}
 	}
-
-	buf, err := decode(sent, allowAmbiguous)
+	p, err := read(spelling, opts)
 	if err != nil {
 		return Path{}, err
 	}
-	buf = cleanElements(buf, allowAmbiguous)
-	p := Path{Decoded: string(buf)}
-	if strings.Count(p.Decoded, "/") > MaxElements {
-		return Path{}, ErrTooManyElements
-	}
-	escaped := escape(p.Decoded)
 	// A RawPath that EscapedPath ignores is replaced too, because other handlers
 	// may read it directly.
-	if escaped != sent || u.RawPath != "" && u.RawPath != sent {
-		p.Escaped = escaped
+	if p.Escaped == current && (u.RawPath == "" || u.RawPath == current) {
+		p.Escaped = ""
 	}
 	return p, nil
+}
+
+// spells reports whether raw, decoded, is path. It is what
+// [url.URL.EscapedPath] requires of a RawPath, except that this one may contain
+// characters that should have been escaped.
+func spells(raw, path string) bool {
+	for raw != "" {
+		c, width := nextByte(raw)
+		if width == 0 || path == "" || path[0] != c {
+			return false
+		}
+		raw, path = raw[width:], path[1:]
+	}
+	return path == ""
 }
 
 // Classes of bytes in a path.
@@ -185,13 +227,18 @@ const (
 	// plain bytes are the literal ones that [url.URL.EscapedPath] never escapes
 	// and that never make a path ambiguous.
 	plain
+	// unreserved bytes mean the same whether or not they are escaped: RFC 3986
+	// section 2.3.
+	unreserved
 )
 
 var classes = func() (t [256]uint8) {
 	for c := range t {
 		switch {
 		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
-			strings.IndexByte("-._~$&+,=:@", byte(c)) >= 0:
+			strings.IndexByte("-._~", byte(c)) >= 0:
+			t[c] = literal | plain | unreserved
+		case strings.IndexByte("$&+,=:@", byte(c)) >= 0:
 			t[c] = literal | plain
 		case strings.IndexByte("!'()*;", byte(c)) >= 0:
 			t[c] = literal
@@ -230,179 +277,4 @@ func isCanonical(u *url.URL) bool {
 func startsWithDotSegment(path string) bool {
 	element, _, _ := strings.Cut(path, "/")
 	return element == "." || element == ".."
-}
-
-// decode decodes sent once. It refuses ambiguous paths unless they are allowed,
-// in which case it writes all separators as slashes.
-func decode(sent string, allowAmbiguous bool) ([]byte, error) {
-	buf := make([]byte, 0, len(sent))
-	element := 0 // where the current element begins in buf
-	offset := 0  // and in sent
-	refuse := func(kind Ambiguity, offset int) ([]byte, error) {
-		return nil, &AmbiguousError{Kind: kind, Offset: offset}
-	}
-	for i := 0; i < len(sent); {
-		c, width := nextByte(sent[i:])
-		if width == 0 {
-			return refuse(InvalidEscape, i)
-		}
-		if allowAmbiguous {
-			if c == '\\' {
-				c = '/'
-			}
-			buf = append(buf, c)
-			i += width
-			continue
-		}
-		switch {
-		case c == '/' && width > 1:
-			return refuse(EncodedSlash, i)
-		case c == '/':
-			if isDotSegment(buf[element:]) {
-				return refuse(DotSegment, offset)
-			}
-			element, offset = len(buf)+1, i+1
-		case c == '\\':
-			return refuse(Backslash, i)
-		case c == ';':
-			return refuse(PathParameter, i)
-		case c < ' ' || c == 0x7f:
-			return refuse(ControlCharacter, i)
-		case c >= utf8.RuneSelf:
-			char, n, kind := nextRune(sent[i:])
-			if kind != 0 {
-				return refuse(kind, i)
-			}
-			buf = utf8.AppendRune(buf, char)
-			i += n
-			continue
-		}
-		buf = append(buf, c)
-		i += width
-	}
-	if !allowAmbiguous && isDotSegment(buf[element:]) {
-		return refuse(DotSegment, offset)
-	}
-	return buf, nil
-}
-
-// nextByte returns the first byte of s, decoded, and how many bytes of s encode
-// it: 0 if the escape is invalid.
-func nextByte(s string) (c byte, width int) {
-	if s[0] != '%' {
-		return s[0], 1
-	}
-	if len(s) < 3 {
-		return 0, 0
-	}
-	high, low := unhex(s[1]), unhex(s[2])
-	if high > 15 || low > 15 {
-		return 0, 0
-	}
-	return high<<4 | low, 3
-}
-
-// nextRune returns the first character of s, which is not ASCII, and how many
-// bytes of s encode it.
-func nextRune(s string) (r rune, width int, kind Ambiguity) {
-	var encoded [utf8.UTFMax]byte
-	var ends [utf8.UTFMax]int // ends[i] is where the encoding of encoded[i] ends in s
-	n, end := 0, 0
-	for n < len(encoded) && end < len(s) {
-		c, w := nextByte(s[end:])
-		if w == 0 {
-			break
-		}
-		end += w
-		encoded[n], ends[n] = c, end
-		n++
-	}
-	r, size := utf8.DecodeRune(encoded[:n])
-	if r == utf8.RuneError && size <= 1 {
-		return 0, 0, InvalidUTF8
-	}
-	if r < 0xa0 {
-		return 0, 0, ControlCharacter
-	}
-	return r, ends[size-1], 0
-}
-
-func unhex(c byte) byte {
-	switch {
-	case '0' <= c && c <= '9':
-		return c - '0'
-	case 'a' <= c && c <= 'f':
-		return c - 'a' + 10
-	case 'A' <= c && c <= 'F':
-		return c - 'A' + 10
-	}
-	return 255
-}
-
-func isDotSegment(element []byte) bool {
-	return string(element) == "." || string(element) == ".."
-}
-
-// cleanElements merges slashes in place and, on request, resolves dot segments.
-// Slashes are merged first, as in nginx: "/a//../b" is "/b".
-func cleanElements(path []byte, resolveDots bool) []byte {
-	out := path[:0]
-	for i := 0; i < len(path); {
-		for i < len(path) && path[i] == '/' {
-			i++
-		}
-		start := i
-		for i < len(path) && path[i] != '/' {
-			i++
-		}
-		// out never overtakes the element: it is at most as long as the part of
-		// path that has been read.
-		element := path[start:i]
-		name := element
-		if semicolon := bytes.IndexByte(element, ';'); semicolon >= 0 {
-			name = element[:semicolon] // "..;x" is ".." for a servlet container
-		}
-		switch {
-		case !resolveDots || !isDotSegment(name):
-			out = append(out, '/')
-			out = append(out, element...)
-			continue
-		case len(name) == 2:
-			for len(out) > 0 && out[len(out)-1] != '/' {
-				out = out[:len(out)-1]
-			}
-			if len(out) > 0 {
-				out = out[:len(out)-1]
-			}
-		}
-		if i == len(path) {
-			out = append(out, '/') // a dot segment at the end names a directory
-		}
-	}
-	return out
-}
-
-const upperHex = "0123456789ABCDEF"
-
-// escape returns the canonical encoding of a decoded path.
-func escape(decoded string) string {
-	n := 0
-	for i := 0; i < len(decoded); i++ {
-		if classes[decoded[i]]&literal == 0 && decoded[i] != '/' {
-			n++
-		}
-	}
-	if n == 0 {
-		return decoded
-	}
-	buf := make([]byte, 0, len(decoded)+2*n)
-	for i := 0; i < len(decoded); i++ {
-		c := decoded[i]
-		if classes[c]&literal != 0 || c == '/' {
-			buf = append(buf, c)
-		} else {
-			buf = append(buf, '%', upperHex[c>>4], upperHex[c&15])
-		}
-	}
-	return string(buf)
 }

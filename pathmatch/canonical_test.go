@@ -5,10 +5,8 @@ package pathmatch
 import (
 	"errors"
 	"net/url"
-	"path"
 	"strings"
 	"testing"
-	"unicode/utf8"
 )
 
 // mustURL parses the target of a request line as net/http does.
@@ -44,8 +42,9 @@ func TestCanonicalize(t *testing.T) {
 		{"//a//b///", "/a/b/", "/a/b/"},
 		{"/%61dmin", "/admin", "/admin"},
 		{"/%7euser", "/~user", "/~user"},
-		{"/a%2cb", "/a,b", "/a,b"},
-		{"/a%21", "/a!", "/a!"},
+		{"/a%2cb", "/a,b", "/a%2Cb"}, // reserved, so it stays escaped
+		{"/a%21", "/a!", "/a%21"},
+		{"/a!", "/a!", "/a!"},
 		{"/%c3%a9", "/é", "/%C3%A9"},
 		{"/é", "/é", "/%C3%A9"},
 		{"/a[1]", "/a[1]", "/a%5B1%5D"},
@@ -56,13 +55,16 @@ func TestCanonicalize(t *testing.T) {
 		{"/a%25%32%66b", "/a%2fb", "/a%252fb"},
 		{"/a%23b", "/a#b", "/a%23b"},
 		{"/a%3Fb?c", "/a?b", "/a%3Fb"},
-		{"/a%2Bb+c", "/a+b+c", "/a+b+c"},
+		{"/a%2Bb+c", "/a+b+c", "/a%2Bb+c"},
+		{"/%3a%40%24%26%27%28%29%2a%2b%2c%3d%5b%5d", "/:@$&'()*+,=[]", "/%3A%40%24%26%27%28%29%2A%2B%2C%3D%5B%5D"},
+		{"//%2B/%7e", "/+/~", "/%2B/~"},
+		{"/%2B^", "/+^", "/%2B%5E"}, // although EscapedPath has lost the escape
 	} {
 		u := new(url.URL)
 		if test.target != "" {
 			u = mustURL(t, test.target)
 		}
-		p, err := Canonicalize(u, false)
+		p, err := Canonicalize(u, Options{})
 		if err != nil {
 			t.Errorf("%q: %v", test.target, err)
 			continue
@@ -84,12 +86,16 @@ func TestCanonicalizeAmbiguous(t *testing.T) {
 		allowed string // what it becomes, spelled canonically
 	}{
 		{"/a%2fb", EncodedSlash, 2, "/a/b"},
+		{"/a%2fb^", EncodedSlash, 2, "/a/b%5E"}, // EscapedPath has lost the slash
+		{"/a%2f<>{|}", EncodedSlash, 2, "/a/%3C%3E%7B%7C%7D"},
+		{`/a%2fb"#`, EncodedSlash, 2, "/a/b%22%23"},
 		{"/a%2F", EncodedSlash, 2, "/a/"},
 		{"/a%2f%2Fb", EncodedSlash, 2, "/a/b"},
 		{`/a\b`, Backslash, 2, "/a/b"},
 		{"/a%5cb", Backslash, 2, "/a/b"},
 		{`/a/..\b`, Backslash, 5, "/b"},
-		{"/a%00", ControlCharacter, 2, "/a%00"},
+		{"/a%00", ControlCharacter, 2, "/a"},
+		{"/.%00./%ff../b", ControlCharacter, 2, "/b"},
 		{"/a%0d%0ab", ControlCharacter, 2, "/a%0D%0Ab"},
 		{"/%7f", ControlCharacter, 1, "/%7F"},
 		{"/b%c2%85", ControlCharacter, 2, "/b%C2%85"},
@@ -105,23 +111,28 @@ func TestCanonicalizeAmbiguous(t *testing.T) {
 		{"/a/%2e%2E/b", DotSegment, 3, "/b"},
 		{"/a/.%2e/b", DotSegment, 3, "/b"},
 		{"/a/%2e/b", DotSegment, 3, "/a/b"},
-		{"/a;b", PathParameter, 2, "/a;b"},
-		{"/a%3bb=1/c", PathParameter, 2, "/a;b=1/c"},
+		{"/a;b", PathParameter, 2, "/a"},
+		{"/a;b/;c/d;", PathParameter, 2, "/a/d"},
+		{"/a;b%2fc", PathParameter, 2, "/a/c"},
+		{"/a%2Bb;c=%2B", PathParameter, 6, "/a%2Bb"},
+		{"/a%3bb=1/c", PathParameter, 2, "/a%3Bb=1/c"},
+		{"/a%3Bb;c", PathParameter, 2, "/a%3Bb"},
 		{"/a/..;/b", PathParameter, 5, "/b"},
 		{"/a/.%2e%3bx=1/b", PathParameter, 7, "/b"},
-		{"/%ff", InvalidUTF8, 1, "/%FF"},
-		{"/a%c0%afb", InvalidUTF8, 2, "/a%C0%AFb"},   // an overlong slash
-		{"/%ed%a0%80", InvalidUTF8, 1, "/%ED%A0%80"}, // half of a surrogate pair
-		{"/x%e2%82/y", InvalidUTF8, 2, "/x%E2%82/y"}, // ends too early
-		{"/%f5%80%80%80", InvalidUTF8, 1, "/%F5%80%80%80"},
+		{"/%ff", InvalidUTF8, 1, "/"},
+		{"/%ef%bf%bd%ff", InvalidUTF8, 10, "/%EF%BF%BD"},
+		{"/a%c0%afb", InvalidUTF8, 2, "/ab"},   // an overlong slash
+		{"/%ed%a0%80", InvalidUTF8, 1, "/"},    // half of a surrogate pair
+		{"/x%e2%82/y", InvalidUTF8, 2, "/x/y"}, // ends too early
+		{"/%f5%80%80%80", InvalidUTF8, 1, "/"},
 	} {
 		u := mustURL(t, test.target)
-		_, err := Canonicalize(u, false)
+		_, err := Canonicalize(u, Options{})
 		ambiguous, ok := errors.AsType[*AmbiguousError](err)
 		if !ok || ambiguous.Kind != test.kind || ambiguous.Offset != test.offset {
 			t.Errorf("%q: got %v, want %v at %d", test.target, err, test.kind, test.offset)
 		}
-		p, err := Canonicalize(u, true)
+		p, err := Canonicalize(u, Options{AllowAmbiguous: true})
 		if err != nil {
 			t.Errorf("%q, allowed: %v", test.target, err)
 			continue
@@ -143,7 +154,7 @@ func TestCanonicalizeNotAbsolute(t *testing.T) {
 		"opaque and a path": {Opaque: "//host/admin", Path: "/public"},
 	} {
 		for _, allow := range []bool{false, true} {
-			_, err := Canonicalize(u, allow)
+			_, err := Canonicalize(u, Options{AllowAmbiguous: allow})
 			ambiguous, ok := errors.AsType[*AmbiguousError](err)
 			if !ok || ambiguous.Kind != NotAbsolute {
 				t.Errorf("%s, allow %v: got %v, want %v", name, allow, err, NotAbsolute)
@@ -167,7 +178,7 @@ func TestCanonicalizeLimits(t *testing.T) {
 		{"merged slashes", strings.Repeat("/", MaxElements+1), nil},
 	} {
 		for _, allow := range []bool{false, true} {
-			if _, err := Canonicalize(&url.URL{Path: test.path}, allow); err != test.want {
+			if _, err := Canonicalize(&url.URL{Path: test.path}, Options{AllowAmbiguous: allow}); err != test.want {
 				t.Errorf("%s, allow %v: got %v, want %v", test.name, allow, err, test.want)
 			}
 		}
@@ -176,133 +187,108 @@ func TestCanonicalizeLimits(t *testing.T) {
 
 func TestCanonicalizeDoesNotAllocate(t *testing.T) {
 	u := mustURL(t, "/api/v1/users/12345/items.json?x=1")
-	if n := testing.AllocsPerRun(100, func() { _, _ = Canonicalize(u, false) }); n != 0 {
+	if n := testing.AllocsPerRun(100, func() { _, _ = Canonicalize(u, Options{}) }); n != 0 {
 		t.Errorf("got %v allocations", n)
 	}
 }
 
-// FuzzCanonicalize starts from any URL that a handler may leave behind: the
-// raw path need not belong to the path.
-func FuzzCanonicalize(f *testing.F) {
-	for _, s := range []string{"/", "/a/../b", "/a%2fb", "/a%252f/..;/b", "//a", "/%ff%c2%85", `/a\b`, "/a!b", "*", "", "/é%20.", "/%2e%2E/"} {
-		f.Add(s, "", false)
-		f.Add(s, s, true)
-		if decoded, err := url.PathUnescape(s); err == nil {
-			f.Add(decoded, s, false)
-		}
-	}
-	f.Fuzz(func(t *testing.T, path, raw string, allow bool) {
-		checkCanonical(t, &url.URL{Path: path, RawPath: raw}, allow)
-		if u, err := url.ParseRequestURI(raw); err == nil {
-			checkCanonical(t, u, allow)
-		}
-	})
-}
+// With KeepEncodedSlashes an encoded slash is a character of its element, unless
+// somebody who decodes it too early would see another path.
+func TestCanonicalizeKeepsEncodedSlashes(t *testing.T) {
+	for _, test := range []struct {
+		target  string
+		decoded string // "" if it is refused; a kept slash is written as |
+		sent    string
+	}{
+		{"/projects/group%2Fproject", "/projects/group|project", "/projects/group%2Fproject"},
+		{"/projects/group%2fsub%2Fproject/x", "/projects/group|sub|project/x", "/projects/group%2Fsub%2Fproject/x"},
+		{"/@scope%2Fpackage", "/@scope|package", "/@scope%2Fpackage"},
+		{"/%40scope%2fpackage", "/@scope|package", "/%40scope%2Fpackage"},
+		{"//a%2fb//%63", "/a|b/c", "/a%2Fb/c"},
+		{"/a%2fb^", "/a|b^", "/a%2Fb%5E"}, // EscapedPath has lost the slash
+		{"/a%2fb+%2B", "/a|b++", "/a%2Fb+%2B"},
+		{"/a%2f...", "/a|...", "/a%2F..."},
+		{"/a%252fb", "/a%2fb", "/a%252fb"},
 
-// checkCanonical checks what must hold for any URL.
-func checkCanonical(t *testing.T, u *url.URL, allow bool) {
-	t.Helper()
-	before := *u
-	p, err := Canonicalize(u, allow)
-	if slow, slowErr := canonicalize(u, allow); slow != p || (slowErr == nil) != (err == nil) {
-		t.Fatalf("%+v: got %+v %v, without the short cut %+v %v", before, p, err, slow, slowErr)
-	}
-	if err != nil {
-		return
-	}
-	if p.Escaped == "" && u.EscapedPath() != escape(p.Decoded) {
-		t.Fatalf("%+v: left as %q, want %q", before, u.EscapedPath(), escape(p.Decoded))
-	}
-	p.Apply(u)
-	sent := u.EscapedPath()
-	if u.Path != p.Decoded || u.RawPath != "" && u.RawPath != sent {
-		t.Fatalf("%+v: applied %+v, path %q, raw path %q", before, p, u.Path, u.RawPath)
-	}
-	if got, err := url.PathUnescape(sent); err != nil || got != p.Decoded {
-		t.Fatalf("%+v: decided on %q, sent %q", before, p.Decoded, sent)
-	}
-	if sent != escape(p.Decoded) || strings.ContainsAny(sent, "?# \\") {
-		t.Fatalf("%+v: sent as %q, which is not canonical", before, sent)
-	}
-	elements := strings.Split(p.Decoded, "/")
-	if elements[0] != "" || len(elements) < 2 || len(elements)-1 > MaxElements {
-		t.Fatalf("%+v: decided on %q", before, p.Decoded)
-	}
-	for i, e := range elements[1:] {
-		if e == "." || e == ".." || e == "" && i+2 < len(elements) {
-			t.Fatalf("%+v: decided on %q", before, p.Decoded)
-		}
-	}
-
-	// The next gateway sees the same path, and nothing to change.
-	next, err := url.ParseRequestURI(u.RequestURI())
-	if err != nil {
-		t.Fatalf("%+v: sent %q: %v", before, u.RequestURI(), err)
-	}
-	for _, u := range []*url.URL{u, next} {
-		if again, err := Canonicalize(u, allow); err != nil || again != (Path{Decoded: p.Decoded}) {
-			t.Fatalf("%+v: got %+v, then %+v %v", before, p, again, err)
-		}
-	}
-	if !allow {
-		checkUnambiguous(t, sent, elements)
+		{"/a%2f..", "", ""},
+		{"/..%2fa", "", ""},
+		{"/%2e%2E%2fa", "", ""},
+		{"/a%2f.%2fb", "", ""},
+		{"/a%2f%2fb", "", ""},
+		{"/%2fa", "", ""},
+		{"/a%2f", "", ""},
+		{"/a%2f/b", "", ""},
+		{"/%2f", "", ""},
+		{"/a%2fb/..", "", ""},
+		{"/a%2fb%5cc", "", ""},
+		{"/a%2fb;c", "", ""},
+		{"/a%2fb%00", "", ""},
+	} {
+		t.Run(test.target, func(t *testing.T) {
+			u := mustURL(t, test.target)
+			p, err := Canonicalize(u, Options{KeepEncodedSlashes: true})
+			if test.decoded == "" {
+				if !IsAmbiguous(err) {
+					t.Fatalf("got %+v, %v, want it refused", p, err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Apply(u)
+			if want := strings.ReplaceAll(test.decoded, "|", "\x00"); p.Decoded != want || u.EscapedPath() != test.sent || u.RequestURI() != test.sent {
+				t.Errorf("got %q, sent as %q, want %q, sent as %q", p.Decoded, u.EscapedPath(), want, test.sent)
+			}
+		})
 	}
 }
 
-// checkUnambiguous reads a path as several kinds of servers do.
-func checkUnambiguous(t *testing.T, sent string, want []string) {
-	t.Helper()
-	decode := func(s string) string {
-		decoded, err := url.PathUnescape(s)
-		if err != nil {
+// Both options: what is ambiguous by itself gets the cautious reading, and a slash
+// that cannot be kept is refused all the same.
+func TestCanonicalizeKeepsEncodedSlashesOfAmbiguousPaths(t *testing.T) {
+	for target, want := range map[string]string{
+		"/x/../a%2fb": "/a%2Fb", "/a%2fb;c%2fd/e": "/a%2Fb/e", `/a%2fb\c`: "/a%2Fb/c", "/a%2fb%00": "/a%2Fb", "/a%2fb/..": "/", "/a%2f%3Bb": "",
+		"/a%2f..": "", "/a%2f.%00.": "", "/a%2f;x": "", "/a%2f%00": "", "/..%3Bx%2fa": "", "/%2fa": "",
+	} {
+		u := mustURL(t, target)
+		p, err := Canonicalize(u, Options{AllowAmbiguous: true, KeepEncodedSlashes: true})
+		if p.Apply(u); err == nil && u.EscapedPath() != want || (err != nil) != (want == "") {
+			t.Errorf("%q: got %v, sent as %q, want %q", target, err, u.EscapedPath(), want)
+		}
+	}
+}
+
+// A kept slash is a slash for expressions and captures, and none for elements.
+func TestKeptSlashesMatch(t *testing.T) {
+	path := "/projects/group\x00project/x"
+	for pattern, want := range map[string][]string{
+		"/projects/?/x":                      {"group/project"},
+		"/projects/{(.+).project}/x":         {"group"},
+		"/projects/{group\\x2fproject}/x":    {"group/project"},
+		"/projects/{[a-z]+}/x":               nil,
+		"/projects/??":                       {},
+		"/projects/?/?/x":                    nil,
+		"/projects/group/project/x":          nil,
+		`/projects/{(?=g)([^\x2f]+).(.+)}/x`: {"group", "project"},
+	} {
+		p := mustParse(t, pattern)
+		var tree Tree[bool]
+		if err := tree.Add(p, "GET", true); err != nil {
 			t.Fatal(err)
 		}
-		return decoded
-	}
-	for name, read := range map[string]func() string{
-		"decoded first":     func() string { return decode(sent) },
-		"cleaned":           func() string { return clean(decode(sent)) },
-		"cleaned, decoded":  func() string { return decode(clean(sent)) },
-		"Windows":           func() string { return strings.ReplaceAll(decode(sent), `\`, "/") },
-		"servlet container": func() string { return clean(withoutParameters(decode(sent))) },
-		"C strings":         func() string { s, _, _ := strings.Cut(decode(sent), "\x00"); return s },
-		"UTF-8 repaired":    func() string { return strings.ToValidUTF8(decode(sent), "") },
-		"lines": func() string {
-			return strings.Map(func(r rune) rune {
-				if r < ' ' || r >= 0x7f && r < 0xa0 {
-					return -1
-				}
-				return r
-			}, decode(sent))
-		},
-	} {
-		if got := read(); got != strings.Join(want, "/") {
-			t.Fatalf("%s reads %q as %q, want %q", name, sent, got, want)
+		_, _, found := tree.Match("GET", path)
+		if found != (want != nil) || p.Matches(path) != found {
+			t.Errorf("%s: found %t, matches %t, want %t", pattern, found, p.Matches(path), want != nil)
+			continue
+		}
+		for i, capture := range p.Captures(path, nil) {
+			if found && (i >= len(want) || capture.Value != want[i]) {
+				t.Errorf("%s: capture %d is %q, want %q", pattern, i+1, capture.Value, want)
+			}
 		}
 	}
-	for i, e := range strings.Split(sent, "/") {
-		if decode(e) != want[i] {
-			t.Fatalf("split before it is decoded, %q is %q at %d, want %q", sent, decode(e), i, want[i])
-		}
+	if _, err := Parse("/a\x00b"); err == nil {
+		t.Error("a pattern with the character of kept slashes was accepted")
 	}
-	if !utf8.ValidString(decode(sent)) {
-		t.Fatalf("%q is no UTF-8", sent)
-	}
-}
-
-// clean is path.Clean but for the trailing slash.
-func clean(s string) string {
-	if c := path.Clean(s); strings.HasSuffix(s, "/") && c != "/" {
-		return c + "/"
-	} else {
-		return c
-	}
-}
-
-func withoutParameters(s string) string {
-	elements := strings.Split(s, "/")
-	for i, e := range elements {
-		elements[i], _, _ = strings.Cut(e, ";")
-	}
-	return strings.Join(elements, "/")
 }

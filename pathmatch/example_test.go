@@ -36,7 +36,7 @@ func Example() {
 		httptest.NewRequest("PUT", "/users/me", nil),
 		httptest.NewRequest("GET", "/users/..%2fadmin", nil),
 	} {
-		path, err := pathmatch.Canonicalize(r.URL, false)
+		path, err := pathmatch.Canonicalize(r.URL, pathmatch.Options{})
 		if err != nil {
 			fmt.Println(err)
 			continue

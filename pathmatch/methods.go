@@ -2,6 +2,8 @@
 
 package pathmatch
 
+import "strings"
+
 // A methodID numbers the methods of a tree, so that rules compare numbers.
 // Methods are case-sensitive (RFC 9110 section 9.1): "get" is an unknown method.
 type methodID uint32
@@ -44,4 +46,42 @@ func (m *methods) find(method string) (id, otherwise methodID) {
 		}
 	}
 	return id, otherwise
+}
+
+// knownMethods are the methods that servers implement: those of the IANA
+// registry and of PURGE, which caches have.
+var knownMethods = func() map[string]bool {
+	all := make(map[string]bool)
+	for name := range strings.FieldsSeq(`
+		ACL BASELINE-CONTROL BIND CHECKIN CHECKOUT CONNECT COPY DELETE GET HEAD LABEL LINK LOCK MERGE MKACTIVITY
+		MKCALENDAR MKCOL MKREDIRECTREF MKWORKSPACE MOVE OPTIONS ORDERPATCH PATCH POST PRI PROPFIND PROPPATCH PURGE
+		PUT QUERY REBIND REPORT SEARCH TRACE UNBIND UNCHECKOUT UNLINK UNLOCK UPDATE UPDATEREDIRECTREF
+		VERSION-CONTROL`) {
+		all[name] = true
+	}
+	return all
+}()
+
+// Folded returns the known method that a request's method becomes at an upstream
+// that ignores its case, "" if there is none. Django, Flask and Symfony take
+// "delete" for DELETE; to rules, which are case-sensitive, it is another method.
+// Known are the methods of the rules and those that servers implement.
+func (t *Tree[V]) Folded(method string) string {
+	if !hasLower(method) {
+		return ""
+	}
+	upper := strings.ToUpper(method)
+	if id, _ := t.methods.find(upper); id != noMethod || knownMethods[upper] {
+		return upper
+	}
+	return ""
+}
+
+func hasLower(s string) bool {
+	for i := range len(s) {
+		if 'a' <= s[i] && s[i] <= 'z' {
+			return true
+		}
+	}
+	return false
 }

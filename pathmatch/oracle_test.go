@@ -61,7 +61,7 @@ func oracle(all []rule, regexps map[string]Regexp, method, path string) int {
 				}
 			}
 			for _, c := range candidates { // in order of appearance
-				if len(c.rest) > 0 && strings.HasPrefix(c.rest[0], "{") && regexps[c.rest[0]].MatchWhole(first) {
+				if len(c.rest) > 0 && strings.HasPrefix(c.rest[0], "{") && regexps[c.rest[0]].MatchWhole(strings.ReplaceAll(first, "\x00", "/")) {
 					if i := choose(take(c.rest[0]), rest); i >= 0 {
 						return i
 					}
@@ -92,9 +92,9 @@ var (
 		"a", "b", "ab", "aab", "é", "?", "?", "??", "??",
 		"{a}", "{b}", "{a|b}", "{a+}", "{a+b?}", "{.*}", "{.}", "{..}", "{[ab]*}", "{(a)(b)?}", "{^$}", "{a?}",
 		"{ab}", "{.*ab}", "{ab.*}", "{.*b.*}", "{[^a]+}", "{(?i)A}", "{é|a}", "{a{2}b}", "{b+}", "{(?:ab)+}", "{.+}",
-		"{(?!a).*}", `{(.)\1.?}`,
+		"{(?!a).*}", `{(.)\1.?}`, `{a\x2fb}`, `{[^\x2f]+}`, `{(b).+\1}`,
 	}
-	words    = []string{"a", "b", "ab", "aab", "é", "aa", "ba", "abab", "éa", "?", "A", "x"}
+	words    = []string{"a", "b", "ab", "aab", "é", "aa", "ba", "abab", "éa", "?", "A", "x", "a\x00b", "b\x00a\x00b"}
 	methods3 = []string{"GET", "POST", "HEAD", Any}
 
 	vocabularyRegexps = func() map[string]Regexp {

@@ -4,6 +4,7 @@ package pathmatch
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"unicode/utf8"
 )
@@ -37,7 +38,7 @@ func (e *element) matches(s string) bool {
 	case literalElement:
 		return e.text == s
 	case regexpElement:
-		return e.re.MatchWhole(s)
+		return e.re.MatchWhole(withSlashes(s))
 	}
 	return true
 }
@@ -104,6 +105,8 @@ func (ps *Parser) Parse(pattern string) (*Pattern, error) {
 		return refuse(0, "a pattern must start with a slash", "write /"+pattern)
 	case !utf8.ValidString(pattern):
 		return refuse(0, "invalid UTF-8", "save the pattern as UTF-8")
+	case strings.IndexByte(pattern, KeptSlash) >= 0:
+		return refuse(strings.IndexByte(pattern, KeptSlash), "a NUL character", "remove it: no path contains one")
 	}
 	for rest := pattern; rest != ""; {
 		rest = rest[1:] // the slash
@@ -156,7 +159,7 @@ func elementLength(s string) (int, *PatternError) {
 		switch c := s[i]; {
 		case c == '/':
 			return 0, &PatternError{Offset: i, Reason: "a slash inside {}",
-				Hint: "an element never contains a slash: write one expression per element, and leave the slash out of negated classes"}
+				Hint: "slashes separate elements: write one expression per element, and leave the slash out of negated classes"}
 		case c == '\\' && i+1 < len(s) && s[i+1] != '/':
 			i++
 		case class >= 0:
@@ -214,10 +217,24 @@ func (ps *Parser) parseElement(s string) (element, *PatternError) {
 		return refuse(2, "more than two question marks", "write ? for one element, or ?? for any number of elements")
 	}
 	if i := strings.IndexAny(s, "{}"); i >= 0 {
-		return refuse(i, "a brace inside literal text", "an expression is a whole element, so the braces must enclose all of it, as in {"+
-			strings.NewReplacer("{", "", "}", "").Replace(s)+"}")
+		return refuse(i, "a brace inside literal text", "an expression is a whole element, so the braces must enclose all of it, as in "+ps.asExpression(s))
 	}
 	return element{kind: literalElement, text: s}, nil
+}
+
+// asExpression returns an expression for an element with a misplaced brace, as it
+// was probably meant: the first of several guesses that is valid.
+func (ps *Parser) asExpression(s string) string {
+	for _, source := range []string{strings.NewReplacer("{", "", "}", "").Replace(s), s} {
+		e := "{" + source + "}"
+		if n, err := elementLength(e); err != nil || n != len(e) {
+			continue
+		}
+		if _, err := ps.parseElement(e); err == nil {
+			return e
+		}
+	}
+	return "{" + regexp.QuoteMeta(s) + "}"
 }
 
 func (ps *Parser) compile(source string) (Regexp, error) {
@@ -262,10 +279,10 @@ func (p *Pattern) Captures(path string, dst []Capture) []Capture {
 		switch {
 		case e.kind == literalElement:
 		case e.kind == regexpElement && e.re.NumGroups() > 0:
-			dst, ok = e.re.Groups(s, dst)
+			dst, ok = e.re.Groups(withSlashes(s), dst)
 			return ok
 		default:
-			dst = append(dst, Capture{Value: s, Present: true})
+			dst = append(dst, Capture{Value: withSlashes(s), Present: true})
 		}
 		return true
 	})

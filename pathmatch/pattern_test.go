@@ -249,3 +249,22 @@ func ExamplePattern_Captures() {
 	// 123
 	// abcd
 }
+
+// Advice that is refused in turn is no advice.
+func TestTheAdviceIsValid(t *testing.T) {
+	for _, element := range []string{"}", "{a}b", "a{b}", `\{`, `\}`, "a{", "x}y", "a{2}", `a\{b`, "}{", "a}}b{", "[}", "a(}"} {
+		_, err := Parse("/e/" + element)
+		e, ok := errors.AsType[*PatternError](err)
+		if !ok {
+			t.Errorf("%s: got %v, want it refused", element, err)
+			continue
+		}
+		_, advice, ok := strings.Cut(e.Hint, "as in ")
+		if !ok {
+			continue // the hint gives no example
+		}
+		if _, err := Parse("/e/" + advice); err != nil {
+			t.Errorf("%s: the advice %s is refused: %v", element, advice, err)
+		}
+	}
+}

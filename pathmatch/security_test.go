@@ -17,7 +17,7 @@ import (
 // under and the path that the upstream receives, or "400".
 func decide(t *testing.T, tree *Tree[int], all []rule, method string, u *url.URL, allow bool) (rule, sent string) {
 	t.Helper()
-	p, err := Canonicalize(u, allow)
+	p, err := Canonicalize(u, Options{AllowAmbiguous: allow})
 	if err != nil {
 		return "400", ""
 	}
@@ -138,13 +138,13 @@ func TestSec_S07_QueryAndFragment(t *testing.T) {
 // A backslash is a separator for upstreams on Windows only.
 func TestSec_S08_Backslash(t *testing.T) {
 	for _, target := range []string{`/public\admin`, "/public%5cadmin", "/public%5C..%5Cadmin", `/public/\admin`, `/\admin`} {
-		_, err := Canonicalize(mustURL(t, target), false)
+		_, err := Canonicalize(mustURL(t, target), Options{})
 		ambiguous, ok := errors.AsType[*AmbiguousError](err)
 		if !ok || ambiguous.Kind != Backslash {
 			t.Errorf("%s: got %v, want %v", target, err, Backslash)
 		}
 	}
-	if _, err := Canonicalize(&url.URL{Path: `/public\admin`}, false); !IsAmbiguous(err) {
+	if _, err := Canonicalize(&url.URL{Path: `/public\admin`}, Options{}); !IsAmbiguous(err) {
 		t.Errorf("rewritten: got %v", err)
 	}
 }
@@ -191,6 +191,19 @@ func TestSec_S13_Methods(t *testing.T) {
 	}
 	if got := found(tree, all, "", "/a"); got != "none" {
 		t.Errorf("no method: got %s", got)
+	}
+}
+
+// An upstream that ignores the case of a method took "delete" for DELETE.
+func TestSec_S13_MethodsThatFold(t *testing.T) {
+	tree := buildTree(t, rules("? /a", "DELETE /a", "FROB /b"))
+	for method, want := range map[string]string{
+		"delete": "DELETE", "Delete": "DELETE", "gET": "GET", "head": "HEAD", "frob": "FROB", "propfind": "PROPFIND", "Version-Control": "VERSION-CONTROL",
+		"DELETE": "", "GET": "", "FROB": "", "": "", "unknown": "", "UNKNOWN": "", "?": "", "deletee": "", "get-x": "",
+	} {
+		if got := tree.Folded(method); got != want {
+			t.Errorf("%q: got %q, want %q", method, got, want)
+		}
 	}
 }
 

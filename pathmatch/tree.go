@@ -208,10 +208,14 @@ func (r *rare) addTail(tail int) {
 // one that contains it. It is then unknown which rule applies: refuse the request,
 // even if requests without a rule may pass.
 func (t *Tree[V]) Match(method, path string) (v V, p *Pattern, ok bool) {
+	return t.search(method, path, tryExpressions)
+}
+
+func (t *Tree[V]) search(method, path string, with backtracking) (v V, p *Pattern, ok bool) {
 	if !strings.HasPrefix(path, "/") {
 		return v, nil, false
 	}
-	s := search{longest: t.shared.longest}
+	s := search{longest: t.shared.longest, with: with}
 	s.method, s.otherwise = t.methods.find(method)
 	if value := s.match(&t.root, path, strings.Count(path, "/")); value >= 0 {
 		return t.values[value], s.pattern, true
@@ -224,6 +228,7 @@ type search struct {
 	method    methodID
 	otherwise methodID // GET for HEAD
 	longest   int      // literal of the tree: no need to hash anything longer
+	with      backtracking
 	pattern   *Pattern // that was found, or whose expression timed out
 }
 
@@ -273,6 +278,7 @@ func (s *search) match(n *node, path string, elements int) int {
 // matchRegexps matches one element with the expressions of a node, and rest
 // with what is below those that match.
 func (s *search) matchRegexps(n *node, element, rest string, elements int) int {
+	element = withSlashes(element)
 	if n.rare == nil || n.rare.index == nil {
 		for edge := n.regexps; edge != nil; edge = edge.next {
 			if value := s.matchRegexp(edge, element, rest, elements); value != nothingFound {
@@ -299,6 +305,12 @@ func (s *search) matchRegexps(n *node, element, rest string, elements int) int {
 func (s *search) matchRegexp(edge *regexpEdge, element, rest string, elements int) int {
 	if !edge.to.fits(elements) {
 		return nothingFound // before running any expression
+	}
+	if s.with != tryExpressions && backtracks(edge.re) {
+		if s.with == assumeNoMatch {
+			return nothingFound
+		}
+		return s.match(edge.to, rest, elements)
 	}
 	ok, err := edge.re.Match(element)
 	if err != nil {

@@ -24,11 +24,11 @@ func (p *Pattern) Warning() string {
 func (e *element) warning() string {
 	if decoded, err := url.PathUnescape(e.text); err == nil && decoded != e.text {
 		if strings.ContainsAny(decoded, "/") {
-			return fmt.Sprintf("%q: patterns match the decoded path, and encoded slashes are refused", e.text)
+			return fmt.Sprintf("%q: patterns match the decoded path, and encoded slashes are refused unless encoded_slashes is keep; then ? or an expression matches them", e.text)
 		}
 		return fmt.Sprintf("%q: patterns match the decoded path; write %q", e.text, decoded)
 	}
-	_, err := Canonicalize(&url.URL{Path: "/" + e.text}, false)
+	_, err := Canonicalize(&url.URL{Path: "/" + e.text}, Options{})
 	if ambiguous, ok := errors.AsType[*AmbiguousError](err); ok {
 		return fmt.Sprintf("%q: such paths are refused (%s) unless ambiguous_paths is allow", e.text, ambiguous.Kind)
 	}

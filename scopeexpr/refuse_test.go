@@ -61,7 +61,7 @@ func TestRefusedDocuments(t *testing.T) {
 		"an empty element": {document: ruleDocument("/a//b", `{"var": 0}`, `["a"]`), at: "[0].path", reason: "an empty element", hint: "a single slash"},
 		"two ??":           {document: ruleDocument("/??/a/??", `{"var": 0}`, `["a"]`), at: "[0].path", reason: "a second ??", hint: "only one ??"},
 		"a slash within braces": {document: ruleDocument("/{a/b}", `{"var": 0}`, `["a"]`), at: "[0].path", reason: "a slash inside {}",
-			hint: "an element never contains a slash"},
+			hint: "slashes separate elements"},
 		"a path with a bad expression": {document: ruleDocument("/{a(}", `{"var": 0}`, `["a"]`), at: "[0].path", reason: "missing closing )", hint: "see"},
 		"an expanded shorthand": {document: ruleDocument("/{http.request.uri.path}", `{"var": 0}`, `["a"]`), at: "[0].path",
 			reason: "placeholder", hint: "write {(?:path)}"},
