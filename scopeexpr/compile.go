@@ -138,14 +138,7 @@ func (c *compiler) condition(pattern *pathmatch.Pattern, condition *Condition) *
 	if err := c.extras(condition); err != nil {
 		return err
 	}
-	if condition.ScopeExpression == nil {
-		return c.errorf(nil, `write "scope_expression": {"rule": ..., "data": [...]}`, "the condition has no scope expression")
-	}
-	var e *compiled
-	err := c.at("scope_expression", func() (err *Error) {
-		e, err = c.expression(condition.ScopeExpression, pattern)
-		return err
-	})
+	e, err := c.requirement(pattern, condition)
 	if err != nil {
 		return err
 	}
@@ -155,11 +148,52 @@ func (c *compiler) condition(pattern *pathmatch.Pattern, condition *Condition) *
 			condition: condition, expression: e, index: len(c.policy.rules),
 		}
 		c.policy.rules = append(c.policy.rules, rule)
+		if err := c.policy.addPublic(rule); err != nil {
+			return c.errorf(JSONPath{"httpMethods", i}, "keep one of the two rules", "%v", err)
+		}
 		if err := c.policy.tree.Add(pattern, method, rule); err != nil {
 			e := c.errorf(JSONPath{"httpMethods", i}, "keep one of the two rules", "%v", err)
 			e.Err = err
 			return e
 		}
+	}
+	return nil
+}
+
+// requirement compiles the scope expression of a condition, or its access.
+func (c *compiler) requirement(pattern *pathmatch.Pattern, condition *Condition) (e *compiled, err *Error) {
+	if condition.Access == "" && condition.ScopeExpression == nil {
+		return nil, c.errorf(nil, `write "scope_expression": {"rule": ..., "data": [...]}`, "the condition has no scope expression")
+	}
+	if condition.Access != "" {
+		if err := c.access(condition); err != nil {
+			return nil, err
+		}
+		// Who may pass is the handler's to decide: any token that gets as far has
+		// what the rule requires.
+		return c.intern(&node{ref: -1, constant: true}, nil)
+	}
+	err = c.at("scope_expression", func() (err *Error) {
+		e, err = c.expression(condition.ScopeExpression, pattern)
+		return err
+	})
+	return e, err
+}
+
+// access checks a condition that has no scope expression.
+func (c *compiler) access(condition *Condition) *Error {
+	if reason := checkAccess(condition.Access); reason != "" {
+		return c.errorf(JSONPath{"access"}, hintAccess, "%s", reason)
+	}
+	switch {
+	case condition.ScopeExpression != nil:
+		return c.errorf(JSONPath{"access"}, "keep one of the two", "the condition has both an access and a scope_expression")
+	case condition.Access == Public && condition.ACR != nil:
+		return c.errorf(JSONPath{"acr"}, `leave it out, or write "access": "authenticated"`, "acr requires a token, but the access is public")
+	case condition.Access == Public && condition.MaxAge != 0:
+		return c.errorf(JSONPath{"max_age"}, `leave it out, or write "access": "authenticated"`, "max_age requires a token, but the access is public")
+	case condition.ResourceID != "" || condition.ResourceName != "":
+		return c.errorf(JSONPath{"access"}, "leave the resource out, or write a scope_expression", "the condition names a resource, but the access is %s", condition.Access)
 	}
 	return nil
 }

@@ -284,19 +284,19 @@ func TestSec_S77(t *testing.T) {
 func TestOnlyTrueGrants(t *testing.T) {
 	for rule, want := range map[string]bool{
 		`{"and": [{"var": 0}, true]}`:                                  true,
-		`{"and": [{"var": 0}, "yes"]}`:                                 false,
-		`{"and": [{"var": 0}, 1]}`:                                     false,
-		`{"and": [1, "yes", {"var": 0}]}`:                              true,
-		`{"and": [{"var": 0}, null]}`:                                  false,
-		`{"and": [{"var": 0}, 0]}`:                                     false,
+		`{"and": [{"var": 0}, {"if": [true, "yes"]}]}`:                 false,
+		`{"and": [{"var": 0}, {"if": [true, 1]}]}`:                     false,
+		`{"and": [{"if": 1}, {"if": "yes"}, {"var": 0}]}`:              true,
+		`{"and": [{"var": 0}, {"if": null}]}`:                          false,
+		`{"and": [{"var": 0}, {"if": 0}]}`:                             false,
 		`{"and": [{"var": 0}, {"if": [{"var": 1}, true]}]}`:            false, // null: no condition held
 		`{"and": [{"if": [{"var": 1}, true]}, {"var": 0}]}`:            false,
 		`{"and": [{"and": [{"if": [{"var": 1}, true]}]}, {"var": 0}]}`: false,
-		`{"or": ["yes", {"var": 0}]}`:                                  false, // "yes" is what or returns
-		`{"or": [1]}`:                                                  false,
-		`{"or": [null, {"var": 0}]}`:                                   true,
-		`{"or": ["", 0, false]}`:                                       false,
-		`{"==": [{"or": [{"var": 1}, null]}, null]}`:                   true,
+		`{"or": [{"if": "yes"}, {"var": 0}]}`:                          false, // "yes" is what or returns
+		`{"or": [{"if": 1}]}`:                                          false,
+		`{"or": [{"if": []}, {"var": 0}]}`:                             true,
+		`{"or": [{"if": ""}, {"if": 0}, false]}`:                       false,
+		`{"==": [{"or": [{"var": 1}, {"if": []}]}, null]}`:             true,
 		`{"if": [{"var": 0}, "true", true]}`:                           false,
 		`{"if": [{"var": 0}, 1, true]}`:                                false,
 		`{"if": ["a", true]}`:                                          true,

@@ -29,8 +29,13 @@ type Condition struct {
 	// condition of this path names. GET includes HEAD, unless HEAD is named.
 	HTTPMethods []string `json:"httpMethods"`
 
-	// ScopeExpression is what the token's scopes must satisfy.
-	ScopeExpression *Expression `json:"scope_expression"`
+	// ScopeExpression is what the token's scopes must satisfy. A condition has
+	// either a ScopeExpression or an Access.
+	ScopeExpression *Expression `json:"scope_expression,omitempty"`
+
+	// Access is "public" for requests that need no token, or "authenticated" for
+	// requests that need a verified token, whatever its scopes.
+	Access string `json:"access,omitempty"`
 
 	// ACR lists authentication context classes, the preferred one first. The
 	// token must have one of them (RFC 9470, section 3).
@@ -48,6 +53,12 @@ type Condition struct {
 	// the UMA authorization server. UMA only.
 	ResourceName string `json:"resource_name,omitempty"`
 }
+
+// Values of Condition.Access.
+const (
+	Public        = "public"
+	Authenticated = "authenticated"
+)
 
 // Expression is a JSON Logic rule over a list of scopes.
 type Expression struct {

@@ -18,7 +18,7 @@ type Explanation struct {
 	Captures []pathmatch.Capture
 	// Data are the entries of the expression, in the order of the document.
 	Data []EntryResult
-	// Tree is the rule with the result of each part.
+	// Tree is the rule with the result of each part, nil for a rule with an Access.
 	Tree *TreeNode
 	// Failed says why the rule denied although the tree may say otherwise: a
 	// regular expression timed out. It is usually empty.
@@ -47,6 +47,11 @@ func (r *Rule) Explain(path string, scopes []string) *Explanation {
 	x := &Explanation{Captures: r.pattern.Captures(path, nil)}
 	if len(x.Captures) != r.pattern.NumCaptures() {
 		x.Failed = "a regular expression in the path timed out"
+		return x
+	}
+	if r.condition.Access != "" {
+		// Who passes does not depend on scopes, so there is nothing to show.
+		x.Granted = r.Decide(path, NewScopes(r.policy, scopes))
 		return x
 	}
 	document := r.condition.ScopeExpression

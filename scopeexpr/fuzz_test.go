@@ -200,7 +200,6 @@ func (g generator) rule(n, depth int) string {
 		return fmt.Sprintf(g.pick(`{"var": %d}`, `{"var": "%d"}`, `{"var": [%d]}`), g.IntN(n))
 	}
 	op := g.pick("and", "or", "and", "or", "!", "!!", "==", "!=", "===", "!==", "if", "?:")
-	constants := op != "!" && op != "!!"
 	count := 1 + g.IntN(4)
 	switch op {
 	case "!", "!!":
@@ -213,8 +212,8 @@ func (g generator) rule(n, depth int) string {
 	operands := make([]string, count)
 	for i := range operands {
 		operands[i] = g.rule(n, g.IntN(depth))
-		if constants && g.IntN(6) == 0 {
-			operands[i] = g.pick("true", "false", "null", "0", "1", "2.5", `""`, `"a"`, `"1"`)
+		if g.IntN(6) == 0 {
+			operands[i] = g.constant(op, operands[i])
 		}
 	}
 	list := "[" + strings.Join(operands, ", ") + "]"
@@ -222,4 +221,16 @@ func (g generator) rule(n, depth int) string {
 		list = operands[0]
 	}
 	return fmt.Sprintf("{%q: %s}", op, list)
+}
+
+// constant returns a constant that may be an operand of op, otherwise the operand.
+func (g generator) constant(op, operand string) string {
+	any := g.pick("true", "false", "null", "0", "1", "2.5", `""`, `"a"`, `"1"`)
+	switch op {
+	case "!", "!!":
+		return operand
+	case "and", "or":
+		return g.pick("true", "false", `{"if": `+any+`}`)
+	}
+	return any
 }

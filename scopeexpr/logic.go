@@ -21,6 +21,20 @@ type node struct {
 
 func (n *node) isConstant() bool { return n.op == "" && n.ref < 0 }
 
+// mayStandIn reports whether n makes sense as an operand of op. A text in an "or"
+// is usually a scope that should have been an entry of the data: as a constant it
+// counts as true, and would let every token pass.
+func (n *node) mayStandIn(op string) bool {
+	_, isBool := n.constant.(bool)
+	switch op {
+	case "!", "!!":
+		return !n.isConstant()
+	case "and", "or":
+		return !n.isConstant() || isBool
+	}
+	return true
+}
+
 // operators are the operators that a rule may use, with their numbers of
 // operands. The rest of JSON Logic (arithmetic, lists, access to other data) has
 // no meaning over a list of booleans.
@@ -122,7 +136,7 @@ func (p *logicParser) operands(n *node, depth int) *Error {
 		if err != nil {
 			return err
 		}
-		if o.isConstant() && (n.op == "!" || n.op == "!!") {
+		if !o.mayStandIn(n.op) {
 			return p.errorf(nil, hintVar, "%q is applied to a constant", n.op)
 		}
 		n.operands = append(n.operands, o)

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -120,13 +119,16 @@ func (p *documentParser) pathRule(r *PathRule) *Error {
 }
 
 func (p *documentParser) condition(c *Condition) *Error {
-	return p.members("a condition", conditionMembers, func(name string) *Error {
+	start := p.Offset()
+	err := p.members("a condition", conditionMembers, func(name string) *Error {
 		switch name {
 		case "httpMethods":
 			return p.texts(&c.HTTPMethods)
 		case "scope_expression":
 			c.ScopeExpression = &Expression{}
 			return p.expression(c.ScopeExpression)
+		case "access":
+			return p.access(&c.Access)
 		case "acr":
 			return p.texts(&c.ACR)
 		case "max_age":
@@ -137,6 +139,32 @@ func (p *documentParser) condition(c *Condition) *Error {
 			return p.nonEmpty(&c.ResourceName)
 		}
 	})
+	if err == nil && c.ScopeExpression == nil && c.Access == "" {
+		err = p.errorAt(start, hintCondition, "a condition has no member %q", "scope_expression")
+	}
+	return err
+}
+
+const hintCondition = `write {"httpMethods": ..., "scope_expression": ...}, or "access": "public" or "authenticated" instead of the expression`
+
+func (p *documentParser) access(to *string) *Error {
+	start := p.Offset()
+	if err := p.text(to); err != nil {
+		return err
+	}
+	if reason := checkAccess(*to); reason != "" {
+		return p.errorAt(start, hintAccess, "%s", reason)
+	}
+	return nil
+}
+
+const hintAccess = `write "public" (no token needed) or "authenticated" (any verified token)`
+
+func checkAccess(access string) (reason string) {
+	if access == Public || access == Authenticated {
+		return ""
+	}
+	return fmt.Sprintf("access cannot be %q", clip(access))
 }
 
 func (p *documentParser) expression(e *Expression) *Error {
@@ -153,22 +181,19 @@ func (p *documentParser) expression(e *Expression) *Error {
 type memberNames struct {
 	names    []string
 	required int
+	hint     string // an object with the members that it must have
 }
 
+// A condition also needs either a scope_expression or an access.
 var (
-	ruleMembers       = memberNames{[]string{"path", "conditions"}, 2}
-	conditionMembers  = memberNames{[]string{"httpMethods", "scope_expression", "acr", "max_age", "resource_id", "resource_name"}, 2}
-	expressionMembers = memberNames{[]string{"rule", "data"}, 2}
+	ruleMembers       = memberNames{[]string{"path", "conditions"}, 2, `write {"path": ..., "conditions": ...}`}
+	conditionMembers  = memberNames{[]string{"httpMethods", "scope_expression", "access", "acr", "max_age", "resource_id", "resource_name"}, 1, hintCondition}
+	expressionMembers = memberNames{[]string{"rule", "data"}, 2, `write {"rule": ..., "data": ...}`}
 )
-
-// hint shows an object with the members that it must have.
-func (m memberNames) hint() string {
-	return `write {"` + strings.Join(m.names[:m.required], `": ..., "`) + `": ...}`
-}
 
 // members reads an object that may have these members, each once, and no others.
 func (p *documentParser) members(what string, known memberNames, read func(name string) *Error) *Error {
-	if err := p.want('{', what, "an object", known.hint()); err != nil {
+	if err := p.want('{', what, "an object", known.hint); err != nil {
 		return err
 	}
 	start := p.Offset()
@@ -177,7 +202,7 @@ func (p *documentParser) members(what string, known memberNames, read func(name 
 		return p.at(name, func() *Error {
 			i := slices.Index(known.names, name)
 			if i < 0 {
-				return p.errorAt(nameAt, known.hint(), "%s cannot have a member %q", what, name)
+				return p.errorAt(nameAt, known.hint, "%s cannot have a member %q", what, name)
 			}
 			if seen&(1<<i) != 0 {
 				return p.errorAt(nameAt, "keep one of them", "%s has two members %q", what, name)
@@ -191,7 +216,7 @@ func (p *documentParser) members(what string, known memberNames, read func(name 
 	}
 	for i, name := range known.names[:known.required] {
 		if seen&(1<<i) == 0 {
-			return p.errorAt(start, known.hint(), "%s has no member %q", what, name)
+			return p.errorAt(start, known.hint, "%s has no member %q", what, name)
 		}
 	}
 	return nil

@@ -16,8 +16,10 @@ import (
 type Policy struct {
 	uma     bool
 	tree    pathmatch.Tree[*Rule]
-	rules   []*Rule // in the order of the document
-	ordered []*Rule // in the order in which they are tried
+	public  pathmatch.Tree[*Rule] // the rules that are public
+	slow    bool                  // an expression in a path backtracks
+	rules   []*Rule               // in the order of the document
+	ordered []*Rule               // in the order in which they are tried
 
 	facts    int // number of facts about a token that the rules use
 	bindings int // number of entries that are tied to captures
@@ -96,6 +98,49 @@ func (p *Policy) Lookup(method, path string) (*Rule, error) {
 	return r, nil
 }
 
+// LookupWithoutToken is Lookup for a caller without a verified token, to whom all
+// rules but the public ones say the same. Unless it matters, it runs no expression
+// that backtracks, since such a caller costs nothing to be. The rule is then one
+// that may apply; that a public rule applies, or with open that none does, is
+// always certain. open says that requests without a rule pass.
+func (p *Policy) LookupWithoutToken(method, path string, open bool) (*Rule, error) {
+	if !p.slow {
+		return p.Lookup(method, path)
+	}
+	if _, _, mayBePublic := p.public.MatchAssuming(true, method, path); mayBePublic {
+		return p.Lookup(method, path)
+	}
+	if r, _, certain := p.tree.MatchAssuming(false, method, path); certain {
+		return r, nil
+	}
+	if open {
+		return p.Lookup(method, path)
+	}
+	r, _, _ := p.tree.MatchAssuming(true, method, path)
+	return r, nil
+}
+
+// addPublic notes what LookupWithoutToken has to know of a rule.
+func (p *Policy) addPublic(r *Rule) error {
+	p.slow = p.slow || r.pattern.Backtracks()
+	if r.condition.Access != Public {
+		return nil
+	}
+	return p.public.Add(r.pattern, r.method, r)
+}
+
+// ErrMethod says that a method is another, known one to an upstream that ignores
+// the case of methods.
+var ErrMethod = errors.New("ambiguous method")
+
+// CheckMethod refuses a method that an upstream may take for another one.
+func (p *Policy) CheckMethod(method string) error {
+	if known := p.tree.Folded(method); known != "" {
+		return fmt.Errorf("%w: methods are case-sensitive; write %s", ErrMethod, known)
+	}
+	return nil
+}
+
 // Rules returns the rules in the order in which they are tried. The slice must
 // not be changed.
 func (p *Policy) Rules() []*Rule { return p.ordered }
@@ -125,8 +170,13 @@ func (r *Rule) Methods() []string { return slices.Clone(r.condition.HTTPMethods)
 // return the same pointer. It must not be changed.
 func (r *Rule) Condition() *Condition { return r.condition }
 
-// Expression returns the scope expression of the document. It must not be
-// changed.
+// Access returns Public or Authenticated for a rule that requires no scopes, and ""
+// for one with a scope expression. Who may pass by an access is the caller's to
+// decide; Decide allows every token.
+func (r *Rule) Access() string { return r.condition.Access }
+
+// Expression returns the scope expression of the document, nil for a rule with an
+// Access. It must not be changed.
 func (r *Rule) Expression() *Expression { return r.condition.ScopeExpression }
 
 // Index returns the position of the rule in the order of the document, from 0 to
@@ -157,9 +207,9 @@ func (r *Rule) Scopes() []string {
 // captures are like no other, and UMA rules only like those of the same resource.
 func (r *Rule) DecidesLike(other *Rule) bool {
 	a, b := r.condition, other.condition
-	return r.expression == other.expression && !r.expression.bound &&
+	return r.expression == other.expression && !r.expression.bound && a.Access == b.Access &&
 		slices.Equal(a.ACR, b.ACR) && a.MaxAge == b.MaxAge &&
-		(!r.policy.uma || a == b || a.ResourceID == b.ResourceID && a.ResourceName == b.ResourceName && a.ResourceID+a.ResourceName != "")
+		(!r.policy.uma || a == b || a.Access != "" || a.ResourceID == b.ResourceID && a.ResourceName == b.ResourceName && a.ResourceID+a.ResourceName != "")
 }
 
 // Outcomes reports whether the rule grants some scopes, and whether it refuses
@@ -193,10 +243,10 @@ func (r *Rule) UMA() bool { return r.policy.uma }
 // ResourceName returns the name of the protected resource at the UMA authorization
 // server: the one in the document, or else an optional prefix, the methods of the
 // condition and the path: "GET,POST /todos/?". It is "" for a rule with a
-// resource id.
+// resource id, and for one with an Access, which has no resource.
 func (r *Rule) ResourceName(prefix string) string {
 	switch c := r.condition; {
-	case c.ResourceID != "":
+	case c.ResourceID != "" || c.Access != "":
 		return ""
 	case c.ResourceName != "":
 		return c.ResourceName
