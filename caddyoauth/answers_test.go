@@ -67,7 +67,7 @@ func TestAnswersToRefusedClients(t *testing.T) {
 		{"too long a path", "GET", "/todos/" + strings.Repeat("a", 16<<10), "Bearer good", 414, "", "invalid_request", "path_too_long"},
 		{"HEAD is judged as GET", "HEAD", "/todos/1", "Bearer narrow", 403, `Bearer realm="api", error="insufficient_scope", scope="read list"`, "", "scope_missing"},
 		{"OPTIONS is a method like any other", "OPTIONS", "/todos/1", "Bearer good", 403, "", "access_denied", "no_rule"},
-		{"method in lower case", "get", "/todos/1", "Bearer good", 403, "", "access_denied", "no_rule"},
+		{"method in lower case", "get", "/todos/1", "Bearer good", 400, "", "invalid_request", "malformed_request"},
 		{"asterisk", "GET", "*", "Bearer good", 400, "", "invalid_request", "ambiguous_path"},
 		{"CONNECT", "CONNECT", "ADDRESS", "Bearer good", 400, "", "invalid_request", "ambiguous_path"},
 		{"absolute form", "GET", "http://ADDRESS/todos/1", "Bearer good", 200, "", "", ""},

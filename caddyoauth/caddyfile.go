@@ -22,6 +22,7 @@ func init() {
 //	gluu_oauth_auth [<matcher>] [<provider>] {
 //		issuer|op_url|client_id|client_secret|... <value>   # a provider of its own, as in the app
 //		anonymous <consumer>
+//		optional [true|false]
 //		pass_credentials pass|hide|phantom_token
 //		consumer_mapping true|false
 //		upstream_headers on|off
@@ -49,11 +50,17 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //				acr <value>...
 //				max_age <duration>
 //			}]
+//			<method>... public
+//			<method>... authenticated [{
+//				acr <value>...
+//				max_age <duration>
+//			}]
 //		}
 //		oauth_scope_expression <json>
 //		oauth_scope_expression_file <path>
 //		deny_by_default true|false
 //		ambiguous_paths reject|allow
+//		encoded_slashes reject|keep
 //		dry_run [true|false]
 //		log_grants [true|false]
 //	}
@@ -92,7 +99,7 @@ func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				}
 			}
 		default:
-			err = directive.Unknown(d, "gluu_oauth_pep", "path", option, option+"_file", "deny_by_default", "ambiguous_paths", "dry_run", "log_grants")
+			err = directive.Unknown(d, "gluu_oauth_pep", "path", option, option+"_file", "deny_by_default", "ambiguous_paths", "encoded_slashes", "dry_run", "log_grants")
 		}
 		if err != nil {
 			return err

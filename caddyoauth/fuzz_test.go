@@ -16,6 +16,8 @@ func FuzzCaddyfile(f *testing.F) {
 		"gluu_oauth_pep {\npath /users/?/{todos|photos} {\nGET scope admin and (employee or customer)\nPOST PUT scope ^todos:(?<PC1>.+)$\n? scope admin\n}\ndry_run\n}",
 		"gluu_oauth_pep {\npath /x {\nGET scope a {\nacr gold\nmax_age 5m\n}\n}\ndeny_by_default false\nambiguous_paths allow\nlog_grants\n}",
 		"gluu_oauth_pep {\noauth_scope_expression `[{\"path\":\"/x\",\"conditions\":[{\"httpMethods\":[\"GET\"],\"scope_expression\":{\"rule\":{\"var\":0},\"data\":[\"a\"]}}]}]`\n}",
+		"gluu_oauth_pep {\npath /x {\nGET public\nPOST authenticated {\nacr gold\n}\n? scope a\n}\nencoded_slashes keep\n}",
+		"gluu_oauth_auth {\noptional\n}",
 		"gluu_oauth_pep {\noauth_scope_expression <<X\n[]\nX\n}",
 		"gluu_oauth_auth main {\nanonymous guest\npass_credentials phantom_token\nphantom_token_alg RS256\nconsumer_mapping false\nupstream_headers off\nrealm x\n}",
 		"gluu_oauth_auth {\nheader X-A consumer.id string\nheader X-B introspect_data.roles list ;\nheader_each X-C-{*} introspect_data.x\n}",

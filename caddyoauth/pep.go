@@ -25,14 +25,17 @@ func init() {
 // Rules are about the path that the upstream receives, in its one canonical
 // form: percent-decoded once, without repeated slashes, without dot segments.
 // A path that can be read in two ways is answered 400. What no rule names is
-// answered 403, a token without the scopes 403, a caller without a token 401.
+// answered 403, a token without the scopes 403, a caller without a token 401 unless
+// the rule is public.
 type OAuthPEP struct {
 	enforce.Enforcer
 
 	// The rules: a scope expression document, a list of
 	// `{"path": "...", "conditions": [{"httpMethods": ["GET"],
 	// "scope_expression": {"rule": {...}, "data": ["..."]}}]}`, or a string that
-	// holds one.
+	// holds one. In place of `scope_expression` a condition may have `"access":
+	// "public"` (no token needed) or `"access": "authenticated"` (any verified
+	// token).
 	ScopeExpression json.RawMessage `json:"oauth_scope_expression,omitempty"`
 
 	// A file with a scope expression document. Its rules are added to the
@@ -71,7 +74,8 @@ func (p *OAuthPEP) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyh
 	return p.Enforce(w, r, next, decide)
 }
 
-// decide says whether the scopes of the token satisfy the rule. A caller
+// decide says whether the scopes of the token satisfy the rule, or whether there is
+// a token where the rule requires no more. A caller
 // without a verified token is never judged by an expression, which could be
 // one that is true of no scopes at all.
 func decide(req enforce.Request) *identity.Refusal {

@@ -116,10 +116,11 @@ var receivedCallers = []struct{ token, scopes string }{
 
 // variants of the handler under test.
 var receivedVariants = []struct {
-	name        string
-	allow, open bool
+	name              string
+	allow, open, keep bool
 }{
-	{"reject", false, false}, {"allow", true, false}, {"reject-open", false, true}, {"allow-open", true, true},
+	{"reject", false, false, false}, {"allow", true, false, false}, {"reject-open", false, true, false}, {"allow-open", true, true, false},
+	{"keep", false, false, true}, {"allow-keep-open", true, true, true},
 }
 
 // decidedOn is the path of the last decision.
@@ -196,7 +197,10 @@ func receivedSeeds(t testing.TB) (inputs []receivedInput) {
 		}
 		return byte(i)
 	}
-	more := []string{"/api/public/x", "/api/admin/x", "/own/me", "/own/m%65?x=../admin", "/item/1/x", "/a/b/c/z", "/public/x.html?x=/../admin"}
+	more := []string{"/api/public/x", "/api/admin/x", "/own/me", "/own/m%65?x=../admin", "/item/1/x", "/a/b/c/z", "/public/x.html?x=/../admin",
+		"/public/a%2Bb+c%26&%3d=%40@%3A:%2C,%24$", "/public/%21!%27'%28(%29)%2a*", "/public/%5b%5D[]", "//public//%2B/%7e",
+		"/public/a%2Fb%2fc", "/public/a%2fb^", `/public/a%2fb"<>`, "/public/a%2Fb#", "/public/a%2f^", "/own/me%2fyou", "/item/1%2f2/x", "/public%2fx/edit", "/a%2fb/z/edit",
+		"/public/a%2F", "/public/%2Fa", "/public/a%2F%2Fb", "/public/a%2F..", "/public/..%2Fa", "/public/a%2F.%00.", "/public/a%2F;b", "/public/%2f^"}
 	for i, target := range slices.Concat(more, hostileTargets) {
 		inputs = append(inputs,
 			receivedInput{"GET " + target, "", nil, false},
@@ -255,33 +259,79 @@ func FuzzDecidedIsReceived(f *testing.F) {
 	})
 }
 
+// readSpelling decodes a path that the upstream received, a kept slash as NUL. It
+// complains about one that is not canonical.
+func readSpelling(spelled string, keep bool, complain func(string, ...any)) (path string, ok bool) {
+	if keep {
+		spelled = strings.ReplaceAll(spelled, "%2F", "%00")
+	}
+	path, err := decodeOnce(spelled)
+	if err != nil {
+		complain("the path cannot be decoded: %v", err)
+		return "", false
+	}
+	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.ContainsAny(spelled, "#\\;") ||
+		strings.Contains(strings.ToLower(spelled), "%2f") || !keep && strings.Contains(path, "\x00") {
+		complain("the path is not canonical")
+	}
+	for element := range strings.SplitSeq(path, "/") {
+		parts := strings.Split(element, "\x00")
+		for _, part := range parts {
+			if name, _, _ := strings.Cut(part, ";"); name == "." || name == ".." || name == "" && len(parts) > 1 {
+				complain("the path has a dot segment, or an encoded slash that cannot be kept")
+			}
+		}
+	}
+	return path, true
+}
+
+// spelledAs returns how a path that can be read in one way only is to arrive: as it
+// was sent, but for repeated slashes, needless escapes and missing ones.
+func spelledAs(sent string) string {
+	const literal = "!$&'()*+,;=:@/"
+	var b strings.Builder
+	for i := 0; i < len(sent); i++ {
+		c, escaped := sent[i], false
+		if c == '%' {
+			n, _ := strconv.ParseUint(sent[i+1:i+3], 16, 8)
+			c, escaped = byte(n), true
+			i += 2
+		}
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9', strings.IndexByte("-._~", c) >= 0,
+			!escaped && strings.IndexByte(literal, c) >= 0:
+			if c != '/' || !strings.HasSuffix(b.String(), "/") {
+				b.WriteByte(c)
+			}
+		default:
+			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
 // judge says what is wrong with a request that the upstream received.
-func judge(head []string, open bool, token string, complain func(string, ...any)) {
+func judge(head []string, open, keep bool, token string, complain func(string, ...any)) {
 	parts := strings.Split(head[0], " ")
 	if len(parts) != 3 || parts[2] != "HTTP/1.1" {
 		complain("the request line can be read in several ways")
 		return
 	}
 	spelled, _, _ := strings.Cut(parts[1], "?")
-	path, err := decodeOnce(spelled)
-	if err != nil {
-		complain("the path cannot be decoded: %v", err)
+	path, ok := readSpelling(spelled, keep, complain)
+	if !ok {
 		return
 	}
-	if !strings.HasPrefix(path, "/") || strings.Contains(path, "//") || strings.ContainsAny(spelled, "#\\") ||
-		strings.Contains(strings.ToLower(spelled), "%2f") {
-		complain("the path is not canonical")
-	}
-	for element := range strings.SplitSeq(path, "/") {
-		if name, _, _ := strings.Cut(element, ";"); name == "." || name == ".." {
-			complain("the path has a dot segment")
-		}
-	}
-
 	said := ""
 	for _, line := range head[1:] {
-		if name, value, _ := strings.Cut(line, ": "); strings.EqualFold(name, "X-Rule") {
+		switch name, value, _ := strings.Cut(line, ": "); http.CanonicalHeaderKey(name) {
+		case "X-Rule":
 			said = value
+		case "X-Original":
+			original, _, _ := strings.Cut(value, "?")
+			readSpelling(original, keep, func(format string, args ...any) {
+				complain("{http.request.orig_uri} is %q: "+format, append([]any{value}, args...)...)
+			})
 		}
 	}
 	rule, scope := receivedRule(parts[0], path, open)

@@ -86,10 +86,18 @@ func (w *receivedWorld) try(t *testing.T, in receivedInput, variant, caller int)
 		return
 	}
 	w.passed++
-	judge(received, v.open, c.token, func(format string, args ...any) {
+	complain := func(format string, args ...any) {
 		t.Errorf("%s\nthe request was %q, the answer %d, and the upstream received %q",
 			fmt.Sprintf(format, args...), head.String(), status, received[0])
-	})
+	}
+	judge(received, v.open, v.keep, c.token, complain)
+	_, target, _ := strings.Cut(in.line, " ")
+	if len(in.steps) == 0 && !in.strip && !v.allow && strings.HasPrefix(target, "/") {
+		path, _, _ := strings.Cut(target, "?")
+		if got := strings.Fields(received[0])[1]; !strings.HasPrefix(got+"?", spelledAs(path)+"?") {
+			complain("want it spelled as %q", spelledAs(path))
+		}
+	}
 }
 
 // recorder is an upstream that keeps the head of the last request.
@@ -175,6 +183,9 @@ func receivedSite(dir, address, issuer, upstream string) string {
 		if v.allow {
 			chain.WriteString("ambiguous_paths allow\n")
 		}
+		if v.keep {
+			chain.WriteString("encoded_slashes keep\n")
+		}
 		if v.open {
 			chain.WriteString("deny_by_default false\n")
 		}
@@ -185,7 +196,7 @@ func receivedSite(dir, address, issuer, upstream string) string {
 		}
 		chain.WriteString("}\n")
 	}
-	fmt.Fprintf(&chain, "reverse_proxy %s {\nheader_up X-Rule {gluu.rule}\n}\n}\n}\n", upstream)
+	fmt.Fprintf(&chain, "reverse_proxy %s {\nheader_up X-Rule {gluu.rule}\nheader_up X-Original {http.request.orig_uri}\n}\n}\n}\n", upstream)
 
 	// A snippet stands before its use and after the global options.
 	source := b.String()

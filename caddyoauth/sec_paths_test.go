@@ -48,13 +48,15 @@ var hostileTargets = []string{
 	"/public/．．/admin", "/public/%ef%bc%8e%ef%bc%8e/admin",
 	"http://ADDRESS/admin", "http://ADDRESS/public/../admin", "http://ADDRESS//admin", "http://ADDRESS/public/%2e%2e/admin",
 	"*", "admin", "",
+	// An encoded slash beside characters that make Go ignore how a path was spelled.
+	"/public/a%2F..%2f..%2fadmin^", `/public/..%2fadmin"`, "/public/a%2fb^", "/public%2f..%2fadmin<", "/admin%2f|", "/%2fadmin{}",
 }
 
 // Whatever is sent, the request is refused, or the upstream receives a path
 // for which the token has the scope, whichever way the upstream reads it.
 func TestSec_S01_S02_S07_S08_OnlyOneReadingOfAPath(t *testing.T) {
-	for _, mode := range []string{"reject", "allow"} {
-		g := publicOnly(t, "gluu_oauth_auth\n"+fmt.Sprintf(publicRules, "ambiguous_paths "+mode)+noPEP)
+	for _, mode := range []string{"ambiguous_paths reject", "ambiguous_paths allow", "encoded_slashes keep", "ambiguous_paths allow\nencoded_slashes keep"} {
+		g := publicOnly(t, "gluu_oauth_auth\n"+fmt.Sprintf(publicRules, mode)+noPEP)
 		for _, target := range hostileTargets {
 			target = strings.ReplaceAll(target, "ADDRESS", g.address)
 			got := g.send("GET " + target + " HTTP/1.1\nHost: " + g.address + "\nAuthorization: Bearer public")

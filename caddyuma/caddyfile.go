@@ -31,6 +31,11 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //				acr <value>...
 //				max_age <duration>
 //			}]
+//			<method>... public
+//			<method>... authenticated [{
+//				acr <value>...
+//				max_age <duration>
+//			}]
 //		}
 //		uma_scope_expression <json>
 //		uma_scope_expression_file <path>
@@ -38,6 +43,7 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		registration on|off|prune
 //		deny_by_default true|false
 //		ambiguous_paths reject|allow
+//		encoded_slashes reject|keep
 //		dry_run [true|false]
 //		log_grants [true|false]
 //	}
@@ -92,7 +98,7 @@ func (p *UMAPEP) unmarshalOwn(d *caddyfile.Dispenser, rules *enforce.Rules) (err
 		}
 		err = p.check()
 	default:
-		return directive.Unknown(d, "gluu_uma_pep", "path", option, option+"_file", "resource_prefix", "registration", "deny_by_default", "ambiguous_paths", "dry_run", "log_grants")
+		return directive.Unknown(d, "gluu_uma_pep", "path", option, option+"_file", "resource_prefix", "registration", "deny_by_default", "ambiguous_paths", "encoded_slashes", "dry_run", "log_grants")
 	}
 	if err != nil {
 		return d.WrapErr(err)

@@ -169,8 +169,12 @@ func (p *UMAPEP) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 // satisfy the rule. A token of another provider is as good as none: its
 // permissions are about resources of that one, whose ids mean nothing here.
 func (p *UMAPEP) decide(req enforce.Request) *identity.Refusal {
+	authenticated := req.Memo != nil && req.Identity.Provider == p.provider.Name()
+	if req.Rule.Access() != "" {
+		return decideAccess(authenticated)
+	}
 	resource := p.resources.of(req.Rule)
-	if req.Memo == nil || req.Identity.Provider != p.provider.Name() {
+	if !authenticated {
 		return p.withTicket(req, resource, identity.ReasonNoToken)
 	}
 	if resource != "" {
@@ -186,6 +190,16 @@ func (p *UMAPEP) decide(req enforce.Request) *identity.Refusal {
 	refusal := p.withTicket(req, resource, identity.ReasonScopeMissing)
 	refusal.Grants = p.held(req, resource)
 	return refusal
+}
+
+// decideAccess decides a rule that has no resource, so that there is nothing to
+// get a ticket for.
+func decideAccess(authenticated bool) *identity.Refusal {
+	if authenticated {
+		return nil
+	}
+	refusal := identity.NoToken()
+	return &refusal
 }
 
 // withTicket refuses a request with a ticket for all scopes of the rule. In a

@@ -28,7 +28,7 @@ type resources struct {
 	logger     *zap.Logger
 
 	all    []*resource
-	byRule []*resource   // by the index of the rule
+	byRule []*resource   // by the index of the rule; nil for one with an access
 	wake   chan struct{} // something has to be looked up anew
 }
 
@@ -49,6 +49,9 @@ func newResources(policy *scopeexpr.Policy, prefix, mode string, a *authority, g
 	}
 	byCondition := make(map[*scopeexpr.Condition]*resource)
 	for _, rule := range policy.Rules() {
+		if rule.Access() != "" {
+			continue
+		}
 		condition := rule.Condition()
 		each := byCondition[condition]
 		if each == nil {

@@ -253,6 +253,36 @@ func TestTokenOfAnotherProviderIsWorthNothing(t *testing.T) {
 	s.ticket(s.send("GET", "/todos", rpt))
 }
 
+// Rules that ask for no scopes have no resource, and so no ticket.
+func TestPublicAndAuthenticatedRules(t *testing.T) {
+	rules := todos + `
+		path /open {
+			GET public
+			POST authenticated
+		}`
+	s := start(t, harness.UMAConfig{}, rules).registered("GET /todos")
+	rpt := s.rpt("GET", "/todos")
+	for _, auth := range []string{"", "other"} {
+		s.loadWith(rules, "", auth)
+		for _, token := range []string{"", rpt} {
+			if a := s.send("GET", "/open", token); a.body != "passed" {
+				t.Errorf("public, provider %q: got %+v", auth, a)
+			}
+			a := s.send("POST", "/open", token)
+			if authenticated := token != "" && auth == ""; authenticated != (a.body == "passed") {
+				t.Errorf("authenticated, provider %q, token %q: got %+v", auth, token, a)
+			} else if !authenticated && (a.status != http.StatusUnauthorized || !strings.HasPrefix(a.header.Get("WWW-Authenticate"), "Bearer ")) {
+				t.Errorf("authenticated, provider %q, token %q: got %+v, want 401 Bearer", auth, token, a)
+			}
+		}
+	}
+	for name := range s.server.Resources() {
+		if strings.Contains(name, "/open") {
+			t.Errorf("the resource %q was registered", name)
+		}
+	}
+}
+
 func TestDryRunAsksForNoTickets(t *testing.T) {
 	s := start(t, harness.UMAConfig{}, "dry_run\n"+todos)
 	if a := s.send("GET", "/todos", ""); a.body != "passed" {

@@ -31,7 +31,7 @@ type request struct {
 // parseRequest reads "GET /todos/hh", the start of a request as a client sends it.
 // It fails only for text that is not a request. A request that a server would
 // answer with 400 is valid, with bad set.
-func parseRequest(text string, allowAmbiguous bool) (request, error) {
+func parseRequest(text string, paths pathmatch.Options) (request, error) {
 	method, target, _ := strings.Cut(strings.TrimSpace(text), " ")
 	target = strings.TrimSuffix(strings.TrimSpace(target), " HTTP/1.1")
 	if method == "" || target == "" {
@@ -49,7 +49,7 @@ func parseRequest(text string, allowAmbiguous bool) (request, error) {
 		r.bad = err
 		return r, nil
 	}
-	path, err := pathmatch.Canonicalize(sent.URL, pathmatch.Options{AllowAmbiguous: allowAmbiguous})
+	path, err := pathmatch.Canonicalize(sent.URL, paths)
 	if err != nil {
 		r.bad = err
 		return r, nil
@@ -58,7 +58,10 @@ func parseRequest(text string, allowAmbiguous bool) (request, error) {
 	return r, nil
 }
 
-func (r request) String() string { return r.method + " " + r.path }
+// String returns the request in canonical form. A kept slash is escaped as it was.
+func (r request) String() string {
+	return r.method + " " + strings.ReplaceAll(r.path, string(pathmatch.KeptSlash), "%2F")
+}
 
 // A decision is the decision of a source on a request with these scopes.
 type decision struct {
@@ -79,6 +82,10 @@ func (s *source) decide(r request, scopes []string) *decision {
 		d.reason = r.bad.Error()
 		return d
 	}
+	if err := s.policy.CheckMethod(r.method); err != nil {
+		d.reason = err.Error()
+		return d
+	}
 	rule, err := s.policy.Lookup(r.method, r.path)
 	d.rule = rule
 	switch {
@@ -96,6 +103,12 @@ func (s *source) decide(r request, scopes []string) *decision {
 	d.what, d.reason = deny, d.explanation.Failed
 	if d.explanation.Granted {
 		d.what = allow
+	}
+	switch d.rule.Access() {
+	case scopeexpr.Public:
+		d.reason = "the rule is public: no token is needed"
+	case scopeexpr.Authenticated:
+		d.reason = "any verified token may pass; without one the answer is 401"
 	}
 	return d
 }

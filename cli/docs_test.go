@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-gluu/gateway/pathmatch"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
@@ -70,7 +71,7 @@ func TestDocsTableOfPaths(t *testing.T) {
 		}
 		for i, paths := range row[1:] {
 			for _, path := range paths {
-				r, err := parseRequest("GET "+path, false)
+				r, err := parseRequest("GET "+path, pathmatch.Options{})
 				if err != nil || r.bad != nil {
 					t.Fatalf("%s: %v, %v", path, err, r.bad)
 				}

@@ -28,11 +28,11 @@ why it takes precedence, the captures of the path, the scope that satisfies
 each entry of the rule's data, and the expression as a tree. The decision is
 one of:
 
-	allow        the scopes satisfy the rule
+	allow        the scopes satisfy the rule, or it is public or authenticated
 	deny         the scopes do not satisfy the rule, or no rule matches and
 	             deny_by_default is true
 	unprotected  no rule matches and deny_by_default is false
-	bad_request  the path is ambiguous; the gateway answers 400
+	bad_request  the path or method is ambiguous; the gateway answers 400
 
 --policy
     A scope expression document in JSON, a Caddyfile, or a Caddy JSON
@@ -53,7 +53,8 @@ one of:
     Print {"decision", "rule", "method", "captures", "data": [{"entry",
     "matched", "by"}], "expression"}, where "expression" is the rule in JSON
     Logic. Rules of gluu_uma_pep also have "resource" and "ticket"; a decision
-    without a rule also has "reason".
+    without a rule also has "reason". Rules that are public or authenticated
+    have "access" and "reason", and no expression.
 
 The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 `,
@@ -74,7 +75,7 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 		if err != nil {
 			return exitError, err
 		}
-		r, err := parseRequest(requestText, s.allowAmbiguous)
+		r, err := parseRequest(requestText, s.paths())
 		if err != nil {
 			return exitError, err
 		}
@@ -107,6 +108,7 @@ type explanationJSON struct {
 	Captures   []*string       `json:"captures"`
 	Data       []dataJSON      `json:"data"`
 	Expression json.RawMessage `json:"expression"`
+	Access     string          `json:"access,omitempty"`
 	Resource   *resourceJSON   `json:"resource,omitempty"`
 	Ticket     []string        `json:"ticket,omitempty"`
 	Reason     string          `json:"reason,omitempty"`
@@ -130,7 +132,10 @@ func (d *decision) writeJSON(w io.Writer) error {
 	if d.rule != nil {
 		method := d.rule.Method()
 		out.Method = &method
-		out.Expression = d.rule.Expression().Rule
+		out.Access = d.rule.Access()
+		if expression := d.rule.Expression(); expression != nil {
+			out.Expression = expression.Rule
+		}
 		for _, e := range d.explanation.Data {
 			entry := dataJSON{Entry: e.Entry, Matched: e.Matched}
 			if e.Matched {
@@ -148,7 +153,7 @@ func (d *decision) writeJSON(w io.Writer) error {
 
 // resourceOf returns the resource of a UMA rule, and nil for any other rule.
 func resourceOf(r *scopeexpr.Rule, prefix string) *resourceJSON {
-	if !r.UMA() {
+	if !r.UMA() || r.Access() != "" {
 		return nil
 	}
 	return &resourceJSON{ID: r.Condition().ResourceID, Name: r.ResourceName(prefix), Scopes: r.Scopes()}
@@ -177,6 +182,8 @@ func (d *decision) print(p *painter) {
 	}
 	if d.rule != nil {
 		d.printRule(p)
+	}
+	if d.rule != nil && d.rule.Access() == "" {
 		d.printData(p)
 		p.line("\n%s", p.faint("expression"))
 		printTree(p, d.explanation.Tree, "  ")

@@ -5,6 +5,8 @@ package cli
 import (
 	"strings"
 	"testing"
+
+	"github.com/caddy-gluu/gateway/pathmatch"
 )
 
 func TestExplain(t *testing.T) {
@@ -72,8 +74,62 @@ decision   deny
 	check(t, newExplainCommand, []string{"-p", "testdata/todos.json", "-r", "get /files/a", "--deny-by-default=false"}, exitNo, `
 request    get /files/a
 
+decision   bad_request
+           ambiguous method: methods are case-sensitive; write GET
+`)
+	check(t, newExplainCommand, []string{"-p", "testdata/todos.json", "-r", "FROB /files/a", "--deny-by-default=false"}, exitNo, `
+request    FROB /files/a
+
 decision   unprotected
            no rule matches this path and method, and deny_by_default is false
+`)
+}
+
+// Rules without a scope expression, and a slash that is kept.
+func TestExplainAccess(t *testing.T) {
+	flags := []string{"-p", "testdata/access.Caddyfile", "-r"}
+	check(t, newExplainCommand, append(flags, "GET /health"), exitYes, `
+request    GET /health
+rule       GET /health
+
+decision   allow
+           the rule is public: no token is needed
+`)
+	check(t, newExplainCommand, append(flags, "POST /health"), exitYes, `
+request    POST /health
+rule       POST /health
+asks also  max_age 60 s
+
+decision   allow
+           any verified token may pass; without one the answer is 401
+`)
+	check(t, newExplainCommand, append(flags, "GET /projects/group%2fproject", "-s", "read:group/project"), exitYes, `
+request    GET /projects/group%2Fproject
+scopes     read:group/project
+rule       GET /projects/?
+captures   PC1 = "group/project"
+
+data
+  ✓ 0  ^read:(?<PC1>.+)$  by read:group/project
+
+expression
+  ✓ ^read:(?<PC1>.+)$
+
+decision   allow
+`)
+	check(t, newExplainCommand, append(flags, "GET /projects/group%2fproject", "--encoded-slashes", "reject"), exitNo, `
+request    GET /projects/group%2fproject
+
+decision   bad_request
+           ambiguous path: encoded slash at offset 15
+`)
+	check(t, newExplainCommand, append(flags, "GET /health", "--json"), exitYes,
+		`{"decision":"allow","rule":"/health","method":"GET","captures":[],"data":[],"expression":null,"access":"public","reason":"the rule is public: no token is needed"}`+"\n")
+	check(t, newRulesCommand, flags[:2], exitYes, `
+gluu_oauth_pep of example.com, 3 rules
+  GET   /health      public
+  POST  /health      authenticated, max_age 60 s
+  GET   /projects/?  ^read:(?<PC1>.+)$
 `)
 }
 
@@ -183,7 +239,7 @@ func TestWireForm(t *testing.T) {
 		"GE(T /a":                           "400",
 		"GET /" + strings.Repeat("a/", 600): "400",
 	} {
-		r, err := parseRequest(text, false)
+		r, err := parseRequest(text, pathmatch.Options{})
 		if err != nil {
 			t.Errorf("%q: %v", text, err)
 			continue

@@ -22,6 +22,7 @@ type pepHandler struct {
 	UMAFile         string          `json:"uma_scope_expression_file"`
 	DenyByDefault   *bool           `json:"deny_by_default"`
 	AmbiguousPaths  string          `json:"ambiguous_paths"`
+	EncodedSlashes  string          `json:"encoded_slashes"`
 	ResourcePrefix  string          `json:"resource_prefix"`
 }
 
@@ -65,7 +66,8 @@ func (h *pepHandler) source(hosts []string) *source {
 	s := &source{
 		name:           h.Handler,
 		denyByDefault:  h.DenyByDefault == nil || *h.DenyByDefault,
-		allowAmbiguous: h.AmbiguousPaths == "allow",
+		ambiguousPaths: h.AmbiguousPaths,
+		encodedSlashes: h.EncodedSlashes,
 		resourcePrefix: h.ResourcePrefix,
 	}
 	if len(hosts) > 0 {

@@ -41,6 +41,7 @@ right; regular expressions that are too complex to compare produce none.
 --json
     Print one JSON object per handler: {"handler", "rules": [{"method", "path",
     "expression", "data"}], "warnings": [{"kind", "method", "path", "text"}]}.
+    Rules that are public or authenticated have "access", and no expression.
 
 The exit code is 0, even if there are warnings, and 2 for an error.
 `,
@@ -97,9 +98,12 @@ func (s *source) printRules(p *painter) error {
 
 // demand describes the requirements of a rule on one line.
 func (s *source) demand(r *scopeexpr.Rule) string {
-	demand, err := r.Expression().Short()
-	if err != nil { // no short form
-		demand = fmt.Sprintf("%s over %q", r.Expression().Rule, r.Expression().Data)
+	demand := r.Access()
+	if expression := r.Expression(); expression != nil {
+		var err error
+		if demand, err = expression.Short(); err != nil { // no short form
+			demand = fmt.Sprintf("%s over %q", expression.Rule, expression.Data)
+		}
 	}
 	if extras := extras(r); extras != "" {
 		demand += ", " + extras
@@ -127,6 +131,7 @@ type rulesJSON struct {
 type ruleJSON struct {
 	Method     string          `json:"method"`
 	Path       string          `json:"path"`
+	Access     string          `json:"access,omitempty"`
 	Expression json.RawMessage `json:"expression"`
 	Data       []string        `json:"data"`
 	ACR        []string        `json:"acr,omitempty"`
@@ -144,10 +149,14 @@ type warningJSON struct {
 func (s *source) rulesJSON() rulesJSON {
 	out := rulesJSON{Handler: s.name, Rules: []ruleJSON{}, Warnings: []warningJSON{}}
 	for _, r := range s.policy.Rules() {
-		out.Rules = append(out.Rules, ruleJSON{
-			Method: r.Method(), Path: r.Pattern(), Expression: r.Expression().Rule, Data: r.Expression().Data,
+		rule := ruleJSON{
+			Method: r.Method(), Path: r.Pattern(), Access: r.Access(), Data: []string{},
 			ACR: r.Condition().ACR, MaxAge: r.Condition().MaxAge, Resource: resourceOf(r, s.resourcePrefix),
-		})
+		}
+		if expression := r.Expression(); expression != nil {
+			rule.Expression, rule.Data = expression.Rule, expression.Data
+		}
+		out.Rules = append(out.Rules, rule)
 	}
 	for _, w := range lint(s.policy) {
 		out.Warnings = append(out.Warnings, warningJSON{w.Kind, w.Rule.Method(), w.Rule.Pattern(), w.Text})

@@ -13,6 +13,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-gluu/gateway/enforce"
+	"github.com/caddy-gluu/gateway/pathmatch"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
@@ -21,9 +23,16 @@ type source struct {
 	name           string // for messages
 	policy         *scopeexpr.Policy
 	denyByDefault  bool
-	allowAmbiguous bool
+	ambiguousPaths string
+	encodedSlashes string
 	resourcePrefix string
 	refused        error // why there is no policy
+}
+
+// paths says how the handler reads paths.
+func (s *source) paths() pathmatch.Options {
+	c := enforce.Config{AmbiguousPaths: s.ambiguousPaths, EncodedSlashes: s.encodedSlashes}
+	return c.PathOptions()
 }
 
 // A refusedError says that a policy does not load. A file that cannot be read is
@@ -39,6 +48,7 @@ type sourceFlags struct {
 	Handler        int    `yaml:"handler"`
 	DenyByDefault  *bool  `yaml:"deny_by_default"`
 	AmbiguousPaths string `yaml:"ambiguous_paths"`
+	EncodedSlashes string `yaml:"encoded_slashes"`
 	UMA            bool   `yaml:"uma"`
 }
 
@@ -56,6 +66,8 @@ func (f *sourceFlags) registerDefaults(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(f.DenyByDefault, "deny-by-default", true, "Refuse requests that no rule matches; overrides the configuration")
 	cmd.Flags().StringVar(&f.AmbiguousPaths, "ambiguous-paths", "", "Ambiguous paths: reject or allow; overrides the configuration")
 	_ = cmd.RegisterFlagCompletionFunc("ambiguous-paths", cobra.FixedCompletions([]string{"reject", "allow"}, cobra.ShellCompDirectiveNoFileComp))
+	cmd.Flags().StringVar(&f.EncodedSlashes, "encoded-slashes", "", "Encoded slashes: reject or keep; overrides the configuration")
+	_ = cmd.RegisterFlagCompletionFunc("encoded-slashes", cobra.FixedCompletions([]string{"reject", "keep"}, cobra.ShellCompDirectiveNoFileComp))
 }
 
 // check refuses invalid values.
@@ -64,6 +76,11 @@ func (f *sourceFlags) check() error {
 	case "", "reject", "allow":
 	default:
 		return fmt.Errorf("ambiguous_paths must be reject or allow, not %q", f.AmbiguousPaths)
+	}
+	switch f.EncodedSlashes {
+	case "", "reject", "keep":
+	default:
+		return fmt.Errorf("encoded_slashes must be reject or keep, not %q", f.EncodedSlashes)
 	}
 	if f.Handler < 0 {
 		return fmt.Errorf("handler numbers start at 1, so there is no handler %d", f.Handler)
@@ -78,7 +95,7 @@ func (f *sourceFlags) one(folder string) (*source, error) {
 		return nil, err
 	}
 	if len(sources) > 1 {
-		return nil, fmt.Errorf("%q has several handlers with a policy; choose one by its number:%s", f.Policy, list(sources))
+		return nil, fmt.Errorf("%q has several handlers with a policy; choose one by its number with --handler (in a test file, with handler):%s", f.Policy, list(sources))
 	}
 	s := sources[0]
 	if s.refused != nil {
@@ -94,7 +111,10 @@ func (f *sourceFlags) override(s *source) {
 		s.denyByDefault = *f.DenyByDefault
 	}
 	if f.AmbiguousPaths != "" {
-		s.allowAmbiguous = f.AmbiguousPaths == "allow"
+		s.ambiguousPaths = f.AmbiguousPaths
+	}
+	if f.EncodedSlashes != "" {
+		s.encodedSlashes = f.EncodedSlashes
 	}
 }
 

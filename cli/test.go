@@ -25,6 +25,7 @@ policy:
 	                        # or write scope_expression: [...] inline
 	deny_by_default: true   # overrides the configuration
 	ambiguous_paths: reject # overrides the configuration
+	encoded_slashes: reject # overrides the configuration
 	uma: false              # true for a document of gluu_uma_pep
 	tests:
 	  - name: own todos     # optional

@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -59,13 +60,12 @@ const loads = "loads"
 
 // runFile runs the cases of a test file. It fails only if the file is invalid.
 func runFile(file string) ([]result, error) {
-	f, err := os.Open(file)
+	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	defer f.Close()
 	var results []result
-	decoder := yaml.NewDecoder(f)
+	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	for {
 		var s suite
@@ -74,7 +74,7 @@ func runFile(file string) ([]result, error) {
 			break
 		}
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", file, err)
+			return nil, fmt.Errorf("%s: %w%s", file, err, yamlHint(text, err))
 		}
 		results, err = s.run(file, results)
 		if err != nil {
@@ -85,6 +85,16 @@ func runFile(file string) ([]result, error) {
 		return nil, fmt.Errorf("%s: there are no tests in this file", file)
 	}
 	return results, nil
+}
+
+// yamlHint explains the usual cause of a syntax error: to YAML, a plain ? at the end
+// of a value may be the start of a key.
+func yamlHint(text []byte, err error) string {
+	syntax := strings.Contains(err.Error(), "did not find expected") || strings.Contains(err.Error(), "mapping keys are not allowed")
+	if !syntax || !bytes.Contains(text, []byte("?")) {
+		return ""
+	}
+	return `; if a value contains a ?, put it in quotes, such as rule: "/todos/?"`
 }
 
 // run appends the results of the suite's cases.
@@ -154,7 +164,7 @@ func (c *testCase) run(policy *source, why error) (result, error) {
 		r.Got, r.Reason = loads, "the policy loads"
 		return r, nil
 	}
-	request, err := parseRequest(c.Request, policy.allowAmbiguous)
+	request, err := parseRequest(c.Request, policy.paths())
 	if err != nil {
 		return r, err
 	}

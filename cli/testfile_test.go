@@ -3,6 +3,8 @@
 package cli
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -220,6 +222,24 @@ func TestTestFilesThatAreWrong(t *testing.T) {
 		out, code, err := runTests(t, text)
 		if code != exitError || err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: exit code %d, error %v, output %s, want %s", text, code, err, out, want)
+		}
+	}
+}
+
+// A ? at the end of a plain value in flow style is a syntax error of YAML.
+func TestYAMLQuestionMarks(t *testing.T) {
+	for name, text := range map[string]string{
+		"flow style":  "policy: x.json\ntests:\n  - {request: GET /a, want: deny, rule: /todos/?}\n",
+		"a list":      "policy: x.json\ntests:\n  - {request: GET /a, want: deny, captures: [?, a]}\n",
+		"block style": "policy: x.json\ntests:\n  - request: GET /a\n    want: deny\n    rule: ?\n",
+		"a document":  "scope_expression: [{path: /a/?, conditions: []}]\ntests: []\n",
+	} {
+		file := filepath.Join(t.TempDir(), "test.yaml")
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := runFile(file); err == nil || !strings.Contains(err.Error(), "put it in quotes") {
+			t.Errorf("%s: got %v, want the advice to put it in quotes", name, err)
 		}
 	}
 }

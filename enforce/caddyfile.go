@@ -21,6 +21,7 @@ import (
 //
 //	deny_by_default true|false
 //	ambiguous_paths reject|allow
+//	encoded_slashes reject|keep
 //	dry_run [true|false]
 //	log_grants [true|false]
 //
@@ -32,12 +33,9 @@ func (c *Config) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 		c.DenyByDefault = &deny
 		return true, err
 	case "ambiguous_paths":
-		if c.AmbiguousPaths, err = directive.String(d); err == nil {
-			if err = c.check(); err != nil {
-				err = d.WrapErr(err)
-			}
-		}
-		return true, err
+		return true, c.unmarshalChecked(d, &c.AmbiguousPaths)
+	case "encoded_slashes":
+		return true, c.unmarshalChecked(d, &c.EncodedSlashes)
 	case "dry_run":
 		c.DryRun, err = flag(d)
 		return true, err
@@ -46,6 +44,17 @@ func (c *Config) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 		return true, err
 	}
 	return false, nil
+}
+
+// unmarshalChecked reads a value and checks it, so that the error names its line.
+func (c *Config) unmarshalChecked(d *caddyfile.Dispenser, to *string) error {
+	if err := directive.SetString(d, to); err != nil {
+		return err
+	}
+	if err := c.check(); err != nil {
+		return d.WrapErr(err)
+	}
+	return nil
 }
 
 // flag reads a subdirective that is true without an argument.
@@ -79,6 +88,11 @@ type place struct {
 //			acr <value>...
 //			max_age <duration>
 //		}]
+//		<method>... public
+//		<method>... authenticated [{
+//			acr <value>...
+//			max_age <duration>
+//		}]
 //	}
 //
 // The method `?` is any method that the path does not name. For UMA the block of a
@@ -107,9 +121,9 @@ func (r *Rules) UnmarshalPath(d *caddyfile.Dispenser) error {
 
 func (r *Rules) unmarshalCondition(d *caddyfile.Dispenser) (condition scopeexpr.Condition, err error) {
 	line := append([]caddyfile.Token{d.Token()}, d.RemainingArgsAsTokens()...)
-	keyword := slices.IndexFunc(line, func(t caddyfile.Token) bool { return t.Text == "scope" && !t.Quoted() })
-	if keyword < 0 || keyword == len(line)-1 {
-		return condition, d.Errf("a rule lists methods, then what they require: write '%s scope <expression>'", line[0].Text)
+	keyword := slices.IndexFunc(line, isKeyword)
+	if keyword < 0 || line[keyword].Text == "scope" && keyword == len(line)-1 {
+		return condition, d.Errf("a rule lists methods, then what they require: write '%s scope <expression>', '%[1]s public' or '%[1]s authenticated'", line[0].Text)
 	}
 	if keyword == 0 {
 		return condition, d.Errf("a rule starts with its methods: write 'GET scope ...', or '? scope ...' for any method")
@@ -120,12 +134,8 @@ func (r *Rules) unmarshalCondition(d *caddyfile.Dispenser) (condition scopeexpr.
 		}
 		condition.HTTPMethods = append(condition.HTTPMethods, method.Text)
 	}
-	text, err := expressionText(line[keyword+1:])
-	if err == nil {
-		condition.ScopeExpression, err = scopeexpr.ParseShort(text)
-	}
-	if err != nil {
-		return condition, directive.At(line[0]).Errf("scope %q: %s", text, describe(err))
+	if err := r.unmarshalRequirement(d, &condition, line[keyword:]); err != nil {
+		return condition, err
 	}
 	var once directive.Once
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
@@ -137,6 +147,30 @@ func (r *Rules) unmarshalCondition(d *caddyfile.Dispenser) (condition scopeexpr.
 		}
 	}
 	return condition, nil
+}
+
+// isKeyword reports whether a word of a rule ends its methods.
+func isKeyword(t caddyfile.Token) bool {
+	return !t.Quoted() && (t.Text == "scope" || t.Text == scopeexpr.Public || t.Text == scopeexpr.Authenticated)
+}
+
+// unmarshalRequirement reads what follows the methods of a rule.
+func (r *Rules) unmarshalRequirement(d *caddyfile.Dispenser, condition *scopeexpr.Condition, words []caddyfile.Token) error {
+	if words[0].Text != "scope" {
+		if len(words) > 1 {
+			return d.Errf("%q takes no scopes, got %q: write 'scope <expression>' to require scopes", words[0].Text, words[1].Text)
+		}
+		condition.Access = words[0].Text
+		return nil
+	}
+	text, err := expressionText(words[1:])
+	if err == nil {
+		condition.ScopeExpression, err = scopeexpr.ParseShort(text)
+	}
+	if err != nil {
+		return directive.At(words[0]).Errf("scope %q: %s", text, describe(err))
+	}
+	return nil
 }
 
 func (r *Rules) unmarshalConditionOption(d *caddyfile.Dispenser, condition *scopeexpr.Condition) (err error) {

@@ -28,9 +28,19 @@ type Config struct {
 
 	// What to do with an ambiguous path, such as one with an encoded slash, a dot
 	// segment or a `;`. `reject` answers 400. `allow` uses the most cautious
-	// reading (encoded slashes separate elements, dot segments are resolved), and
-	// sends it to the upstream. Default: `reject`.
+	// reading (encoded slashes separate elements, dot segments are resolved, and
+	// `;` parameters, NUL characters and invalid UTF-8 are removed), and sends it
+	// to the upstream. Default: `reject`.
 	AmbiguousPaths string `json:"ambiguous_paths,omitempty"`
+
+	// What to do with an encoded slash. `reject` treats it as ambiguous. `keep`
+	// makes it a character of its element, as GitLab and the npm registry use it:
+	// `/projects/group%2Fproject` has two elements, `?` captures `group/project`,
+	// and the upstream receives `%2F`. An encoded slash next to a slash, a dot
+	// segment or another one is still answered 400. Do not use `keep` for an
+	// upstream that decodes a path before it splits it, as FastCGI does.
+	// Default: `reject`.
+	EncodedSlashes string `json:"encoded_slashes,omitempty"`
 
 	// Decide and record, but refuse nothing, to try out rules on real traffic.
 	// Every request passes. Default: false.
@@ -41,19 +51,37 @@ type Config struct {
 	LogGrants bool `json:"log_grants,omitempty"`
 }
 
-// Values of AmbiguousPaths.
+// Values of AmbiguousPaths and EncodedSlashes.
 const (
-	rejectAmbiguous = "reject"
-	allowAmbiguous  = "allow"
+	reject         = "reject"
+	allowAmbiguous = "allow"
+	keepSlashes    = "keep"
 )
 
 func (c *Config) check() error {
 	switch c.AmbiguousPaths {
-	case "", rejectAmbiguous, allowAmbiguous:
-		return nil
+	case "", reject, allowAmbiguous:
+	default:
+		return fmt.Errorf("ambiguous_paths must be reject or allow, not %q", c.AmbiguousPaths)
 	}
-	return fmt.Errorf("ambiguous_paths must be reject or allow, not %q", c.AmbiguousPaths)
+	switch c.EncodedSlashes {
+	case "", reject, keepSlashes:
+	default:
+		return fmt.Errorf("encoded_slashes must be reject or keep, not %q", c.EncodedSlashes)
+	}
+	return nil
 }
+
+// PathOptions says how the handler reads paths.
+func (c *Config) PathOptions() pathmatch.Options {
+	return pathmatch.Options{
+		AllowAmbiguous:     c.AmbiguousPaths == allowAmbiguous,
+		KeepEncodedSlashes: c.EncodedSlashes == keepSlashes,
+	}
+}
+
+// open reports whether requests without a rule pass.
+func (c *Config) open() bool { return c.DenyByDefault != nil && !*c.DenyByDefault }
 
 // Enforcer is the run-time half of an enforcing handler.
 type Enforcer struct {
@@ -66,6 +94,7 @@ type Enforcer struct {
 	stateKey token.ValueKey
 	memos    memos
 	stepsUp  bool // a rule requires a certain authentication (RFC 9470)
+	uniform  bool // the answer to a caller without a token is the same for all rules
 	now      func() time.Time
 }
 
@@ -93,6 +122,8 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	e.answerer = identity.Answerer{JSON: app.ErrorJSON(), Logger: ctx.Logger(), Metrics: metrics, Events: emitter}
 	e.counters = newCounters(metrics, policy.NumRules())
 	e.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
+	app.NoteEnforcement(siteguard.Site(ctx))
+	e.uniform = kind == identity.OAuth
 	if kind == identity.OAuth {
 		app.AnnounceScopes(policy.AllScopes()...) // for the metadata of the resource
 	}
@@ -138,18 +169,18 @@ func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhtt
 		// No authentication handler has done so.
 		e.app.Stripper().StripRequest(r)
 	}
-	path, err := canonicalize(r, e.AmbiguousPaths == allowAmbiguous)
+	path, err := canonicalize(r, e.policy, e.PathOptions())
 	if err != nil {
-		return e.reject(w, r, next, pathRefusal(err))
+		return e.reject(w, r, next, asRefusal(err))
 	}
-	rule, err := e.policy.Lookup(r.Method, path)
+	rule, err := e.lookup(id, r.Method, path)
 	if err != nil {
 		refusal := identity.NoRule()
 		refusal.Cause = err
 		return e.reject(w, r, next, refusal)
 	}
 	if rule == nil {
-		if e.DenyByDefault != nil && !*e.DenyByDefault {
+		if e.open() {
 			return next.ServeHTTP(w, r)
 		}
 		return e.reject(w, r, next, identity.NoRule())
@@ -160,20 +191,39 @@ func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhtt
 		return e.reject(w, r, next, *refusal)
 	}
 	if e.LogGrants {
+		if id == nil {
+			id = &identity.Identity{Rule: rule.Pattern()} // a public rule
+		}
 		e.answerer.Granted(r, id)
 	}
 	return next.ServeHTTP(w, r)
 }
 
+// lookup finds the rule for a request.
+func (e *Enforcer) lookup(id *identity.Identity, method, path string) (*scopeexpr.Rule, error) {
+	if e.uniform && (id == nil || id.Token == nil) {
+		return e.policy.LookupWithoutToken(method, path, e.open())
+	}
+	return e.policy.Lookup(method, path)
+}
+
 // decide wraps the decision of the handler with the common checks.
 func (e *Enforcer) decide(req Request, decide Decide) *identity.Refusal {
 	id := req.Identity
+	if id != nil {
+		id.Rule = req.Rule.Pattern()
+	}
+	if req.Rule.Access() == scopeexpr.Public {
+		if id != nil && id.Token != nil {
+			e.memo(id).granted.Inc()
+		}
+		return nil
+	}
 	if id == nil {
 		refusal := identity.NotAuthenticated()
 		refusal.Cause = errors.New("no authentication handler ran before this one: add gluu_oauth_auth or gluu_uma_auth, or check its matcher and the order in a route block")
 		return &refusal
 	}
-	id.Rule = req.Rule.Pattern()
 	if id.Token == nil {
 		return decide(req)
 	}
@@ -221,35 +271,4 @@ func (e *Enforcer) reject(w http.ResponseWriter, r *http.Request, next caddyhttp
 		return id.Interaction.StepUp(w, r, refusal.StepUp.ACR, refusal.StepUp.MaxAge)
 	}
 	return e.answerer.Refuse(w, r, refusal)
-}
-
-// canonicalize sets the path of a request to the canonical one, and returns it
-// decoded.
-func canonicalize(r *http.Request, allowAmbiguous bool) (string, error) {
-	if r.Method == "" {
-		// From Caddy's `method` directive with an empty placeholder. The upstream
-		// then receives GET.
-		r.Method = http.MethodGet
-	}
-	if r.Method == http.MethodConnect {
-		// There is no path, or with extended CONNECT the path is only part of the
-		// target.
-		return "", &pathmatch.AmbiguousError{Kind: pathmatch.NotAbsolute}
-	}
-	path, err := pathmatch.Canonicalize(r.URL, pathmatch.Options{AllowAmbiguous: allowAmbiguous})
-	if err != nil {
-		return "", err
-	}
-	if path.Escaped != "" {
-		path.Apply(r.URL)
-		r.RequestURI = r.URL.RequestURI() // as Caddy's rewrite does
-	}
-	return path.Decoded, nil
-}
-
-func pathRefusal(err error) identity.Refusal {
-	if errors.Is(err, pathmatch.ErrTooLong) {
-		return identity.PathTooLong(err)
-	}
-	return identity.AmbiguousPath(err)
 }

@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -59,6 +60,9 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	if err := a.checkAnonymous(); err != nil {
 		return err
 	}
+	if a.Optional {
+		a.warnUnlessEnforced(siteguard.Site(ctx))
+	}
 	metrics, err := NewMetrics(ctx, kind)
 	if err != nil {
 		return err
@@ -92,6 +96,16 @@ func (a *Authenticator) checkAnonymous() error {
 	return nil
 }
 
+// warnUnlessEnforced warns when the configuration runs if no handler of the site
+// enforces rules: then callers without a token reach the upstream.
+func (a *Authenticator) warnUnlessEnforced(site string) {
+	a.app.Background(func(context.Context) {
+		if site != "" && !a.app.Enforces(site) {
+			a.logger.Warn("optional is on, and no handler of the site enforces rules: requests without a token reach the upstream; add gluu_oauth_pep, or remove optional")
+		}
+	})
+}
+
 func (a *Authenticator) provisionUpstream(kind Kind, metrics *Metrics) (err error) {
 	options := HeaderOptions{
 		Standard: enabled(a.UpstreamHeaders), Expiration: "X-OAuth-Expiration", Custom: a.CustomHeaders, Vars: expressionVars,
@@ -116,7 +130,7 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	// First of all, so that on no outcome a header arrives that a client made
 	// up.
 	a.app.Stripper().StripRequest(r)
-	if a.Anonymous != "" {
+	if a.Anonymous != "" || a.Optional {
 		// A cache before the gateway may keep the answer to a caller without
 		// a token, and RFC 9111 lets it show that to callers with one. The other
 		// way round section 3.5 sees to it.
@@ -126,6 +140,12 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 	credential, err := ReadCredential(r.Header)
 	if err != nil {
 		return a.refuse(w, r, nil, Malformed(err))
+	}
+	if credential.Token == "" && a.Optional {
+		// No handler has verified a credential of another scheme.
+		removeCredential(r.Header)
+		Attach(r, &Identity{Provider: a.provider.Name(), Realm: a.realm()})
+		return next.ServeHTTP(w, r)
 	}
 	if credential.Token == "" {
 		return a.withoutToken(w, r, next, nil, NoToken())

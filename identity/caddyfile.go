@@ -17,6 +17,7 @@ import (
 //	<directive> [<matcher>] [<provider>] {
 //		issuer|op_url|client_id|client_secret|... <value>   # a provider of its own, as in the app
 //		anonymous <consumer>
+//		optional [true|false]
 //		pass_credentials pass|hide|phantom_token
 //		consumer_mapping true|false
 //		upstream_headers on|off
@@ -54,7 +55,7 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // options are the subdirectives that are not those of a provider.
 var options = []string{
-	"anonymous", "pass_credentials", "consumer_mapping", "upstream_headers",
+	"anonymous", "optional", "pass_credentials", "consumer_mapping", "upstream_headers",
 	"header", "header_each", "phantom_token_alg", "realm",
 }
 
@@ -65,6 +66,11 @@ func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 	switch name := d.Val(); name {
 	case "anonymous":
 		err = directive.SetString(d, &c.Anonymous)
+	case "optional":
+		c.Optional = true
+		if d.CountRemainingArgs() > 0 {
+			c.Optional, err = directive.Bool(d)
+		}
 	case "pass_credentials":
 		err = directive.SetString(d, &c.PassCredentials)
 	case "phantom_token_alg":

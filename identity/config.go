@@ -28,6 +28,12 @@ type Config struct {
 	// request without a token. Default: none, such callers get 401.
 	Anonymous string `json:"anonymous,omitempty"`
 
+	// Whether a caller without a token goes on without an identity, for rules that
+	// are `public`. An enforcing handler answers 401 on behalf of all other rules,
+	// so there must be one behind this handler. An invalid token is still answered
+	// 401. Cannot be combined with `anonymous`. Default: false.
+	Optional bool `json:"optional,omitempty"`
+
 	// What becomes of the credential of a verified caller: `pass` leaves the
 	// Authorization header as it is, `hide` removes it, `phantom_token` puts a
 	// JWT with the token's claims in its place, signed by the gateway; a token
@@ -74,6 +80,9 @@ var expressionVars = []string{"introspect_data", "consumer"}
 func (c *Config) check() error {
 	if c.Provider != "" && c.hasOwnProvider() {
 		return fmt.Errorf("provider '%s' is named and another one described: leave out the name, or everything about the other (issuer, client_id, ...)", c.Provider)
+	}
+	if c.Optional && c.Anonymous != "" {
+		return fmt.Errorf("optional and anonymous %q exclude each other: with anonymous, a caller without a token is that consumer; keep one of the two", c.Anonymous)
 	}
 	if c.hasOwnProvider() {
 		if err := c.Config.Check(); err != nil {

@@ -288,6 +288,16 @@ func AmbiguousPath(err error) Refusal {
 	}
 }
 
+// AmbiguousMethod refuses a method that is another one to some upstreams. The text
+// of the error goes to the client.
+func AmbiguousMethod(err error) Refusal {
+	return Refusal{
+		Status: http.StatusBadRequest, Error: "invalid_request", Reason: ReasonMalformedRequest,
+		Description: sentence(err.Error()),
+		Cause:       err,
+	}
+}
+
 // PathTooLong refuses a path that is too long to decide about.
 func PathTooLong(err error) Refusal {
 	return Refusal{

@@ -68,6 +68,7 @@ type App struct {
 	reserved   collected[string, *headers.Stripper]
 	scopes     collected[string, []string]
 	public     collected[publicPath, map[publicPath]bool]
+	enforcing  collected[string, []string] // sites
 	signer     *headers.Signer
 	releases   []func() error // of what outlives configurations
 	background background

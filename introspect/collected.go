@@ -57,6 +57,17 @@ func (a *App) GuardSite(r *http.Request) error {
 	return nil
 }
 
+// NoteEnforcement tells, while a handler is provisioned, that it enforces rules on
+// a site ([siteguard.Site]).
+func (a *App) NoteEnforcement(site string) { a.enforcing.add(site) }
+
+// Enforces reports whether a handler may enforce rules on a site: there is one, or
+// one whose site is unknown. It is right when all handlers are provisioned.
+func (a *App) Enforces(site string) bool {
+	sites := a.enforcing.get(func(sites []string) []string { return sites })
+	return slices.Contains(sites, site) || slices.Contains(sites, "")
+}
+
 // AnnounceScopes tells, while a handler is provisioned, which scopes its rules
 // ask for.
 func (a *App) AnnounceScopes(scopes ...string) { a.scopes.add(scopes...) }

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enforce
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/pathmatch"
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// canonicalize sets the path of a request to the canonical one, everywhere where
+// an upstream may read it, and returns it decoded. It refuses a method or a path
+// that can be read in two ways.
+func canonicalize(r *http.Request, policy *scopeexpr.Policy, opts pathmatch.Options) (string, error) {
+	if r.Method == "" {
+		// From Caddy's `method` directive with an empty placeholder. The upstream
+		// then receives GET.
+		r.Method = http.MethodGet
+	}
+	if r.Method == http.MethodConnect {
+		// There is no path, or with extended CONNECT the path is only part of the
+		// target.
+		return "", &pathmatch.AmbiguousError{Kind: pathmatch.NotAbsolute}
+	}
+	if err := policy.CheckMethod(r.Method); err != nil {
+		return "", err
+	}
+	path, err := pathmatch.Canonicalize(r.URL, opts)
+	if err != nil {
+		return "", err
+	}
+	if path.Escaped != "" {
+		path.Apply(r.URL)
+		r.RequestURI = r.URL.RequestURI() // as Caddy's rewrite does
+	}
+	return path.Decoded, canonicalizeOriginal(r, opts)
+}
+
+// canonicalizeOriginal does the same with the copy of the request that Caddy keeps
+// from before all handlers. FastCGI upstreams receive it as REQUEST_URI, and others
+// find it in {http.request.orig_uri}, which a header_up may contain.
+func canonicalizeOriginal(r *http.Request, opts pathmatch.Options) error {
+	original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
+	if !ok || original.URL == nil {
+		return nil
+	}
+	path, err := pathmatch.Canonicalize(original.URL, opts)
+	if err != nil {
+		return err
+	}
+	if path.Escaped == "" && strings.HasPrefix(original.RequestURI, "/") {
+		return nil
+	}
+	path.Apply(original.URL) // all copies of the request share it
+	original.RequestURI = original.URL.RequestURI()
+	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
+	// Caddy's placeholders read the context of the request that they were made
+	// for, which is another one if a handler has made a copy since.
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		repl.Set("http.request.orig_uri", original.RequestURI)
+	}
+	return nil
+}
+
+// asRefusal returns the refusal for an error of canonicalize.
+func asRefusal(err error) identity.Refusal {
+	switch {
+	case errors.Is(err, scopeexpr.ErrMethod):
+		return identity.AmbiguousMethod(err)
+	case errors.Is(err, pathmatch.ErrTooLong):
+		return identity.PathTooLong(err)
+	}
+	return identity.AmbiguousPath(err)
+}
