@@ -222,6 +222,7 @@ func TestSec_S01_S02_S06_DecidedIsReceived(t *testing.T) {
 			for caller := range receivedCallers {
 				w.try(t, in, variant, caller)
 			}
+			w.tryHTTP2(t, in, variant, 2)
 		}
 	}
 	for first := range uriHandlers {
@@ -255,6 +256,7 @@ func FuzzDecidedIsReceived(f *testing.F) {
 			for caller := range receivedCallers {
 				w.try(t, receivedInput{line, target, steps, strip}, variant, caller)
 			}
+			w.tryHTTP2(t, receivedInput{line, target, steps, strip}, variant, 2)
 		}
 	})
 }

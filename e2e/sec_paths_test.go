@@ -281,7 +281,14 @@ func TestSec_S13_Methods(t *testing.T) {
 	t.Parallel()
 	a := site{}.start(t)
 	token := a.server.Token(t, todoApp, harness.Opaque, "todos:read")
-	for _, method := range []string{"get", "Get", "GETX", "XGET", "PROPFIND", "OPTIONS", "TRACE", "PATCH", "DELETE"} {
+	for _, method := range []string{"get", "Get", "post", "Delete", "pROPFIND"} {
+		for _, client := range a.Clients() {
+			request := get("/todos", token)
+			request.Method = method
+			a.refusedOver(client, request, want{status: 400, code: "invalid_request", reason: "malformed_request"})
+		}
+	}
+	for _, method := range []string{"GETX", "XGET", "PROPFIND", "OPTIONS", "TRACE", "PATCH", "DELETE"} {
 		for _, client := range a.Clients() {
 			request := get("/todos", token, harness.Field{Name: "X-HTTP-Method-Override", Value: "GET"})
 			request.Method = method
