@@ -23,7 +23,13 @@ import (
 //
 // Trailers. A chunked body may be followed by more headers, which net/http puts
 // into Request.Trailer only when the body has been read to its end, long after
-// this package has looked at the request, and which reverse_proxy sends on.
+// this package has looked at the request, and which reverse_proxy sends on. What
+// frames, routes or authenticates a request may not be a trailer (RFC 9110,
+// section 6.5.1), and is removed like a reserved name: an upstream that merges
+// trailers into headers would take it for what the gateway has checked.
+//
+// Overrides. Some upstreams execute another method than the one that was decided
+// on, or serve another path, if a header says so: see StripOverrides.
 //
 // Connection. Its value names headers that end at the next hop; a proxy removes
 // them. `Connection: X-Consumer-ID` would make a proxy behind this handler
@@ -188,7 +194,7 @@ func (s *Stripper) stripNames(h http.Header) {
 // read, and may replace r.Body.
 func (s *Stripper) StripRequest(r *http.Request) {
 	s.Strip(r.Header)
-	s.stripNames(r.Trailer)
+	s.stripTrailers(r.Trailer)
 
 	// A body of known length is followed by trailers only if they were
 	// announced (over HTTP/2 and HTTP/3).
@@ -213,9 +219,17 @@ type trailerStripper struct {
 func (b *trailerStripper) Read(p []byte) (int, error) {
 	n, err := b.ReadCloser.Read(p)
 	if err != nil {
-		b.stripper.stripNames(b.request.Trailer)
+		b.stripper.stripTrailers(b.request.Trailer)
 	}
 	return n, err
+}
+
+func (s *Stripper) stripTrailers(h http.Header) {
+	for name := range h {
+		if s.Reserved(name) || notOurs(Fold(name)) || overrides.Reserved(name) {
+			delete(h, name)
+		}
+	}
 }
 
 // stripConnection removes from Connection the names of headers that the gateway

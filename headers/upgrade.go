@@ -7,10 +7,11 @@ import (
 	"strings"
 )
 
-// stripUpgrade removes the offer to go on with another version of HTTP on the
-// same connection. A proxy that forwards it to an upstream which accepts has a
-// tunnel from then on: the client sends further requests through it, with any
-// paths and headers, and the gateway does not see them (h2c smuggling).
+// stripUpgrade removes the offer to change the protocol of the connection,
+// unless it is the offer to change to websocket. A proxy that forwards an offer
+// to an upstream which accepts it has a tunnel from then on, through which the
+// client sends further requests with any paths and headers, unseen by the
+// gateway (h2c smuggling), or reaches other servers (connect-udp, RFC 9298).
 //
 //	GET /public HTTP/1.1
 //	Connection: Upgrade
@@ -18,30 +19,21 @@ import (
 //	HTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA
 //
 // An upgrade is an offer that a server may ignore (RFC 9110, section 7.8), and
-// RFC 9113 has given up this one. Upgrades to what carries no requests, such as
-// websocket, remain: what is decided about is the request that asks for them.
+// RFC 9113 has given up h2c. A websocket carries no requests: the decision is
+// about the request that asks for it. A list of known dangerous protocols would
+// miss the next one, and spellings that upstreams read more leniently, such as
+// "h2c;q=1".
 //
 // It matters only beside a Connection field, without which Upgrade ends at the
 // next hop.
 func stripUpgrade(h http.Header) {
 	delete(h, "Http2-Settings")
-	for _, value := range h["Upgrade"] {
-		for protocol := range strings.SplitSeq(value, ",") {
-			if carriesRequests(protocol) {
-				delete(h, "Upgrade")
-				return
-			}
-		}
+	if offers, ok := h["Upgrade"]; ok && !isWebsocket(offers) {
+		delete(h, "Upgrade")
 	}
 }
 
-// carriesRequests reports whether a protocol, perhaps with a version, is HTTP
-// or the TLS of RFC 2817, in which HTTP goes on.
-func carriesRequests(protocol string) bool {
-	name, _, _ := strings.Cut(strings.ToLower(strings.Trim(protocol, " \t")), "/")
-	switch strings.TrimRight(name, " \t") {
-	case "h2c", "h2", "h3", "http", "https", "tls", "ssl":
-		return true
-	}
-	return false
+// isWebsocket reports whether websocket is the only offer.
+func isWebsocket(offers []string) bool {
+	return len(offers) == 1 && strings.EqualFold(strings.Trim(offers[0], " \t"), "websocket")
 }

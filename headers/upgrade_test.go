@@ -7,27 +7,34 @@ import (
 	"testing"
 )
 
-func TestNoUpgradeToAnotherHTTP(t *testing.T) {
+func TestOnlyWebsocketUpgrades(t *testing.T) {
 	s := NewStripper(nil)
 	for protocol, stays := range map[string]bool{
+		"websocket": true, "WebSocket": true, "WEBSOCKET": true, " websocket\t": true,
 		"h2c": false, "H2C": false, "websocket, h2c": false, "h2c,websocket": false, " h2c\t": false,
 		"HTTP/2.0": false, "TLS/1.0": false, "websocket, HTTP/1.1": false, "http /2": false,
-		"websocket": true, "WebSocket": true, "SPDY/3.1": true, "tcp": true, "h2cc": true,
+		`"h2c"`: false, "h2c;q=1": false, "h2c q": false, "h2cc": false, "": false,
+		"connect-udp": false, "connect-ip": false, "SPDY/3.1": false, "tcp": false,
+		"websocket/13": false, "websocket;q=1": false, "websocket,": false, "websocket, websocket": false,
 	} {
-		h := http.Header{
-			"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {protocol},
-			"Http2-Settings": {"AAMAAABkAARAAAAAAAIAAAAA"}, "Sec-Websocket-Key": {"x"},
-		}
-		s.Strip(h)
-		if (h.Get("Upgrade") == protocol) != stays {
-			t.Errorf("Upgrade: %s: got %q, to stay: %v", protocol, h["Upgrade"], stays)
-		}
-		if h.Get("Http2-Settings") != "" || h.Get("Sec-Websocket-Key") == "" {
-			t.Errorf("Upgrade: %s: left %v", protocol, h)
-		}
+		t.Run(protocol, func(t *testing.T) {
+			h := http.Header{
+				"Connection": {"Upgrade, HTTP2-Settings"}, "Upgrade": {protocol},
+				"Http2-Settings": {"AAMAAABkAARAAAAAAAIAAAAA"}, "Sec-Websocket-Key": {"x"},
+			}
+			s.Strip(h)
+			if _, stayed := h["Upgrade"]; stayed != stays {
+				t.Errorf("got %q, want it to stay: %t", h["Upgrade"], stays)
+			}
+			if h.Get("Http2-Settings") != "" || h.Get("Sec-Websocket-Key") == "" {
+				t.Errorf("left %v", h)
+			}
+		})
 	}
-	h := http.Header{"Connection": {"Upgrade"}, "Upgrade": {"websocket", "h2c"}}
-	if s.Strip(h); h.Get("Upgrade") != "" {
-		t.Errorf("two fields: left %v", h)
+	for _, offers := range [][]string{{"websocket", "h2c"}, {"websocket", "websocket"}} {
+		h := http.Header{"Connection": {"Upgrade"}, "Upgrade": offers}
+		if s.Strip(h); h.Get("Upgrade") != "" {
+			t.Errorf("the fields %q: left %v", offers, h)
+		}
 	}
 }
