@@ -180,7 +180,7 @@ func TestAnonymousCallers(t *testing.T) {
 		"X-Consumer-ID": consumer.DeriveID("guest"), "X-Consumer-Username": "guest", "X-Anonymous-Consumer": "true",
 		"X-Consumer-Custom-ID": "", "X-OAuth-Client-ID": "", "X-Authenticated-Scope": "", "X-Authenticated-Userid": "", "X-OAuth-Expiration": "",
 		"Authorization": "", "DPoP": "", "X-Kind": "from the gateway", "X-Client": "",
-		"X-Anon": "true guest guest []",
+		"X-Anon": "true guest  []", // REMOTE_USER for FastCGI is empty
 	}
 	g.expectReceived(g.get("/public", ""), want)
 	g.expectReceived(g.get("/public", "invalid", "DPoP: proof"), want)

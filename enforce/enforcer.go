@@ -119,7 +119,7 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	if err != nil {
 		return err
 	}
-	e.answerer = identity.Answerer{JSON: app.ErrorJSON(), Logger: ctx.Logger(), Metrics: metrics, Events: emitter}
+	e.answerer = identity.Answerer{JSON: app.ErrorJSON(), Stripper: app.Stripper, Logger: ctx.Logger(), Metrics: metrics, Events: emitter}
 	e.counters = newCounters(metrics, policy.NumRules())
 	e.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
 	app.NoteEnforcement(siteguard.Site(ctx))

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/internal/events"
 )
 
@@ -32,6 +33,10 @@ type Answerer struct {
 	// Realm is named in challenges. A handler without one of its own leaves it
 	// empty: then it is that of the request's identity.
 	Realm string
+
+	// Stripper removes the identity from the headers of a refused request
+	// before error routes see it.
+	Stripper func() *headers.Stripper
 
 	Logger  *zap.Logger
 	Metrics *Metrics
@@ -92,8 +97,10 @@ func (r Refusal) body(requestID string) ([]byte, error) {
 }
 
 // hand returns a refusal as an error for `handle_errors`, which finds it in
-// placeholders.
+// placeholders. An upstream that serves the error page must not take the request
+// for a granted one.
 func (a *Answerer) hand(r *http.Request, refusal Refusal) error {
+	a.forgetCaller(r)
 	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Set("gluu.error", refusal.Error)
 		repl.Set("gluu.error.description", refusal.Description)
@@ -101,6 +108,18 @@ func (a *Answerer) hand(r *http.Request, refusal Refusal) error {
 		repl.Set("gluu.rule", refusal.Rule)
 	}
 	return caddyhttp.Error(refusal.Status, errors.New(refusal.Error+": "+refusal.Description))
+}
+
+// forgetCaller removes from a request what the gateway has found out about its
+// sender, and the credential that did not suffice.
+func (a *Answerer) forgetCaller(r *http.Request) {
+	if a.Stripper != nil {
+		a.Stripper().StripRequest(r)
+	}
+	removeCredential(r.Header)
+	if id := Of(r); id != nil {
+		id.refused = true
+	}
 }
 
 // Record counts and logs a refusal without answering it: what Refuse does

@@ -72,7 +72,7 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	if err != nil {
 		return err
 	}
-	a.answerer = Answerer{JSON: app.ErrorJSON(), Realm: a.realm(), Logger: a.logger, Metrics: metrics, Events: emitter}
+	a.answerer = Answerer{JSON: app.ErrorJSON(), Stripper: app.Stripper, Realm: a.realm(), Logger: a.logger, Metrics: metrics, Events: emitter}
 	return a.provisionUpstream(kind, metrics)
 }
 

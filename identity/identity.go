@@ -46,6 +46,10 @@ type Identity struct {
 	Details func(name string) (value any, known bool)
 
 	claims *claims // parsed when a placeholder asks for one
+
+	// refused says that the request was refused since: an error route that
+	// serves it does so for an unknown caller.
+	refused bool
 }
 
 // Interaction is how a handler that decides about a request asks more of the
@@ -71,9 +75,13 @@ func (id *Identity) ClientID() string {
 }
 
 // UserID is what `{http.auth.user.id}` stands for: the consumer's username,
-// else the subject, else the client id.
+// else the subject, else the client id. It is empty for an anonymous caller and
+// for a refused request: FastCGI passes it on as REMOTE_USER, and applications
+// take REMOTE_USER for proof that someone has logged in.
 func (id *Identity) UserID() string {
 	switch {
+	case id.Anonymous || id.refused:
+		return ""
 	case id.Consumer != nil && id.Consumer.Username != "":
 		return id.Consumer.Username
 	case id.Token == nil:
@@ -89,9 +97,13 @@ func (id *Identity) UserID() string {
 // identity, as its value has another type.
 const identityVar = "gluu.identity"
 
-// Of returns the identity of a request, nil if no authentication handler ran.
+// Of returns the identity of a request, nil if no authentication handler ran or
+// the request was refused since.
 func Of(r *http.Request) *Identity {
 	id, _ := caddyhttp.GetVar(r.Context(), identityVar).(*Identity)
+	if id != nil && id.refused {
+		return nil
+	}
 	return id
 }
 
