@@ -53,7 +53,7 @@ var rooms = []room{
 
 	{"caddystore", built, "directive internal/seal internal/store internal/store/postgres internal/store/redis"},
 	{"enforce", built, "consumer directive identity introspect pathmatch scopeexpr internal/*"},
-	{"identity", built, "consumer directive headers introspect internal/*"},
+	{"identity", built, "consumer directive headers introspect pathmatch internal/*"},
 	{"introspect", built, "consumer directive headers jose internal/*"},
 	{"consumer", built, "internal/*"},
 	{"headers", built, "jose internal/*"},

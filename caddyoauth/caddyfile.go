@@ -61,6 +61,7 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		deny_by_default true|false
 //		ambiguous_paths reject|allow
 //		encoded_slashes reject|keep
+//		override_headers strip|pass
 //		dry_run [true|false]
 //		log_grants [true|false]
 //	}
@@ -99,7 +100,7 @@ func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				}
 			}
 		default:
-			err = directive.Unknown(d, "gluu_oauth_pep", "path", option, option+"_file", "deny_by_default", "ambiguous_paths", "encoded_slashes", "dry_run", "log_grants")
+			err = directive.Unknown(d, "gluu_oauth_pep", "path", option, option+"_file", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants")
 		}
 		if err != nil {
 			return err

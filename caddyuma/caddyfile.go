@@ -44,6 +44,7 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		deny_by_default true|false
 //		ambiguous_paths reject|allow
 //		encoded_slashes reject|keep
+//		override_headers strip|pass
 //		dry_run [true|false]
 //		log_grants [true|false]
 //	}
@@ -98,7 +99,7 @@ func (p *UMAPEP) unmarshalOwn(d *caddyfile.Dispenser, rules *enforce.Rules) (err
 		}
 		err = p.check()
 	default:
-		return directive.Unknown(d, "gluu_uma_pep", "path", option, option+"_file", "resource_prefix", "registration", "deny_by_default", "ambiguous_paths", "encoded_slashes", "dry_run", "log_grants")
+		return directive.Unknown(d, "gluu_uma_pep", "path", option, option+"_file", "resource_prefix", "registration", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants")
 	}
 	if err != nil {
 		return d.WrapErr(err)

@@ -22,6 +22,7 @@ import (
 //	deny_by_default true|false
 //	ambiguous_paths reject|allow
 //	encoded_slashes reject|keep
+//	override_headers strip|pass
 //	dry_run [true|false]
 //	log_grants [true|false]
 //
@@ -36,6 +37,8 @@ func (c *Config) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 		return true, c.unmarshalChecked(d, &c.AmbiguousPaths)
 	case "encoded_slashes":
 		return true, c.unmarshalChecked(d, &c.EncodedSlashes)
+	case "override_headers":
+		return true, c.unmarshalChecked(d, &c.OverrideHeaders)
 	case "dry_run":
 		c.DryRun, err = flag(d)
 		return true, err

@@ -72,11 +72,8 @@ func canonicalizeOriginal(r *http.Request, opts pathmatch.Options) error {
 
 // asRefusal returns the refusal for an error of canonicalize.
 func asRefusal(err error) identity.Refusal {
-	switch {
-	case errors.Is(err, scopeexpr.ErrMethod):
+	if errors.Is(err, scopeexpr.ErrMethod) {
 		return identity.AmbiguousMethod(err)
-	case errors.Is(err, pathmatch.ErrTooLong):
-		return identity.PathTooLong(err)
 	}
-	return identity.AmbiguousPath(err)
+	return identity.PathRefusal(err)
 }

@@ -42,6 +42,14 @@ type Config struct {
 	// Default: `reject`.
 	EncodedSlashes string `json:"encoded_slashes,omitempty"`
 
+	// What to do with headers that ask the upstream for another method or path than
+	// the one that is decided on: X-HTTP-Method-Override, X-HTTP-Method,
+	// X-Method-Override, X-Original-URL, X-Rewrite-URL. `strip` removes them from
+	// all requests of the site. `pass` on one handler lets them pass on the whole
+	// site: only for upstreams that ignore them, or for rules that allow all
+	// methods alike. Default: `strip`.
+	OverrideHeaders string `json:"override_headers,omitempty"`
+
 	// Decide and record, but refuse nothing, to try out rules on real traffic.
 	// Every request passes. Default: false.
 	DryRun bool `json:"dry_run,omitempty"`
@@ -58,7 +66,18 @@ const (
 	keepSlashes    = "keep"
 )
 
+// Values of OverrideHeaders.
+const (
+	stripOverrides = "strip"
+	passOverrides  = "pass"
+)
+
 func (c *Config) check() error {
+	switch c.OverrideHeaders {
+	case "", stripOverrides, passOverrides:
+	default:
+		return fmt.Errorf("override_headers must be strip or pass, not %q", c.OverrideHeaders)
+	}
 	switch c.AmbiguousPaths {
 	case "", reject, allowAmbiguous:
 	default:
@@ -82,6 +101,16 @@ func (c *Config) PathOptions() pathmatch.Options {
 
 // open reports whether requests without a rule pass.
 func (c *Config) open() bool { return c.DenyByDefault != nil && !*c.DenyByDefault }
+
+// siteRules are what the handler requires of every request of its site.
+func (c *Config) siteRules() identity.SiteRules {
+	return identity.SiteRules{
+		StripOverrides: true,
+		PassOverrides:  c.OverrideHeaders == passOverrides,
+		RefuseNothing:  c.DryRun,
+		Paths:          c.PathOptions(),
+	}
+}
 
 // Enforcer is the run-time half of an enforcing handler.
 type Enforcer struct {
@@ -120,6 +149,9 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 		return err
 	}
 	e.answerer = identity.Answerer{JSON: app.ErrorJSON(), Stripper: app.Stripper, Logger: ctx.Logger(), Metrics: metrics, Events: emitter}
+	if err := identity.ProtectSite(ctx, app, &e.answerer, e.siteRules()); err != nil {
+		return err
+	}
 	e.counters = newCounters(metrics, policy.NumRules())
 	e.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
 	app.NoteEnforcement(siteguard.Site(ctx))

@@ -73,6 +73,9 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 		return err
 	}
 	a.answerer = Answerer{JSON: app.ErrorJSON(), Stripper: app.Stripper, Realm: a.realm(), Logger: a.logger, Metrics: metrics, Events: emitter}
+	if err := ProtectSite(ctx, app, &a.answerer, SiteRules{}); err != nil {
+		return err
+	}
 	return a.provisionUpstream(kind, metrics)
 }
 

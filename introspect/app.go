@@ -75,6 +75,7 @@ type App struct {
 
 	mu     sync.Mutex
 	inline map[digest]*Provider // providers of handlers, by settings
+	sites  map[string]any       // what the handlers of a site share, by siteguard.Key
 }
 
 const (

@@ -4,9 +4,13 @@ package introspect
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
@@ -54,6 +58,7 @@ func (a *App) Stripper() *headers.Stripper { return a.reserved.get(headers.NewSt
 // begins ([siteguard.Guard]).
 func (a *App) GuardSite(r *http.Request) error {
 	a.Stripper().StripRequest(r)
+	escapeQuery(r)
 	return nil
 }
 
@@ -66,6 +71,38 @@ func (a *App) NoteEnforcement(site string) { a.enforcing.add(site) }
 func (a *App) Enforces(site string) bool {
 	sites := a.enforcing.get(func(sites []string) []string { return sites })
 	return slices.Contains(sites, site) || slices.Contains(sites, "")
+}
+
+// escapeQuery writes spaces of the query as %20. Over HTTP/2 and HTTP/3 a request
+// can have them, although no URI can. In the request line of an upstream that is
+// asked over HTTP/1.1 they would end the request target.
+func escapeQuery(r *http.Request) {
+	if strings.IndexByte(r.URL.RawQuery, ' ') < 0 {
+		return
+	}
+	escape := func(u *url.URL) { u.RawQuery = strings.ReplaceAll(u.RawQuery, " ", "%20") }
+	escape(r.URL)
+	r.RequestURI = r.URL.RequestURI() // as Caddy's rewrite does
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
+		escape(original.URL) // what placeholders and FastCGI read
+	}
+}
+
+// SiteValue returns, while a handler is provisioned, what all handlers of its site
+// share. The key is that of the site ([siteguard.Key]); the first handler creates
+// the value.
+func (a *App) SiteValue(key string, create func() any) any {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if value, ok := a.sites[key]; ok {
+		return value
+	}
+	if a.sites == nil {
+		a.sites = make(map[string]any)
+	}
+	value := create()
+	a.sites[key] = value
+	return value
 }
 
 // AnnounceScopes tells, while a handler is provisioned, which scopes its rules

@@ -26,6 +26,8 @@ type Received struct {
 	Proto  string
 	Fields []Field // in order, in their spelling
 	Body   string
+
+	Trailers http.Header
 }
 
 // Values returns the values of all header lines of that name, compared as
@@ -168,6 +170,6 @@ func readRequest(reader *bufio.Reader) (*Received, error) {
 		return request, err
 	}
 	body, err := io.ReadAll(parsed.Body)
-	request.Body = string(body)
+	request.Body, request.Trailers = string(body), parsed.Trailer
 	return request, err
 }

@@ -14,8 +14,11 @@ import (
 // the host. Routes in JSON may share hosts, and paths decide where a request
 // goes.
 func (p *protection) areApart(route caddyhttp.Route, site int) bool {
-	gateway := p.server.Routes[site]
-	return isWholeSite(route) && isWholeSite(gateway) && !slices.Equal(hostsOf(route), hostsOf(gateway))
+	return areApart(route, p.server.Routes[site])
+}
+
+func areApart(a, b caddyhttp.Route) bool {
+	return isWholeSite(a) && isWholeSite(b) && !slices.Equal(hostsOf(a), hostsOf(b))
 }
 
 // isWholeSite reports whether a route takes all requests for its hosts and

@@ -3,6 +3,7 @@
 package siteguard
 
 import (
+	"errors"
 	"net/http"
 	"slices"
 
@@ -18,6 +19,9 @@ type matcher struct {
 
 	// Whether a request can come by only once, so that it needs no mark.
 	once bool
+
+	// Whether the route's first handler answers what the guard refuses.
+	answers bool
 
 	// Only requests for the hosts of this route are checked; nil: all.
 	site *caddyhttp.Route
@@ -36,10 +40,16 @@ func (m matcher) MatchWithError(r *http.Request) (bool, error) {
 		}
 		vars[m.mark] = true
 	}
-	if err := m.guard.GuardSite(r); err != nil {
-		return false, err
+	err := m.guard.GuardSite(r)
+	refusal, ok := errors.AsType[Refusal](err)
+	switch {
+	case ok && m.answers:
+		caddyhttp.SetVar(r.Context(), refusalVar, refusal)
+		return true, nil
+	case ok:
+		err = refusal.HandlerError(r)
 	}
-	return true, nil
+	return err == nil, err
 }
 
 // concerns reports whether a request is for the site.
@@ -53,10 +63,21 @@ func protect(route *caddyhttp.Route, m matcher) {
 		route.MatcherSets = caddyhttp.MatcherSets{caddyhttp.MatcherSet{}}
 	}
 	for i, set := range route.MatcherSets {
-		if !slices.ContainsFunc(set, func(other any) bool { return other == m }) {
+		same := slices.IndexFunc(set, m.isSame)
+		switch {
+		case same < 0:
 			route.MatcherSets[i] = append(set, m)
+		case m.answers:
+			set[same] = m
 		}
 	}
+}
+
+// isSame reports whether another matcher has the same guard look at the same
+// requests.
+func (m matcher) isSame(other any) bool {
+	o, ok := other.(matcher)
+	return ok && o.guard == m.guard && o.site == m.site && o.once == m.once
 }
 
 // errorMatcher is the first matcher of the error routes.

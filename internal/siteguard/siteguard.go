@@ -20,10 +20,12 @@
 // this, so the guard runs as a matcher: the last one of each matcher set, which
 // sees only what the others have matched. Matchers may change requests and
 // refuse them with an error, as `file` and `path_regexp` do; a handler would
-// have to run before those that the route already has.
+// have to run before those that the route already has, which is possible only
+// while Caddy has not set the route up (see [Refusal]).
 package siteguard
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -57,15 +59,42 @@ func Site(ctx caddy.Context) string {
 	return fmt.Sprintf("%p %q", server, hostsOf(server.Routes[current]))
 }
 
+// Key identifies the routes that a guard of the handler that is being provisioned
+// checks: those of its site, or all of its server for a handler in a named route
+// or an error route. It is "" outside of a server.
+func Key(ctx caddy.Context) string {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return ""
+	}
+	return cmp.Or(Site(ctx), fmt.Sprintf("%p", server))
+}
+
 // Protect has a guard check all requests of the site of the handler that is
 // being provisioned. It fails where some of them would escape the guard.
-func Protect(ctx caddy.Context, guard Guard) error {
+func Protect(ctx caddy.Context, guard Guard) error { return protectSite(ctx, guard, scope{}) }
+
+// ProtectRoutes is Protect without the error routes, for a guard that has nothing
+// to say about requests which are refused already. If the guard refuses requests
+// with a [Refusal], these are answered.
+func ProtectRoutes(ctx caddy.Context, guard Guard, refuses bool) error {
+	return protectSite(ctx, guard, scope{routesOnly: true, answers: refuses})
+}
+
+// scope is what a guard covers beside the matchers of the site's routes.
+type scope struct {
+	routesOnly bool // no error routes
+	answers    bool // what it refuses is answered
+}
+
+func protectSite(ctx caddy.Context, guard Guard, scope scope) error {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
 	if !ok {
 		return nil // not in a server, as in tests of one handler
 	}
 	p := protection{
 		server:  server,
+		scope:   scope,
 		matcher: matcher{guard: guard, mark: fmt.Sprintf("gluu.guarded %T %[1]p", guard)},
 	}
 	p.matcher.once = server.Errors == nil && oneRouteEach(server.Routes)
@@ -76,7 +105,9 @@ func Protect(ctx caddy.Context, guard Guard) error {
 		for i := range server.Routes {
 			p.add(server.Routes, i, current)
 		}
-		p.protectErrors()
+		if !scope.routesOnly {
+			p.protectErrors()
+		}
 		return nil
 	}
 	return p.addLate()
@@ -88,6 +119,7 @@ func isUnderWay(route caddyhttp.Route) bool { return route.HandlersRaw != nil }
 type protection struct {
 	server  *caddyhttp.Server
 	matcher matcher
+	scope   scope
 }
 
 // add protects one route of a list against what clients of a site send.
@@ -99,7 +131,13 @@ func (p *protection) add(list caddyhttp.RouteList, i, site int) {
 	if !slices.Equal(hostsOf(list[i]), hostsOf(p.server.Routes[site])) {
 		m.site = &p.server.Routes[site]
 	}
-	protect(&list[i], m)
+	p.protect(&list[i], m)
+}
+
+// protect adds the matcher to a route, and the handler that answers for it.
+func (p *protection) protect(route *caddyhttp.Route, m matcher) {
+	m.answers = p.scope.answers && addAnswerer(route)
+	protect(route, m)
 }
 
 // addLate protects the site of a handler in an error route or in a named
@@ -112,7 +150,7 @@ func (p *protection) add(list caddyhttp.RouteList, i, site int) {
 func (p *protection) addLate() error {
 	p.matcher.once = false
 	lists := []caddyhttp.RouteList{p.server.Routes}
-	if !p.hasErrorMatcher() { // which already covers all sites
+	if !p.scope.routesOnly && !p.hasErrorMatcher() { // which already covers all sites
 		lists = append(lists, p.errors())
 	}
 	sites := p.sitesOfErrorRoute()
@@ -155,7 +193,7 @@ func (p *protection) addAll(list caddyhttp.RouteList, sites []int) error {
 			return errUnguarded
 		}
 		if len(sites) == 0 {
-			protect(&list[i], p.matcher)
+			p.protect(&list[i], p.matcher)
 		}
 		for _, site := range sites {
 			p.add(list, i, site)
