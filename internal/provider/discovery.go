@@ -38,6 +38,7 @@ type metadata struct {
 	refused   map[string]error // endpoints that are somewhere they must not be
 	signed    bool             // it offers signed introspection responses
 	document  []byte           // all of it
+	flags     map[string]bool  // boolean members that are true
 }
 
 type discovery struct {
@@ -128,6 +129,14 @@ func (s *Server) OffersSignedIntrospection() bool {
 	s.discovery.mu.Lock()
 	defer s.discovery.mu.Unlock()
 	return s.discovery.found != nil && s.discovery.found.signed
+}
+
+// Promises reports whether the metadata has a boolean member that is true; false
+// while the metadata is not known.
+func (s *Server) Promises(name string) bool {
+	s.discovery.mu.Lock()
+	defer s.discovery.mu.Unlock()
+	return s.discovery.found != nil && s.discovery.found.flags[name]
 }
 
 // startDiscovery begins to discover, once for all times that it is called.
@@ -250,7 +259,19 @@ func (s *Server) parseMetadata(body []byte) (*metadata, error) {
 		algorithms, err := value.Texts()
 		found.signed = err == nil && len(algorithms) > 0
 	}
+	found.flags = make(map[string]bool)
+	for _, name := range promises {
+		if value, ok := document.Get(name); ok && value.JSON() == "true" {
+			found.flags[name] = true
+		}
+	}
 	return found, nil
+}
+
+// promises are the boolean members of the metadata that this gateway minds.
+var promises = []string{
+	"authorization_response_iss_parameter_supported", // RFC 9207, section 3
+	"require_pushed_authorization_requests",          // RFC 9126, section 5
 }
 
 // discoverable are the endpoints that this gateway can have use for.
