@@ -117,3 +117,10 @@ func (p place) openStore() (*store.Store, func() error, error) {
 	}
 	return opened.(pooled).Store, release, nil
 }
+
+// StoreKeys returns the keys of the store, with placeholders replaced: for what
+// uses the store and seals on top of it. All gateways have the same ones.
+func (p *Postgres) StoreKeys() []string { return p.place.keys }
+
+// StoreKeys returns the keys of the store, see [Postgres.StoreKeys].
+func (r *Redis) StoreKeys() []string { return r.place.keys }

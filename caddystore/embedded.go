@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddystore
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/internal/store"
+	"github.com/caddy-gluu/gateway/internal/store/embedded"
+	"github.com/caddy-gluu/gateway/internal/storedsecret"
+)
+
+func init() {
+	caddy.RegisterModule(Embedded{})
+}
+
+// Embedded keeps a store in a file, for one gateway. It survives a restart.
+type Embedded struct {
+	// The file. Default: `gluu/store.db` in Caddy's data directory.
+	Path string `json:"path,omitempty"`
+
+	place place
+}
+
+// embeddedSecret is where Caddy's storage keeps the key of the file.
+const embeddedSecret = "gluu/store/secret"
+
+// CaddyModule returns the Caddy module information.
+func (Embedded) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "gluu.store.embedded",
+		New: func() caddy.Module { return new(Embedded) },
+	}
+}
+
+// Provision finds the file and its key.
+func (e *Embedded) Provision(ctx caddy.Context) error {
+	path, err := directive.Resolve(e.Path)
+	if err != nil {
+		return fmt.Errorf("store embedded: path: %w", err)
+	}
+	if path == "" {
+		path = filepath.Join(caddy.AppDataDir(), "gluu", "store.db")
+	}
+	secret, err := storedsecret.Get(ctx, ctx.Storage(), embeddedSecret, ctx.Logger())
+	if err != nil {
+		return fmt.Errorf("store embedded: %w", err)
+	}
+	e.place = newPlace("embedded", path, []string{secret}, 0, func() (store.Engine, error) {
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			return nil, err
+		}
+		return embedded.Open(path)
+	})
+	return nil
+}
+
+// OpenStore implements store.Opener.
+func (e *Embedded) OpenStore() (*store.Store, func() error, error) { return e.place.openStore() }
+
+// UnmarshalCaddyfile reads
+//
+//	embedded [<file>]
+func (e *Embedded) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	directive.Begin(d)
+	if d.NextArg() {
+		e.Path = d.Val()
+	}
+	if d.NextArg() {
+		return d.Errf("embedded takes one file, got %q too", d.Val())
+	}
+	if d.NextBlock(0) {
+		return d.Errf("embedded has no options, got %q", d.Val())
+	}
+	return nil
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner     = (*Embedded)(nil)
+	_ store.Opener          = (*Embedded)(nil)
+	_ caddyfile.Unmarshaler = (*Embedded)(nil)
+)
