@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/session"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -43,6 +44,9 @@ type App struct {
 
 	// How many tokens are cached, and for how long.
 	Cache *CacheConfig `json:"cache,omitempty"`
+
+	// Where the sessions of people who log in are kept, and how.
+	Session *SessionConfig `json:"session,omitempty"`
 
 	// A file with the private key, PEM or JWK, that the gateway signs phantom
 	// tokens and headers with. Default: keys are generated and kept in Caddy's
@@ -73,9 +77,10 @@ type App struct {
 	releases   []func() error // of what outlives configurations
 	background background
 
-	mu     sync.Mutex
-	inline map[digest]*Provider // providers of handlers, by settings
-	sites  map[string]any       // what the handlers of a site share, by siteguard.Key
+	mu       sync.Mutex
+	inline   map[digest]*Provider // providers of handlers, by settings
+	sites    map[string]any       // what the handlers of a site share, by siteguard.Key
+	sessions *session.Manager     // nil until a handler asks for them
 }
 
 const (
@@ -158,6 +163,9 @@ func (a *App) check() error {
 	}
 	if a.SigningRotation != 0 && a.SigningKey != "" {
 		return errors.New("signing_rotation makes new keys, but signing_key names one: leave out one of the two")
+	}
+	if err := a.Session.check(); err != nil {
+		return err
 	}
 	return a.Cache.Check()
 }

@@ -83,6 +83,12 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			redis <url>
 //			redis_key <secret>
 //		}
+//		session {
+//			store embedded|postgres <dsn>|redis <url> [{ ... }]
+//			key <secret>...
+//			size <sessions>
+//			store_grace <duration>
+//		}
 //		signing_key <file>
 //		signing_issuer <issuer>
 //		signing_rotation <duration>
@@ -108,6 +114,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = a.parseConsumer(d)
 		case "cache":
 			err = a.parseCache(d)
+		case "session":
+			err = a.parseSession(d)
 		case "signing_key":
 			err = directive.SetString(d, &a.SigningKey)
 		case "signing_issuer":
@@ -121,7 +129,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = directive.Located(d, a.check())
 			}
 		default:
-			err = directive.Unknown(d, "gluu", "provider", "consumer", "cache", "signing_key", "signing_issuer", "signing_rotation", "error_format")
+			err = directive.Unknown(d, "gluu", "provider", "consumer", "cache", "session", "signing_key", "signing_issuer", "signing_rotation", "error_format")
 		}
 		if err != nil {
 			return err

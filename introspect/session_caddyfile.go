@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+
+	"github.com/caddy-gluu/gateway/directive"
+)
+
+// parseSession reads the block `session`.
+func (a *App) parseSession(d *caddyfile.Dispenser) error {
+	if d.CountRemainingArgs() > 0 {
+		return d.Errf("session takes a block and no value: write 'session { store redis <url> }'")
+	}
+	c := new(SessionConfig)
+	var once directive.Once
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.Check(d); err != nil {
+			return err
+		}
+		if err := c.unmarshalOption(d); err != nil {
+			return err
+		}
+		if err := directive.Located(d, c.check()); err != nil {
+			return err
+		}
+	}
+	a.Session = c
+	return nil
+}
+
+func (c *SessionConfig) unmarshalOption(d *caddyfile.Dispenser) (err error) {
+	switch d.Val() {
+	case "store":
+		return c.unmarshalStore(d)
+	case "key":
+		c.Keys, err = directive.Strings(d)
+	case "size":
+		c.Size, err = directive.Positive(d)
+	case "store_grace":
+		grace, durationErr := directive.Duration(d)
+		c.StoreGrace, err = &grace, durationErr
+	default:
+		err = directive.Unknown(d, "session", "store", "key", "size", "store_grace")
+	}
+	return err
+}
+
+// unmarshalStore reads the engine and hands the rest to its module.
+func (c *SessionConfig) unmarshalStore(d *caddyfile.Dispenser) error {
+	if !d.NextArg() {
+		return d.Errf("store names an engine: write 'store embedded', 'store postgres <dsn>' or 'store redis <url>'")
+	}
+	engine := d.Val()
+	module, err := caddyfile.UnmarshalModule(d, "gluu.store."+engine)
+	if err != nil {
+		return err
+	}
+	c.StoreRaw = caddyconfig.JSONModuleObject(module, "engine", engine, nil)
+	return nil
+}
