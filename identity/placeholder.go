@@ -91,6 +91,13 @@ func (id *Identity) claim(path string) string {
 	return written(value)
 }
 
+// Claim returns the claim at a path, as placeholders have it: scalars as they
+// are and everything else as JSON, "" if there is none.
+func Claim(claims map[string]any, path string) any {
+	value, _ := member(claims, path)
+	return written(value)
+}
+
 // member finds the value at a path of names joined by dots. Of several
 // readings the one with the longest first name counts.
 func member(object map[string]any, path string) (any, bool) {
