@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/caddycors"
 	"github.com/caddy-gluu/gateway/caddyoauth"
+	"github.com/caddy-gluu/gateway/caddyoidc"
 	"github.com/caddy-gluu/gateway/caddyuma"
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
@@ -24,9 +25,10 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		file  string
 		types []any
 	}{
-		{"app.md", []any{introspect.App{}, provider.Config{}, introspect.CacheConfig{}, provider.Registration{}, consumer.Consumer{}}},
+		{"app.md", []any{introspect.App{}, provider.Config{}, introspect.CacheConfig{}, introspect.SessionConfig{}, provider.Registration{}, consumer.Consumer{}}},
 		{"gluu_oauth_auth.md", []any{caddyoauth.OAuthAuth{}, headers.HeaderConfig{}}},
 		{"gluu_oauth_pep.md", []any{caddyoauth.OAuthPEP{}}},
+		{"gluu_openid_connect.md", []any{caddyoidc.OpenIDConnect{}, caddyoidc.AuthorizationParam{}}},
 		{"gluu_uma_auth.md", []any{caddyuma.UMAAuth{}}},
 		{"gluu_uma_pep.md", []any{caddyuma.UMAPEP{}}},
 		{"headers.md", []any{headers.HeaderConfig{}}},

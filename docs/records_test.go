@@ -19,6 +19,7 @@ func TestRecordsAreDocumented(t *testing.T) {
 	page := string(content)
 	reasons := matches(t, `(?m)^\s+(?:Reason\w+\s+=|\w+\s+Reason =) "([a-z_]+)"`)
 	metrics := matches(t, `(?:Name:\s*|NewDesc\(|vector\(|counter\()"(gluu_[a-z_]+)"`)
+	metrics["gluu_openid_connect_users_authenticated"] = true
 	for _, kind := range []string{"oauth", "uma"} {
 		metrics["gluu_"+kind+"_client_authenticated"] = true
 		metrics["gluu_"+kind+"_client_granted"] = true

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyoidc
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/session"
+)
+
+// answerer answers refused requests: people with a page, programs as everywhere.
+type answerer struct {
+	identity.Answerer
+	name func(*session.Session) *identity.Identity // who the record is about
+}
+
+// refuse answers a request that does not go on.
+func (a *answerer) refuse(w http.ResponseWriter, r *http.Request, s *session.Session, refusal identity.Refusal) error {
+	if !a.JSON || !showsPage(r) || refusal.Challenge != nil && !isNavigation(r.Header) {
+		return a.RefuseAs(w, r, a.name(s), refusal)
+	}
+	a.Record(r, a.name(s), refusal, "request refused")
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	if refusal.RetryAfter > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64(refusal.RetryAfter.Seconds()), 10))
+	}
+	p := page{Title: titleOf(refusal), Text: []string{refusal.Description}, Reference: requestID(r)}
+	if refusal.Link != "" {
+		p.Link, p.LinkText = refusal.Link, "Try again"
+	}
+	return writePage(w, refusal.Status, p)
+}
+
+// refuseJSON answers what only programs call.
+func (a *answerer) refuseJSON(w http.ResponseWriter, r *http.Request, refusal identity.Refusal) error {
+	return a.RefuseAs(w, r, a.name(nil), refusal)
+}
+
+// showsPage reports whether somebody looks at the answer.
+func showsPage(r *http.Request) bool {
+	if isXHR(r.Header) || isUpgrade(r) {
+		return false
+	}
+	if hasFetchMetadata(r.Header) {
+		return r.Header.Get("Sec-Fetch-Mode") == "navigate"
+	}
+	return accepts(r.Header.Values("Accept"), "text/html", "application/xhtml+xml")
+}
+
+func titleOf(refusal identity.Refusal) string {
+	switch refusal.Status {
+	case http.StatusUnauthorized:
+		return "Login required"
+	case http.StatusForbidden:
+		return "Access refused"
+	case http.StatusServiceUnavailable:
+		return "Temporarily unavailable"
+	case http.StatusRequestEntityTooLarge:
+		return "Too large to keep"
+	}
+	return "Login failed"
+}
+
+// requestID is the request's id, as the log has it.
+func requestID(r *http.Request) string {
+	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
+		id, _ := repl.GetString("http.request.uuid")
+		return id
+	}
+	return ""
+}
+
+// shortened makes what the OpenID Provider says fit for a log line.
+func shortened(text string) string {
+	const enough = 200
+	text = strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, text)
+	if len(text) > enough {
+		text = text[:enough]
+	}
+	return strings.ToValidUTF8(text, "?")
+}
