@@ -4,7 +4,6 @@ package caddyuma
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -101,7 +100,9 @@ func (p permissions) add(o jose.Object) error {
 		if err != nil {
 			return err
 		}
-		p[id] = append(p[id], read)
+		if id != "" {
+			p[id] = append(p[id], read)
+		}
 	}
 	return nil
 }
@@ -128,6 +129,8 @@ func readPermission(claimed jose.Object) (id string, p permission, err error) {
 	return id, p, err
 }
 
+// resourceOf returns the resource of a permission, "" if it names none: Keycloak
+// writes such a permission for granted scopes that belong to no resource.
 func resourceOf(claimed jose.Object) (string, error) {
 	id, err := claimed.Text("resource_id")
 	if err != nil {
@@ -139,8 +142,6 @@ func resourceOf(claimed jose.Object) (string, error) {
 		return "", err
 	case id != "" && rsid != "" && id != rsid:
 		return "", fmt.Errorf("one names two resources, %q and %q", id, rsid)
-	case id == "" && rsid == "":
-		return "", errors.New("one names no resource")
 	}
 	return cmp.Or(id, rsid), nil
 }
