@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -32,7 +33,8 @@ type authority struct {
 	flights  singleflight.Group
 	endpoint atomic.Pointer[endpoints]
 	token    atomic.Pointer[protectionToken]
-	unscoped atomic.Bool // the server does not know the scope uma_protection
+	replaced atomic.Pointer[time.Time] // when the last one was that the server refused
+	unscoped atomic.Bool               // the server does not know the scope uma_protection
 
 	registry registry
 
@@ -46,13 +48,40 @@ type authority struct {
 var authorities = caddy.NewUsagePool()
 
 func openAuthority(p *introspect.Provider) (*authority, error) {
+	before := sameClient(p)
 	shared, _, err := authorities.LoadOrNew(p.Identity(), func() (caddy.Destructor, error) {
-		return newAuthority(p)
+		a, err := newAuthority(p)
+		if err == nil && before != nil {
+			a.takeOver(before)
+		}
+		return a, err
 	})
 	if err != nil {
 		return nil, err
 	}
 	return shared.(*authority), nil
+}
+
+// sameClient returns what is known about the authorization server of a provider
+// with other settings that is the same client there, nil if there is none: as a
+// rule the provider of the configuration that is being replaced.
+func sameClient(p *introspect.Provider) (found *authority) {
+	authorities.Range(func(_, value any) bool {
+		if a := value.(*authority); a.provider.Load().IsSameClient(p) {
+			found = a
+		}
+		return found == nil
+	})
+	return found
+}
+
+// takeOver starts with the resources that a client with other settings has, so
+// that a rotated secret costs no request.
+func (a *authority) takeOver(from *authority) {
+	from.registry.mu.Lock()
+	known := maps.Clone(from.registry.byName)
+	from.registry.mu.Unlock()
+	a.registry.byName = known
 }
 
 func newAuthority(p *introspect.Provider) (*authority, error) {
@@ -199,25 +228,25 @@ func (a *authority) fetchMetadata(ctx context.Context) (*metadata, error) {
 }
 
 // callProtected sends a request to the protection API and returns the status
-// and the body of the answer. A token that the server does not take any more
-// is replaced once.
-func (a *authority) callProtected(ctx context.Context, endpoint, method, address string, body any) (status int, answer []byte, err error) {
+// and the body of the answer. The question is what it is about: a resource that the
+// server cannot handle says nothing about others. A token that the server does not
+// take any more is replaced once.
+func (a *authority) callProtected(ctx context.Context, q provider.Question, method, address string, body any) (status int, answer []byte, err error) {
 	for attempt := 0; ; attempt++ {
 		token, err := a.protectionToken(ctx)
 		if err != nil {
-			return 0, nil, fmt.Errorf("protection API token: %w", err)
+			return 0, nil, fmt.Errorf("%w: %w", errNoProtectionToken, err)
 		}
 		req, err := newJSONRequest(ctx, method, address, body)
 		if err != nil {
 			return 0, nil, err
 		}
 		req.Header.Set("Authorization", "Bearer "+token.value)
-		answer, status, err := a.provider.Load().Call(ctx, endpoint, req)
+		answer, status, err := a.provider.Load().CallAbout(ctx, q, req)
 		if err != nil {
 			return 0, nil, err
 		}
-		if status == http.StatusUnauthorized && attempt == 0 {
-			a.token.CompareAndSwap(token, nil)
+		if status == http.StatusUnauthorized && attempt == 0 && a.replace(token) {
 			continue
 		}
 		return status, answer, nil

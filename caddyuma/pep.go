@@ -173,7 +173,7 @@ func (p *UMAPEP) decide(req enforce.Request) *identity.Refusal {
 	if req.Rule.Access() != "" {
 		return decideAccess(authenticated)
 	}
-	resource := p.resources.of(req.Rule)
+	resource := p.resources.await(req.Context(), req.Rule)
 	if !authenticated {
 		return p.withTicket(req, resource, identity.ReasonNoToken)
 	}

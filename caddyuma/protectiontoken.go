@@ -22,6 +22,30 @@ type protectionToken struct {
 	renew time.Time // from then on a new one is asked for
 }
 
+var errNoProtectionToken = errors.New("protection API token")
+
+// replacementPause is the least time between two replacements of tokens that the
+// server refused. A server that answers 401 about one resource means that resource:
+// all others must not wait for a new token each time.
+const replacementPause = 10 * time.Second
+
+// replace has a new token asked for instead of one that the server has refused,
+// and reports whether it will be.
+func (a *authority) replace(refused *protectionToken) bool {
+	if a.token.Load() != refused {
+		return true // has been, or is being
+	}
+	now := a.now()
+	last := a.replaced.Load()
+	if last != nil && now.Before(last.Add(replacementPause)) {
+		return false
+	}
+	if a.replaced.CompareAndSwap(last, &now) {
+		a.token.CompareAndSwap(refused, nil)
+	}
+	return true
+}
+
 // renewalMargin is how long before its end a token is renewed, or a tenth of
 // its life if that is less: what is on its way must still arrive.
 const renewalMargin = 30 * time.Second
@@ -79,6 +103,7 @@ func (a *authority) requestTokenFor(ctx context.Context, scope string) (*protect
 	if err != nil {
 		return nil, err
 	}
+	p.Server().AwaitCredentials(ctx)
 	form := url.Values{"grant_type": {"client_credentials"}}
 	if scope != "" {
 		form.Set("scope", scope)

@@ -10,6 +10,9 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+
+	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // The resource registration endpoint (Federated Authorization for UMA 2.0,
@@ -27,7 +30,8 @@ type description struct {
 type finder struct {
 	authority *authority
 	read      map[string]*description // by id
-	away      bool                    // the server does not answer
+	failed    map[string]error        // descriptions that cannot be read, by id
+	away      bool                    // the server does not answer at all
 }
 
 // mostResources bounds how many descriptions are read in search of a name.
@@ -49,43 +53,83 @@ func (f *finder) find(ctx context.Context, name string) (*description, error) {
 	}
 	query := "?" + url.Values{"name": {name}, "exactName": {"true"}}.Encode()
 	var ids []string
-	if err := f.get(ctx, places.registration+query, &ids); err != nil {
+	if err := f.get(ctx, name, places.registration+query, &ids); err != nil {
 		return nil, fmt.Errorf("list resources: %w", err)
 	}
 	if len(ids) > mostResources {
 		return nil, fmt.Errorf("list resources: the server has %d and cannot search; name the resource by its id (resource_id)", len(ids))
 	}
+	return f.search(ctx, places.registration, name, ids)
+}
+
+// search reads descriptions until it finds the one of this name. One that cannot
+// be read is passed over: only if none of the others is it, it may be the one.
+func (f *finder) search(ctx context.Context, endpoint, name string, ids []string) (*description, error) {
+	var unknown error
 	for _, id := range ids {
 		if f.read[id] != nil {
 			continue
 		}
-		each := &description{id: id}
-		if err := f.get(ctx, resourceAddress(places.registration, id), &each.members); err != nil {
+		each, err := f.describe(ctx, endpoint, id)
+		switch {
+		case f.away:
 			return nil, fmt.Errorf("read resource: %w", err)
+		case err != nil:
+			unknown = fmt.Errorf("read resource %q, which may be the one: %w", id, err)
+			continue
 		}
-		each.name, _ = each.members["name"].(string)
-		each.scopes = scopesOf(each.members)
-		if f.read == nil {
-			f.read = make(map[string]*description)
-		}
-		f.read[id] = each
 		if each.name == name {
 			return each, nil
 		}
 	}
-	return nil, nil
+	return nil, unknown
 }
 
-func (f *finder) get(ctx context.Context, address string, into any) error {
-	status, answer, err := f.authority.callProtected(ctx, "resource_registration_endpoint", http.MethodGet, address, nil)
+// describe reads a description, once.
+func (f *finder) describe(ctx context.Context, endpoint, id string) (*description, error) {
+	if err := f.failed[id]; err != nil {
+		return nil, err
+	}
+	each := &description{id: id}
+	if err := f.get(ctx, id, resourceAddress(endpoint, id), &each.members); err != nil {
+		if f.failed == nil {
+			f.failed = make(map[string]error)
+		}
+		f.failed[id] = err
+		return nil, err
+	}
+	each.name, _ = each.members["name"].(string)
+	each.scopes = scopesOf(each.members)
+	if f.read == nil {
+		f.read = make(map[string]*description)
+	}
+	f.read[id] = each
+	return each, nil
+}
+
+func (f *finder) get(ctx context.Context, about, address string, into any) error {
+	status, answer, err := f.authority.callProtected(ctx, aboutResource(about), http.MethodGet, address, nil)
 	if err != nil {
-		f.away = true
+		f.away = !isAboutOne(err)
 		return err
 	}
 	if status != http.StatusOK {
 		return problem(status, answer)
 	}
 	return json.Unmarshal(answer, into)
+}
+
+// aboutResource is a question about one resource, by its name or id.
+func aboutResource(about string) provider.Question {
+	return provider.Question{Endpoint: "resource_registration_endpoint", About: about}
+}
+
+// isAboutOne reports whether a call may have failed for the sake of the resource
+// that it was about. It has not if the circuit breaker is open, for example, or if there is
+// no protection API token.
+func isAboutOne(err error) bool {
+	refusal, ok := errors.AsType[*token.Error](err)
+	return ok && !errors.Is(err, errNoProtectionToken) && (refusal.Reason == token.Unreadable || provider.HasFailed(refusal))
 }
 
 // scopesOf reads the scopes of a description: a list of names, or of objects
@@ -120,7 +164,7 @@ func (a *authority) create(ctx context.Context, name string, scopes []string) (s
 		return "", err
 	}
 	body := map[string]any{"name": name, "resource_scopes": scopes}
-	status, answer, err := a.callProtected(ctx, "resource_registration_endpoint", http.MethodPost, places.registration, body)
+	status, answer, err := a.callProtected(ctx, aboutResource(name), http.MethodPost, places.registration, body)
 	if err != nil {
 		return "", err
 	}
@@ -153,7 +197,7 @@ func (a *authority) update(ctx context.Context, found *description, scopes []str
 		}
 	}
 	body["resource_scopes"] = scopes
-	status, answer, err := a.callProtected(ctx, "resource_registration_endpoint", http.MethodPut, resourceAddress(places.registration, found.id), body)
+	status, answer, err := a.callProtected(ctx, aboutResource(found.id), http.MethodPut, resourceAddress(places.registration, found.id), body)
 	if err != nil {
 		return err
 	}
@@ -170,7 +214,7 @@ func (a *authority) remove(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	status, answer, err := a.callProtected(ctx, "resource_registration_endpoint", http.MethodDelete, resourceAddress(places.registration, id), nil)
+	status, answer, err := a.callProtected(ctx, aboutResource(id), http.MethodDelete, resourceAddress(places.registration, id), nil)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ package caddyuma
 import (
 	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,6 +31,9 @@ type resources struct {
 	all    []*resource
 	byRule []*resource   // by the index of the rule; nil for one with an access
 	wake   chan struct{} // something has to be looked up anew
+
+	first     chan struct{} // closed when they were made known, or that failed, for the first time
+	firstOnce sync.Once
 }
 
 // resource is one of them.
@@ -45,7 +49,7 @@ type resource struct {
 func newResources(policy *scopeexpr.Policy, prefix, mode string, a *authority, generation uint64, storage certmagic.Storage, logger *zap.Logger) *resources {
 	r := &resources{
 		policy: policy, mode: mode, authority: a, generation: generation, storage: storage, logger: logger,
-		byRule: make([]*resource, policy.NumRules()), wake: make(chan struct{}, 1),
+		byRule: make([]*resource, policy.NumRules()), wake: make(chan struct{}, 1), first: make(chan struct{}),
 	}
 	byCondition := make(map[*scopeexpr.Condition]*resource)
 	for _, rule := range policy.Rules() {
@@ -81,6 +85,23 @@ func (r *resources) of(rule *scopeexpr.Rule) string {
 	return ""
 }
 
+// await is of for a request, which waits for the first attempt to make the
+// resources known: within the timeout of the provider, and for no longer than its
+// context.
+func (r *resources) await(ctx context.Context, rule *scopeexpr.Rule) string {
+	if id := r.of(rule); id != "" {
+		return id
+	}
+	timer := time.NewTimer(time.Duration(r.authority.provider.Load().Timeout))
+	defer timer.Stop()
+	select {
+	case <-r.first:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	return r.of(rule)
+}
+
 // forget is called when the authorization server does not know the resource of
 // a rule, or not with these scopes: somebody has deleted or changed it there.
 func (r *resources) forget(rule *scopeexpr.Rule) {
@@ -109,6 +130,7 @@ func (r *resources) keep(ctx context.Context) {
 		var wait <-chan time.Time
 		retired := r.authority.retirement()
 		err := r.authority.reconcile(ctx, r)
+		r.firstOnce.Do(func() { close(r.first) })
 		switch {
 		case err == nil:
 			backoff.Reset()

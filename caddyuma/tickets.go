@@ -9,7 +9,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -20,6 +20,8 @@ import (
 
 	"github.com/caddy-gluu/gateway/enforce"
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/clientlimit"
+	"github.com/caddy-gluu/gateway/internal/provider"
 )
 
 // Permission tickets (Federated Authorization for UMA 2.0, section 4). Each
@@ -92,21 +94,7 @@ func clientOf(req enforce.Request) string {
 	if address == "" {
 		address, _, _ = net.SplitHostPort(req.RemoteAddr)
 	}
-	return network(address) + " " + req.Identity.ClientID()
-}
-
-// network returns what stands for one party: an IPv4 address, or the 64 bits
-// of an IPv6 address that a party has all of.
-func network(address string) string {
-	ip, err := netip.ParseAddr(address)
-	if err != nil || ip.Unmap().Is4() {
-		return address
-	}
-	prefix, err := ip.WithZone("").Prefix(64)
-	if err != nil {
-		return address
-	}
-	return prefix.String()
+	return clientlimit.Network(address) + " " + req.Identity.ClientID()
 }
 
 // requestTicket asks the permission endpoint (section 4.1).
@@ -121,7 +109,8 @@ func (a *authority) requestTicket(ctx context.Context, resource string, scopes [
 	}
 	// A list, which Keycloak insists on; the standard allows both.
 	body := []permissionRequest{{resource, scopes}}
-	status, answer, err := a.callProtected(ctx, "permission_endpoint", http.MethodPost, places.permission, body)
+	question := provider.Question{Endpoint: "permission_endpoint", About: resource + " " + strings.Join(scopes, " ")}
+	status, answer, err := a.callProtected(ctx, question, http.MethodPost, places.permission, body)
 	if err != nil {
 		return "", err
 	}

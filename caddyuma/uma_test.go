@@ -362,14 +362,3 @@ func TestHundredThousandRefusalsInASecond(t *testing.T) {
 		t.Error("one client's limit holds for another one")
 	}
 }
-
-func TestNetworkOfAClient(t *testing.T) {
-	for address, want := range map[string]string{
-		"192.0.2.1": "192.0.2.1", "::ffff:192.0.2.1": "::ffff:192.0.2.1",
-		"2001:db8:1:2:3:4:5:6": "2001:db8:1:2::/64", "fe80::1%eth0": "fe80::/64", "what": "what",
-	} {
-		if got := network(address); got != want {
-			t.Errorf("%s: got %s, want %s", address, got, want)
-		}
-	}
-}

@@ -98,6 +98,13 @@ func sourceOf(config *provider.Config) (digest, error) {
 	return sha256.Sum256(source), err
 }
 
+// IsSameClient reports whether two providers are the same client of the same
+// authorization server, which they reach under the same terms. Their credentials
+// may differ.
+func (p *Provider) IsSameClient(other *Provider) bool {
+	return p.verifier.source == other.verifier.source && p.ClientID() != "" && p.ClientID() == other.ClientID()
+}
+
 // verifierOf returns a verifier with this source of metadata and keys, nil if
 // there is none: as a rule that of the configuration which is being replaced.
 func verifierOf(source digest) (found *verifier) {
@@ -191,6 +198,12 @@ func (p *Provider) CheckEndpoint(address string) error {
 // Call sends a request to the authorization server: see [provider.Server.Call].
 func (p *Provider) Call(ctx context.Context, endpoint string, req *http.Request) (body []byte, status int, err error) {
 	return p.server.Call(ctx, endpoint, req)
+}
+
+// CallAbout is Call for a request that depends on what a client sent: see
+// [provider.Question].
+func (p *Provider) CallAbout(ctx context.Context, q provider.Question, req *http.Request) (body []byte, status int, err error) {
+	return p.server.CallAbout(ctx, q, req)
 }
 
 // AuthenticateClient adds the gateway's client authentication to a request

@@ -3,9 +3,11 @@
 package harness
 
 import (
+	"bytes"
 	"crypto/rand"
 	"encoding/json"
 	"fmt"
+	"io"
 	"maps"
 	"mime"
 	"net"
@@ -54,6 +56,7 @@ type UMAServer struct {
 	now    func() time.Time
 
 	mu        sync.Mutex
+	intercept func(w http.ResponseWriter, r *http.Request) (answered bool)
 	counts    map[string]int
 	resources map[string]*UMAResource
 	pats      map[string]time.Time
@@ -119,6 +122,14 @@ func (s *UMAServer) Restart(t testing.TB) {
 	}
 	s.server = &httptest.Server{Listener: listener, Config: &http.Server{Handler: http.HandlerFunc(s.serve)}}
 	s.server.Start()
+}
+
+// Intercept has a function see each request first, and answer it if it likes. The
+// body is the function's to read.
+func (s *UMAServer) Intercept(answer func(w http.ResponseWriter, r *http.Request) (answered bool)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.intercept = answer
 }
 
 // Allow sets the scopes that a user gets from now on, for every resource.
@@ -214,6 +225,9 @@ func (s *UMAServer) Exchange(t testing.TB, user, ticket, earlier string) (rpt, c
 }
 
 func (s *UMAServer) serve(w http.ResponseWriter, r *http.Request) {
+	if s.isIntercepted(w, r) {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	below, ok := strings.CutPrefix(r.URL.Path, s.config.Path)
@@ -243,6 +257,23 @@ func (s *UMAServer) serve(w http.ResponseWriter, r *http.Request) {
 	default:
 		fail(w, http.StatusNotFound, "not_found")
 	}
+}
+
+func (s *UMAServer) isIntercepted(w http.ResponseWriter, r *http.Request) bool {
+	s.mu.Lock()
+	intercept := s.intercept
+	s.mu.Unlock()
+	if intercept == nil {
+		return false
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return false
+	}
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	answered := intercept(w, r)
+	r.Body = io.NopCloser(bytes.NewReader(body))
+	return answered
 }
 
 func (s *UMAServer) metadata(w http.ResponseWriter) {
