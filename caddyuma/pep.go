@@ -46,7 +46,7 @@ type UMAPEP struct {
 	// The rules: a scope expression document as for `gluu_oauth_pep`, but
 	// without patterns (`^`) and without `!`, since scopes are asked for by
 	// name. A condition may name an existing resource by `resource_id` or
-	// `resource_name`.
+	// `resource_name`. Rules that are `public` or `authenticated` have none.
 	ScopeExpression json.RawMessage `json:"uma_scope_expression,omitempty"`
 
 	// A file with a scope expression document. Its rules are added to the

@@ -86,7 +86,7 @@ func TestWrongArgumentsAreErrors(t *testing.T) {
 	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /", "--handler", "-1"}, "numbers start at 1")
 	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /", "--handler", "3"},
 		"no handler 3; choose one of:\n\t1  gluu_oauth_pep of example.com\n\t2  gluu_oauth_pep of http://a.much.longer.name.example.com, https://a.much.longer.name.example.com")
-	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /"}, "several handlers with a policy; choose one")
+	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /"}, "several handlers with a policy; choose one by its number with --handler")
 	checkError(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "-r", "GET /", "--uma"}, "leave uma out")
 	checkError(t, newExplainCommand, []string{"-p", "testdata/uma.json", "-r", "GET /"}, "resource_id is only for UMA")
 	checkError(t, newRulesCommand, nil, "missing required flag --policy")

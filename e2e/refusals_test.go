@@ -14,7 +14,7 @@ import (
 )
 
 // hint matches messages that say what to write instead.
-var hint = regexp.MustCompile(`(?i)\b(write|use|add|remove|give|name|choose|put|leave|set|only|close|mend|fix|define|needs|cannot|(is|are|has|have) .*(, not|it has|, ))\b`)
+var hint = regexp.MustCompile(`(?i)\b(write|use|add|remove|give|name|choose|put|leave|set|only|close|mend|fix|define|needs|cannot|(is|are|has|have|be) .*(, not|it has|, ))\b`)
 
 // caddyValidate runs `caddy validate` and returns what it says, which must be
 // a refusal.
@@ -105,6 +105,10 @@ func TestRefusedScopeExpressions(t *testing.T) {
 		{"a group pc1", "\tpath /a/? {\n\t\tGET scope ^x:(?<pc1>.+)$\n\t}", "GET scope", "pc1"},
 		{"an unknown subdirective", "\tpaths /a", "paths /a", "paths"},
 		{"an invalid boolean", todoRules + "\n\tdeny_by_default maybe", "deny_by_default", "maybe"},
+		{"encoded_slashes otherwise", todoRules + "\n\tencoded_slashes perhaps", "encoded_slashes", "perhaps"},
+		{"public with scopes", "path /x {\n GET public scope x\n}", "GET public", "public"},
+		{"public with acr", "path /x {\n GET public {\n acr gold\n }\n}", "GET public", "acr"},
+		{"document: a text in or", rule(`{"or": [{"var": 0}, "admin"]}`, `["x"]`), "oauth_scope_expression", "constant"},
 		{"ambiguous_paths otherwise", todoRules + "\n\tambiguous_paths perhaps", "ambiguous_paths", "perhaps"},
 
 		// As a document.
