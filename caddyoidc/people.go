@@ -129,7 +129,7 @@ func (p *people) identityOf(s *session.Session) *identity.Identity {
 func (p *people) view(s *session.Session) (*view, error) {
 	kept, _ := s.Value(p.key).(*view)
 	if kept != nil {
-		if c := p.consumerOf(kept.named); kept.consumer == c && kept.headers.IsFor(c) {
+		if c := p.consumerOf(kept.named); kept.consumer == c && p.headers.IsCurrent(kept.headers, c) {
 			return kept, nil
 		}
 	}

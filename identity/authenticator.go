@@ -37,7 +37,7 @@ type Authenticator struct {
 
 	renderings singleflight.Group
 
-	// What the anonymous consumer comes to, as long as it does not change.
+	// The headers of the anonymous consumer, as long as it does not change.
 	anonymous atomic.Pointer[HeaderSet]
 }
 
@@ -87,15 +87,15 @@ func (a *Authenticator) findProvider(ctx caddy.Context) (*introspect.Provider, e
 }
 
 // checkAnonymous refuses the name of a consumer that does not exist. While the
-// live consumers cannot be read nobody can tell.
+// live consumers cannot be read, this is unknown.
 func (a *Authenticator) checkAnonymous() error {
 	if a.Anonymous == "" || a.consumers.Find(a.Anonymous) != nil {
 		return nil
 	}
 	if a.consumers.Ready() {
-		return fmt.Errorf("anonymous: there is no consumer '%s': define it in the app ('consumer %s') or name another one by username or id", a.Anonymous, a.Anonymous)
+		return fmt.Errorf("anonymous: unknown consumer %q: define it in the app ('consumer %s') or name another one by username or id", a.Anonymous, a.Anonymous)
 	}
-	a.logger.Warn("the live consumers cannot be read yet, so that the anonymous consumer is not known either", zap.String("anonymous", a.Anonymous))
+	a.logger.Warn("the live consumers cannot be read yet, so the anonymous consumer is not known either", zap.String("anonymous", a.Anonymous))
 	return nil
 }
 
@@ -184,7 +184,7 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 			w.Header().Set("DPoP-Nonce", nonce)
 		}
 	}
-	a.treatCredential(r.Header, token)
+	a.applyPassCredentials(r.Header, token)
 	rendered.Apply(r.Header)
 	rendered.authenticated.Inc()
 	Attach(r, &Identity{Token: token, Consumer: c, Provider: a.provider.Name(), Realm: a.realm()})
@@ -203,7 +203,7 @@ func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, nex
 		return a.refuse(w, r, token, refusal)
 	}
 	rendered := a.anonymous.Load()
-	if !rendered.IsFor(c) {
+	if !a.upstream.IsCurrent(rendered, c) {
 		var err error
 		if rendered, err = a.upstream.render(a.provider.Name(), nil, c); err != nil {
 			return a.refuse(w, r, nil, unrendered(err))
@@ -219,15 +219,15 @@ func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, nex
 	return next.ServeHTTP(w, r)
 }
 
-// rendering returns the headers for a token, from its slot as a rule.
+// rendering returns the headers for a token, as a rule those that are kept with it.
 func (a *Authenticator) rendering(token *token.Token, c *consumer.Consumer) (*HeaderSet, error) {
-	if kept, ok := token.Value(a.stateKey).(*HeaderSet); ok && kept.IsFor(c) {
+	if kept, ok := token.Value(a.stateKey).(*HeaderSet); ok && a.upstream.IsCurrent(kept, c) {
 		return kept, nil
 	}
 	// Requests that come with a new token at the same time share one rendering:
 	// a signature may be part of it.
 	rendered, err, _ := a.renderings.Do(fmt.Sprintf("%p %p", token, c), func() (any, error) {
-		if kept, ok := token.Value(a.stateKey).(*HeaderSet); ok && kept.IsFor(c) {
+		if kept, ok := token.Value(a.stateKey).(*HeaderSet); ok && a.upstream.IsCurrent(kept, c) {
 			return kept, nil
 		}
 		rendered, err := a.upstream.render(a.provider.Name(), token, c)
@@ -242,9 +242,9 @@ func (a *Authenticator) rendering(token *token.Token, c *consumer.Consumer) (*He
 	return rendered.(*HeaderSet), nil
 }
 
-// treatCredential does with the credential of a verified caller what is
+// applyPassCredentials does with the credential of a verified caller what is
 // configured. A phantom token is set with the other headers.
-func (a *Authenticator) treatCredential(h http.Header, token *token.Token) {
+func (a *Authenticator) applyPassCredentials(h http.Header, token *token.Token) {
 	if a.PassCredentials == hideCredentials || (a.PassCredentials == phantomToken && !token.JWT) {
 		removeCredential(h)
 	}
@@ -256,15 +256,15 @@ func removeCredential(h http.Header) {
 	delete(h, "Dpop")
 }
 
-// refuse answers a request that nobody is authenticated for. The record says
-// what is known all the same.
+// refuse answers a request without an authenticated caller. The record still
+// says what is known.
 func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, token *token.Token, refusal Refusal) error {
 	return a.answerer.RefuseAs(w, r, &Identity{Token: token, Provider: a.provider.Name(), Realm: a.realm()}, refusal)
 }
 
 // asProviderError returns the error of a provider, which always is an
-// *token.Error. Anything else says nothing about a token, so nobody must
-// be refused for it, and nobody be let in.
+// *token.Error. Any other error says nothing about the token: it must
+// neither refuse a caller as unauthenticated nor let one in.
 func asProviderError(err error) *token.Error {
 	if e, ok := errors.AsType[*token.Error](err); ok {
 		return e

@@ -38,13 +38,14 @@ type HeaderWriter struct {
 	signer         *headers.Signer
 	metrics        *Metrics
 	logger         *zap.Logger
+	now            func() time.Time
 
 	shapes atomic.Pointer[[][]string] // lists of names that header sets share
 
 	reported sync.Map // standard headers that could not be sent, for one log line each
 }
 
-// HeaderOptions are what a handler's configuration says about headers.
+// HeaderOptions is what a handler's configuration says about headers.
 type HeaderOptions struct {
 	Standard     bool   // whether the standard set is sent
 	Expiration   string // the name of the header with the end of the token
@@ -66,6 +67,7 @@ func NewHeaderWriter(app *introspect.App, o HeaderOptions, metrics *Metrics, log
 		standard: o.Standard, expiration: o.Expiration,
 		custom: set, customNames: customNames(set), canonicalNames: canonicalNames(set),
 		phantom: o.PhantomToken, signer: app.Signer(), metrics: metrics, logger: logger,
+		now: time.Now,
 	}
 	if !u.phantom && !set.NeedsSigning() {
 		return u, nil
@@ -84,7 +86,7 @@ type HeaderSet struct {
 	consumer      *consumer.Consumer
 	names         []string // shared with other tokens
 	values        []string
-	renewAt       int64 // when a signature has to be made anew, in nanoseconds since 1970; 0: never
+	renewAt       int64 // when to sign again, in nanoseconds since 1970; 0: never
 	authenticated Count
 }
 
@@ -101,14 +103,15 @@ func (r *HeaderSet) Apply(h http.Header) {
 	}
 }
 
-// IsFor reports whether the headers are good for a consumer at this time.
-func (r *HeaderSet) IsFor(c *consumer.Consumer) bool {
-	return r != nil && r.consumer == c && (r.renewAt == 0 || time.Now().UnixNano() < r.renewAt)
+// IsCurrent reports whether a header set, or nil, is good for a consumer at this
+// time. Only a set with a signature needs the clock.
+func (u *HeaderWriter) IsCurrent(set *HeaderSet, c *consumer.Consumer) bool {
+	return set != nil && set.consumer == c && (set.renewAt == 0 || u.now().UnixNano() < set.renewAt)
 }
 
 // standardNames are the folded names of the standard set. Keys of an object
-// make up none of them, whether or not they are set: that a claim is called
-// consumer-id makes its value no consumer.
+// never form one of them, whether or not they are set: a claim named
+// consumer-id does not identify a consumer.
 var standardNames = func() map[string]bool {
 	names := make(map[string]bool)
 	for _, name := range headers.StandardNames() {
@@ -161,8 +164,8 @@ func (u *HeaderWriter) render(provider string, token *token.Token, c *consumer.C
 
 // Render makes the headers for a caller. The token is nil for the anonymous
 // consumer, the consumer for a caller that is not one, and vars are what the
-// expressions of custom headers see beside the consumer. An error means that
-// the upstream cannot be told what the configuration promises.
+// expressions of custom headers see in addition to the consumer. An error means
+// that the upstream cannot be told what the configuration promises.
 func (u *HeaderWriter) Render(provider string, token *token.Token, c *consumer.Consumer, vars map[string]any) (*HeaderSet, error) {
 	b := &headerBuilder{writer: u, token: token}
 	if u.standard {
@@ -211,7 +214,7 @@ func (u *HeaderWriter) share(names []string) []string {
 	}
 }
 
-// headerBuilder is a header set while it is made.
+// headerBuilder builds one header set.
 type headerBuilder struct {
 	writer  *HeaderWriter
 	token   *token.Token // nil for the anonymous consumer
@@ -224,8 +227,8 @@ func (b *headerBuilder) add(name, value string) {
 	b.names, b.values = append(b.names, name), append(b.values, value)
 }
 
-// standard adds the standard set. A header that the configuration sets
-// otherwise is left to it.
+// standard adds the standard set. A header that the configuration sets itself
+// is left out.
 func (b *headerBuilder) standard(c *consumer.Consumer) {
 	u, token := b.writer, b.token
 	set := func(name, value string) {
@@ -286,7 +289,7 @@ func (b *headerBuilder) custom(c *consumer.Consumer, vars map[string]any) error 
 	return unsigned
 }
 
-// phantom puts a JWT with the token's claims in the token's place.
+// phantom replaces the token by a JWT with its claims.
 func (b *headerBuilder) phantom() error {
 	claims, err := b.token.Claims()
 	if err != nil {
@@ -316,8 +319,8 @@ func (b *headerBuilder) sign(claims map[string]any) (string, error) {
 	return signed.Token, nil
 }
 
-// consumerVar is a consumer as expressions see it: with the members of its
-// JSON form. One that is empty is not there.
+// consumerVar is a consumer as expressions see it: with the members of its JSON
+// form. Empty members are missing.
 func consumerVar(c *consumer.Consumer) map[string]any {
 	v := make(map[string]any)
 	set := func(name, value string) {
