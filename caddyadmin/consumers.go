@@ -163,7 +163,7 @@ func parseListing(query url.Values) (listing, error) {
 			}
 			l.customID = value
 		default:
-			return l, fmt.Errorf("there is no parameter %q, only size, offset and custom_id", name)
+			return l, fmt.Errorf("unknown parameter %q: use size, offset or custom_id", name)
 		}
 	}
 	return l, nil

@@ -27,7 +27,7 @@ type Consumer struct {
 	// custom_id, or both.
 	Username string `json:"username,omitempty"`
 
-	// The OAuth client id whose tokens stand for this consumer. Unique.
+	// The OAuth client id whose tokens identify this consumer. Unique.
 	CustomID string `json:"custom_id,omitempty"`
 
 	// Free words to group consumers by.
@@ -47,13 +47,13 @@ const (
 // namespace is the UUID under which ids are derived (RFC 9562, section 5.5).
 var namespace = uuid.NewSHA1(uuid.NameSpaceURL, []byte("https://github.com/caddy-gluu/gateway/consumer"))
 
-// DeriveID returns the id of a consumer that was given none: the UUID of
-// version 5 of its username.
+// DeriveID returns the id of a consumer that was configured without one: the
+// version 5 UUID of its username.
 func DeriveID(username string) string {
 	return uuid.NewSHA1(namespace, []byte(username)).String()
 }
 
-// Name returns what a person calls the consumer: the username, else the
+// Name returns the consumer's name for people: the username, else the
 // custom_id.
 func (c *Consumer) Name() string {
 	if c.Username != "" {
@@ -76,23 +76,23 @@ func (e *InvalidError) Error() string {
 // form and checks the rest.
 func (c *Consumer) normalize() error {
 	if c.Username == "" && c.CustomID == "" {
-		return &InvalidError{"username", "is required where there is no custom_id"}
+		return &InvalidError{"username", "is required without a custom_id"}
 	}
 	if c.ID == "" {
 		c.ID = DeriveID(c.Name())
 	}
 	id, ok := canonicalID(c.ID)
 	if !ok {
-		return &InvalidError{"id", fmt.Sprintf("'%s' is no UUID; write 8-4-4-4-12 hexadecimal digits or leave it out", c.ID)}
+		return &InvalidError{"id", fmt.Sprintf("%q is not a UUID: write 8-4-4-4-12 hexadecimal digits or leave it out", c.ID)}
 	}
 	c.ID = id
 	// A consumer can be asked for by id or username. A username that looks
 	// like an id could answer for another consumer.
 	if name, isID := canonicalID(c.Username); isID && name != c.ID {
-		return &InvalidError{"username", fmt.Sprintf("'%s' is a UUID, which could be taken for the id of another consumer", c.Username)}
+		return &InvalidError{"username", fmt.Sprintf("%q is a UUID, which could be taken for the id of another consumer: choose another name", c.Username)}
 	}
 	if c.Username == "." || c.Username == ".." {
-		return &InvalidError{"username", fmt.Sprintf("'%s' cannot be part of an address", c.Username)}
+		return &InvalidError{"username", fmt.Sprintf("%q cannot be part of an address: choose another name", c.Username)}
 	}
 	if err := checkText("username", c.Username); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (c *Consumer) normalize() error {
 		return err
 	}
 	if len(c.Tags) > maxTags {
-		return &InvalidError{"tags", fmt.Sprintf("are %d; %d are allowed", len(c.Tags), maxTags)}
+		return &InvalidError{"tags", fmt.Sprintf("are %d: at most %d are allowed", len(c.Tags), maxTags)}
 	}
 	for _, tag := range c.Tags {
 		if tag == "" {
@@ -120,7 +120,7 @@ func (c *Consumer) normalize() error {
 // checkText refuses what could not be sent in a header.
 func checkText(field, s string) error {
 	if len(s) > maxText {
-		return &InvalidError{field, fmt.Sprintf("is %d bytes long; %d are allowed", len(s), maxText)}
+		return &InvalidError{field, fmt.Sprintf("is %d bytes long: at most %d are allowed", len(s), maxText)}
 	}
 	if !utf8.ValidString(s) {
 		return &InvalidError{field, "is not valid UTF-8"}
@@ -163,17 +163,16 @@ func (e *ConflictError) Error() string {
 	if e.Configured {
 		owner = "a consumer of the configuration"
 	}
-	return fmt.Sprintf("%s '%s' belongs to %s", e.Field, e.Value, owner)
+	return fmt.Sprintf("%s %q belongs to %s", e.Field, e.Value, owner)
 }
 
 var (
 	// ErrNotFound is returned for a consumer that does not exist.
-	ErrNotFound = errors.New("there is no such consumer")
+	ErrNotFound = errors.New("consumer not found")
 
-	// ErrConfigured is returned by a change to a consumer that stands in the
-	// configuration.
-	ErrConfigured = errors.New("the consumer stands in the configuration and can only be changed there")
+	// ErrConfigured is returned by a change to a consumer of the configuration.
+	ErrConfigured = errors.New("the consumer belongs to the configuration and can only be changed there")
 
 	// ErrNoStore is returned by a change when the directory has no store.
-	ErrNoStore = errors.New("there is no storage for consumers")
+	ErrNoStore = errors.New("consumers have no storage")
 )

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 )
@@ -47,7 +48,7 @@ func NewDirectory(static []Consumer, store *Store) (*Directory, error) {
 				continue
 			}
 			if other, taken := unique.in[unique.key]; taken {
-				return nil, fmt.Errorf("consumers %s and %s have the same %s '%s'; every consumer needs its own",
+				return nil, fmt.Errorf("consumers %s and %s have the same %s %q: give each its own",
 					describe(other, -1), describe(c, i), unique.field, unique.key)
 			}
 			unique.in[unique.key] = c
@@ -61,7 +62,7 @@ func byID(a, b *Consumer) int { return cmp.Compare(a.ID, b.ID) }
 
 func describe(c *Consumer, position int) string {
 	if name := c.Name(); name != "" {
-		return "'" + name + "'"
+		return strconv.Quote(name)
 	}
 	return fmt.Sprintf("number %d", position+1)
 }
@@ -135,19 +136,19 @@ func (d *Directory) conflict(c *Consumer) *ConflictError {
 	return nil
 }
 
-// Ready reports whether the live consumers are known. Until they are, a
-// lookup that finds nothing proves nothing.
+// Ready reports whether the live consumers are known. Until they are, a failed
+// lookup does not prove that a consumer does not exist.
 func (d *Directory) Ready() bool {
 	return d.store == nil || d.store.live.loaded.Load()
 }
 
-// IsConfigured reports whether a consumer stands in the configuration.
+// IsConfigured reports whether a consumer is part of the configuration.
 func (d *Directory) IsConfigured(c *Consumer) bool {
 	return d.byID[c.ID] == c
 }
 
-// ErrOffset is returned for an offset that List did not hand out.
-var ErrOffset = errors.New("offset is not one that a listing handed out")
+// ErrOffset is returned for an offset that List did not return.
+var ErrOffset = errors.New("offset is not one that a listing returned")
 
 // List returns up to size consumers from an offset on, and the offset of the
 // next page, "" after the last. The first page has the offset "". The

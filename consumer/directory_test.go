@@ -16,15 +16,15 @@ func TestDirectoryRefusesWhatCannotBeRight(t *testing.T) {
 		want      string
 	}{
 		{"no name at all", []Consumer{{ID: id}}, "username is required"},
-		{"same username", []Consumer{{Username: "ann"}, {Username: "ann", ID: id}}, "the same username 'ann'"},
-		{"same custom_id", []Consumer{{Username: "ann", CustomID: "c"}, {Username: "bob", CustomID: "c"}}, "the same custom_id 'c'"},
-		{"same id", []Consumer{{Username: "ann", ID: id}, {Username: "bob", ID: strings.ToUpper(id)}}, "the same id '" + id + "'"},
+		{"same username", []Consumer{{Username: "ann"}, {Username: "ann", ID: id}}, `the same username "ann"`},
+		{"same custom_id", []Consumer{{Username: "ann", CustomID: "c"}, {Username: "bob", CustomID: "c"}}, `the same custom_id "c"`},
+		{"same id", []Consumer{{Username: "ann", ID: id}, {Username: "bob", ID: strings.ToUpper(id)}}, "the same id \"" + id + "\""},
 		{"same derived id", []Consumer{{Username: "ann"}, {Username: "bob", ID: DeriveID("ann")}}, "the same id"},
-		{"id that is none", []Consumer{{Username: "ann", ID: "7"}}, "'7' is no UUID"},
-		{"id in braces", []Consumer{{Username: "ann", ID: "{" + id + "}"}}, "is no UUID"},
+		{"malformed id", []Consumer{{Username: "ann", ID: "7"}}, `"7" is not a UUID`},
+		{"id in braces", []Consumer{{Username: "ann", ID: "{" + id + "}"}}, "is not a UUID"},
 		{"name that looks like an id", []Consumer{{Username: id}}, "could be taken for the id"},
-		{"dot", []Consumer{{Username: "."}}, "'.' cannot be part of an address"},
-		{"two dots", []Consumer{{Username: ".."}}, "'..' cannot be part of an address"},
+		{"dot", []Consumer{{Username: "."}}, `"." cannot be part of an address`},
+		{"two dots", []Consumer{{Username: ".."}}, `".." cannot be part of an address`},
 		{"line feed", []Consumer{{Username: "ann\nX-Admin: 1"}}, "contains a control character"},
 		{"line separator", []Consumer{{CustomID: "a\u2028b"}}, "contains a control character"},
 		{"invalid UTF-8", []Consumer{{Username: "a\xff"}}, "is not valid UTF-8"},
@@ -54,7 +54,7 @@ func TestDirectoryFindsByEveryName(t *testing.T) {
 	}
 	name := func(c *Consumer) string {
 		if c == nil {
-			return "nobody"
+			return "none"
 		}
 		return c.Name()
 	}
@@ -64,16 +64,16 @@ func TestDirectoryFindsByEveryName(t *testing.T) {
 	}{
 		{d.ByClientID("client-a"), "ann"},
 		{d.ByClientID("client-b"), "client-b"},
-		{d.ByClientID("ann"), "nobody"},
-		{d.ByClientID(""), "nobody"},
+		{d.ByClientID("ann"), "none"},
+		{d.ByClientID(""), "none"},
 		{d.Find("ann"), "ann"},
-		{d.Find("ANN"), "nobody"},
-		{d.Find("client-a"), "nobody"},
+		{d.Find("ANN"), "none"},
+		{d.Find("client-a"), "none"},
 		{d.Find(DeriveID("ann")), "ann"},
 		{d.Find(strings.ToUpper(DeriveID("ann"))), "ann"},
 		{d.Find(DeriveID("client-b")), "client-b"},
 		{d.Find("0d3e0a6b-4f5d-4a7e-9a52-7d8f3c1b2a10"), "carl"},
-		{d.Find(""), "nobody"},
+		{d.Find(""), "none"},
 	} {
 		if got := name(test.got); got != test.want {
 			t.Errorf("got %s, want %s", got, test.want)

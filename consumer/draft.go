@@ -13,9 +13,9 @@ import (
 	"github.com/caddyserver/certmagic"
 )
 
-// decision makes up its mind about one change while no other gateway can change
-// anything and the draft is up to date. It returns the consumer to replace (nil
-// to create) and the new one (nil to delete). Both have the same id.
+// decision decides on one change, while no other gateway can change anything
+// and the draft is up to date. It returns the consumer to replace (nil to
+// create) and the new one (nil to delete). Both have the same id.
 type decision func(d *draft) (old, replacement *Consumer, err error)
 
 // draft is the live consumers with the changes of a batch that are not written
@@ -79,7 +79,7 @@ func (d *draft) conflict(c, old *Consumer) error {
 
 // apply makes one change in the draft.
 func (d *draft) apply(decide decision) (err error) {
-	// The writer has no one above it who would catch a panic.
+	// No caller of the writer would recover a panic.
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic while deciding on a change: %v", r)
@@ -128,8 +128,8 @@ func (d *draft) part(id string) map[string]*Consumer {
 	return part
 }
 
-// write makes the changes of a batch and answers those who wait for them. The
-// caller holds the storage's lock.
+// write makes the changes of a batch and answers the callers that wait for
+// them. The caller holds the storage's lock.
 func (l *live) write(storage certmagic.Storage, batch []*change) {
 	ctx := batch[len(batch)-1].ctx // the one with the most time left
 	if err := l.writeDraft(ctx, storage, batch); err != nil {

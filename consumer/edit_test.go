@@ -94,18 +94,18 @@ func TestChangesThatAreRefused(t *testing.T) {
 		err  error
 		want string
 	}{
-		"username taken":                   {create(Consumer{Username: "ann"}), "username 'ann' belongs to another consumer"},
-		"custom_id taken":                  {create(Consumer{CustomID: "client-b"}), "custom_id 'client-b' belongs to another consumer"},
-		"id taken":                         {create(Consumer{ID: ann.ID, Username: "x"}), "id '" + ann.ID + "' belongs to another consumer"},
+		"username taken":                   {create(Consumer{Username: "ann"}), "username \"ann\" belongs to another consumer"},
+		"custom_id taken":                  {create(Consumer{CustomID: "client-b"}), "custom_id \"client-b\" belongs to another consumer"},
+		"id taken":                         {create(Consumer{ID: ann.ID, Username: "x"}), "id \"" + ann.ID + "\" belongs to another consumer"},
 		"username of the configuration":    {create(Consumer{Username: "static"}), "belongs to a consumer of the configuration"},
 		"custom_id of the configuration":   {create(Consumer{CustomID: "client-s"}), "belongs to a consumer of the configuration"},
 		"id of the configuration":          {create(Consumer{ID: DeriveID("static"), Username: "x"}), "belongs to a consumer of the configuration"},
 		"a name that is a step in a path":  {create(Consumer{Username: ".."}), "cannot be part of an address"},
 		"no name":                          {create(Consumer{}), "username is required"},
-		"rename to a taken one":            {update("ann", set(username, "bob")), "username 'bob' belongs to another consumer"},
+		"rename to a taken one":            {update("ann", set(username, "bob")), "username \"bob\" belongs to another consumer"},
 		"rename to a configured one":       {update("ann", set(username, "static")), "belongs to a consumer of the configuration"},
 		"another id":                       {update("ann", set(id, DeriveID("x"))), "id cannot be changed"},
-		"change of nobody":                 {update("nobody", nothing), ErrNotFound.Error()},
+		"change of an unknown one":         {update("unknown", nothing), ErrNotFound.Error()},
 		"change of the configuration":      {update("static", nothing), ErrConfigured.Error()},
 		"change of the configuration's id": {update(DeriveID("static"), nothing), ErrConfigured.Error()},
 		"put over the configuration":       {put("static", Consumer{}), ErrConfigured.Error()},

@@ -41,5 +41,5 @@ func Example() {
 	// Output:
 	// ann
 	// bob
-	// custom_id 'client-a' belongs to a consumer of the configuration
+	// custom_id "client-a" belongs to a consumer of the configuration
 }

@@ -9,8 +9,9 @@ import (
 )
 
 // shardCount is into how many parts the live consumers are divided, in memory
-// and in the storage. With 100,000 consumers a part has 400: little enough to
-// be copied for one change, in memory (20 microseconds) as in the storage (60 KiB).
+// and in the storage. With 100,000 consumers a part has 400: few enough to be
+// copied for one change, in memory (20 microseconds) and in the storage (60
+// KiB).
 const shardCount = 256
 
 // index finds consumers by one of their fields. Readers take no lock: each

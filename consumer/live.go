@@ -28,13 +28,12 @@ import (
 //	gluu/consumers/head.json         which value of each part is the current one
 //
 // A change writes a new value of one part under a new key and then the head.
-// Writing the head is the commit: whoever reads the old head still sees all
-// old parts, and a gateway that is killed in between leaves a key that nobody
-// refers to. Reading 100,000 consumers takes 257 reads instead of 100,000,
-// finding out that nothing changed takes one, and one change writes 60 KiB
-// then. One key per consumer would make every start and every look for news
-// as expensive as the whole; a log would need compaction, which is the same
-// again at the worst moment.
+// Writing the head is the commit: a gateway that reads the old head still sees
+// all old parts, and one that is killed in between leaves an unused key.
+// Reading 100,000 consumers takes 257 reads instead of 100,000, finding out
+// that nothing changed takes one, and one change writes 60 KiB. With one key
+// per consumer every start and every refresh would read them all; a log would
+// need compaction, which costs the same at the worst moment.
 const (
 	keyPrefix = "gluu/consumers"
 	headKey   = keyPrefix + "/head.json"
@@ -53,13 +52,13 @@ type live struct {
 	now    func() time.Time
 	writer *writer
 
-	// mu is held while consumers are read from the storage or written to it, but
-	// not while a change waits for the storage's lock: another gateway may keep
-	// that for long.
+	// mu is held while consumers are read from the storage or written to it,
+	// but not while a change waits for the storage's lock: another gateway may
+	// keep that lock for a long time.
 	mu      *semaphore.Weighted
 	rawHead []byte // as it was last read or written, nil if that is not known
 	head    head
-	swept   bool // keys that nobody refers to have been deleted
+	swept   bool // unused keys have been deleted
 
 	// The same consumers by part and id, for listing and writing.
 	partsMu sync.RWMutex

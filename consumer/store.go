@@ -23,8 +23,8 @@ const (
 	openTimeout  = 5 * time.Second
 	writeTimeout = 30 * time.Second
 
-	// reopenTimeout is how long a reload waits for news of consumers that are
-	// known. Later news is seen within RefreshInterval.
+	// reopenTimeout is how long a reload waits for changes to consumers that
+	// are known. Later changes are seen within RefreshInterval.
 	reopenTimeout = time.Second
 )
 

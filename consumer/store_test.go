@@ -37,7 +37,7 @@ func TestGatewaysThatShareAStorageShareConsumers(t *testing.T) {
 		t.Fatal("the other gateway does not know the consumer after a refresh")
 	}
 
-	// Whoever has not looked yet cannot take a name either.
+	// A gateway that has not refreshed yet cannot take a name either.
 	if _, err := b.Create(ctx, Consumer{Username: "bob"}); err != nil {
 		t.Fatal(err)
 	}
@@ -255,8 +255,8 @@ func TestReadersNeedNoLockWhileConsumersChange(t *testing.T) {
 	readers.Wait()
 }
 
-// The storage's lock is dear: many changes in a row take it once, but nobody
-// keeps it from others for long.
+// The storage's lock is expensive: many changes in a row take it once, but no
+// gateway keeps it from others for long.
 func TestTheLockIsKeptForAMomentAndNotForEver(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := newMemoryStorage()

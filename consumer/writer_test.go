@@ -17,14 +17,14 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 )
 
-var errAway = errors.New("the storage is away")
+var errUnavailable = errors.New("the storage is unavailable")
 
-// away makes all operations fail.
-func away(string, string) error { return errAway }
+// unavailable makes all operations fail.
+func unavailable(string, string) error { return errUnavailable }
 
 func refuseUnlock(operation, _ string) error {
 	if operation == "unlock" {
-		return errAway
+		return errUnavailable
 	}
 	return nil
 }
@@ -32,7 +32,7 @@ func refuseUnlock(operation, _ string) error {
 // The policy for a lock that cannot be given back is that of storagelock. Here
 // it must show that neither a reload nor the next change waits for long.
 func TestAStorageThatFailsForASecondAfterAChange(t *testing.T) {
-	for name, failure := range map[string]func(string, string) error{"nothing works": away, "only unlocking fails": refuseUnlock} {
+	for name, failure := range map[string]func(string, string) error{"nothing works": unavailable, "only unlocking fails": refuseUnlock} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				storage := newMemoryStorage()
@@ -174,7 +174,7 @@ func TestABatchThatCannotBeWrittenChangesNothing(t *testing.T) {
 		d := directory(t, store)
 		storage.setFailure(func(operation, key string) error {
 			if operation == "store" && key == headKey {
-				return errAway
+				return errUnavailable
 			}
 			return nil
 		})
@@ -182,8 +182,8 @@ func TestABatchThatCannotBeWrittenChangesNothing(t *testing.T) {
 		errs := waiting(t, storage, create, create)
 		// The second is not told of a conflict with a change that was not made.
 		for i, err := range errs {
-			if !errors.Is(err, errAway) {
-				t.Errorf("change %d: got %v, want %v", i, err, errAway)
+			if !errors.Is(err, errUnavailable) {
+				t.Errorf("change %d: got %v, want %v", i, err, errUnavailable)
 			}
 		}
 		if d.Find("ann") != nil {
@@ -220,9 +220,9 @@ func TestAChangeThatWasGivenUpIsNotMade(t *testing.T) {
 	})
 }
 
-// Another gateway may keep the lock for long. That is no reason for a reload
-// to wait, nor not to see what others have changed.
-func TestNobodyWaitsForAChangeThatWaitsForTheLock(t *testing.T) {
+// Another gateway may keep the lock for a long time. A reload must not wait for
+// it, and must still see what others have changed.
+func TestAReloadDoesNotWaitForTheLock(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		storage := newMemoryStorage()
 		before := Open(&named{storage}, zap.NewNop())
@@ -292,7 +292,7 @@ func TestAReloadDoesNotCallConsumersUnknownThatAreKnown(t *testing.T) {
 		storage := newMemoryStorage()
 		first := Open(&named{storage}, zap.NewNop())
 		defer first.Close()
-		storage.setFailure(away)
+		storage.setFailure(unavailable)
 		for name, test := range map[string]struct {
 			storage certmagic.Storage
 			want    string

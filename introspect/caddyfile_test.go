@@ -203,9 +203,9 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"consumer a {\nid 5\n}", 4, "UUID"},
 		{"consumer a {\ncustom_id b\ntags a \"\"\n}", 5, "tags contain an empty one"},
 		{"consumer \" a\" {\ncustom_id b\n}", 3, "username begins or ends with white space"},
-		{"consumer a\nconsumer a\nconsumer b", 4, "consumers 'a' and 'a' have the same username"},
-		{"consumer a {\ncustom_id x\n}\nconsumer b {\ncustom_id x\n}\nconsumer c", 6, "the same custom_id 'x'"},
-		{"consumer a\nconsumer b\n}\ngluu {\nconsumer c\nconsumer b\nconsumer d", 8, "the same username 'b'"},
+		{"consumer a\nconsumer a\nconsumer b", 4, `consumers "a" and "a" have the same username`},
+		{"consumer a {\ncustom_id x\n}\nconsumer b {\ncustom_id x\n}\nconsumer c", 6, `the same custom_id "x"`},
+		{"consumer a\nconsumer b\n}\ngluu {\nconsumer c\nconsumer b\nconsumer d", 8, `the same username "b"`},
 
 		{"cache 5", 3, "block"},
 		{"cache {\nsize 0\n}", 4, "at least 1"},
