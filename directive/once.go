@@ -14,7 +14,7 @@ import (
 // value is for a block of which nothing has been read.
 type Once struct{ names []string }
 
-// Check refuses the option on which the dispenser stands if its block has set it
+// Check refuses the option at the dispenser's position if its block has set it
 // before. Options whose values add up, named in adding, may be repeated.
 func (o *Once) Check(d *caddyfile.Dispenser, adding ...string) error {
 	name := d.Val()

@@ -39,8 +39,8 @@ func BeginNamed(d *caddyfile.Dispenser, what string, value *string) (start *cadd
 	return start, nil
 }
 
-// At returns a dispenser that stands on a token, for errors about something
-// that was read earlier.
+// At returns a dispenser positioned on a token, for errors about something that
+// was read earlier.
 func At(token caddyfile.Token) *caddyfile.Dispenser {
 	d := caddyfile.NewDispenser([]caddyfile.Token{token})
 	d.Next()

@@ -16,7 +16,7 @@ func Located(d *caddyfile.Dispenser, err error) error {
 	return d.WrapErr(err)
 }
 
-// Unknown refuses the option on which the dispenser stands and lists those that
+// Unknown refuses the option at the dispenser's position and lists those that
 // the block has.
 func Unknown(d *caddyfile.Dispenser, block string, options ...string) error {
 	return d.Errf("there is no %q in %s: it has %s", d.Val(), block, strings.Join(options, ", "))

@@ -44,8 +44,8 @@ type Answerer struct {
 }
 
 // Refuse answers a request with a refusal, and writes one line to the log. In
-// the format of Caddy the answer is the returned error; the challenge stands
-// in the header already and survives.
+// the format of Caddy the answer is the returned error; the challenge is
+// already in the header and survives.
 func (a *Answerer) Refuse(w http.ResponseWriter, r *http.Request, refusal Refusal) error {
 	return a.RefuseAs(w, r, Of(r), refusal)
 }
@@ -82,7 +82,7 @@ func (a *Answerer) RefuseAs(w http.ResponseWriter, r *http.Request, id *Identity
 	return nil
 }
 
-// body is the answer in JSON. It is no part of a page, and people read it, so
+// body is the answer in JSON. It is not part of a page, and people read it, so
 // < and > stay as they are.
 func (r Refusal) body(requestID string) ([]byte, error) {
 	var b bytes.Buffer
@@ -128,7 +128,7 @@ func (a *Answerer) Record(r *http.Request, id *Identity, refusal Refusal, messag
 	level := zapcore.InfoLevel
 	switch refusal.Reason {
 	case ReasonProviderUnavailable, ReasonAnswerUnreadable, ReasonNotAuthenticated, ReasonNotReady, ReasonInternal:
-		level = zapcore.ErrorLevel // somebody has to do something
+		level = zapcore.ErrorLevel // an operator has to act
 	}
 	if hungUp(r, refusal) {
 		level = zapcore.DebugLevel
@@ -236,9 +236,9 @@ const resourceMetadataVar = "gluu.resource_metadata"
 
 // SetResourceMetadata tells the handlers that follow where the metadata of the
 // protected resource is, so that their challenges point to it (RFC 9728,
-// section 5.1). Of several resources on a site it is that whose path the
-// request is below, of those the longest; and the first if it is below none,
-// as behind a proxy that takes a part of the path away.
+// section 5.1). Of several resources on a site it is the one with the longest
+// path that the request is below; the first one if it is below none, for
+// example behind a proxy that strips a part of the path.
 func SetResourceMetadata(r *http.Request, m *ResourceMetadata) {
 	path := r.URL.Path
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {

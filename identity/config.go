@@ -40,8 +40,8 @@ type Config struct {
 	// that is a JWT itself is left as it is. Default: `pass`.
 	PassCredentials string `json:"pass_credentials,omitempty"`
 
-	// Whether a token whose client is no consumer's `custom_id` is refused.
-	// Default: true.
+	// Whether a token is refused whose client id is not the `custom_id` of a
+	// consumer. Default: true.
 	ConsumerMapping *bool `json:"consumer_mapping,omitempty"`
 
 	// Whether the standard headers are sent to the upstream: X-Consumer-ID,
@@ -79,7 +79,7 @@ var expressionVars = []string{"introspect_data", "consumer"}
 // provisioned.
 func (c *Config) check() error {
 	if c.Provider != "" && c.hasOwnProvider() {
-		return fmt.Errorf("provider '%s' is named and another one described: leave out the name, or everything about the other (issuer, client_id, ...)", c.Provider)
+		return fmt.Errorf("provider %q is named and another one is described: leave out the name, or the settings of the other (issuer, client_id, ...)", c.Provider)
 	}
 	if c.Optional && c.Anonymous != "" {
 		return fmt.Errorf("optional and anonymous %q exclude each other: with anonymous, a caller without a token is that consumer; keep one of the two", c.Anonymous)
@@ -108,18 +108,18 @@ func (c *Config) checkValues() error {
 	switch c.PassCredentials {
 	case "", passCredentials, hideCredentials, phantomToken:
 	default:
-		return fmt.Errorf("pass_credentials is pass, hide or phantom_token, not '%s'", c.PassCredentials)
+		return fmt.Errorf("pass_credentials is pass, hide or phantom_token, not %q", c.PassCredentials)
 	}
 	switch c.PhantomTokenAlg {
 	case "", headers.AlgorithmES256, headers.AlgorithmRS256, headers.AlgorithmEdDSA, headers.AlgorithmNone:
 	default:
-		return fmt.Errorf("phantom_token_alg is ES256, RS256, EdDSA or none, not '%s'", c.PhantomTokenAlg)
+		return fmt.Errorf("phantom_token_alg is ES256, RS256, EdDSA or none, not %q", c.PhantomTokenAlg)
 	}
 	switch {
 	case strings.ContainsFunc(c.Realm, func(r rune) bool { return r < ' ' || r > '~' }):
 		return fmt.Errorf("realm %q contains characters that a challenge cannot: use printable ASCII", c.Realm)
 	case strings.Contains(c.Realm, "{"):
-		return fmt.Errorf("realm '%s' is a fixed text, in which placeholders are not replaced: write the text itself", c.Realm)
+		return fmt.Errorf("realm %q is a fixed text, in which placeholders are not replaced: write the text itself", c.Realm)
 	}
 	return nil
 }

@@ -34,10 +34,10 @@ var (
 	errTokenCharacters    = errors.New("the token contains characters that no token has (RFC 6750, section 2.1)")
 )
 
-// ReadCredential reads the token from the Authorization header. No header, an
-// empty one and one of another scheme are no credential. An error means that
-// the header is malformed, and its text says how, for the client. Which
-// characters the token is made of is left to CheckToken.
+// ReadCredential reads the token from the Authorization header. A missing
+// header, an empty one and one of another scheme do not count as a credential.
+// An error means that the header is malformed, and its text says how, for the
+// client. Which characters the token is made of is left to CheckToken.
 //
 // Tokens in the query or in a form are not looked for (RFC 6750, sections 2.2
 // and 2.3): they end up in logs and histories.

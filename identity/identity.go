@@ -19,7 +19,7 @@ type Identity struct {
 	// what a caller may do must look at nothing else.
 	Token *token.Token
 
-	// Consumer is the consumer that the token's client stands for, or the
+	// Consumer is the consumer whose custom_id is the token's client id, or the
 	// anonymous one; nil if there is none.
 	Consumer *consumer.Consumer
 

@@ -87,7 +87,7 @@ func TestASecondIdentityTakesThePlaceOfTheFirst(t *testing.T) {
 	if id := Of(r); id.Anonymous || id.ClientID() != "c" {
 		t.Errorf("got %+v", id)
 	}
-	// A variable of the same name that something else sets is no identity.
+	// A variable of the same name that another module sets is not an identity.
 	caddyhttp.SetVar(r.Context(), identityVar, "ann")
 	if Of(r) != nil {
 		t.Error("a text became an identity")

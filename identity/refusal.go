@@ -197,7 +197,7 @@ func InvalidToken(err *token.Error) Refusal {
 	return r
 }
 
-// UnknownConsumer refuses a valid token whose client is nobody's.
+// UnknownConsumer refuses a valid token whose client belongs to no consumer.
 func UnknownConsumer() Refusal {
 	return Refusal{
 		Status: http.StatusUnauthorized, Error: "invalid_token", Reason: ReasonUnknownConsumer,

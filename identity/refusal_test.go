@@ -79,7 +79,7 @@ func TestWhatAProviderSaysBecomesARefusal(t *testing.T) {
 		}
 	}
 	if got := asProviderError(errors.New("something")); got.Reason != token.ProviderUnavailable {
-		t.Errorf("an error that nobody has classified became %s", got.Reason)
+		t.Errorf("an unclassified error became %s", got.Reason)
 	}
 }
 
@@ -124,9 +124,9 @@ func TestRefuse(t *testing.T) {
 	}
 }
 
-// Whoever hangs up while his token is asked about gets no answer that could be
-// counted, and raises no alarm: the authorization server may be well.
-func TestWhoHangsUpRaisesNoAlarm(t *testing.T) {
+// A client that hangs up while its token is verified gets no answer that could
+// be counted, and raises no alarm: the authorization server may be healthy.
+func TestAClientThatHangsUpRaisesNoAlarm(t *testing.T) {
 	hungUp, cancel := context.WithCancel(t.Context())
 	cancel()
 	late, cancel := context.WithTimeout(t.Context(), 0)

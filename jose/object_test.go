@@ -42,7 +42,7 @@ func TestObjectMembers(t *testing.T) {
 		t.Errorf("object: got %v, %v", inner, err)
 	}
 	if v, _ = o.Get("list"); v.IsText() || !v.IsList() || v.IsNull() {
-		t.Error("the list is no list")
+		t.Error("the list does not count as a list")
 	}
 	if _, err := v.Object(); err == nil {
 		t.Error("a list is an object")
