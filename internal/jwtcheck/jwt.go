@@ -34,8 +34,8 @@ func Parse(raw string, limit int) (*JWT, error) {
 // Claims returns the payload as a JSON object, an error if it is anything else.
 func (j *JWT) Claims() (jose.Object, error) { return j.claims, j.claimsErr }
 
-// KeySet finds the public key that a JWT was signed with. It stands between
-// verifying and fetching, so that each can be tested alone.
+// KeySet finds the public key that a JWT was signed with. It separates
+// verifying from fetching, so that each can be tested alone.
 type KeySet interface {
 	// Key returns the key of this key ID that fits the algorithm; for an empty
 	// ID, the only key of the set that fits. Its errors tell apart that the

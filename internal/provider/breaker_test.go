@@ -137,7 +137,7 @@ func TestBreakersOfEndpointsAreApart(t *testing.T) {
 	})
 }
 
-// A caller of Call that goes away has not found out anything about the server.
+// A caller of Call that hangs up has learned nothing about the server.
 func TestCancelledCallsDoNotOpenTheBreaker(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := bubbleProvider(t, func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() })

@@ -14,11 +14,11 @@ import (
 	"github.com/caddy-gluu/gateway/directive"
 )
 
-// UnmarshalCaddyfileSubdirective parses the setting of a provider on which the
-// dispenser stands. A handler with a provider of its own calls it for words
-// that are not its own; handled is false if the word is none of a provider's
-// either. The handler sees to it that no word but those of Lists stands
-// twice, and calls Check when the block is over.
+// UnmarshalCaddyfileSubdirective parses the provider setting at the dispenser's
+// position. A handler with a provider of its own calls it for options that it
+// does not know; handled is false if a provider does not know the option
+// either. The handler refuses repeated options except those of Lists, and calls
+// Check at the end of the block.
 func (c *Config) UnmarshalCaddyfileSubdirective(d *caddyfile.Dispenser) (handled bool, err error) {
 	parse, ok := parsers[d.Val()]
 	if !ok {
@@ -170,7 +170,7 @@ func (c *Config) parseTrustPool(d *caddyfile.Dispenser) error {
 	}
 	ca, ok := module.(caddytls.CA)
 	if !ok {
-		return d.Errf("trust_pool %s is no source of certificate authorities", name)
+		return d.Errf("trust_pool %s is not a source of certificate authorities: write 'trust_pool file <path>' or 'trust_pool system'", name)
 	}
 	c.TrustPoolRaw = caddyconfig.JSONModuleObject(ca, "provider", name, nil)
 	return nil

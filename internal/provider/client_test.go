@@ -271,7 +271,7 @@ func decodeJWT(t *testing.T, jwt string) (head, claims map[string]any) {
 	t.Helper()
 	parts := strings.Split(jwt, ".")
 	if len(parts) != 3 {
-		t.Fatalf("%q is no JWT", jwt)
+		t.Fatalf("%q is not a JWT", jwt)
 	}
 	for i, target := range []*map[string]any{&head, &claims} {
 		text, err := base64.RawURLEncoding.DecodeString(parts[i])

@@ -116,8 +116,8 @@ type Config struct {
 
 	// Hosts, with port where it is not the default one, that the endpoints of
 	// this server may be on. By default a discovered endpoint must be on the
-	// issuer's own origin, so that nobody who can change the metadata can send
-	// the gateway's credentials elsewhere.
+	// issuer's own origin, so that write access to the metadata does not allow
+	// redirecting the gateway's credentials.
 	EndpointHosts []string `json:"endpoint_hosts,omitempty"`
 
 	// Ask for signed introspection responses (RFC 9701) and accept no other.
@@ -184,9 +184,9 @@ const (
 
 var verifyModes = []string{VerifyAuto, VerifyJWT, VerifyIntrospection}
 
-// signatureAlgorithms are all that a token can be signed with, and the
-// default. HMAC is not among them: whoever could verify such a token could
-// also make one.
+// signatureAlgorithms are all that a token can be signed with, and the default.
+// HMAC is not among them: a party that can verify such a token can also forge
+// one.
 var signatureAlgorithms = []string{
 	"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",
 }

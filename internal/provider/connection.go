@@ -70,7 +70,7 @@ func trustPool(ctx caddy.Context, config *Config) (*x509.CertPool, error) {
 	}
 	ca, ok := module.(caddytls.CA)
 	if !ok {
-		return nil, fmt.Errorf("%T is no source of certificate authorities", module)
+		return nil, fmt.Errorf("%T is not a source of certificate authorities", module)
 	}
 	pool := ca.CertPool()
 	if pool == nil {

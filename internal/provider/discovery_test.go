@@ -118,8 +118,8 @@ func TestMetadataThatIsNotBelieved(t *testing.T) {
 	}
 }
 
-// Whoever can change the metadata must not be able to send credentials and
-// tokens elsewhere.
+// Write access to the metadata must not allow redirecting credentials and
+// tokens.
 func TestSec_S72_EndpointsOnOtherOrigins(t *testing.T) {
 	other := "https://thief.example/introspect"
 	tests := []struct {
@@ -188,7 +188,7 @@ func TestEndpointForClientsWithCertificates(t *testing.T) {
 	}
 }
 
-// The server is away when the gateway starts and comes back much later.
+// The server is unavailable when the gateway starts and comes back much later.
 func TestDiscoveryBacksOffAndRecovers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var mu sync.Mutex
@@ -287,7 +287,7 @@ func TestNoDiscoveryWhereNothingIsMissing(t *testing.T) {
 	}
 }
 
-// An endpoint that was not needed so far is looked for when somebody asks.
+// An endpoint is discovered when it is needed for the first time.
 func TestEndpointOnDemand(t *testing.T) {
 	server := providertest.NewServer(t)
 	p := providerFor(t, introspecting(server))

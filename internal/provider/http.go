@@ -22,7 +22,7 @@ import (
 // Everything that goes to an authorization server goes through one guarded
 // client. The server is trusted to say who a token belongs to, but not to
 // behave: it may hang, drip, redirect or never stop sending, by fault or
-// because somebody stands in its place.
+// because an attacker has taken its place.
 
 const (
 	// MaxAnswer is how much of an answer is read, after decompression.
@@ -44,8 +44,8 @@ func NewHTTPClient(tlsConfig *tls.Config) *http.Client {
 			IdleConnTimeout:        90 * time.Second,
 			MaxResponseHeaderBytes: maxAnswerHeader,
 		}),
-		// A redirect would carry the token, and with it the credentials, to
-		// an address that nobody configured.
+		// A redirect would carry the token, and with it the credentials, to an
+		// address outside the configuration.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 }

@@ -10,9 +10,8 @@ import (
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 )
 
-// KeySet returns the server's keys. While it is not known where they are,
-// there is no use in asking for them: a fetch that must fail would only begin
-// the cool-down.
+// KeySet returns the server's keys. While it is not known where they are, a
+// fetch must fail and would only start the cool-down.
 func (s *Server) KeySet() (jwtcheck.KeySet, error) {
 	if _, err := s.Endpoint("jwks_uri"); err != nil {
 		return nil, err
@@ -57,8 +56,8 @@ func (s *Server) fetchKeys(ctx context.Context) ([]byte, error) {
 	return a.Body, nil
 }
 
-// acceptKeys wants 200. The content type does not matter: what is no key set
-// does not parse as one.
+// acceptKeys wants 200. The content type does not matter: a body that is not a
+// key set does not parse as one.
 func acceptKeys(a *Answer) error {
 	if a.Status != http.StatusOK {
 		return AcceptJSON(a)

@@ -18,9 +18,9 @@ import (
 	"github.com/caddy-gluu/gateway/jose"
 )
 
-// An authorization server's keys are fetched when a token names one that is
-// not known. Whoever can send a token can name a key, so the number of fetches
-// must not depend on the number of tokens:
+// An authorization server's keys are fetched when a token names an unknown one.
+// Any client can name a key in a token, so the number of fetches must not
+// depend on the number of tokens:
 //
 //   - However many tokens ask, the server is asked at most once per cool-down,
 //     and by one request at a time, which those who came meanwhile wait for.
@@ -149,9 +149,10 @@ func (s *RemoteKeySet) Key(ctx context.Context, kid, alg string) (jose.Key, erro
 	return jose.Key{}, s.refusal(err)
 }
 
-// lookAfter has a set fetched anew that has become old: in the background, or, if
-// it is too old to say anything, before it returns. While fetches fail nobody waits
-// for the next one, so a server that hangs makes no token wait but the first.
+// lookAfter has a set fetched anew that has become old: in the background, or,
+// if it is too old to be trusted, before it returns. While fetches fail no
+// token waits for the next one, so a server that hangs delays only the first
+// token.
 func (s *RemoteKeySet) lookAfter(ctx context.Context, known *fetchedKeys) {
 	isOver := s.Now().Sub(known.at) > keysMaxUse && !s.isFailing()
 	if done := s.refresh(ctx); done != nil && isOver {
@@ -180,7 +181,7 @@ func (s *RemoteKeySet) isClosed() bool {
 // keyAfterClose is for the requests that outlast their configuration: one may
 // have begun before a reload that no longer has the server, and is none that
 // fails for it. The set is fetched once for all of them, by the first one and
-// in its own time, so that nothing runs that nobody waits for.
+// in its own time, so that no fetch runs in vain.
 func (s *RemoteKeySet) keyAfterClose(ctx context.Context, kid, alg string) (jose.Key, error) {
 	s.last.Lock()
 	defer s.last.Unlock()
@@ -209,9 +210,10 @@ func maxAge(kid string, coolDown time.Duration) time.Duration {
 	return keysMaxAge
 }
 
-// refusal decides whose fault it is that there is no key. That a token's key
-// does not exist can be said only while the latest answer of the server says
-// so; while it does not answer, the key may be one that it has changed to.
+// refusal decides whether the token or the server is at fault for a missing
+// key. That a token's key does not exist can be said only while the latest
+// answer of the server says so; while it does not answer, the key may be one
+// that it has changed to.
 func (s *RemoteKeySet) refusal(err error) *token.Error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -266,8 +268,8 @@ func (s *RemoteKeySet) start(ctx context.Context) {
 	})
 }
 
-// load fetches and reads the set. It survives what should not happen: nobody
-// above its goroutine would catch a panic, and the whole process would end.
+// load fetches and reads the set. It recovers a panic: no caller of its
+// goroutine would, and the whole process would end.
 func (s *RemoteKeySet) load(ctx context.Context) (keys []jose.Key, err error) {
 	defer func() {
 		if r := recover(); r != nil {
@@ -316,8 +318,8 @@ func (s *RemoteKeySet) report(err error) {
 	}
 }
 
-// KeyIDs returns the IDs of the known keys, for the admin endpoint; the
-// thumbprint stands for a key without one.
+// KeyIDs returns the IDs of the known keys, for the admin endpoint; a key
+// without one is named by its thumbprint.
 func (s *RemoteKeySet) KeyIDs() []string {
 	known := s.current.Load()
 	if known == nil {
@@ -332,8 +334,8 @@ func (s *RemoteKeySet) KeyIDs() []string {
 	return ids
 }
 
-// Close ends what is running and returns when it has. Known keys go on being
-// found, and whoever still needs others is served as keyAfterClose says.
+// Close ends what is running and returns when it has. Known keys are still
+// found, and requests that need others are served as keyAfterClose says.
 func (s *RemoteKeySet) Close() {
 	s.mu.Lock()
 	s.closed = true

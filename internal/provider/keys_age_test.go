@@ -63,8 +63,8 @@ func TestKnownKeysNeverWait(t *testing.T) {
 	})
 }
 
-// When nobody has needed the keys for long, the first token waits until they
-// have been looked at: nobody knows how long ago its key was withdrawn.
+// When the keys have been unused for long, the first token waits until they
+// have been fetched again: its key may have been withdrawn long ago.
 func TestWithdrawnKeysGoAfterIdling(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		server, keys := newKeyTest(t)
@@ -89,8 +89,8 @@ func TestWithdrawnKeysGoAfterIdling(t *testing.T) {
 	})
 }
 
-// After idling, too, known keys survive that the server is away. It is waited
-// for once and not again while it goes on failing, even if it hangs.
+// After idling, too, known keys survive an outage of the server. One token
+// waits for it, and no other while it goes on failing, even if it hangs.
 func TestKnownKeysSurviveIdling(t *testing.T) {
 	for name, delay := range map[string]time.Duration{"refuses": 0, "hangs": 5 * time.Second} {
 		t.Run(name, func(t *testing.T) {
@@ -98,7 +98,7 @@ func TestKnownKeysSurviveIdling(t *testing.T) {
 				server, keys := newKeyTest(t)
 				server.publish(issuerKey("ES256"))
 				wantKey(t, keys, "ES256", "ES256", "")
-				server.answer("", errors.New("away"))
+				server.answer("", errors.New("unavailable"))
 				server.mu.Lock()
 				server.delay = delay
 				server.mu.Unlock()

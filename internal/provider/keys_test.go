@@ -167,8 +167,8 @@ func TestSec_S32_FloodOfInventedKeys(t *testing.T) {
 	})
 }
 
-// S-32: before the first good set it is the same, and nobody is told that his
-// token is invalid.
+// S-32: before the first good set it is the same, and no client is told that
+// its token is invalid.
 func TestSec_S32_FloodBeforeTheFirstSet(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		server, keys := newKeyTest(t)
@@ -274,10 +274,10 @@ func TestSec_S33_DeniedFetchIsMadeUpFor(t *testing.T) {
 		if got := keys.KeyIDs(); !slices.Equal(got, []string{"RS256", "ES256"}) || server.fetches() != 2 {
 			t.Errorf("known are %q after %d fetches", got, server.fetches())
 		}
-		// Nothing is due when nobody has asked.
+		// Nothing is fetched while no token needs a key.
 		time.Sleep(time.Hour)
 		if server.fetches() != 2 {
-			t.Errorf("%d fetches for nobody", server.fetches()-2)
+			t.Errorf("%d fetches without a request", server.fetches()-2)
 		}
 	})
 }
@@ -392,7 +392,7 @@ func TestCloseEndsEverything(t *testing.T) {
 		time.Sleep(time.Hour)
 		wantKey(t, keys, "ES256", "ES256", "")
 		if server.fetches() != 1 {
-			t.Errorf("%d fetches after the end that nobody asked for", server.fetches()-1)
+			t.Errorf("%d unrequested fetches after the end", server.fetches()-1)
 		}
 		keys.Close()
 	})

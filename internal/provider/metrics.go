@@ -51,7 +51,7 @@ func (m *serverMetrics) keysFetched(err error) {
 }
 
 // breakerState shows the state of a breaker, unless the server has ended: a
-// request that outlasts it must not leave a series behind that nobody updates.
+// request that outlasts it must not leave a stale series behind.
 func (m *serverMetrics) breakerState(endpoint string, state gobreaker.State) {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -12,11 +12,11 @@ import (
 	"github.com/caddy-gluu/gateway/directive"
 )
 
-// origins are the places that requests to one authorization server may go
-// to: the issuer's own origin, those of the endpoints that were configured,
-// and the hosts named in endpoint_hosts. Metadata that names another place is
-// not believed, or whoever can change one document could have the gateway
-// send its credentials, and every token, anywhere.
+// origins are the places that requests to one authorization server may go to:
+// the issuer's own origin, those of the endpoints that were configured, and the
+// hosts named in endpoint_hosts. Metadata that names another place is not
+// believed. Otherwise write access to one document would suffice to have the
+// gateway send its credentials, and every token, anywhere.
 type origins struct {
 	allowed map[string]bool // scheme://host:port
 	hosts   map[string]bool // host:port, for https or loopback
@@ -49,7 +49,7 @@ func (o *origins) checkURL(u *url.URL) error {
 		return nil
 	}
 	if o.hosts[hostPort(u)] || o.hosts[strings.ToLower(u.Host)] {
-		// The name alone is no leave to go there unprotected.
+		// The name alone does not allow an unprotected connection.
 		_, err := directive.URL("endpoint", u.String())
 		return err
 	}

@@ -215,8 +215,8 @@ func (s *Server) obtainClient(ctx context.Context, forget *registeredClient) (*r
 	return client, nil
 }
 
-// storeClient keeps a client for the next start. That it cannot be kept is no
-// reason to register another one.
+// storeClient keeps a client for the next start. A failure must not lead to
+// another registration.
 func (s *Server) storeClient(ctx context.Context, storage certmagic.Storage, key string, client *registeredClient) {
 	text, err := json.Marshal(client)
 	if err == nil {
@@ -382,8 +382,8 @@ func (s *Server) parseRegistration(body []byte) (*registeredClient, error) {
 	return client, nil
 }
 
-// errorCode returns the `error` of an OAuth error answer, for the log.
-// Anything that is no plain word is left out.
+// errorCode returns the `error` of an OAuth error answer, for the log. Anything
+// but a plain word is left out.
 func errorCode(body []byte) string {
 	document, err := jose.ParseObject(body)
 	if err != nil {

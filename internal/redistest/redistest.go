@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package redistest runs a real redis-server for the length of a test, and can
-// take it away: by killing it, by stopping it, or by cutting the way to it.
+// make it unavailable: by killing it, by stopping it, or by cutting the
+// connection.
 package redistest
 
 import (

@@ -11,11 +11,11 @@
 // would be worse, because FileStorage keeps a lock file fresh until the file is
 // gone: every gateway would be locked out until this process ends.
 //
-// Until it has been given back it counts as not held. Whoever needs it next in
-// this process offers it again first, also after a reload has made another value
-// for the same storage, and takes it anew from the storage. It is never simply
-// used on: a storage whose lease has run out meanwhile may have given it to
-// another gateway.
+// Until it has been given back it counts as not held. The next caller in this
+// process that needs it offers it again first, also after a reload has made
+// another value for the same storage, and takes it anew from the storage. It is
+// never simply used on: a storage whose lease has run out meanwhile may have
+// given it to another gateway.
 //
 // The lock is for rare and expensive work, as the Locker's documentation says:
 // taking it costs a synced write and possibly a second of waiting. Work that

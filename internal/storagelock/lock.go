@@ -170,8 +170,8 @@ func (h *heldLock) giveBack(ctx context.Context) error {
 	return err
 }
 
-// offerAgain tries until the lock has been given back, by this or by whoever
-// needed it next.
+// offerAgain tries until the lock has been given back, here or by the next
+// caller that needed it.
 func (h *heldLock) offerAgain() {
 	backoff := retry.Backoff{Min: minRetry, Max: maxRetry}
 	background := context.Background()

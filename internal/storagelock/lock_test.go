@@ -239,7 +239,7 @@ func TestAStorageThatHangs(t *testing.T) {
 		if release(); time.Since(start) != releasePatience {
 			t.Errorf("giving the lock back took %s, want %s", time.Since(start), releasePatience)
 		}
-		// The late answer would release the lock of whoever has it by then.
+		// The late answer would release the lock of its next holder.
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		if _, err := Acquire(ctx, storage, testLock, zap.NewNop()); !errors.Is(err, context.DeadlineExceeded) {

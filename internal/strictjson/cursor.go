@@ -30,7 +30,8 @@ type Cursor struct {
 // NewCursor returns a cursor at the beginning of valid JSON text.
 func NewCursor(text string) Cursor { return Cursor{text: text} }
 
-// Offset is where the cursor stands, in bytes from the beginning of the text.
+// Offset is the position of the cursor, in bytes from the beginning of the
+// text.
 func (c *Cursor) Offset() int { return c.pos }
 
 // Seek moves the cursor to an offset that Offset has returned.

@@ -4,7 +4,7 @@
 // those who use them: the verified [Token], the [Confirmation] that binds it to a
 // key, and the [Error] that refuses it.
 //
-// Whoever verifies a token makes one from its claims and completes it:
+// A verifier makes a token from its claims and completes it:
 //
 //	t, err := token.FromClaims(claims, mapping) // a claim of the wrong type is an error
 //	if t.Expired(now) {

@@ -52,8 +52,9 @@ type Token struct {
 	// JSON object.
 	ClaimsJSON string
 
-	// SharedName stands for the token among the gateways that share a cache,
-	// for revocations; zero if none is shared. The token cannot be found from it.
+	// SharedName identifies the token among the gateways that share a cache,
+	// for revocations; zero if none is shared. The token cannot be derived from
+	// it.
 	SharedName [16]byte
 
 	scopeSet *ScopeSet // of Scopes
@@ -84,9 +85,9 @@ func (t *Token) Claims() (map[string]any, error) {
 	return claims, nil
 }
 
-// Expired reports whether the token's time is over. There is no leeway:
-// RFC 7519, section 4.1.4, allows some, but a token that is accepted after its
-// end outlives its revocation.
+// Expired reports whether the token has expired, without leeway: RFC 7519,
+// section 4.1.4, allows some, but a token that is accepted after its end
+// outlives its revocation.
 func (t *Token) Expired(now time.Time) bool {
 	return !t.ExpiresAt.IsZero() && !now.Before(t.ExpiresAt)
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/minio/highwayhash"
 )
 
-// Key stands for a token as one verifier sees it. The token cannot be found
+// Key identifies a token as one verifier sees it. The token cannot be derived
 // from it.
 type Key [highwayhash.Size128]byte
 

@@ -90,8 +90,8 @@ func TestRevocationsWaitForRedisAcrossReloads(t *testing.T) {
 	}
 }
 
-// While a configuration replaces another one there are two caches. What one of
-// them revokes holds for both, and a released cache is no longer told.
+// While a configuration replaces another one there are two caches. A revocation
+// by one of them holds for both, and a released cache does not learn of it.
 func TestCachesOfOneStoreForgetTogether(t *testing.T) {
 	redis := redistest.Start(t)
 	settings := on(redis.URL())

@@ -22,8 +22,8 @@ import (
 //     the provider's settings and to its end, so that one that was forged, put
 //     in another's place or put back after its time does not open.
 
-// tokenName stands for a token among gateways with the same key, whatever
-// their providers are called. The token cannot be found from it.
+// tokenName identifies a token among gateways with the same key, whatever their
+// providers are called. The token cannot be derived from it.
 type tokenName [16]byte
 
 // sealer makes keys and values.

@@ -44,7 +44,7 @@ type RecordID struct {
 	Token    string
 }
 
-// SharedName returns what stands for a token among the gateways that share a
+// SharedName returns what identifies a token among the gateways that share a
 // cache, zero if none is shared. See token.Token.SharedName.
 func (c *Cache) SharedName(raw string) [16]byte {
 	if c.shared == nil {
