@@ -101,11 +101,11 @@ func maxAge(d *caddyfile.Dispenser) (*int, error) {
 	duration, err := caddy.ParseDuration(value)
 	switch {
 	case err != nil:
-		return nil, d.Errf("max_age is a number of seconds, or a duration such as 1h, not '%s'", value)
+		return nil, d.Errf("max_age is a number of seconds, or a duration such as 1h, not %q", value)
 	case duration < 0:
 		return nil, d.Errf("max_age cannot be negative, got %s", duration)
 	case duration%time.Second != 0:
-		return nil, d.Errf("max_age is a number of whole seconds, such as 300, 300s or 5m, not '%s'", value)
+		return nil, d.Errf("max_age is a number of whole seconds, such as 300, 300s or 5m, not %q", value)
 	}
 	seconds := int(duration / time.Second)
 	return &seconds, nil

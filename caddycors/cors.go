@@ -42,8 +42,8 @@ type CORS struct {
 	// The request headers that they may set. Default: all.
 	Headers []string `json:"headers,omitempty"`
 
-	// The response headers that they may read, besides the few that are always
-	// readable. Default: what the upstream says.
+	// The response headers that they may read, in addition to the few that are
+	// always readable. Default: what the upstream says.
 	ExposedHeaders []string `json:"exposed_headers,omitempty"`
 
 	// Whether a browser may send cookies and the like along. It needs origins
@@ -64,7 +64,7 @@ type CORS struct {
 
 	cors *cors.Cors
 	app  *introspect.App // nil if there is none
-	site string          // in which the handler stands
+	site string          // of the handler
 }
 
 // defaultMethods are those of Kong.
@@ -85,7 +85,7 @@ func (c *CORS) Provision(ctx caddy.Context) error {
 		return err
 	}
 	for _, entry := range origins.loose {
-		ctx.Logger().Warn("a dot in an expression for origins stands for any character: write '\\.'", zap.String("origin", entry))
+		ctx.Logger().Warn("a dot in an expression for origins matches any character: write '\\.'", zap.String("origin", entry))
 	}
 	app, err := ctx.AppIfConfigured("gluu")
 	if err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
@@ -152,16 +152,16 @@ func (c *CORS) check() (*origins, error) {
 func (c *CORS) checkValues() error {
 	for _, method := range c.Methods {
 		if !isToken(method) || strings.ContainsAny(method, "*|") {
-			return fmt.Errorf("methods: '%s' is no method: name those that are allowed, such as GET POST", method)
+			return fmt.Errorf("methods: %q is not a valid method: name those that are allowed, for example GET POST", method)
 		}
 		if upper := strings.ToUpper(method); upper != method && slices.Contains(defaultMethods, upper) {
-			return fmt.Errorf("methods: '%s' is not %s, methods have a case: write %[2]s", method, upper)
+			return fmt.Errorf("methods: %q is not %s, methods are case-sensitive: write %[2]s", method, upper)
 		}
 	}
 	for name, list := range map[string][]string{"headers": c.Headers, "exposed_headers": c.ExposedHeaders} {
 		for _, header := range list {
 			if !isToken(header) {
-				return fmt.Errorf("%s: '%s' is no header name", name, header)
+				return fmt.Errorf("%s: %q is not a valid header name: use letters, digits and -", name, header)
 			}
 		}
 	}
@@ -219,9 +219,9 @@ func isPreflight(r *http.Request) bool {
 	return r.Method == http.MethodOptions && r.Header.Get(requestMethod) != "" && r.Header.Get("Origin") != ""
 }
 
-// tidyRequestHeaders writes the headers that are asked for as a browser does, in
-// lower case and in order. rs/cors relies on it, and whoever tries things out
-// by hand is told no without a reason otherwise.
+// tidyRequestHeaders writes the headers that are asked for as a browser does,
+// in lower case and in order. rs/cors relies on it; without it, a request
+// written by hand would be refused without a reason.
 func tidyRequestHeaders(h http.Header) {
 	fields, ok := h[requestHeaders]
 	if !ok {

@@ -97,7 +97,7 @@ func TestInFrontOfAuthentication(t *testing.T) {
 	}
 	res = do(http.MethodOptions, "/api/x", http.Header{"Origin": {page}})
 	if res.StatusCode != http.StatusUnauthorized {
-		t.Errorf("OPTIONS that is no preflight: %d, want 401", res.StatusCode)
+		t.Errorf("OPTIONS that is not a preflight: %d, want 401", res.StatusCode)
 	}
 	res = do(http.MethodGet, "/public", http.Header{"Origin": {page}, "X_consumer.ID": {"forged"}})
 	if res.StatusCode != http.StatusOK || !allowed(res) || len(res.Header["Vary"]) != 1 {

@@ -19,7 +19,7 @@ type origins struct {
 	all         bool
 	exact       []string // normal
 	expressions []expression
-	loose       []string // expressions in which a dot stands for any character
+	loose       []string // expressions in which a dot matches any character
 }
 
 // expression is a regular expression over origins, or over their hosts.
@@ -28,7 +28,7 @@ type expression struct {
 	byHost bool
 }
 
-// plain is what an entry consists of that is no expression; so it is in Kong.
+// plain matches an entry that is not an expression, as in Kong.
 var plain = regexp.MustCompile(`^[A-Za-z0-9.:/-]+$`)
 
 func parseOrigins(entries []string) (*origins, error) {
@@ -60,9 +60,9 @@ func (o *origins) addExact(entry string) error {
 	u, err := url.Parse(entry)
 	switch {
 	case err != nil || u.Scheme == "" || u.Hostname() == "":
-		return fmt.Errorf("'%s' is no origin, which begins with a scheme: write https://%[1]s", entry)
+		return fmt.Errorf("%q is not a valid origin, which begins with a scheme: write https://%[1]s", entry)
 	case u.Path != "":
-		return fmt.Errorf("'%s' has a path, which an origin has not: write %s://%s", entry, u.Scheme, u.Host)
+		return fmt.Errorf("origin %q has a path: write %s://%s", entry, u.Scheme, u.Host)
 	}
 	o.exact = append(o.exact, normal(u))
 	return nil
@@ -70,11 +70,11 @@ func (o *origins) addExact(entry string) error {
 
 func (o *origins) addExpression(entry string) error {
 	if strings.HasPrefix(entry, "*") || strings.Contains(entry, "/*") {
-		return fmt.Errorf("'%s' is not a regular expression but has a wildcard: write %s", entry, wildcardAsExpression(entry))
+		return fmt.Errorf("origin %q has a wildcard but is not a regular expression: write %s", entry, wildcardAsExpression(entry))
 	}
 	compiled, err := pathmatch.CompileRegexp(entry)
 	if err != nil {
-		return fmt.Errorf("'%s' is no regular expression: %w", entry, err)
+		return fmt.Errorf("origin %q is not a valid regular expression: %w", entry, err)
 	}
 	o.expressions = append(o.expressions, expression{compiled, !strings.Contains(entry, ":")})
 	if looseDot.MatchString(entry) {
@@ -83,8 +83,9 @@ func (o *origins) addExpression(entry string) error {
 	return nil
 }
 
-// looseDot finds a dot that was meant as one: it stands before a letter and is
-// not escaped. With it `https://.*.example.com` allows https://evil-example.com.
+// looseDot finds a dot that was meant literally: it precedes a letter and is
+// not escaped. With it `https://.*.example.com` allows
+// https://evil-example.com.
 var looseDot = regexp.MustCompile(`(^|[^\\])\.[A-Za-z]`)
 
 func wildcardAsExpression(entry string) string {
@@ -104,7 +105,7 @@ func (o *origins) checkCredentials() error {
 	unknown := strings.ToLower(rand.Text())
 	for _, e := range o.expressions {
 		if slices.ContainsFunc([]string{"https://" + unknown + ".invalid", "http://" + unknown + ".invalid:8080", "https://" + unknown}, e.allows) {
-			return fmt.Errorf("credentials true with the origins '%s' would let every web page act as its visitor: the expression matches any origin; write the domain into it", e)
+			return fmt.Errorf("credentials true with the origins %q would let every web page act as its visitor: the expression matches any origin; write the domain into it", e)
 		}
 	}
 	return nil
