@@ -239,9 +239,9 @@ func (a *App) Provider(name string) (*Provider, error) {
 		return p, nil
 	}
 	if len(a.Providers) == 0 {
-		return nil, fmt.Errorf("there is no provider %q: write 'gluu { provider { issuer <url> ... } }' into the global options", name)
+		return nil, fmt.Errorf("unknown provider %q: write 'gluu { provider { issuer <url> ... } }' into the global options", name)
 	}
-	return nil, fmt.Errorf("there is no provider %q, only %s", name, strings.Join(slices.Sorted(maps.Keys(a.Providers)), ", "))
+	return nil, fmt.Errorf("unknown provider %q: name one of %s", name, strings.Join(slices.Sorted(maps.Keys(a.Providers)), ", "))
 }
 
 // AddProvider provisions the provider of a handler. Handlers with the same

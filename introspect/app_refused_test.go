@@ -140,8 +140,8 @@ func TestSecretsComeFromTheEnvironmentAndFiles(t *testing.T) {
 	}
 }
 
-// What a placeholder stands for is checked like everything else, even if it
-// looks like a placeholder itself.
+// The value of a placeholder is checked like everything else, even if it looks
+// like a placeholder itself.
 func TestResolvedSettingsAreChecked(t *testing.T) {
 	for _, value := range []string{"http://as.example", "http://as.example/{x}", "http://as.example/{", "https://as.example?{x}"} {
 		t.Setenv("GLUU_TEST_ISSUER", value)

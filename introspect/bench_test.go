@@ -115,8 +115,8 @@ func typicalAnswer(w http.ResponseWriter, r *http.Request) {
 		`"scope":"openid profile email todos:read todos:write","client_id":"mobile-app","username":"user-`+subject+`","token_type":"Bearer"}`)(w, r)
 }
 
-// BenchmarkStampede sends a thousand requests at once with a token that nobody
-// has seen, and reports how often the authorization server was asked.
+// BenchmarkStampede sends a thousand requests at once with a new token, and
+// reports how often the authorization server was asked.
 func BenchmarkStampede(b *testing.B) {
 	const requests = 1000
 	server := providertest.NewServer(b)

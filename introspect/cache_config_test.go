@@ -57,8 +57,8 @@ func TestRedisSettings(t *testing.T) {
 	}
 }
 
-// What a placeholder stands for is checked when the configuration loads, and
-// no request can choose it.
+// The value of a placeholder is checked when the configuration loads, and no
+// request can choose it.
 func TestRedisSettingsFromTheEnvironment(t *testing.T) {
 	t.Setenv("REDIS_SHORT", "short")
 	t.Setenv("REDIS_WRONG", "ftp://:hidden-password@redis.example")

@@ -97,7 +97,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // consume the option's name
 	if d.NextArg() {
-		return d.Errf("gluu takes a block and no values, got '%s'", d.Val())
+		return d.Errf("gluu takes a block and no values, got %q: write the settings into the block", d.Val())
 	}
 	var once directive.Once
 	places := make([]caddyfile.Token, len(a.Consumers)) // of consumers; those of an earlier block need none
@@ -162,13 +162,13 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 		name = block.Val()
 	}
 	if block.NextArg() {
-		return block.Errf("a provider has one name, got '%s' besides", block.Val())
+		return block.Errf("a provider has one name, got also %q: remove it", block.Val())
 	}
 	if err := provider.CheckName(name); err != nil {
 		return block.WrapErr(err)
 	}
 	if _, twice := a.Providers[name]; twice {
-		return block.Errf("there is a provider '%s' already: give this one another name, 'provider <name> {'", name)
+		return block.Errf("there are two providers named %q: give this one another name, 'provider <name> {'", name)
 	}
 	p := new(Provider)
 	var once directive.Once
@@ -206,7 +206,7 @@ func (a *App) parseConsumer(d *caddyfile.Dispenser) error {
 	}
 	c.Username = block.Val()
 	if block.NextArg() {
-		return block.Errf("a consumer has one username, got '%s' besides", block.Val())
+		return block.Errf("a consumer has one username, got also %q: remove it", block.Val())
 	}
 	for nesting := block.Nesting(); block.NextBlock(nesting); {
 		places[block.Val()] = block.Token()
@@ -238,7 +238,7 @@ func (a *App) parseConsumer(d *caddyfile.Dispenser) error {
 
 func (a *App) parseCache(d *caddyfile.Dispenser) error {
 	if d.NextArg() {
-		return d.Errf("cache takes a block and no values, got '%s'", d.Val())
+		return d.Errf("cache takes a block and no values, got %q: write the settings into the block", d.Val())
 	}
 	if a.Cache == nil {
 		a.Cache = new(CacheConfig)

@@ -245,7 +245,7 @@ func TestTokenIsOneFormValue(t *testing.T) {
 			t.Errorf("the server got token %q, want %q", got, raw)
 		}
 		if len(form) != 1 {
-			t.Errorf("the server got the form %v besides the token", form)
+			t.Errorf("the server got the form %v, want only the token", form)
 		}
 		if got := server.LastHeader().Get("Accept"); got != "application/json" {
 			t.Errorf("got Accept %q", got)
@@ -253,7 +253,7 @@ func TestTokenIsOneFormValue(t *testing.T) {
 	}
 }
 
-func TestTokensOfImpossibleLengthAskNobody(t *testing.T) {
+func TestTokensOfImpossibleLengthAreNotAskedAbout(t *testing.T) {
 	server := providertest.NewServer(t)
 	p := providerFor(t, introspecting(server), CacheConfig{})
 	for _, raw := range []string{"", strings.Repeat("x", maxToken+1)} {

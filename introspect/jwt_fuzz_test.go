@@ -34,7 +34,7 @@ func FuzzVerify(f *testing.F) {
 		}
 		signed, err := jose.Sign([]byte(payload), providertest.IssuerKeys()["ES256"], "ES256", "ES256", typ)
 		if err != nil {
-			return // what cannot be signed is no token
+			return // what cannot be signed cannot be a token
 		}
 		token, err := v.verify(t.Context(), signed)
 		if err != nil {
@@ -42,7 +42,7 @@ func FuzzVerify(f *testing.F) {
 		}
 		var c map[string]json.RawMessage
 		if err := json.Unmarshal([]byte(payload), &c); err != nil {
-			t.Fatalf("accepted claims that are no JSON: %q", payload)
+			t.Fatalf("accepted claims that are not JSON: %q", payload)
 		}
 		var iss string
 		var exp float64
@@ -63,8 +63,8 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// Whatever stands in the header field, and whatever the attacker signs with a
-// key of his own: the token of another key stays out of reach.
+// Whatever the header field contains, and whatever an attacker signs with their
+// own key: the token of another key stays out of reach.
 func FuzzDPoP(f *testing.F) {
 	victim := providertest.IssuerKeys()["ES256"]
 	attacker := providertest.IssuerKeys()["EdDSA"]
@@ -91,7 +91,7 @@ func FuzzDPoP(f *testing.F) {
 		}
 		signed, err := jose.SignWithHeader([]byte(payload), attacker, "EdDSA", map[string]any{"typ": "dpop+jwt", "jwk": json.RawMessage(jwk)})
 		if err != nil {
-			return // what cannot be signed is no proof
+			return // what cannot be signed cannot be a proof
 		}
 		r.Header["Dpop"] = []string{signed}
 		if err := p.CheckBinding(r, token, "DPoP", "token"); err == nil {

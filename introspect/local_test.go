@@ -175,7 +175,7 @@ func newForged(t *testing.T, issuer, kid string) string {
 	return b64(string(head)) + "." + b64(`{"iss":"`+issuer+`","exp":99999999999}`) + "." + b64(string(make([]byte, 64)))
 }
 
-// While it is not known where the keys are, nobody asks for them, so that no
+// While it is not known where the keys are, they are not fetched, so that no
 // cool-down begins.
 func TestKeysAreNotAskedForBeforeDiscovery(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -268,7 +268,7 @@ func TestSignedAnswersWhereOfferedOrDemanded(t *testing.T) {
 	}
 }
 
-// An access token of the same issuer is no introspection response, although
+// An access token of the same issuer is not an introspection response, although
 // the same key signed it.
 func TestSignedIntrospectionMustBeOne(t *testing.T) {
 	server := providertest.NewServer(t)
@@ -285,8 +285,8 @@ func TestSignedIntrospectionMustBeOne(t *testing.T) {
 	}
 }
 
-// A server that only issues JWTs has no introspection endpoint. What is no JWT
-// of its own is then no token of its own.
+// A server that only issues JWTs has no introspection endpoint. A token that is
+// not its JWT is then not one of its tokens.
 func TestAutoWithoutIntrospectionEndpoint(t *testing.T) {
 	server := providertest.NewServer(t)
 	server.On("/.well-known/openid-configuration", server.Metadata(map[string]any{"introspection_endpoint": ""}))

@@ -21,7 +21,7 @@ import (
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 )
 
-// A thousand requests come at once with a token that nobody has seen.
+// A thousand requests come at once with a new token.
 func TestOneIntrospectionForManyRequests(t *testing.T) {
 	for name, answer := range map[string]string{"active": providertest.Active(""), "inactive": `{"active":false}`} {
 		t.Run(name, func(t *testing.T) {
@@ -62,9 +62,9 @@ func TestOneIntrospectionForManyRequests(t *testing.T) {
 	}
 }
 
-// The request that began the introspection goes away. The others must neither
+// The request that began the introspection is canceled. The others must neither
 // fail with it nor begin again.
-func TestCancelledLeaderFailsNobody(t *testing.T) {
+func TestACancelledLeaderFailsNoOtherRequest(t *testing.T) {
 	server := providertest.NewServer(t)
 	arrived, release := make(chan struct{}), make(chan struct{})
 	server.On("/introspect", func(w http.ResponseWriter, r *http.Request) {
@@ -103,8 +103,8 @@ func TestCancelledLeaderFailsNobody(t *testing.T) {
 	}
 }
 
-// All requests for a token have gone away, but its verification is of use for
-// the next one.
+// All requests for a token are canceled, but its verification serves the next
+// one.
 func TestAbandonedVerificationIsRemembered(t *testing.T) {
 	server := providertest.NewServer(t)
 	arrived, release := make(chan struct{}), make(chan struct{})
@@ -120,7 +120,7 @@ func TestAbandonedVerificationIsRemembered(t *testing.T) {
 		cancel()
 	}()
 	if _, err := p.Verify(ctx, "token"); err == nil {
-		t.Fatal("got a token that nobody had verified yet")
+		t.Fatal("got a token that was not verified yet")
 	}
 	close(release)
 	if _, err := p.Verify(t.Context(), "token"); err != nil {
@@ -329,8 +329,8 @@ func TestSettingsSeparateTokens(t *testing.T) {
 	}
 }
 
-// While the server is away, a token that it vouched for before goes on working
-// for as long as the operator allows, and never beyond its own end.
+// While the server is unavailable, a token that it vouched for before keeps
+// working for as long as the operator allows, and never beyond its own end.
 func TestStaleIfError(t *testing.T) {
 	tests := []struct {
 		name     string
@@ -437,11 +437,11 @@ func (d *dripping) Read(b []byte) (int, error) {
 func (d *dripping) Close() error { return nil }
 
 // Whatever the server does, tokens that are known go on working, at once.
-func TestKnownTokensDoNotNoticeThatTheServerIsAway(t *testing.T) {
+func TestKnownTokensDoNotNoticeThatTheServerIsUnavailable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		var away atomic.Bool
+		var down atomic.Bool
 		p := bubbleProvider(t, func(w http.ResponseWriter, r *http.Request) {
-			if away.Load() {
+			if down.Load() {
 				<-r.Context().Done()
 				return
 			}
@@ -450,7 +450,7 @@ func TestKnownTokensDoNotNoticeThatTheServerIsAway(t *testing.T) {
 		if _, err := p.Verify(t.Context(), "known"); err != nil {
 			t.Fatal(err)
 		}
-		away.Store(true)
+		down.Store(true)
 		for i := range 100 {
 			go func() { _, _ = p.Verify(t.Context(), fmt.Sprint("unknown-", i)) }()
 		}

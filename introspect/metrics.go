@@ -37,7 +37,7 @@ var (
 
 	cacheLookups = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "gluu_token_cache_lookups_total",
-		Help: "Lookups of tokens, by result: hit, negative_hit (remembered as no good), stale (used because the server was away) or miss.",
+		Help: "Lookups of tokens, by result: hit, negative_hit (remembered as no good), stale (used because the server was unavailable) or miss.",
 	}, []string{"provider", "result"})
 )
 

@@ -44,8 +44,8 @@ type digest [sha256.Size]byte
 var verifiers = caddy.NewUsagePool()
 
 // provision checks the settings and finds or makes the server. It opens no
-// connection: a configuration loads whatever its servers do. A provider
-// without a name stands in a handler.
+// connection: a configuration loads whatever its servers do. A provider without
+// a name is part of a handler.
 func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 	if err := p.Resolve(); err != nil {
 		return err
@@ -61,7 +61,7 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 	p.app = app
 	p.cache = app.cache
 
-	// Before the modules are loaded, which takes their settings away.
+	// Before the modules are loaded, which removes their settings.
 	p.poolID = p.settings()
 	source, err := sourceOf(&p.Config)
 	if err != nil {
@@ -122,9 +122,9 @@ func (p *Provider) settings() digest {
 	return digestOf(p.name, p.Config)
 }
 
-// inlineName names a provider that stands in a handler, for logs and metrics:
-// its host, and a digest because several can be on one host. Secrets do not go
-// into it, since a digest of something that can be guessed gives it away.
+// inlineName names a provider of a handler for logs and metrics: its host, and
+// a digest because several can be on one host. Secrets do not go into it, since
+// a digest reveals what can be guessed.
 func (p *Provider) inlineName() string {
 	public := p.Config
 	public.ClientSecret = ""
@@ -189,8 +189,8 @@ func (p *Provider) Endpoint(name string) (string, error) {
 
 // CheckEndpoint returns an error for an address that requests to this server
 // must not be sent to: none of the issuer's origin, of a configured endpoint's
-// origin, or of endpoint_hosts. Whoever reads addresses from what the server
-// says asks here before it believes them.
+// origin, or of endpoint_hosts. Call it for each address that comes from the
+// server, before using it.
 func (p *Provider) CheckEndpoint(address string) error {
 	return p.server.CheckEndpoint(address)
 }

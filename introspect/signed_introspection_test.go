@@ -94,7 +94,7 @@ func TestSignedIntrospection(t *testing.T) {
 			t.Errorf("%s: accepted as %s", name, got)
 		}
 	}
-	// And a response is no access token, whoever gets hold of it.
+	// And a leaked response is not accepted as an access token.
 	_, err = testVerifier(keysFor("ES256")).verify(t.Context(), good)
 	wantReason(t, "as an access token", err, TokenInvalid)
 

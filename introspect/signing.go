@@ -15,8 +15,8 @@ import (
 )
 
 // The gateway's own signing keys live in Caddy's storage. What was read from
-// there is kept in memory across reloads, so that a storage which is away
-// for a moment stops nothing.
+// there is kept in memory across reloads, so that a short outage of the storage
+// has no effect.
 
 // signingMemories holds the keys of each storage that a configuration uses.
 var signingMemories = caddy.NewUsagePool()

@@ -71,7 +71,7 @@ func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*
 	}
 
 	// From here on the token is the issuer's word. Time: an access token must
-	// have an end (RFC 9068 section 2.2), and there is no leeway for it.
+	// expire (RFC 9068 section 2.2), and it gets no leeway.
 	t, err := token.FromClaims(claims, v.mapping)
 	if err != nil {
 		return nil, refuse(TokenInvalid, "claims: %w", err)

@@ -154,8 +154,8 @@ func TestSec_S35_ClaimsTable(t *testing.T) {
 	wantReason(t, "no audience configured", err, "")
 }
 
-// What nobody signed is never called expired or meant for others: the reason
-// in the log is not the attacker's to choose.
+// A token without a valid signature is never called expired or meant for
+// others: an attacker must not choose the reason in the log.
 func TestForgedTokensAreOnlyInvalid(t *testing.T) {
 	raw := signToken(t, "ES256", nil, goodClaims(claims{"exp": 1, "aud": "other"}))
 	raw = raw[:len(raw)-8] + "AAAAAAAA"
@@ -212,7 +212,7 @@ func TestSec_S36_OnlyAccessTokens(t *testing.T) {
 		"at_hash":                  {nil, claims{"at_hash": "x"}, TokenInvalid},
 		"c_hash":                   {nil, claims{"c_hash": "x"}, TokenInvalid},
 		"s_hash":                   {nil, claims{"s_hash": "x"}, TokenInvalid},
-		"at_hash that is no text":  {nil, claims{"at_hash": 0}, TokenInvalid},
+		"at_hash that is a number": {nil, claims{"at_hash": 0}, TokenInvalid},
 		"logout token, old":        {m{"typ": "JWT"}, claims{"events": m{"http://schemas.openid.net/event/backchannel-logout": m{}}}, TokenInvalid},
 		"ID token of our client":   {m{"typ": "JWT"}, claims{"aud": "app", "azp": "app", "client_id": nil, "scope": nil, "nonce": "n", "at_hash": "h"}, TokenInvalid},
 		"ID token, audience tells": {m{"typ": "JWT"}, claims{"aud": "app", "azp": "app", "client_id": nil, "scope": nil}, TokenInvalid},
@@ -222,7 +222,7 @@ func TestSec_S36_OnlyAccessTokens(t *testing.T) {
 	}
 }
 
-// A token that two readers could read in two ways is no token.
+// A token that two readers could read differently is refused.
 func TestTokensHaveOneReading(t *testing.T) {
 	good := func(extra string) []byte {
 		return []byte(fmt.Sprintf(`{%s"iss":%q,"exp":%d}`, extra, testIssuer, testNow.Add(time.Hour).Unix()))

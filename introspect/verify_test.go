@@ -80,8 +80,8 @@ func claimsIssuer(issuer, raw string) bool {
 
 type claims map[string]any
 
-// goodClaims are those of a token that is accepted, with changes; a nil takes
-// a claim away.
+// goodClaims are those of a token that is accepted, with changes; a nil removes
+// a claim.
 func goodClaims(changes claims) claims {
 	c := claims{
 		"iss": testIssuer, "sub": "alice", "aud": "api", "client_id": "app",
@@ -120,7 +120,7 @@ func wantReason(t *testing.T, name string, err error, want Reason) {
 	if err != nil {
 		var e *Error
 		if !errors.As(err, &e) {
-			t.Errorf("%s: %v is no *Error", name, err)
+			t.Errorf("%s: %v is not an *Error", name, err)
 			return
 		}
 		got = e.Reason
@@ -225,7 +225,7 @@ func TestSec_S28_PublicKeyAsSecret(t *testing.T) {
 				v := testVerifier(&staticKeys{StaticKeys: []jose.Key{key.Public()}})
 				_, err := v.verify(t.Context(), raw)
 				wantReason(t, fmt.Sprintf("%s with %s, header %s", alg, name, header), err, TokenInvalid)
-				// Not even where somebody could configure it.
+				// Not even with a configuration that allows it.
 				v.algorithms = append(v.algorithms, alg, "none")
 				_, err = v.verify(t.Context(), raw)
 				wantReason(t, fmt.Sprintf("%s with %s, header %s, configured", alg, name, header), err, TokenInvalid)
@@ -255,8 +255,8 @@ func TestSec_S29_EncryptedTokens(t *testing.T) {
 	}
 }
 
-// S-30: a token brings no key and names no address. It is refused whoever
-// signed it, and nothing is fetched.
+// S-30: a token brings no key and names no address. It is refused even if a
+// trusted key signed it, and nothing is fetched.
 func TestSec_S30_TokensThatBringKeys(t *testing.T) {
 	var called atomic.Int32
 	attacker := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { called.Add(1) }))
@@ -345,7 +345,7 @@ func TestTokensWithoutKeyID(t *testing.T) {
 	wantReason(t, "shared ID, third type", err, TokenInvalid)
 }
 
-// An outage of the authorization server is no fault of the token.
+// An outage of the authorization server is not the token's fault.
 func TestUnavailableKeysRefuseNothing(t *testing.T) {
 	keys := provider.NewRemoteKeySet(provider.RemoteKeySetConfig{
 		Fetch:  func(context.Context) ([]byte, error) { return nil, errors.New("connection refused") },
@@ -394,8 +394,8 @@ func TestAutoTakesWhatNamesTheIssuer(t *testing.T) {
 		"with padding":               {parts[0] + "." + base64.URLEncoding.EncodeToString([]byte(`{"iss":"`+testIssuer+`" }`)) + ".AAAA", true},
 		"in the other alphabet":      {parts[0] + "." + base64.StdEncoding.EncodeToString([]byte(`{"iss":"`+testIssuer+`","x":"???>>>"}`)) + ".AAAA", true},
 		"long":                       {strings.Repeat("A", 1<<20), false},
-		"payload that is no JSON":    {parts[0] + "." + b64("{") + ".AAAA", false},
-		"payload that is no base64":  {parts[0] + ".!!!!.AAAA", false},
+		"payload that is not JSON":   {parts[0] + "." + b64("{") + ".AAAA", false},
+		"payload that is not base64": {parts[0] + ".!!!!.AAAA", false},
 		"payload of another type":    {parts[0] + "." + b64("5") + ".AAAA", false},
 		"issuer in another member":   {signToken(t, "ES256", nil, claims{"iss": "x", "sub": testIssuer}), false},
 		"issuer inside of an object": {signToken(t, "ES256", nil, claims{"a": claims{"iss": testIssuer}}), false},
