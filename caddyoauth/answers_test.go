@@ -139,7 +139,7 @@ func TestAnAuthorizationServerThatIsAwayIs503(t *testing.T) {
 		if got := g.get("/todos/1", "cached"); got.status != 200 {
 			t.Fatalf("got %d %s", got.status, got.body)
 		}
-		g.auth.setAway(true)
+		g.auth.setDown(true)
 		got := g.get("/todos/1", "new")
 		if got.status != 503 || got.header.Get("Retry-After") == "" || got.header.Get("Www-Authenticate") != "" || got.code() != "temporarily_unavailable" {
 			t.Errorf("got %d %v %s, want 503 with Retry-After and no challenge", got.status, got.header, got.body)

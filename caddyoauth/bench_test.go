@@ -161,8 +161,8 @@ func tenHeaders() string {
 	return strings.Join(custom, ",")
 }
 
-// Both handlers on a cached token: without headers, with the standard ones,
-// and with ten custom ones besides.
+// Both handlers on a cached token: without headers, with the standard ones, and
+// with ten custom ones in addition.
 func BenchmarkAuthPEP(b *testing.B) {
 	for name, config := range map[string]string{
 		"no-headers":       `{"upstream_headers": false}`,

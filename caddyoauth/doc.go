@@ -4,6 +4,6 @@
 // access tokens: gluu_oauth_auth finds out who is calling, gluu_oauth_pep lets
 // pass what the scopes of the token allow.
 //
-// The handlers are thin: what they share with others stands in the packages
+// The handlers are thin: what they share with others is in the packages
 // identity (who is calling) and enforce (what happens to a request by rule).
 package caddyoauth

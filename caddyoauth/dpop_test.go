@@ -74,7 +74,7 @@ func TestSec_S42_DPoPThroughCaddy(t *testing.T) {
 	if got := g.get("/api/todos?x=1", "", "Authorization: DPoP bound", "DPoP: "+proof); got.status != 200 || got.receivedTarget() != "/todos?x=1" {
 		t.Fatalf("got %d %s, the upstream received %q", got.status, got.body, got.receivedTarget())
 	} else if got.header.Get("DPoP-Nonce") != "" {
-		t.Error("a nonce is given out that nobody demands")
+		t.Error("a nonce is given out that was not demanded")
 	}
 	for name, c := range map[string]struct {
 		lines     []string

@@ -29,7 +29,7 @@ import (
 
 // What the tests of this package run against: Caddy in this process with a
 // configuration in a Caddyfile, an authorization server and an upstream on
-// loopback. Requests are written by hand where a client library would mend
+// loopback. Requests are written by hand where a client library would correct
 // them.
 
 // authServer is an authorization server with discovery and introspection. Its
@@ -39,7 +39,7 @@ type authServer struct {
 
 	mu     sync.Mutex
 	tokens map[string]map[string]any
-	away   bool
+	down   bool
 	asked  int
 }
 
@@ -67,7 +67,7 @@ func (s *authServer) introspect(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return
 	}
-	if s.away {
+	if s.down {
 		w.WriteHeader(http.StatusBadGateway)
 		return
 	}
@@ -87,10 +87,10 @@ func (s *authServer) issue(token string, claims map[string]any) {
 	s.tokens[token] = claims
 }
 
-func (s *authServer) setAway(away bool) {
+func (s *authServer) setDown(down bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.away = away
+	s.down = down
 }
 
 // upstream answers every request with what it received, byte by byte.
@@ -233,8 +233,8 @@ type answer struct {
 	body   string
 }
 
-// send writes a request as it stands, with \n for the ends of lines, and
-// without the ones at its end.
+// send writes a request as it is, with \n for the ends of lines, and without
+// the ones at its end.
 func (g *gateway) send(request string) answer {
 	g.Helper()
 	got, err := g.trySend(request)

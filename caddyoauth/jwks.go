@@ -61,15 +61,15 @@ func (j *JWKS) Provision(ctx caddy.Context) (err error) {
 	return siteguard.Protect(ctx, j.app)
 }
 
-// Validate refuses what is no path.
+// Validate refuses anything but a path.
 func (j *JWKS) Validate() error { return checkJWKSPath(j.Path) }
 
 func checkJWKSPath(path string) error {
 	switch {
 	case !strings.HasPrefix(path, "/"):
-		return fmt.Errorf("gluu_jwks answers at a path, such as %s, not at '%s'", DefaultJWKSPath, path)
+		return fmt.Errorf("gluu_jwks answers at a path, such as %s, not at %q", DefaultJWKSPath, path)
 	case strings.ContainsAny(path, "*?#{}%"):
-		return fmt.Errorf("gluu_jwks answers at exactly one path: '%s' cannot have wildcards, placeholders, a query or percent-encoding", path)
+		return fmt.Errorf("gluu_jwks answers at exactly one path: %q cannot have wildcards, placeholders, a query or percent-encoding", path)
 	}
 	return nil
 }
@@ -143,7 +143,7 @@ func serveUnavailable(w http.ResponseWriter, err error) error {
 //
 //	gluu_jwks [<path>]
 //
-// There is no matcher: what other directives take for one is the path.
+// It takes no matcher: what would be one for other directives is the path.
 func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	h.Next() // consume the directive's name
 	j := new(JWKS)
@@ -154,10 +154,10 @@ func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 		}
 	}
 	if h.NextArg() {
-		return nil, h.Errf("gluu_jwks takes a path and nothing else, got '%s' besides", h.Val())
+		return nil, h.Errf("gluu_jwks takes only a path, got also %q: remove it", h.Val())
 	}
 	if h.NextBlock(0) {
-		return nil, h.Errf("gluu_jwks takes no block, got '%s'", h.Val())
+		return nil, h.Errf("gluu_jwks takes no block, got %q: remove the block", h.Val())
 	}
 	return h.NewRoute(nil, j), nil
 }

@@ -283,7 +283,7 @@ func TestGluuJWKSInACaddyfile(t *testing.T) {
 		"gluu_jwks keys":           "answers at a path",
 		"gluu_jwks /keys/*":        "exactly one path",
 		"gluu_jwks /{http.x}":      "exactly one path",
-		"gluu_jwks /a /b":          "nothing else",
+		"gluu_jwks /a /b":          "takes only a path",
 		"gluu_jwks {\n path /a\n}": "no block",
 	} {
 		_, err := caddytest.Adapt("http://x {\n" + site + "\n}")

@@ -14,14 +14,14 @@ import (
 	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
-// site wraps subdirectives into a Caddyfile in which the first of them stands
-// on line 3.
+// pepCaddyfile wraps subdirectives into a Caddyfile in which the first of them
+// is on line 3.
 func pepCaddyfile(block string) string {
 	return "http://localhost {\n\tgluu_oauth_pep {\n" + block + "\n\t}\n}\n"
 }
 
 // Everything that cannot be right is refused when the Caddyfile is adapted,
-// with the line and the mend.
+// with the line and the remedy.
 func TestWrongRulesAreRefusedWithTheirLine(t *testing.T) {
 	document := func(rule string) string {
 		return "oauth_scope_expression `[{\"path\":\"/x\",\"conditions\":[{\"httpMethods\":[\"GET\"],\"scope_expression\":" + rule + "}]}]`"
@@ -85,7 +85,7 @@ func TestWrongRulesAreRefusedWithTheirLine(t *testing.T) {
 		{"empty document", "oauth_scope_expression `[]`", ":3", "oauth_scope_expression"},
 		{"no document", "oauth_scope_expression", ":3", "takes exactly one argument"},
 		{"no JSON", "oauth_scope_expression `[{]`", ":3", "line 1"},
-		{"rule that is no object", document(`{"rule":true,"data":["a"]}`), ":3", "object"},
+		{"rule that is a boolean", document(`{"rule":true,"data":["a"]}`), ":3", "object"},
 		{"another operator", document(`{"rule":{"+":[{"var":0},1]},"data":["a"]}`), ":3", "+"},
 		{"several operators", document(`{"rule":{"and":[{"var":0}],"or":[{"var":0}]},"data":["a"]}`), ":3", "operator"},
 		{"operator without operands", document(`{"rule":{"and":[]},"data":["a"]}`), ":3", "and"},
@@ -153,8 +153,8 @@ func TestWrongAuthenticationIsRefusedWithItsLine(t *testing.T) {
 // as by caddy validate.
 func TestWhatCannotBeRightIsRefusedAtTheStart(t *testing.T) {
 	tests := []struct{ name, app, site, reason string }{
-		{"unknown provider", simpleApp, "gluu_oauth_auth nobody", `there is no provider "nobody", only default`},
-		{"unknown consumer", simpleApp, "gluu_oauth_auth {\nanonymous nobody\n}", `unknown consumer "nobody"`},
+		{"unknown provider", simpleApp, "gluu_oauth_auth other", `unknown provider "other": name one of default`},
+		{"unknown consumer", simpleApp, "gluu_oauth_auth {\nanonymous eve\n}", `unknown consumer "eve"`},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -170,7 +170,7 @@ func TestWhatCannotBeRightIsRefusedAtTheStart(t *testing.T) {
 	}
 }
 
-// In JSON there are no lines, but nothing else is different.
+// JSON has no line numbers; all else is the same.
 func TestWrongJSONIsRefused(t *testing.T) {
 	for _, test := range []struct{ config, reason string }{
 		{`{}`, "there are no rules"},

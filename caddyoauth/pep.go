@@ -19,8 +19,8 @@ func init() {
 }
 
 // OAuthPEP is a middleware that lets a request pass if the scopes of its token
-// satisfy the rule for its path and method: a policy enforcement point. An
-// authentication handler, such as `gluu_oauth_auth`, stands before it.
+// satisfy the rule for its path and method: a policy enforcement point. It
+// needs an authentication handler before it, such as `gluu_oauth_auth`.
 //
 // Rules are about the path that the upstream receives, in its one canonical
 // form: percent-decoded once, without repeated slashes, without dot segments.

@@ -179,7 +179,7 @@ func decodeOnce(path string) (string, error) {
 
 // receivedInput is a request line without its version, a target for the
 // handlers that take one, the handlers to go through, and whether handle_path
-// stands around them all.
+// wraps them all.
 type receivedInput struct {
 	line, target string
 	steps        []byte
@@ -193,7 +193,7 @@ func receivedSeeds(t testing.TB) (inputs []receivedInput) {
 	index := func(handler string) byte {
 		i := slices.Index(uriHandlers, handler)
 		if i < 0 {
-			t.Fatalf("there is no handler '%s'", handler)
+			t.Fatalf("unknown handler %q", handler)
 		}
 		return byte(i)
 	}
@@ -238,9 +238,9 @@ func TestSec_S01_S02_S06_DecidedIsReceived(t *testing.T) {
 	}
 }
 
-// An execution costs the fuzzer much more than a request, so each input stands
-// for all variants and callers; and what the seeds cover is gathered slowly,
-// so they are few.
+// An execution costs the fuzzer much more than a request, so each input covers
+// all variants and callers; and what the seeds cover is gathered slowly, so
+// they are few.
 func FuzzDecidedIsReceived(f *testing.F) {
 	w := newReceivedWorld(f)
 	for i, in := range receivedSeeds(f) {

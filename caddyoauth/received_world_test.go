@@ -236,7 +236,7 @@ func receivedSite(dir, address, issuer, upstream string) string {
 	}
 	fmt.Fprintf(&chain, "reverse_proxy %s {\nheader_up X-Rule {gluu.rule}\nheader_up X-Original {http.request.orig_uri}\n}\n}\n}\n", upstream)
 
-	// A snippet stands before its use and after the global options.
+	// A snippet goes before its use and after the global options.
 	source := b.String()
 	cut := strings.Index(source, "\n}\n}\n") + len("\n}\n}\n")
 	return source[:cut] + chain.String() + source[cut:]

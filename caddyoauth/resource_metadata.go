@@ -163,11 +163,11 @@ func (m *ResourceMetadata) checkValues(resolved bool) error {
 	if u, err := url.Parse(m.Resource); err == nil && (u.RawQuery != "" || u.ForceQuery) {
 		// RFC 9728, section 1.2, advises against it, and its well-known
 		// address could not be told from another request's.
-		return fmt.Errorf("resource '%s' has a query: name the API by its path", m.Resource)
+		return fmt.Errorf("resource %q has a query: name the API by its path", m.Resource)
 	}
 	for _, scope := range m.Scopes {
 		if !isScope(scope) {
-			return fmt.Errorf("scope '%s' is none: a scope has no spaces, quotes or backslashes", scope)
+			return fmt.Errorf("%q is not a valid scope: a scope has no spaces, quotes or backslashes", scope)
 		}
 	}
 	return nil

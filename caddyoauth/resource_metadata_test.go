@@ -191,10 +191,10 @@ func TestWrongMetadataIsRefused(t *testing.T) {
 	t.Setenv("GLUU_TEST_BAD", "http://api.example.com/{x}")
 	g := start(t, "", "respond ok")
 	for block, want := range map[string]string{
-		"resource https://{http.request.host}/":       "not known when the configuration loads",
-		"resource {env.GLUU_TEST_UNSET}":              "resolves to nothing",
-		"resource {env.GLUU_TEST_BAD}":                "not protected",
-		"resource https://a.example\nprovider nobody": `there is no provider "nobody"`,
+		"resource https://{http.request.host}/":      "not known when the configuration loads",
+		"resource {env.GLUU_TEST_UNSET}":             "resolves to nothing",
+		"resource {env.GLUU_TEST_BAD}":               "not protected",
+		"resource https://a.example\nprovider other": `unknown provider "other"`,
 	} {
 		err := g.tryLoad("", "gluu_resource_metadata {\n"+block+"\n}")
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -122,7 +122,7 @@ func newPages(t *testing.T) *httptest.Server {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := r.Header.Get("X-Authenticated-Userid")
 		if r.Header.Get("X-Anonymous-Consumer") != "" {
-			name = "nobody"
+			name = "the public"
 		}
 		w.Header().Set("Cache-Control", r.URL.Query().Get("control"))
 		if vary := r.URL.Query().Get("vary"); vary != "" {
@@ -171,7 +171,7 @@ const (
 	forEachByKey = "/page?control=max-age=60&vary=X-Authenticated-Userid"
 )
 
-// S-57: a shared cache before the gateway, or behind it, shows nobody the page
+// S-57: a shared cache before the gateway, or behind it, shows no user the page
 // of another.
 func TestSec_S57_CachesDoNotMixCallersUp(t *testing.T) {
 	pages := newPages(t)
@@ -182,14 +182,14 @@ func TestSec_S57_CachesDoNotMixCallersUp(t *testing.T) {
 	}
 	g.auth.issue("narrow", claims("client-a", "other"))
 	// Each asks twice, so that the second time is from the cache if at all.
-	everybody := func(what, address string, nobody int, targets ...string) {
+	everybody := func(what, address string, anonymous int, targets ...string) {
 		t.Helper()
 		for _, target := range targets {
 			for _, user := range []string{"", "one", "two", "", "two", "one"} {
 				status, _, body := ask(t, address+target, user)
 				wantStatus, want := 200, "the page of "+user
 				if user == "" {
-					wantStatus, want = nobody, "the page of nobody"
+					wantStatus, want = anonymous, "the page of the public"
 				}
 				if status != wantStatus || status == 200 && body != want {
 					t.Errorf("%s, %s: '%s' got %d %s, want %d %s", what, target, user, status, body, wantStatus, want)
@@ -256,11 +256,11 @@ func TestSec_S57_WhatCachesAreTold(t *testing.T) {
 				t.Errorf("error_format %s, %.20s with '%s': got %d, Cache-Control %q, want %d and no-store", format, c.target, c.token, status, header["Cache-Control"], c.want)
 			}
 		}
-		g.auth.setAway(true)
+		g.auth.setDown(true)
 		if status, header, _ := ask(t, "http://"+g.address+"/page", "new-"+format); status != 503 || header.Get("Cache-Control") != "no-store" {
-			t.Errorf("error_format %s: away: got %d, Cache-Control %q", format, status, header["Cache-Control"])
+			t.Errorf("error_format %s, provider unavailable: got %d, Cache-Control %q", format, status, header["Cache-Control"])
 		}
-		g.auth.setAway(false)
+		g.auth.setDown(false)
 
 		for _, control := range []string{"private", "public, max-age=60", "max-age=5, must-revalidate"} {
 			_, header, _ := ask(t, "http://"+g.address+"/page?vary=Accept&control="+strings.ReplaceAll(control, " ", "+"), "one")

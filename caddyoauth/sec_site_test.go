@@ -94,10 +94,10 @@ func (g *gateway) expectStripped(request, host string, stripped bool) {
 	before := g.upstream.requests()
 	got := g.send(request + " HTTP/1.1\nHost: " + host + "\nX-Consumer-ID: evil")
 	if g.upstream.requests() != before+1 {
-		g.Fatalf("%s at '%s': the upstream was not asked: %d %s", request, host, got.status, got.body)
+		g.Fatalf("%s at %q: the upstream was not asked: %d %s", request, host, got.status, got.body)
 	}
 	if arrived := len(got.received("X-Consumer-ID")) > 0; arrived == stripped {
-		g.Errorf("%s at '%s': the header arrived: %t, want %t", request, host, arrived, !stripped)
+		g.Errorf("%s at %q: the header arrived: %t, want %t", request, host, arrived, !stripped)
 	}
 }
 
@@ -122,10 +122,10 @@ func TestSec_S18_ErrorRoutesForAnyHost(t *testing.T) {
 	}
 	host, _, _ := strings.Cut(g.address, ":")
 	for host, stripped := range map[string]bool{
-		host:             true,
-		"nobody.example": true,  // no site
-		"":               true,  // no host
-		"other.example":  false, // another site
+		host:            true,
+		"none.example":  true,  // no site
+		"":              true,  // no host
+		"other.example": false, // another site
 	} {
 		g.expectStripped(strings.Repeat("M", 33)+" /x", host, stripped)
 	}

@@ -189,7 +189,7 @@ func TestSec_S54_NoTokenIsWrittenAnywhere(t *testing.T) {
 			answers = append(answers, fmt.Sprint(got.header), got.body)
 		}
 	}
-	g.auth.setAway(true)
+	g.auth.setDown(true)
 	got := g.get("/x", "SeCrEtToKeN.other")
 	answers = append(answers, fmt.Sprint(got.header), got.body)
 	if len(answers) < 20 {
@@ -287,7 +287,7 @@ func TestSec_S78_SeriesAreBounded(t *testing.T) {
 		`gluu_client_refused{reason="scope_missing",rule="/todos/??"`, "gluu_total_client_authenticated", "gluu_total_client_granted",
 	} {
 		if !slices.ContainsFunc(after, func(s string) bool { return strings.HasPrefix(s, want) }) {
-			t.Errorf("there is no series %s in\n%s", want, strings.Join(after, "\n"))
+			t.Errorf("missing series %s in\n%s", want, strings.Join(after, "\n"))
 		}
 	}
 }
