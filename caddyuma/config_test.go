@@ -68,7 +68,7 @@ func TestRefusedWhenTheConfigurationLoads(t *testing.T) {
 		}
 	}
 	auth := caddyfile.NewTestDispenser("gluu_uma_auth {\n pass_credentials phantom_token\n phantom_token_alg HS256\n}")
-	if err := new(UMAAuth).UnmarshalCaddyfile(auth); err == nil || !strings.HasSuffix(err.Error(), "ES256, RS256, EdDSA or none, not 'HS256', at Testfile:3") {
+	if err := new(UMAAuth).UnmarshalCaddyfile(auth); err == nil || !strings.HasSuffix(err.Error(), "ES256, RS256, EdDSA or none, not \"HS256\", at Testfile:3") {
 		t.Errorf("phantom_token_alg HS256: got %v", err)
 	}
 	for _, arguments := range []string{"a b", "missing"} {
