@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
@@ -20,31 +21,33 @@ func init() {
 	caddy.RegisterModule(eventRecorder{})
 }
 
-// eventRecorder is an event handler that hands each event to the test.
+// eventRecorder is an event handler that keeps each event for the test. It must
+// never block: a request waits for it.
 type eventRecorder struct{}
 
-var recordedEvents = make(chan caddy.Event, 100)
+var recordedEvents struct {
+	sync.Mutex
+	all []caddy.Event
+}
 
 func (eventRecorder) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{ID: "events.handlers.gateway_test", New: func() caddy.Module { return new(eventRecorder) }}
 }
 
 func (eventRecorder) Handle(_ context.Context, e caddy.Event) error {
-	recordedEvents <- e
+	recordedEvents.Lock()
+	defer recordedEvents.Unlock()
+	recordedEvents.all = append(recordedEvents.all, e)
 	return nil
 }
 
 // takeEvents returns the events since the last call. They are emitted before
 // the answer is sent, so none is missed.
 func takeEvents() (events []caddy.Event) {
-	for {
-		select {
-		case e := <-recordedEvents:
-			events = append(events, e)
-		default:
-			return events
-		}
-	}
+	recordedEvents.Lock()
+	defer recordedEvents.Unlock()
+	events, recordedEvents.all = recordedEvents.all, nil
+	return events
 }
 
 func subscribed(t *testing.T, config []byte) []byte {
