@@ -195,6 +195,31 @@ func TestOptionalWithoutEnforcementIsWarnedAbout(t *testing.T) {
 	}
 }
 
+func TestPublicRulesThatDemandATokenAreWarnedAbout(t *testing.T) {
+	const warning = "a rule is public, but the authentication handler of the site answers 401 without a token: add optional to it"
+	rules := strings.ReplaceAll(accessRules, "%s", "")
+	for site, want := range map[string]int{
+		"gluu_oauth_auth\n" + rules:                                                    1,
+		"gluu_oauth_auth {\noptional\n}\n" + rules:                                     0,
+		"gluu_oauth_auth {\nanonymous guest\n}\n" + rules:                              0,
+		"@a path /a\ngluu_oauth_auth @a {\noptional\n}\ngluu_oauth_auth\n" + rules:     0,
+		"gluu_oauth_auth\n" + strings.ReplaceAll(publicRules, "%s", "") + "respond ok": 0,
+		rules: 0,
+	} {
+		g := start(t, simpleApp, site)
+		if want > 0 {
+			waitForRecord(t, g, warning)
+		}
+		got := g.records(warning)
+		if len(got) != want || want > 0 && got[0]["rule"] != "GET /open" {
+			t.Errorf("%s: got the warnings %v, want %d", site, got, want)
+		}
+		if err := stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // waitForRecord waits until a line is in the log, which is written while the
 // configuration starts.
 func waitForRecord(t *testing.T, g *gateway, message string) {

@@ -3,13 +3,16 @@
 package enforce
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/events"
@@ -155,6 +158,7 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	e.counters = newCounters(metrics, policy.NumRules())
 	e.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
 	app.NoteEnforcement(siteguard.Site(ctx))
+	e.warnOfUnreachable(siteguard.Site(ctx))
 	e.uniform = kind == identity.OAuth
 	if kind == identity.OAuth {
 		app.AnnounceScopes(policy.AllScopes()...) // for the metadata of the resource
@@ -166,6 +170,22 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 		ctx.Logger().Warn("dry_run is on: requests are not refused")
 	}
 	return nil
+}
+
+// warnOfUnreachable warns when the configuration runs if a rule is public and no
+// request without a token gets as far as the rules.
+func (e *Enforcer) warnOfUnreachable(site string) {
+	rules := e.policy.Rules()
+	i := slices.IndexFunc(rules, func(r *scopeexpr.Rule) bool { return r.Access() == scopeexpr.Public })
+	if i < 0 || site == "" {
+		return
+	}
+	e.app.Background(func(context.Context) {
+		if e.app.DemandsToken(site) {
+			e.answerer.Logger.Warn("a rule is public, but the authentication handler of the site answers 401 without a token: add optional to it",
+				zap.String("rule", rules[i].Method()+" "+rules[i].Pattern()))
+		}
+	})
 }
 
 // Request is a request with the rule that applies to it, after authentication.

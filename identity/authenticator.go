@@ -60,6 +60,7 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	if err := a.checkAnonymous(); err != nil {
 		return err
 	}
+	app.NoteAuthentication(siteguard.Site(ctx), a.Anonymous == "" && !a.Optional)
 	if a.Optional {
 		a.warnUnlessEnforced(siteguard.Site(ctx))
 	}

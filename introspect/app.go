@@ -73,6 +73,7 @@ type App struct {
 	scopes     collected[string, []string]
 	public     collected[publicPath, map[publicPath]bool]
 	enforcing  collected[string, []string] // sites
+	demands    collected[demand, []demand]
 	signer     *headers.Signer
 	releases   []func() error // of what outlives configurations
 	background background

@@ -105,6 +105,27 @@ func (a *App) SiteValue(key string, create func() any) any {
 	return value
 }
 
+// demand says whether an authentication handler of a site refuses callers without
+// a token.
+type demand struct {
+	site  string
+	token bool
+}
+
+// NoteAuthentication tells, while a handler is provisioned, that it authenticates
+// the callers of a site, and whether it refuses those without a token.
+func (a *App) NoteAuthentication(site string, demandsToken bool) {
+	a.demands.add(demand{site, demandsToken})
+}
+
+// DemandsToken reports whether a site has authentication handlers and all of them
+// refuse callers without a token. It is right when all handlers are provisioned.
+func (a *App) DemandsToken(site string) bool {
+	demands := a.demands.get(func(all []demand) []demand { return all })
+	lenient := func(d demand) bool { return !d.token && (d.site == site || d.site == "") }
+	return slices.Contains(demands, demand{site, true}) && !slices.ContainsFunc(demands, lenient)
+}
+
 // AnnounceScopes tells, while a handler is provisioned, which scopes its rules
 // ask for.
 func (a *App) AnnounceScopes(scopes ...string) { a.scopes.add(scopes...) }
