@@ -38,7 +38,7 @@ type authority struct {
 
 	registry registry
 
-	limit   *rate.Limiter // of tickets, whoever they are for
+	limit   *rate.Limiter // of tickets for all clients together
 	clients *clientLimits
 	asking  chan struct{} // one place for each ticket that is being asked for
 }

@@ -134,7 +134,7 @@ func (s *site) send(method, path, token string) answer {
 
 var challenge = regexp.MustCompile(`^UMA realm="api", as_uri="([^"]+)", ticket="([^"]+)"$`)
 
-// ticket returns the ticket of a challenge and what it stands for.
+// ticket returns the ticket of a challenge and what it was issued for.
 func (s *site) ticket(a answer) (string, harness.UMATicket) {
 	s.Helper()
 	match := challenge.FindStringSubmatch(a.header.Get("WWW-Authenticate"))

@@ -33,8 +33,8 @@ func init() {
 // A request passes if the permissions of its requesting party token for that
 // resource satisfy the rule. Otherwise the answer is 401 with a permission
 // ticket, which the client exchanges at the authorization server for a token.
-// An authentication handler, such as `gluu_uma_auth` with `anonymous`, stands
-// before it.
+// It needs an authentication handler before it, such as `gluu_uma_auth` with
+// `anonymous`.
 type UMAPEP struct {
 	enforce.Enforcer
 
@@ -94,7 +94,7 @@ const option = "uma_scope_expression"
 var documentOptions = scopeexpr.Options{UMA: true}
 
 // Provision compiles the rules and arranges for the registration of their
-// resources once the configuration runs. It asks nobody for anything.
+// resources once the configuration runs. It makes no request.
 func (p *UMAPEP) Provision(ctx caddy.Context) error {
 	if err := p.check(); err != nil {
 		return err
@@ -136,7 +136,7 @@ func (p *UMAPEP) check() error {
 	switch p.Registration {
 	case "", registrationOn, registrationOff, registrationPrune:
 	default:
-		return fmt.Errorf("registration is on, off or prune, not '%s'", p.Registration)
+		return fmt.Errorf("registration is on, off or prune, not %q", p.Registration)
 	}
 	if strings.ContainsFunc(p.ResourcePrefix, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return fmt.Errorf("resource_prefix %q contains control characters", p.ResourcePrefix)
@@ -203,7 +203,7 @@ func decideAccess(authenticated bool) *identity.Refusal {
 }
 
 // withTicket refuses a request with a ticket for all scopes of the rule. In a
-// dry run, where nobody would ever see it, no ticket is asked for.
+// dry run no ticket is asked for, since no client would get it.
 func (p *UMAPEP) withTicket(req enforce.Request, resource, reason string) *identity.Refusal {
 	if p.DryRun {
 		refusal := ticketRefusal(p.provider.Issuer(), "", reason)

@@ -58,11 +58,11 @@ func (p permissions) scopes(resource string, now int64) (scopes []string, until 
 	return scopes, until
 }
 
-// permissionsOf reads the permissions of a verified token. A token without
-// any has an empty map. A permission whose meaning is unclear is an error: to
-// leave out an "exp" that cannot be read would turn a short permission into a
-// long one. Names are compared exactly: a claim "Permissions", which somebody
-// may have chosen for himself, is another one.
+// permissionsOf reads the permissions of a verified token. A token without any
+// has an empty map. A permission whose meaning is unclear is an error: to leave
+// out an "exp" that cannot be read would turn a short permission into a long
+// one. Names are compared exactly: a claim "Permissions", whose value a user
+// may have chosen, is another one.
 func permissionsOf(token *token.Token) (permissions, error) {
 	all := make(permissions)
 	claims, err := jose.ParseObject([]byte(token.ClaimsJSON))
@@ -146,8 +146,8 @@ func resourceOf(claimed jose.Object) (string, error) {
 	return cmp.Or(id, rsid), nil
 }
 
-// seconds reads a time, 0 if there is none. Keycloak writes 0 where there is no
-// end, and some servers write numbers as strings.
+// seconds reads a time, 0 if there is none. Keycloak writes 0 for one without
+// an end, and some servers write numbers as strings.
 func seconds(o jose.Object, name string) (int64, error) {
 	if v, _ := o.Get(name); v.IsText() {
 		digits, err := v.Text()
@@ -156,7 +156,7 @@ func seconds(o jose.Object, name string) (int64, error) {
 		}
 		n, err := strconv.ParseUint(digits, 10, 40)
 		if err != nil {
-			return 0, fmt.Errorf("%s is no time", name)
+			return 0, fmt.Errorf("%s is not a time", name)
 		}
 		return int64(n), nil
 	}

@@ -28,7 +28,7 @@ func TestPermissionsOfAToken(t *testing.T) {
 		`{"permissions":null,"authorization":null}`:                                                                          nil,
 		`{}`: nil,
 
-		// Another name is another claim, which somebody may have chosen.
+		// Another name is another claim, whose value a user may have chosen.
 		`{"Permissions":[{"resource_id":"r","resource_scopes":["a"]}]}`:                             nil,
 		`{"permissions":[],"PERMISSIONS":[{"resource_id":"r","resource_scopes":["a"]}]}`:            nil,
 		`{"Authorization":{"permissions":[{"rsid":"r","scopes":["a"]}]}}`:                           nil,

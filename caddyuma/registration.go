@@ -31,7 +31,7 @@ type finder struct {
 	authority *authority
 	read      map[string]*description // by id
 	failed    map[string]error        // descriptions that cannot be read, by id
-	away      bool                    // the server does not answer at all
+	down      bool                    // the server does not answer at all
 }
 
 // mostResources bounds how many descriptions are read in search of a name.
@@ -43,7 +43,7 @@ const mostResources = 20_000
 func (f *finder) find(ctx context.Context, name string) (*description, error) {
 	places, err := f.authority.endpoints(ctx)
 	if err != nil {
-		f.away = true
+		f.down = true
 		return nil, err
 	}
 	for _, each := range f.read {
@@ -72,7 +72,7 @@ func (f *finder) search(ctx context.Context, endpoint, name string, ids []string
 		}
 		each, err := f.describe(ctx, endpoint, id)
 		switch {
-		case f.away:
+		case f.down:
 			return nil, fmt.Errorf("read resource: %w", err)
 		case err != nil:
 			unknown = fmt.Errorf("read resource %q, which may be the one: %w", id, err)
@@ -110,7 +110,7 @@ func (f *finder) describe(ctx context.Context, endpoint, id string) (*descriptio
 func (f *finder) get(ctx context.Context, about, address string, into any) error {
 	status, answer, err := f.authority.callProtected(ctx, aboutResource(about), http.MethodGet, address, nil)
 	if err != nil {
-		f.away = !isAboutOne(err)
+		f.down = !isAboutOne(err)
 		return err
 	}
 	if status != http.StatusOK {
@@ -183,8 +183,8 @@ func (a *authority) create(ctx context.Context, name string, scopes []string) (s
 	return created.ID, nil
 }
 
-// update changes the scopes of a resource (section 3.2.3) and leaves what else
-// the server says about it: somebody may have added to it there.
+// update changes the scopes of a resource (section 3.2.3) and keeps its other
+// members, which may have been added at the server.
 func (a *authority) update(ctx context.Context, found *description, scopes []string) error {
 	places, err := a.endpoints(ctx)
 	if err != nil {

@@ -197,7 +197,7 @@ func (a *authority) register(ctx context.Context, r *resources, stored map[strin
 		found, err := a.ensure(ctx, r, each, finder)
 		if err != nil {
 			problems = append(problems, fmt.Errorf("resource %q: %w", each.name, err))
-			if ctx.Err() != nil || finder.away {
+			if ctx.Err() != nil || finder.down {
 				break
 			}
 			continue

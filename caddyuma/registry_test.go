@@ -46,7 +46,7 @@ func TestOnlyOneConfigurationDecidesWhatIsGone(t *testing.T) {
 	select {
 	case <-retired:
 	default:
-		t.Error("nobody was told that the first one is gone")
+		t.Error("the retirement of the first one was not announced")
 	}
 	a.retire(3)
 	check("none is there", second)

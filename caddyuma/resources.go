@@ -17,9 +17,9 @@ import (
 )
 
 // resources are what the rules of one handler protect, as the authorization
-// server knows it: one resource for each condition of a rule. They become
-// known in the background; a rule whose resource is not known yet lets nobody
-// pass.
+// server knows it: one resource for each condition of a rule. They become known
+// in the background; a rule whose resource is not known yet refuses all
+// requests.
 type resources struct {
 	policy     *scopeexpr.Policy
 	mode       string
@@ -103,7 +103,7 @@ func (r *resources) await(ctx context.Context, rule *scopeexpr.Rule) string {
 }
 
 // forget is called when the authorization server does not know the resource of
-// a rule, or not with these scopes: somebody has deleted or changed it there.
+// a rule, or not with these scopes: it was deleted or changed there.
 func (r *resources) forget(rule *scopeexpr.Rule) {
 	each := r.byRule[rule.Index()]
 	if each.name == "" {
@@ -148,9 +148,9 @@ func (r *resources) keep(ctx context.Context) {
 	}
 }
 
-// rest waits until there is something to do: the pause is over, a
-// configuration has retired or, where there is no pause to be made, a resource
-// was forgotten. It reports whether the context goes on.
+// rest waits until there is something to do: the pause is over, a configuration
+// has retired or, without a pause, a resource was forgotten. It reports whether
+// the context goes on.
 func (r *resources) rest(ctx context.Context, pause <-chan time.Time, retired <-chan struct{}) bool {
 	wake := r.wake
 	if pause != nil {

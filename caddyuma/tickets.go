@@ -86,8 +86,8 @@ func (t *tickets) ask(req enforce.Request, resource string, scopes []string) (st
 	return ticket, nil
 }
 
-// clientOf names whoever a request is from: the network, and the client of its
-// token if it has one. The address is the one that Caddy's trusted_proxies
+// clientOf identifies the caller of a request: the network, and the client of
+// its token if it has one. The address is the one that Caddy's trusted_proxies
 // make of the connection.
 func clientOf(req enforce.Request) string {
 	address, _ := caddyhttp.GetVar(req.Context(), caddyhttp.ClientIPVarKey).(string)
@@ -177,8 +177,8 @@ func tooMany(cause error) identity.Refusal {
 	}
 }
 
-// clientKey is what a client's tickets are counted under. A resource stands
-// for its rule.
+// clientKey is what a client's tickets are counted under. A resource identifies
+// its rule.
 type clientKey struct{ resource, client string }
 
 type clientLimits struct {
@@ -227,7 +227,7 @@ func newTicketCounter(ctx caddy.Context, provider string) (ticketCounter, error)
 			return ticketCounter{}, err
 		}
 		if vector, ok = already.ExistingCollector.(*prometheus.CounterVec); !ok {
-			return ticketCounter{}, errors.New("the metric gluu_uma_ticket is somebody else's")
+			return ticketCounter{}, errors.New("the metric gluu_uma_ticket is registered already with another type")
 		}
 	}
 	return ticketCounter{

@@ -87,7 +87,7 @@ func TestRegistration(t *testing.T) {
 		}
 		path /given {
 			GET scope z {
-				resource_name "Somebody's"
+				resource_name "Their todos"
 			}
 		}
 		path /by-id {
@@ -96,14 +96,14 @@ func TestRegistration(t *testing.T) {
 			}
 		}`)
 	s.registered("GET /todos/1", "DELETE /todos/1")
-	theirs := harness.UMAResource{ID: "theirs", Name: "Somebody's", Scopes: []string{"y", "z"}}
+	theirs := harness.UMAResource{ID: "theirs", Name: "Their todos", Scopes: []string{"y", "z"}}
 	if a := s.send("GET", "/given", ""); a.status != http.StatusForbidden || a.header.Get("Warning") != `199 - "UMA Authorization Server Unreachable"` {
 		t.Errorf("a resource that does not exist: %+v", a)
 	}
 	s.server.PutResource(theirs)
 	s.registered("GET /given", "GET /by-id")
 	got := s.server.Resources()
-	if len(got) != 3 || !slices.Equal(got["shop: PUT,DELETE /todos/?"].Scopes, []string{"b", "c"}) || !slices.Equal(got["Somebody's"].Scopes, theirs.Scopes) {
+	if len(got) != 3 || !slices.Equal(got["shop: PUT,DELETE /todos/?"].Scopes, []string{"b", "c"}) || !slices.Equal(got["Their todos"].Scopes, theirs.Scopes) {
 		t.Errorf("registered are %+v", got)
 	}
 
@@ -147,7 +147,7 @@ func TestRegistration(t *testing.T) {
 		}
 		return ""
 	})
-	if got := s.server.Resources(); len(got) != 2 || got["Somebody's"].ID != "theirs" {
+	if got := s.server.Resources(); len(got) != 2 || got["Their todos"].ID != "theirs" {
 		t.Errorf("after pruning: %+v", got)
 	}
 }
@@ -223,16 +223,16 @@ func TestPermissionsEndByThemselves(t *testing.T) {
 		permissions []any
 		status      int
 	}{
-		"both scopes":              {[]any{permission(nil, "todos:view", "todos:edit")}, 200},
-		"one by one":               {[]any{permission(nil, "todos:view"), permission(nil, "todos:edit")}, 200},
-		"one is missing":           {[]any{permission(nil, "todos:view")}, 401},
-		"one has ended":            {[]any{permission(nil, "todos:view"), permission(map[string]any{"exp": now - 5}, "todos:edit")}, 401},
-		"one is yet to begin":      {[]any{permission(map[string]any{"nbf": now + 500}, "todos:view", "todos:edit")}, 401},
-		"ends later":               {[]any{permission(map[string]any{"exp": now + 500}, "todos:view", "todos:edit")}, 200},
-		"0 is no end":              {[]any{permission(map[string]any{"exp": 0}, "todos:view", "todos:edit")}, 200},
-		"none":                     {[]any{}, 401},
-		"of another resource":      {[]any{map[string]any{"resource_id": "x", "resource_scopes": []string{"todos:view", "todos:edit"}}}, 401},
-		"an end that is no number": {[]any{permission(map[string]any{"exp": "soon"}, "todos:view", "todos:edit")}, 401},
+		"both scopes":           {[]any{permission(nil, "todos:view", "todos:edit")}, 200},
+		"one by one":            {[]any{permission(nil, "todos:view"), permission(nil, "todos:edit")}, 200},
+		"one is missing":        {[]any{permission(nil, "todos:view")}, 401},
+		"one has ended":         {[]any{permission(nil, "todos:view"), permission(map[string]any{"exp": now - 5}, "todos:edit")}, 401},
+		"one is yet to begin":   {[]any{permission(map[string]any{"nbf": now + 500}, "todos:view", "todos:edit")}, 401},
+		"ends later":            {[]any{permission(map[string]any{"exp": now + 500}, "todos:view", "todos:edit")}, 200},
+		"an end of 0":           {[]any{permission(map[string]any{"exp": 0}, "todos:view", "todos:edit")}, 200},
+		"none":                  {[]any{}, 401},
+		"of another resource":   {[]any{map[string]any{"resource_id": "x", "resource_scopes": []string{"todos:view", "todos:edit"}}}, 401},
+		"an end that is a word": {[]any{permission(map[string]any{"exp": "soon"}, "todos:view", "todos:edit")}, 401},
 	} {
 		token := "rpt-" + strings.ReplaceAll(name, " ", "-")
 		// The claim scope is that of the token, not of its permissions.
