@@ -103,7 +103,7 @@ func (s *Server) unmarshalClient(d *caddyfile.Dispenser) (check func() error, er
 		return nil, d.WrapErr(err)
 	}
 	if s.Clients[id] != nil {
-		return nil, d.Errf("client '%s' is given twice", id)
+		return nil, d.Errf("client %q is given twice: keep one of them", id)
 	}
 	c := new(Client)
 	scopesAt := d.Token()
@@ -141,7 +141,7 @@ func (s *Server) unmarshalClient(d *caddyfile.Dispenser) (check func() error, er
 	s.Clients[id] = c
 	return func() error {
 		if err := c.checkScopes(s.Scopes); err != nil {
-			return fmt.Errorf("client '%s': %w, at %s:%d", id, err, scopesAt.File, scopesAt.Line)
+			return fmt.Errorf("client %q: %w, at %s:%d", id, err, scopesAt.File, scopesAt.Line)
 		}
 		return nil
 	}, nil
@@ -152,7 +152,7 @@ func (s *Server) unmarshalClient(d *caddyfile.Dispenser) (check func() error, er
 func (s *Server) unmarshalStorage(d *caddyfile.Dispenser) error {
 	option := d.Val()
 	if s.StorageRaw != nil || s.StoreRaw != nil {
-		return d.Errf("%s is given although 'store' or 'storage', which is another name of it, stands before: leave one of them out", option)
+		return d.Errf("%s repeats 'store' or 'storage', which are two names of one option: keep one of them", option)
 	}
 	if !d.NextArg() {
 		return d.Errf("%s names a module: write '%s embedded { path <file> }'", option, option)

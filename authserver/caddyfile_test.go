@@ -100,7 +100,7 @@ func TestCaddyfileFillsTheJSON(t *testing.T) {
 	}
 }
 
-func TestCaddyfileMistakesAreNamedWithLineAndMend(t *testing.T) {
+func TestCaddyfileMistakesAreNamedWithLineAndRemedy(t *testing.T) {
 	t.Parallel()
 	const client = "client a {\n secret HASH\n}"
 	tests := []struct {
@@ -118,18 +118,18 @@ func TestCaddyfileMistakesAreNamedWithLineAndMend(t *testing.T) {
 		{"a lifetime of nothing", "issuer https://a.example\ntoken_ttl 0", ":3", []string{"token_ttl is 0", "at least 1s"}},
 		{"a negative lifetime", "issuer https://a.example\ntoken_ttl -1h", ":3", []string{"cannot be negative"}},
 		{"no lifetime", "issuer https://a.example\ntoken_ttl soon", ":3", []string{"token_ttl is a duration"}},
-		{"an unknown format", "issuer https://a.example\ntoken_format saml", ":3", []string{"opaque or jwt, not 'saml'"}},
+		{"an unknown format", "issuer https://a.example\ntoken_format saml", ":3", []string{`opaque or jwt, not "saml"`}},
 		{"a client without a name", "issuer https://a.example\nclient {\n}", ":3", []string{"exactly one client_id"}},
 		{"a client with a space", "issuer https://a.example\nclient `a b` {\n}", ":3", []string{"printable ASCII"}},
-		{"a client twice", "issuer https://a.example\n" + client + "\n" + client, ":6", []string{"client 'a' is given twice"}},
+		{"a client twice", "issuer https://a.example\n" + client + "\n" + client, ":6", []string{`client "a" is given twice`}},
 		{"a client without a secret", "issuer https://a.example\nclient a {\n}", ":4", []string{"no secret", "caddy gluu hash-secret"}},
 		{"a secret in the clear", "issuer https://a.example\nclient a {\n secret hunter2\n}", ":4", []string{"not an argon2id or bcrypt hash", "caddy gluu hash-secret"}},
 		{"a secret with a space", "issuer https://a.example\nclient a {\n secret hunter2 hunter2\n}", ":4", []string{"exactly one value", "caddy gluu hash-secret"}},
 		{"an unknown option of a client", "issuer https://a.example\nclient a {\n secret HASH\n colour red\n}", ":5", []string{`there is no "colour"`}},
-		{"authorization_code", "issuer https://a.example\nclient a {\n secret HASH\n grants client_credentials authorization_code\n}", ":5", []string{"grant 'authorization_code' is not served", "this version serves client_credentials"}},
+		{"authorization_code", "issuer https://a.example\nclient a {\n secret HASH\n grants client_credentials authorization_code\n}", ":5", []string{`grant "authorization_code" is not served`, "this version serves client_credentials"}},
 		{"refresh_token", "issuer https://a.example\nclient a {\n secret HASH\n grants refresh_token\n}", ":5", []string{"this version serves client_credentials"}},
 		{"redirect_uris", "issuer https://a.example\nclient a {\n secret HASH\n redirect_uris https://c.example\n}", ":5", []string{"authorization_code", "this version serves client_credentials"}},
-		{"a scope that the server does not have", "issuer https://a.example\nscopes x\nclient a {\n secret HASH\n grants client_credentials\n scopes x y\n}", ":7", []string{"client 'a'", "scope 'y' is not among the scopes of the server"}},
+		{"a scope that the server does not have", "issuer https://a.example\nscopes x\nclient a {\n secret HASH\n grants client_credentials\n scopes x y\n}", ":7", []string{`client "a"`, "scope \"y\" is not among the scopes of the server"}},
 		{"scopes without a grant", "issuer https://a.example\nscopes x\nclient a {\n secret HASH\n scopes x\n}", ":6", []string{"no grant to get them by"}},
 		{"storage without a name", "issuer https://a.example\nstorage", ":3", []string{"storage embedded"}},
 		{"unknown storage", "issuer https://a.example\nstorage cloud", ":3", []string{"gluu.oauth_server.storage.cloud"}},
@@ -179,7 +179,7 @@ func TestConfigurationMistakesAreRefusedWhenItLoads(t *testing.T) {
 		{"no issuer", func(s *Server) { s.Issuer = "" }, "issuer is missing"},
 		{"an issuer from nowhere", func(s *Server) { s.Issuer = "{env.TEST_EMPTY}" }, "nothing"},
 		{"an issuer from the request", func(s *Server) { s.Issuer = "https://{http.request.host}" }, "{http.request.host}"},
-		{"no clients", func(s *Server) { s.Clients = nil }, "there is no client"},
+		{"no clients", func(s *Server) { s.Clients = nil }, "no client is configured"},
 		{"a client of null", func(s *Server) { s.Clients["app"] = nil }, "no secret"},
 		{"a client without a name", func(s *Server) { s.Clients[""] = s.Clients["app"] }, "1 to 255"},
 		{"a secret from nowhere", func(s *Server) { s.Clients["app"].Secret = "{env.TEST_EMPTY}" }, "nothing"},
@@ -187,13 +187,13 @@ func TestConfigurationMistakesAreRefusedWhenItLoads(t *testing.T) {
 		{"a secret from the request", func(s *Server) { s.Clients["app"].Secret = "{http.request.header.X}" }, "{http.request.header.X}"},
 		{"a grant that is not served", func(s *Server) { s.Clients["app"].Grants = []string{"implicit"} }, "this version serves client_credentials"},
 		{"redirect_uris", func(s *Server) { s.Clients["app"].RedirectURIs = []string{"https://x.example"} }, "this version serves client_credentials"},
-		{"a scope twice", func(s *Server) { s.Scopes = append(s.Scopes, "admin") }, "'admin' is given twice"},
+		{"a scope twice", func(s *Server) { s.Scopes = append(s.Scopes, "admin") }, `"admin" is given twice`},
 		{"an empty scope", func(s *Server) { s.Scopes = append(s.Scopes, "") }, "a scope is empty"},
-		{"a scope of a client twice", func(s *Server) { s.Clients["jwt-app"].Scopes = []string{"admin", "admin"} }, "client 'jwt-app': scope 'admin' is given twice"},
-		{"a scope that the server does not have", func(s *Server) { s.Clients["app"].Scopes = []string{"other"} }, "client 'app': scope 'other' is not among"},
+		{"a scope of a client twice", func(s *Server) { s.Clients["jwt-app"].Scopes = []string{"admin", "admin"} }, `client "jwt-app": scope "admin" is given twice`},
+		{"a scope that the server does not have", func(s *Server) { s.Clients["app"].Scopes = []string{"other"} }, `client "app": scope "other" is not among`},
 		{"a lifetime below a second", func(s *Server) { s.TokenTTL = caddy.Duration(time.Millisecond) }, "at least 1s"},
 		{"a negative lifetime", func(s *Server) { s.TokenTTL = -1 }, "at least 1s"},
-		{"an unknown format", func(s *Server) { s.TokenFormat = "paseto" }, "opaque or jwt, not 'paseto'"},
+		{"an unknown format", func(s *Server) { s.TokenFormat = "paseto" }, `opaque or jwt, not "paseto"`},
 		{"an unknown storage", func(s *Server) { s.StorageRaw = json.RawMessage(`{"module": "cloud"}`) }, "cloud"},
 		{"an unknown option of the storage", func(s *Server) { s.StorageRaw = json.RawMessage(`{"module": "embedded", "size": 1}`) }, "size"},
 		{"a negative limit", func(s *Server) { s.StorageRaw = json.RawMessage(`{"module": "embedded", "max_tokens_per_client": -1}`) }, "at least 1"},

@@ -40,7 +40,7 @@ type Client struct {
 	TokenFormat string `json:"token_format,omitempty"`
 
 	// For the grant `authorization_code`, which this version does not serve:
-	// setting it is refused, so that nobody takes it for being in force.
+	// setting it is refused, so that it is not mistaken for being in force.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 }
 
@@ -122,14 +122,14 @@ func (c *Client) checkScopes(serverScopes []string) error {
 			return err
 		}
 		if !slices.Contains(serverScopes, scope) {
-			return fmt.Errorf("scope '%s' is not among the scopes of the server: add it there, or take it away here", scope)
+			return fmt.Errorf("scope %q is not among the scopes of the server: add it there, or remove it here", scope)
 		}
 		if slices.Contains(c.Scopes[:i], scope) {
-			return fmt.Errorf("scope '%s' is given twice", scope)
+			return fmt.Errorf("scope %q is given twice: keep one of them", scope)
 		}
 	}
 	if len(c.Scopes) > 0 && len(c.Grants) == 0 {
-		return fmt.Errorf("the client has scopes and no grant to get them by: add 'grants %s', or take the scopes away", servedGrants())
+		return fmt.Errorf("the client has scopes and no grant to get them by: add 'grants %s', or remove the scopes", servedGrants())
 	}
 	return nil
 }
@@ -150,12 +150,12 @@ func checkClientID(id string) error {
 
 func checkGrant(grant string) error {
 	if !slices.Contains(served, oidc.GrantType(grant)) {
-		return fmt.Errorf("grant '%s' is not served: this version serves %s", grant, servedGrants())
+		return fmt.Errorf("grant %q is not served: this version serves %s", grant, servedGrants())
 	}
 	return nil
 }
 
-// checkScope refuses what is no scope-token of RFC 6749 section 3.3.
+// checkScope refuses anything but a scope-token of RFC 6749 section 3.3.
 func checkScope(scope string) error {
 	if scope == "" {
 		return errors.New("a scope is empty")
@@ -170,7 +170,7 @@ func checkScope(scope string) error {
 
 func checkFormat(format string) error {
 	if format != opaqueFormat && format != jwtFormat {
-		return fmt.Errorf("token_format is %s or %s, not '%s'", opaqueFormat, jwtFormat, format)
+		return fmt.Errorf("token_format is %s or %s, not %q", opaqueFormat, jwtFormat, format)
 	}
 	return nil
 }

@@ -67,29 +67,29 @@ func TestIntrospectionSaysNothingAboutTokensThatAreNotActive(t *testing.T) {
 	server.revoke("jwt-app", revokedJWT)
 
 	tests := map[string]string{
-		"made up":                          randomText(tokenBytes),
-		"one character more":               opaque + "A",
-		"one character less":               opaque[:len(opaque)-1],
-		"another case":                     strings.ToUpper(opaque),
-		"white space around it":            " " + opaque,
-		"very long":                        strings.Repeat("a", maxToken+1),
-		"not text":                         "\x00\xff",
-		"revoked":                          revokedOpaque,
-		"revoked JWT":                      revokedJWT,
-		"JWT with another signature":       parts[0] + "." + parts[1] + "." + encode(make([]byte, 256)),
-		"JWT without a signature":          parts[0] + "." + parts[1] + ".",
-		"JWT with alg none":                encode([]byte(`{"alg":"none","typ":"at+jwt"}`)) + "." + parts[1] + ".",
-		"JWT with alg HS256":               encode([]byte(`{"alg":"HS256","typ":"at+jwt"}`)) + "." + parts[1] + "." + parts[2],
-		"JWT with another payload":         parts[0] + "." + encode(edit("scope", "admin")) + "." + parts[2],
-		"JWT signed by somebody else":      sign(payload, stranger, "at+jwt"),
-		"JWT of another type":              sign(payload, server.protocol.key, "JWT"),
-		"JWT without a type":               sign(payload, server.protocol.key, ""),
-		"JWT of another issuer":            sign(edit("iss", "https://other.example"), server.protocol.key, "at+jwt"),
-		"JWT without a jti":                sign(edit("jti", ""), server.protocol.key, "at+jwt"),
-		"JWT that has expired":             sign(edit("exp", time.Now().Unix()), server.protocol.key, "at+jwt"),
-		"JWT of a client that is not here": sign(edit("client_id", "nobody"), server.protocol.key, "at+jwt"),
-		"JWT of a client without grants":   sign(edit("client_id", "gateway"), server.protocol.key, "at+jwt"),
-		"dots":                             "..",
+		"made up":                        randomText(tokenBytes),
+		"one character more":             opaque + "A",
+		"one character less":             opaque[:len(opaque)-1],
+		"another case":                   strings.ToUpper(opaque),
+		"white space around it":          " " + opaque,
+		"very long":                      strings.Repeat("a", maxToken+1),
+		"not text":                       "\x00\xff",
+		"revoked":                        revokedOpaque,
+		"revoked JWT":                    revokedJWT,
+		"JWT with another signature":     parts[0] + "." + parts[1] + "." + encode(make([]byte, 256)),
+		"JWT without a signature":        parts[0] + "." + parts[1] + ".",
+		"JWT with alg none":              encode([]byte(`{"alg":"none","typ":"at+jwt"}`)) + "." + parts[1] + ".",
+		"JWT with alg HS256":             encode([]byte(`{"alg":"HS256","typ":"at+jwt"}`)) + "." + parts[1] + "." + parts[2],
+		"JWT with another payload":       parts[0] + "." + encode(edit("scope", "admin")) + "." + parts[2],
+		"JWT signed with another key":    sign(payload, stranger, "at+jwt"),
+		"JWT of another type":            sign(payload, server.protocol.key, "JWT"),
+		"JWT without a type":             sign(payload, server.protocol.key, ""),
+		"JWT of another issuer":          sign(edit("iss", "https://other.example"), server.protocol.key, "at+jwt"),
+		"JWT without a jti":              sign(edit("jti", ""), server.protocol.key, "at+jwt"),
+		"JWT that has expired":           sign(edit("exp", time.Now().Unix()), server.protocol.key, "at+jwt"),
+		"JWT of an unknown client":       sign(edit("client_id", "unknown"), server.protocol.key, "at+jwt"),
+		"JWT of a client without grants": sign(edit("client_id", "gateway"), server.protocol.key, "at+jwt"),
+		"dots":                           "..",
 	}
 	if !server.active(sign(payload, server.protocol.key, "at+jwt")) {
 		t.Fatal("the JWT that the others are made of is not active itself")
@@ -110,7 +110,7 @@ func TestOnlyAuthenticatedClientsIntrospectAndRevoke(t *testing.T) {
 	for _, e := range []endpoint{introspectEndpoint, revokeEndpoint} {
 		t.Run(e.label(), func(t *testing.T) {
 			for name, form := range map[string]url.Values{
-				"nobody":       {"token": {token}},
+				"no client":    {"token": {token}},
 				"public":       {"token": {token}, "client_id": {"app"}},
 				"wrong secret": {"token": {token}, "client_id": {"app"}, "client_secret": {"x"}},
 				"unknown":      {"token": {token}, "client_id": {"x"}, "client_secret": {"x"}},
@@ -161,7 +161,7 @@ func TestRevocation(t *testing.T) {
 			if !server.active(other) {
 				t.Error("another token of the client was revoked, too")
 			}
-			// RFC 7009 section 2.2: what is no token is revoked already.
+			// RFC 7009 section 2.2: an invalid token counts as revoked.
 			for _, text := range []string{"made-up", "a.b.c", token + "x"} {
 				if a := server.revoke(client, text); a.Code != http.StatusOK {
 					t.Errorf("of %q: got %d, want 200", text, a.Code)

@@ -19,9 +19,9 @@ type issuer struct {
 	path string // of base, as it is spelled in a request; "" for an issuer without a path
 }
 
-// parseIssuer reads an issuer identifier: https, or http on a loopback
-// address, where nobody else listens on the wire, without query and fragment
-// (RFC 8414 section 2).
+// parseIssuer reads an issuer identifier: https, or http on a loopback address,
+// where the connection cannot be intercepted, without query and fragment (RFC
+// 8414 section 2).
 func parseIssuer(name string) (issuer, error) {
 	if name == "" {
 		return issuer{}, errors.New("issuer is missing: write 'issuer https://<host>', the address at which clients reach this server")
@@ -31,20 +31,20 @@ func parseIssuer(name string) (issuer, error) {
 	}
 	u, err := url.Parse(name)
 	if err != nil || u.Opaque != "" || u.Hostname() == "" {
-		return issuer{}, fmt.Errorf("issuer '%s' is no URL with a host: write 'https://<host>'", name)
+		return issuer{}, fmt.Errorf("issuer %q is not a URL with a host: write 'https://<host>'", name)
 	}
 	switch {
 	case u.User != nil:
 		return issuer{}, errors.New("issuer has a user name or password in it: leave them out, it is public")
 	case u.RawQuery != "" || u.ForceQuery || strings.Contains(name, "#"):
-		return issuer{}, fmt.Errorf("issuer '%s' has a query or a fragment: an issuer is scheme, host and path only (RFC 8414 section 2)", name)
+		return issuer{}, fmt.Errorf("issuer %q has a query or a fragment: write only scheme, host and path (RFC 8414 section 2)", name)
 	case u.Scheme != "https" && !(u.Scheme == "http" && directive.IsLoopback(u.Hostname())):
-		return issuer{}, fmt.Errorf("issuer '%s' is not protected on its way: write 'https://...' (http is for loopback addresses only)", name)
+		return issuer{}, fmt.Errorf("issuer %q is not protected in transit: write 'https://...' (http is for loopback addresses only)", name)
 	}
 	base := strings.TrimSuffix(name, "/")
 	escaped := strings.TrimSuffix(u.EscapedPath(), "/")
 	if escaped != "" && path.Clean(u.Path) != strings.TrimSuffix(u.Path, "/") {
-		return issuer{}, fmt.Errorf("issuer '%s' has empty or dot segments in its path, which clients resolve", name)
+		return issuer{}, fmt.Errorf("issuer %q has empty or dot segments in its path, which clients resolve: remove them", name)
 	}
 	return issuer{name: name, base: base, path: escaped}, nil
 }
@@ -71,12 +71,12 @@ func (e endpoint) label() string { return path.Base(string(e)) }
 // url is the public address of an endpoint.
 func (i issuer) url(e endpoint) string { return i.base + string(e) }
 
-// routes maps the paths at which this issuer answers to what it does there.
-// The metadata of an issuer with a path stands at several of them: OpenID
-// Connect Discovery appends the well-known part to the issuer, RFC 8414
-// section 3.1 inserts it before the path, and clients try both for either
-// name. The endpoints stand under the issuer, and without its path for a site
-// that has only this server.
+// routes maps the paths at which this issuer answers to what it does there. The
+// metadata of an issuer with a path is served at several of them: OpenID
+// Connect Discovery appends the well-known part to the issuer, RFC 8414 section
+// 3.1 inserts it before the path, and clients try both for either name. The
+// endpoints stand under the issuer, and without its path for a site that has
+// only this server.
 func (i issuer) routes() map[string]endpoint {
 	routes := make(map[string]endpoint)
 	for _, e := range []endpoint{tokenEndpoint, introspectEndpoint, revokeEndpoint, jwksEndpoint} {

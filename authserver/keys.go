@@ -73,7 +73,7 @@ func loadKey(ctx context.Context, storage certmagic.Storage, name string) (jose.
 		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is damaged (%w): put back a copy of it, or delete it to have a new one made, with which no JWT of before is valid", name, err)
 	}
 	if !key.Public().Fits(signingAlgorithm) {
-		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is no RSA key", name)
+		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is not an RSA key: put back a copy of it, or delete it to have a new one made", name)
 	}
 	return key, nil
 }

@@ -72,7 +72,7 @@ func TestADamagedKeyIsNeverReplaced(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
 		"empty":         {"", "damaged"},
 		"text":          {"-----BEGIN NONSENSE-----", "damaged"},
-		"another curve": {string(pem), "no RSA key"},
+		"another curve": {string(pem), "not an RSA key"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			storage := &certmagic.FileStorage{Path: t.TempDir()}

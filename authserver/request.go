@@ -173,7 +173,8 @@ func (c *call) readForm(w http.ResponseWriter, r *http.Request) (url.Values, err
 	return form, nil
 }
 
-// checkGrant refuses grants that nobody can have, before a secret is checked.
+// checkGrant refuses grants that no client can have, before a secret is
+// checked.
 func (c *call) checkGrant(grant string) error {
 	if grant == "" {
 		return c.malformed("the parameter grant_type is missing")

@@ -93,7 +93,7 @@ func parseArgon2id(text string) (*secretHash, error) {
 	for i := range numbers {
 		n, err := strconv.Atoi(parts[i+1])
 		if err != nil {
-			return nil, fmt.Errorf("the argon2id hash has a parameter that is no number: %s", parts[i+1])
+			return nil, fmt.Errorf("the argon2id hash has a parameter that is not a number: %q", parts[i+1])
 		}
 		numbers[i] = n
 	}

@@ -185,10 +185,10 @@ func TestSecretsBeyondWhatCanBeCheckedAreTurnedAway(t *testing.T) {
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := v.verify(gone, slow, "x"); !errors.Is(err, context.Canceled) {
-		t.Errorf("a client that has gone away: got %v, want context.Canceled", err)
+		t.Errorf("a client that has hung up: got %v, want context.Canceled", err)
 	}
 	if len(v.queue) != cap(v.queue)-1 {
-		t.Error("whoever has gone away still stands in the queue")
+		t.Error("a client that has hung up is still in the queue")
 	}
 }
 
@@ -205,7 +205,7 @@ func TestUnknownClientCostsAsMuchAsAKnownOne(t *testing.T) {
 		}}
 	}
 	for range 3 {
-		server.do(postForm(tokenEndpoint, "grant_type=client_credentials&client_id=nobody&client_secret=app-secret"))
+		server.do(postForm(tokenEndpoint, "grant_type=client_credentials&client_id=unknown&client_secret=app-secret"))
 	}
 	if len(checked) != 3 || checked[0] != checked[1] || checked[1] != checked[2] {
 		t.Errorf("checked for an unknown client: got %d secrets, want the same one 3 times", len(checked))

@@ -48,7 +48,7 @@ func TestSec_S79(t *testing.T) {
 			t.Errorf("got %d, active %v; want a refusal and a token that is active", a.Code, server.active(token))
 		}
 	})
-	t.Run("a revocation that fails is no success", func(t *testing.T) {
+	t.Run("a revocation that fails is reported", func(t *testing.T) {
 		server := start(t, testConfig(), t.TempDir())
 		token := server.token("app")
 		working := server.protocol.storage
@@ -247,9 +247,9 @@ func TestRequestsThatComeBeforeTheStart(t *testing.T) {
 	wait.Wait()
 }
 
-// Whoever goes away while a secret waits to be checked is no failure of the
-// server, and must not look like one in its log.
-func TestAClientThatGoesAwayIsNoFailure(t *testing.T) {
+// A client that hangs up while its secret waits to be checked is not a failure
+// of the server, and must not look like one in its log.
+func TestAClientThatHangsUpIsNotAFailure(t *testing.T) {
 	server := start(t, testConfig(), t.TempDir())
 	for range cap(server.protocol.verifier.turns) {
 		server.protocol.verifier.turns <- struct{}{}

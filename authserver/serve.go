@@ -59,13 +59,13 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, call *call) error
 	return nil
 }
 
-// endpointOf returns which endpoint a request is for. Path and method have to
-// be the very ones: an odd spelling of a path is somebody else's.
+// endpointOf returns which endpoint a request is for. Path and method must
+// match exactly: an odd spelling of a path belongs to other handlers.
 func (s *Server) endpointOf(r *http.Request) (endpoint, bool) {
 	path := r.URL.EscapedPath()
 	e, ok := s.routes[path]
 	if !ok && s.issuer.path != "" {
-		// Within handle_path the issuer's path has been taken away.
+		// Within handle_path the issuer's path has been stripped.
 		original, is := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request)
 		if is && original.URL != nil && original.URL.EscapedPath() == s.issuer.path+path {
 			e, ok = s.routes[s.issuer.path+path]

@@ -47,8 +47,7 @@ const defaultTokenTTL = time.Hour
 // whose id is a consumer's custom_id is that consumer to the gateway.
 type Server struct {
 	// The issuer identifier: the address at which clients reach this server,
-	// https, or http on a loopback address. It stands in every token.
-	// Required.
+	// https, or http on a loopback address. Every token contains it. Required.
 	Issuer string `json:"issuer,omitempty"`
 
 	// All scopes that this server can grant; each client has its own among
@@ -178,7 +177,7 @@ func (s *Server) checkServer() error {
 			return err
 		}
 		if slices.Contains(s.Scopes[:i], scope) {
-			return fmt.Errorf("scope '%s' is given twice", scope)
+			return fmt.Errorf("scope %q is given twice: keep one of them", scope)
 		}
 	}
 	if err := checkFormat(s.TokenFormat); err != nil {
@@ -188,7 +187,7 @@ func (s *Server) checkServer() error {
 		return fmt.Errorf("token_ttl is %s; a token has to last at least 1s", time.Duration(s.TokenTTL))
 	}
 	if len(s.Clients) == 0 {
-		return errors.New("there is no client: nobody could ask for a token; add 'client <client_id> { secret <hash> ... }'")
+		return errors.New("no client is configured, so no token could be issued: add 'client <client_id> { secret <hash> ... }'")
 	}
 	return nil
 }
@@ -204,7 +203,7 @@ func (s *Server) compileClients() (map[string]*client, error) {
 		}
 		compiled, err := config.compile(id, s.TokenFormat, s.Scopes)
 		if err != nil {
-			return nil, fmt.Errorf("client '%s': %w", id, err)
+			return nil, fmt.Errorf("client %q: %w", id, err)
 		}
 		clients[id] = compiled
 	}
@@ -225,7 +224,7 @@ func (s *Server) loadStorage(ctx caddy.Context) (func() (Storage, error), error)
 	}
 	storage, ok := module.(StorageModule)
 	if !ok {
-		return nil, fmt.Errorf("module %T is no storage of gluu_oauth_server", module)
+		return nil, fmt.Errorf("module %T is not a storage of gluu_oauth_server", module)
 	}
 	return storage.OpenStorage, nil
 }

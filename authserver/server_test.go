@@ -167,7 +167,7 @@ type nextFunc func(http.ResponseWriter, *http.Request) error
 func (f nextFunc) ServeHTTP(w http.ResponseWriter, r *http.Request) error { return f(w, r) }
 
 // post sends a form with client_secret_basic as a client whose secret is its
-// name with "-secret"; without authentication if there is no client.
+// name with "-secret"; without a client it does not authenticate.
 func (r *running) post(e endpoint, client string, form url.Values) answer {
 	r.t.Helper()
 	request := postForm(e, form.Encode())
@@ -252,10 +252,10 @@ func (r *running) counter(name string, values ...string) (sum float64) {
 	return sum
 }
 
-// failingStorage is a storage whose database has gone away.
+// failingStorage is a storage whose database is unavailable.
 type failingStorage struct{}
 
-var errGone = errors.New("the database has gone away")
+var errGone = errors.New("the database is unavailable")
 
 func (failingStorage) PutToken(context.Context, *Token) error         { return errGone }
 func (failingStorage) Token(context.Context, TokenID) (*Token, error) { return nil, errGone }

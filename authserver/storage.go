@@ -48,8 +48,8 @@ type Storage interface {
 	// that has expired is still found is up to the storage.
 	Token(ctx context.Context, id TokenID) (*Token, error)
 
-	// DeleteToken forgets the token with this ID; it is no error if there
-	// is none.
+	// DeleteToken forgets the token with this ID; an unknown ID is not an
+	// error.
 	DeleteToken(ctx context.Context, id TokenID) error
 
 	// Close releases what OpenStorage has taken.

@@ -250,7 +250,8 @@ func TestAClientAtItsLimitIsRefusedUntilItsTokensExpire(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// Storing one again is no fourth one, even at the limit of four.
+	// Storing one again does not make it a fourth one, even at the limit of
+	// four.
 	for range 2 {
 		if err := file.put(expiring(0), 4); err != nil {
 			t.Fatal(err)
@@ -328,7 +329,7 @@ func TestAFileThatIsNoStorageIsRefused(t *testing.T) {
 	}
 	shut(t, file)
 	for path, want := range map[string]string{
-		text:   "is no token storage",
+		text:   "is not a token storage",
 		future: `format is "2"`,
 		dir:    "opening the token storage",
 	} {

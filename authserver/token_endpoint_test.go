@@ -38,7 +38,7 @@ func TestTokenRequestIsAnsweredByWhoAsksForWhat(t *testing.T) {
 
 		{name: "a scope of the server, not of the client", client: "app", form: "grant_type=client_credentials&scope=admin", status: 400, error: "invalid_scope", reason: "scope_not_allowed"},
 		{name: "one scope too many", client: "app", form: "grant_type=client_credentials&scope=todos:read+admin", status: 400, error: "invalid_scope", reason: "scope_not_allowed"},
-		{name: "a scope of nobody", client: "app", form: "grant_type=client_credentials&scope=nonsense", status: 400, error: "invalid_scope", reason: "scope_not_allowed"},
+		{name: "an unknown scope", client: "app", form: "grant_type=client_credentials&scope=nonsense", status: 400, error: "invalid_scope", reason: "scope_not_allowed"},
 		{name: "a tab between scopes", client: "app", form: "grant_type=client_credentials&scope=todos:read%09todos:write", status: 400, error: "invalid_scope", reason: "scope_not_allowed"},
 		{name: "a client without scopes asks for one", client: "plain", form: "grant_type=client_credentials&scope=todos:read", status: 400, error: "invalid_scope", reason: "scope_not_allowed"},
 
@@ -135,7 +135,7 @@ func TestClientAuthentication(t *testing.T) {
 		{"a secret that is longer than any", basic("app", strings.Repeat("x", 5000)), 401, reasonWrongSecret},
 		{"the hash instead of the secret", basic("app", config.Clients["app"].Secret), 401, reasonWrongSecret},
 		{"a wrong secret in the form", inForm("app", "x"), 401, reasonWrongSecret},
-		{"an unknown client", basic("nobody", "app-secret"), 401, reasonUnknownClient},
+		{"an unknown client", basic("unknown", "app-secret"), 401, reasonUnknownClient},
 		{"another spelling of the id", basic("APP", "app-secret"), 401, reasonUnknownClient},
 		{"Bearer", header("Bearer " + app), 401, reasonUnauthenticated},
 		{"no base64", header("Basic ???"), 401, reasonUnauthenticated},
@@ -178,7 +178,7 @@ func TestClientAuthentication(t *testing.T) {
 
 func TestUnknownClientIsRefusedLikeAWrongSecret(t *testing.T) {
 	server := start(t, testConfig(), t.TempDir())
-	unknown := postForm(tokenEndpoint, "grant_type=client_credentials&client_id=nobody&client_secret=x")
+	unknown := postForm(tokenEndpoint, "grant_type=client_credentials&client_id=unknown&client_secret=x")
 	wrong := postForm(tokenEndpoint, "grant_type=client_credentials&client_id=app&client_secret=x")
 	a, b := server.do(unknown), server.do(wrong)
 	if a.Code != b.Code || a.text != b.text || !reflect.DeepEqual(a.Header(), b.Header()) {

@@ -35,7 +35,7 @@ var (
 )
 
 const (
-	// lockTimeout is enough for a process that is just going away.
+	// lockTimeout is enough for a process that is just ending.
 	lockTimeout = 2 * time.Second
 
 	sweepInterval = time.Minute
@@ -62,7 +62,7 @@ type tokenFile struct {
 	sweeper sync.WaitGroup
 }
 
-// tokenRecord is a token as it stands in the file, or sealed in a store.
+// tokenRecord is a token as it is written to the file, or sealed in a store.
 type tokenRecord struct {
 	Issuer    string   `json:"issuer"`
 	ClientID  string   `json:"client_id"`
@@ -92,7 +92,7 @@ func openTokenFile(path string, logger *zap.Logger) (file *tokenFile, err error)
 	// bbolt meets some kinds of damage with a panic.
 	defer func() {
 		if damage := recover(); damage != nil {
-			file, err = nil, fmt.Errorf("the token storage %s is damaged (%v); move it away to begin with an empty one: the tokens in it are lost, clients ask for new ones", path, damage)
+			file, err = nil, fmt.Errorf("the token storage %s is damaged (%v); move it elsewhere to begin with an empty one: the tokens in it are lost, clients ask for new ones", path, damage)
 		}
 	}()
 	db, err := bbolt.Open(path, 0o600, &bbolt.Options{
@@ -103,7 +103,7 @@ func openTokenFile(path string, logger *zap.Logger) (file *tokenFile, err error)
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, fmt.Errorf("the token storage %s is in use by another process: give this one a file of its own with 'storage embedded { path <file> }', or stop the other", path)
 	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrChecksum), errors.Is(err, bolterrors.ErrVersionMismatch):
-		return nil, fmt.Errorf("%s is no token storage, or a damaged one (%w): name another file with 'storage embedded { path <file> }', or move it away", path, err)
+		return nil, fmt.Errorf("%s is not a token storage, or a damaged one (%w): name another file with 'storage embedded { path <file> }', or move it elsewhere", path, err)
 	case err != nil:
 		return nil, fmt.Errorf("opening the token storage %s: %w", path, err)
 	}

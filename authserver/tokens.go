@@ -41,7 +41,7 @@ func (p *protocol) newToken(c *client, scopes []string) *Token {
 	}
 }
 
-// mintOpaque returns a random text and records what it stands for.
+// mintOpaque returns a random text and records the token that it is.
 func (p *protocol) mintOpaque(ctx context.Context, token *Token) (string, error) {
 	text := randomText(tokenBytes)
 	token.ID = opaqueTokenID(p.issuer.name, text)
@@ -130,8 +130,8 @@ func (p *protocol) parseJWT(text string) *Token {
 
 // activeToken returns the token that the text is, and nil if it must not be
 // used: unknown, revoked, expired, or of a client that the configuration no
-// longer has. Scopes that were taken away from the client since are taken away
-// from its tokens.
+// longer has. Scopes that the client has lost since are removed from its
+// tokens.
 func (p *protocol) activeToken(ctx context.Context, text string) (*Token, error) {
 	token, err := p.findToken(ctx, text)
 	if err != nil || token == nil || !p.now().Before(token.ExpiresAt) {

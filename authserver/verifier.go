@@ -27,11 +27,11 @@ const (
 )
 
 // secretVerifier checks client secrets. A hash is slow on purpose, which makes
-// each check a lever: tens of milliseconds and megabytes for one small
-// request. So half of the processors at the most do it at a time, and what
-// was found right is remembered, under a key that exists only in this
-// process: a client that introspects a thousand tokens a second is checked
-// once, and keeps being served while somebody tries secrets.
+// each check a lever: tens of milliseconds and megabytes for one small request.
+// So half of the processors at the most do it at a time, and what was found
+// right is remembered, under a key that exists only in this process: a client
+// that introspects a thousand tokens a second is checked once, and keeps being
+// served while an attacker tries secrets.
 type secretVerifier struct {
 	key   [sha256.Size]byte
 	turns chan struct{} // as many as checks may run at a time
