@@ -29,7 +29,7 @@ func readDocs(t *testing.T) string {
 }
 
 // tables returns the rows of the table with this header, cell by cell, and for
-// each cell what stands in it between backticks.
+// each cell the texts in backticks.
 func docsTable(t *testing.T, header string) [][][]string {
 	t.Helper()
 	_, rest, found := strings.Cut(readDocs(t), "\n"+header+"\n")
@@ -110,8 +110,8 @@ func TestDocsTableOfExpressions(t *testing.T) {
 	}
 }
 
-// TestDocsTablesOfRefusals: what is refused is, and where something complete
-// stands beside it, that loads.
+// TestDocsTablesOfRefusals: what a table calls refused is refused, and a
+// complete replacement beside it loads.
 func TestDocsTablesOfRefusals(t *testing.T) {
 	text, _, _ := strings.Cut(readDocs(t), "## Ask before")
 	if strings.Count(text, "| because | write instead |") != 3 {
@@ -170,7 +170,7 @@ func TestDocsFilesAndCommands(t *testing.T) {
 			commands++
 			runDocsCommand(t, body)
 		case language != "sh":
-			t.Errorf("nobody looks whether this is true:\n%s", block[0])
+			t.Errorf("no test checks this block:\n%s", block[0])
 		}
 	}
 	if commands < 5 {
@@ -187,7 +187,7 @@ func TestDocsFilesAndCommands(t *testing.T) {
 	}
 }
 
-// runDocsCommand runs what stands behind the prompt and compares the rest.
+// runDocsCommand runs the command after the prompt and compares the rest.
 func runDocsCommand(t *testing.T, body string) {
 	t.Helper()
 	prompt, want, _ := strings.Cut(body, "\n")

@@ -57,7 +57,7 @@ func handlers(name string, config []byte) ([]*source, error) {
 		return nil, err
 	}
 	if len(sources) == 0 {
-		return nil, fmt.Errorf("%q has neither %s nor %s, so there is no policy", name, oauthPEP, umaPEP)
+		return nil, fmt.Errorf("%q has neither %s nor %s, so it has no policy", name, oauthPEP, umaPEP)
 	}
 	return sources, nil
 }

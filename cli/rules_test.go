@@ -112,7 +112,7 @@ func TestWarnings(t *testing.T) {
 		},
 		"an expression that is an exact match": {
 			[]string{"GET /{^ab?$} x", "GET /a z", "GET /ab z"},
-			nil, // exact matches are tried first, and nobody proves that they are all
+			nil, // exact matches are tried first; whether they are all is not proved
 		},
 		"a wider rule that decides the same": {
 			[]string{"GET /a/b x", "GET /a/? x", "GET /c/?? x", "GET /c/d/{e|f} x", "GET /c x"},
@@ -161,7 +161,7 @@ func TestWarnings(t *testing.T) {
 			[]string{"GET /a x or not x", "GET /b x and not x"},
 			[]string{"always_grants GET /a allows every token, whatever its scopes", "never_grants GET /b refuses every token, whatever its scopes"},
 		},
-		"paths with text that stands for itself": {
+		"paths with literal text": {
 			[]string{`GET /files/* x`, `GET /a%20b y`},
 			[]string{
 				`literal_path GET /files/* "*": an asterisk is literal; write ? for one element, ?? for any number, or {.*} for part of one`,
@@ -251,8 +251,8 @@ func TestWarningsAreTrue(t *testing.T) {
 	}
 }
 
-// withoutRule makes a policy that lacks one rule, nil if that leaves none. A path
-// that has other rules stays where it stands.
+// withoutRule makes a policy that lacks one rule, nil if that leaves none. A
+// path that has other rules stays in place.
 func withoutRule(t *testing.T, lines []string, gone *scopeexpr.Rule) *scopeexpr.Policy {
 	t.Helper()
 	d := documentOf(t, lines...)

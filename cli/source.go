@@ -26,7 +26,7 @@ type source struct {
 	ambiguousPaths string
 	encodedSlashes string
 	resourcePrefix string
-	refused        error // why there is no policy
+	refused        error // why the policy is missing
 }
 
 // paths says how the handler reads paths.
@@ -83,7 +83,7 @@ func (f *sourceFlags) check() error {
 		return fmt.Errorf("encoded_slashes must be reject or keep, not %q", f.EncodedSlashes)
 	}
 	if f.Handler < 0 {
-		return fmt.Errorf("handler numbers start at 1, so there is no handler %d", f.Handler)
+		return fmt.Errorf("handler numbers start at 1, got %d", f.Handler)
 	}
 	return nil
 }

@@ -82,7 +82,7 @@ func runFile(file string) ([]result, error) {
 		}
 	}
 	if len(results) == 0 {
-		return nil, fmt.Errorf("%s: there are no tests in this file", file)
+		return nil, fmt.Errorf("%s: this file has no tests: add a list named tests", file)
 	}
 	return results, nil
 }

@@ -200,7 +200,7 @@ func TestAliasesDoNotMultiply(t *testing.T) {
 
 func TestTestFilesThatAreWrong(t *testing.T) {
 	for text, want := range map[string]string{
-		"":                         "there are no tests",
+		"":                         "this file has no tests",
 		"scope_expression: []\n":   "a document has no tests; add a list named tests",
 		"tests: [{want: refused}]": "a document needs either policy (a file name) or scope_expression (inline)",
 		"policy: x\nscope_expression: []\ntests: [{want: refused}]":                                   "either policy (a file name) or",
