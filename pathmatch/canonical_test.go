@@ -143,7 +143,7 @@ func TestCanonicalizeAmbiguous(t *testing.T) {
 	}
 }
 
-// What is no path cannot be made one.
+// A target without a path stays without one.
 func TestCanonicalizeNotAbsolute(t *testing.T) {
 	for name, u := range map[string]*url.URL{
 		"asterisk":          {Path: "*"},

@@ -76,7 +76,7 @@ func TestPattern(t *testing.T) {
 		{`/{(?!admin$)\w+}/?`, "/admin/1", none},
 		{`/{(\w)\1}`, "/aa", "a"},
 
-		// Everything else stands for itself.
+		// Everything else is literal.
 		{"/a b", "/a b", ""},
 		{"/a%20b", "/a b", none},
 		{"/a%20b", "/a%20b", ""},

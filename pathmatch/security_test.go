@@ -124,7 +124,7 @@ func TestSec_S07_QueryAndFragment(t *testing.T) {
 		{"/foo/secret%23/bar", "none", "/foo/secret%23/bar"},
 		{"/foo/secret/bar?x", "? /foo/{[a-z]+}/bar", "/foo/secret/bar?x"},
 		{"/private%2f/public", "400", ""},
-		// In a request line a # is no delimiter for net/http. It belongs to
+		// In a request line a # is not a delimiter for net/http. It belongs to
 		// an element, and the upstream receives it encoded.
 		{"/private#/x", "none", "/private%23/x"},
 		{"/private#/public", "? /??/public", "/private%23/public"},

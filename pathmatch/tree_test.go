@@ -139,7 +139,7 @@ func TestChoice(t *testing.T) {
 			"no rule at all", nil,
 			[][2]string{{"GET /", "none"}},
 		}, {
-			"what is no path",
+			"not a path",
 			rules("? /??", "? /?"),
 			[][2]string{{"GET ", "none"}, {"GET a", "none"}, {"GET *", "none"}, {"GET ?", "none"}},
 		},
@@ -242,7 +242,7 @@ func TestManyChildren(t *testing.T) {
 	}
 }
 
-// Whoever knows the hash can write texts that have the same one.
+// An attacker who knows the hash can write texts that collide.
 func TestTextsOfEqualHash(t *testing.T) {
 	text := func(first, last uint64) string {
 		return string(binary.LittleEndian.AppendUint64(binary.LittleEndian.AppendUint64(nil, first), last))
@@ -288,8 +288,8 @@ func TestManySiblingsKeepTheirOrder(t *testing.T) {
 	}
 }
 
-// Nobody knows which rule is the right one, so none is: neither the one of the
-// expression nor a wider one.
+// The right rule is unknown, so none applies: neither the one of the expression
+// nor a wider one.
 func TestTimeoutIsUndecided(t *testing.T) {
 	all := rules("GET /x/a", "GET /x/{"+catastrophe+"}", "GET /x/{a+}", "GET /x/?", "GET /??")
 	tree := buildTree(t, all)

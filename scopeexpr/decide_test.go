@@ -248,7 +248,7 @@ func TestSec_S77(t *testing.T) {
 			t.Error("passed")
 		}
 	})
-	t.Run("a pattern that runs out of time is no", func(t *testing.T) {
+	t.Run("a pattern that runs out of time does not match", func(t *testing.T) {
 		// Only a backtracking engine knows (?=), and this drives it to despair.
 		slow := `^(?=a)(a+)+b$`
 		p := compile(t, "GET /is "+slow, "GET /not not "+slow, "GET /or "+slow+" or admin",
@@ -325,8 +325,8 @@ func TestOnlyTrueGrants(t *testing.T) {
 	}
 }
 
-// TestWhyAndIsOurs fails when package jsonlogic has mended its "and"; then the
-// operators of our own in shape.go can go.
+// TestWhyAndIsOurs fails when package jsonlogic has fixed its "and"; then our
+// own operators in shape.go can go.
 func TestWhyAndIsOurs(t *testing.T) {
 	got, err := jsonlogic.ApplyInterface(map[string]any{"and": []any{true, nil}}, []any{})
 	if err != nil || got != true {

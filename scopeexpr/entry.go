@@ -59,7 +59,7 @@ func newEntry(text string) (*entry, *Error) {
 		}
 		n, _ := strconv.Atoi(name[2:])
 		if name != fmt.Sprintf("PC%d", n) || n < 1 || n > maxCapture {
-			return nil, &Error{Reason: fmt.Sprintf("the group %q is named like a capture of the path, but there is no such capture", name),
+			return nil, &Error{Reason: fmt.Sprintf("the group %q is named like a capture of the path that cannot exist", name),
 				Hint: fmt.Sprintf("captures are PC1 to PC%d; rename a group that means something else", maxCapture)}
 		}
 		e.bound = append(e.bound, boundGroup{group, n - 1})
