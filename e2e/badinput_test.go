@@ -42,8 +42,8 @@ func junk(jwt string) []string {
 	}
 }
 
-// Whatever stands where a token belongs: a refusal, none of it in the log,
-// and the next caller is served.
+// Whatever is sent as a token: a refusal, none of it in the log, and the next
+// caller is served.
 func TestJunkTokens(t *testing.T) {
 	t.Parallel()
 	a := site{}.start(t)

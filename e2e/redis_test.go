@@ -191,7 +191,7 @@ func TestRedisDownUnderLoad(t *testing.T) {
 		a.status(get("/todos", token), 200)
 		b.status(get("/todos", token), 200)
 		// A revocation that reaches only one gateway says so.
-		if status, answer := a.AdminCall(http.MethodDelete, "/gluu/tokens/client/nobody", nil); status != http.StatusBadGateway {
+		if status, answer := a.AdminCall(http.MethodDelete, "/gluu/tokens/client/unknown", nil); status != http.StatusBadGateway {
 			t.Errorf("a revocation while Redis is down: got %d %s, want 502", status, answer)
 		}
 		server.Revoke(t, todoApp, token)

@@ -177,7 +177,7 @@ func TestRefusedConfigurations(t *testing.T) {
 		says     string
 	}{
 		{"an unknown provider", "gluu_oauth_auth {", "gluu_oauth_auth elsewhere {", "elsewhere"},
-		{"an unknown anonymous consumer", "gluu_oauth_auth {", "gluu_oauth_auth {\n anonymous nobody", "nobody"},
+		{"an unknown anonymous consumer", "gluu_oauth_auth {", "gluu_oauth_auth {\n anonymous stranger", "stranger"},
 		{"a secret that resolves to nothing", "{env.CLIENT_SECRET}", "{env.NOT_SET_ANYWHERE}", "NOT_SET_ANYWHERE"},
 		{"a secret from a request", "{env.CLIENT_SECRET}", "{http.request.header.X}", "http.request.header.X"},
 		{"introspection without a client id", "client_id {$CLIENT_ID}", "verify introspection", "client_id"},

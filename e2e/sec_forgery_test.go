@@ -79,7 +79,7 @@ const forgeryCaddyfile = `
 		}
 		gluu_oauth_pep {
 			path /dry/?? {
-				GET scope nobody-has-this
+				GET scope not-granted
 			}
 			dry_run
 		}
