@@ -38,11 +38,11 @@ func (s scenario) caddyfile(upstream string) string {
 		protocols, app, s.site, upstream)
 }
 
-// client is the one that the consumer stands for: nobody's where the scenario
-// wants a client without a consumer.
+// client is the client id of the token: that of the consumer, or an unknown one
+// where the scenario wants a client without a consumer.
 func (s scenario) client() string {
 	if strings.Contains(s.site, four) {
-		return "nobody"
+		return "unknown"
 	}
 	return "app"
 }

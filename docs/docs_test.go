@@ -19,7 +19,7 @@ import (
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
-// Every JSON field of a module stands on its page, as `name`.
+// Every JSON field of a module is on its page, as `name`.
 func TestEveryOptionIsDocumented(t *testing.T) {
 	for _, page := range []struct {
 		file  string

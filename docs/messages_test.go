@@ -17,8 +17,8 @@ var (
 // ofLibraries are parts of messages that come from a library.
 var ofLibraries = map[string]bool{": undeclared reference to ": true}
 
-// The messages that pages quote are those of the code: what stands between the
-// values in a message is found there.
+// The messages that pages quote are those of the code: the text between the
+// values of a message is found there.
 func TestQuotedMessagesAreThoseOfTheCode(t *testing.T) {
 	var code strings.Builder
 	for file, source := range files(t, ".go") {

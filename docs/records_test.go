@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Every reason code and every metric of the code stands on the page about
-// records, and the page names none that does not exist.
+// Every reason code and every metric of the code is on the page about records,
+// and the page names none that does not exist.
 func TestRecordsAreDocumented(t *testing.T) {
 	content, err := os.ReadFile("records.md")
 	if err != nil {

@@ -38,7 +38,7 @@ func TestEverySecurityCaseHasItsLine(t *testing.T) {
 		}
 		for _, name := range named {
 			if !slices.Contains(tests[name[1]], number) {
-				t.Errorf("the line of %s names %s: there is no such test, or it has another number", number, name[1])
+				t.Errorf("the line of %s names %s, which does not exist or has another number", number, name[1])
 			}
 		}
 	}

@@ -193,7 +193,7 @@ func TestCanonicalizeDoesNotAllocate(t *testing.T) {
 }
 
 // With KeepEncodedSlashes an encoded slash is a character of its element, unless
-// somebody who decodes it too early would see another path.
+// an upstream that decodes it too early would see another path.
 func TestCanonicalizeKeepsEncodedSlashes(t *testing.T) {
 	for _, test := range []struct {
 		target  string

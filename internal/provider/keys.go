@@ -31,8 +31,8 @@ import (
 //   - The last good set stays until there is another good one. An error, junk
 //     and a set without a usable key are failures, which change nothing.
 //   - A key that is known is returned at once. Nothing that is fetched
-//     meanwhile makes its token wait, unless it is so long ago that the set was
-//     fetched that nobody can say whether the key is still in it.
+//     meanwhile makes its token wait, unless the set was fetched so long
+//     ago that the key may have been withdrawn.
 //
 // There is one goroutine while a fetch runs, one timer while one is due, and
 // none of either per token.

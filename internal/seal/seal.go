@@ -12,7 +12,7 @@
 //     another time, does not open there.
 //   - [Sealer.MAC] names things: the same parts have the same name on every
 //     gateway with the secret. Without the secret the name cannot be computed,
-//     so what it stands for cannot be found by trying.
+//     so what it names cannot be found by trying.
 //
 // Secrets are replaced without losing what is sealed: the first secret seals
 // and names, all of them open, and [Sealer.MACs] returns the names of old too.

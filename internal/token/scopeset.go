@@ -9,7 +9,7 @@ import (
 	"unique"
 )
 
-// ScopeSet stands for a list of scopes that many tokens have: those have the same
+// ScopeSet is a list of scopes that many tokens have: those have the same
 // *ScopeSet, so that what is made of their scopes can be kept under it.
 type ScopeSet struct{ scopes []string }
 

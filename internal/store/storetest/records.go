@@ -40,7 +40,7 @@ func (s Suite) testRead(t *testing.T) {
 				t.Errorf("got the index %q, want %q", got.Index, want.Index)
 			}
 			if got.Version == 0 {
-				t.Error("there is no version")
+				t.Error("the version is missing")
 			}
 		})
 	}
