@@ -147,6 +147,12 @@ func (s *Server) unmarshalClient(d *caddyfile.Dispenser) (check func() error, er
 	}, nil
 }
 
+// isStore reports whether a name is that of a store that gateways share.
+func isStore(name string) bool {
+	_, err := caddy.GetModule("gluu.store." + name)
+	return err == nil
+}
+
 // unmarshalStorage reads where tokens are: a file or what else this server alone
 // uses, or a store.
 func (s *Server) unmarshalStorage(d *caddyfile.Dispenser) error {
@@ -158,7 +164,8 @@ func (s *Server) unmarshalStorage(d *caddyfile.Dispenser) error {
 		return d.Errf("%s names a module: write '%s embedded { path <file> }'", option, option)
 	}
 	name := d.Val()
-	if _, err := caddy.GetModule("gluu.store." + name); err == nil {
+	// `embedded` is this server's own file, whatever else is called so.
+	if _, err := caddy.GetModule("gluu.oauth_server.storage." + name); err != nil && isStore(name) {
 		module, err := caddyfile.UnmarshalModule(d, "gluu.store."+name)
 		if err != nil {
 			return err
