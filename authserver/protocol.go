@@ -102,9 +102,9 @@ func (p *protocol) authenticate(ctx context.Context, call *call) error {
 		var err error
 		switch {
 		case known:
-			right, err = p.verifier.verify(ctx, client.secret, sent.secret)
+			right, err = p.verifier.verify(ctx, call.asker(ctx, sent.id), client.secret, sent.secret)
 		case len(p.decoys) > 0:
-			err = p.verifier.pretend(ctx, p.decoys[p.verifier.choose(sent.id, len(p.decoys))], sent.secret)
+			err = p.verifier.pretend(ctx, call.asker(ctx, ""), p.decoys[p.verifier.choose(sent.id, len(p.decoys))], sent.secret)
 		}
 		if errors.Is(err, context.Canceled) {
 			return call.refuse(reasonGone, statusGone, oidc.ErrInvalidRequest())

@@ -15,6 +15,8 @@ import (
 
 	"github.com/zitadel/oidc/v3/pkg/oidc"
 	"github.com/zitadel/oidc/v3/pkg/op"
+
+	"github.com/caddy-gluu/gateway/internal/clientlimit"
 )
 
 const (
@@ -26,6 +28,7 @@ const (
 // call is one request to an endpoint: what it brought, and what became of it.
 type call struct {
 	endpoint    endpoint
+	connection  string        // the address of the client's end
 	credentials []credentials // the ways to read what the client sent
 	client      *client       // once it is authenticated
 
@@ -80,6 +83,12 @@ func (c *call) unavailable(reason string, err error) error {
 	})
 }
 
+// asker is who asks for a turn to have a secret checked, for the client of an id;
+// "" if there is none.
+func (c *call) asker(ctx context.Context, client string) asker {
+	return asker{flow{client, clientlimit.NetworkOf(ctx)}, c.connection}
+}
+
 type callKey struct{}
 
 // callOf returns the call that a request of the op package belongs to.
@@ -90,6 +99,7 @@ func callOf(ctx context.Context) *call { return ctx.Value(callKey{}).(*call) }
 // section 2.3.1), parameters given twice, of which two readers take different
 // ones (section 3.2), and several ways of authentication (section 2.3).
 func (c *call) prepare(w http.ResponseWriter, r *http.Request) (*http.Request, error) {
+	c.connection = r.RemoteAddr
 	prepared := r.WithContext(context.WithValue(r.Context(), callKey{}, c))
 	prepared.URL = &url.URL{Path: string(c.endpoint)}
 	prepared.Form, prepared.PostForm = url.Values{}, url.Values{}

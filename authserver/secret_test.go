@@ -6,10 +6,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"golang.org/x/crypto/bcrypt"
 )
@@ -121,19 +123,18 @@ func TestSecretIsCheckedOnceAndThenRemembered(t *testing.T) {
 	var wait sync.WaitGroup
 	for range 100 {
 		wait.Go(func() {
-			if ok, err := v.verify(t.Context(), hash, "right"); !ok || err != nil {
+			if ok, err := v.verify(t.Context(), asker{}, hash, "right"); !ok || err != nil {
 				t.Errorf("the right secret: got %v, %v", ok, err)
 			}
 		})
 	}
 	wait.Wait()
-	// Those whose check had begun before the first one ended cannot know.
-	if got := checks.Load(); int(got) > cap(v.turns) {
-		t.Errorf("the right secret was checked %d times by concurrent requests, want at most %d", got, cap(v.turns))
+	if got := checks.Load(); got != 1 {
+		t.Errorf("the right secret was checked %d times by concurrent requests, want once", got)
 	}
 	checks.Store(0)
 	for range 3 {
-		if ok, _ := v.verify(t.Context(), hash, "wrong"); ok {
+		if ok, _ := v.verify(t.Context(), asker{}, hash, "wrong"); ok {
 			t.Error("a wrong secret is accepted")
 		}
 	}
@@ -141,12 +142,12 @@ func TestSecretIsCheckedOnceAndThenRemembered(t *testing.T) {
 		t.Errorf("a wrong secret was checked %d times, want each of 3 times", got)
 	}
 	other := &secretHash{text: "other", verify: func([]byte) bool { return false }}
-	if ok, _ := v.verify(t.Context(), other, "right"); ok {
+	if ok, _ := v.verify(t.Context(), asker{}, other, "right"); ok {
 		t.Error("the right secret of another client is accepted")
 	}
 	v.keepOnly(map[string]*client{"a": {secret: other}})
 	checks.Store(0)
-	if _, err := v.verify(t.Context(), hash, "right"); err != nil || checks.Load() != 1 {
+	if _, err := v.verify(t.Context(), asker{}, hash, "right"); err != nil || checks.Load() != 1 {
 		t.Errorf("after its client was removed: checked %d times, want 1", checks.Load())
 	}
 	for text := range v.right {
@@ -159,36 +160,36 @@ func TestSecretIsCheckedOnceAndThenRemembered(t *testing.T) {
 func TestSecretsBeyondWhatCanBeCheckedAreTurnedAway(t *testing.T) {
 	v := newSecretVerifier()
 	known := &secretHash{text: "known", verify: func([]byte) bool { return true }}
-	if ok, err := v.verify(t.Context(), known, "right"); !ok || err != nil {
+	if ok, err := v.verify(t.Context(), asker{}, known, "right"); !ok || err != nil {
 		t.Fatal(ok, err)
 	}
 	slow := &secretHash{text: "slow", verify: func([]byte) bool {
 		t.Error("a secret was checked out of turn")
 		return false
 	}}
-	for range cap(v.turns) {
-		v.turns <- struct{}{} // all turns are taken
+	v.turns.free = 0
+	for i := range queueLength {
+		v.turns.waiting = append(v.turns.waiting, &waiter{asker: asker{flow: flow{"app", fmt.Sprint(i)}}, called: make(chan error, 1)})
 	}
-	for range cap(v.queue) {
-		v.queue <- struct{}{} // and the queue is full
-	}
-	if _, err := v.verify(t.Context(), slow, "x"); !errors.Is(err, errBusy) {
+	if _, err := v.verify(t.Context(), asker{}, slow, "x"); !errors.Is(err, errBusy) {
 		t.Errorf("a secret that was never seen: got %v, want errBusy", err)
 	}
-	if err := v.pretend(t.Context(), slow, "x"); !errors.Is(err, errBusy) {
+	if err := v.pretend(t.Context(), asker{}, slow, "x"); !errors.Is(err, errBusy) {
 		t.Errorf("an unknown client: got %v, want errBusy", err)
 	}
-	if ok, err := v.verify(t.Context(), known, "right"); !ok || err != nil {
+	if ok, err := v.verify(t.Context(), asker{}, known, "right"); !ok || err != nil {
 		t.Errorf("a client that was seen before: got %v, %v; it must not have to wait", ok, err)
 	}
-	<-v.queue
+	v.turns.remove(v.turns.waiting[0])
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := v.verify(gone, slow, "x"); !errors.Is(err, context.Canceled) {
+	if _, err := v.verify(gone, asker{}, slow, "x"); !errors.Is(err, context.Canceled) {
 		t.Errorf("a client that has hung up: got %v, want context.Canceled", err)
 	}
-	if len(v.queue) != cap(v.queue)-1 {
-		t.Error("a client that has hung up is still in the queue")
+	for deadline := time.Now().Add(10 * time.Second); v.turns.length() != queueLength-1; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatal("a client that has hung up still stands in the queue")
+		}
 	}
 }
 

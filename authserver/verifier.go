@@ -8,22 +8,10 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"runtime"
 	"sync"
-	"time"
 
 	"github.com/caddyserver/caddy/v2"
-)
-
-// errBusy says that too many secrets wait to be checked.
-var errBusy = errors.New("too many client secrets are being checked")
-
-const (
-	// queueTimeout is how long a request waits for its turn to have a
-	// secret checked, and queueLength how many wait.
-	queueTimeout = 5 * time.Second
-	queueLength  = 256
 )
 
 // secretVerifier checks client secrets. A hash is slow on purpose, which makes
@@ -34,8 +22,8 @@ const (
 // served while an attacker tries secrets.
 type secretVerifier struct {
 	key   [sha256.Size]byte
-	turns chan struct{} // as many as checks may run at a time
-	queue chan struct{} // as many as may wait
+	turns  *turns // half of the processors at the most check secrets at a time
+	checks checks
 
 	mu sync.RWMutex
 	// right has one entry for each hash whose secret was seen: what it
@@ -45,8 +33,7 @@ type secretVerifier struct {
 
 func newSecretVerifier() *secretVerifier {
 	v := &secretVerifier{
-		turns: make(chan struct{}, max(1, runtime.GOMAXPROCS(0)/2)),
-		queue: make(chan struct{}, queueLength),
+		turns: newTurns(max(1, runtime.GOMAXPROCS(0)/2)),
 		right: make(map[string][sha256.Size]byte),
 	}
 	// crypto/rand.Read never fails (Go 1.24).
@@ -56,58 +43,42 @@ func newSecretVerifier() *secretVerifier {
 
 // verify reports whether secret is the one that was hashed. The error is
 // errBusy, or that of ctx.
-func (v *secretVerifier) verify(ctx context.Context, hash *secretHash, secret string) (bool, error) {
+func (v *secretVerifier) verify(ctx context.Context, by asker, hash *secretHash, secret string) (bool, error) {
 	mac := v.mac(hash.text, secret)
 	if v.remembers(hash, mac) {
 		return true, nil
 	}
-	leave, err := v.enter(ctx)
-	if err != nil {
-		return false, err
-	}
-	defer leave()
-	// Another request of this client may have had its turn meanwhile.
-	if v.remembers(hash, mac) {
-		return true, nil
-	}
-	if !hash.verify([]byte(secret)) {
-		return false, nil
-	}
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.right[hash.text] = mac
-	return true, nil
+	return v.checks.do(ctx, mac, func(ctx context.Context) (bool, error) {
+		leave, err := v.turns.enter(ctx, by)
+		if err != nil {
+			return false, err
+		}
+		right := v.remembers(hash, mac) || hash.verify([]byte(secret))
+		if right {
+			v.remember(hash, mac)
+		}
+		leave(!right)
+		return right, nil
+	})
 }
 
 // pretend takes as long as a verification of a wrong secret.
-func (v *secretVerifier) pretend(ctx context.Context, hash *secretHash, secret string) error {
-	leave, err := v.enter(ctx)
-	if err != nil {
-		return err
-	}
-	defer leave()
-	hash.verify([]byte(secret))
-	return nil
+func (v *secretVerifier) pretend(ctx context.Context, by asker, hash *secretHash, secret string) error {
+	_, err := v.checks.do(ctx, v.mac("pretend", hash.text, secret), func(ctx context.Context) (bool, error) {
+		leave, err := v.turns.enter(ctx, by)
+		if err == nil {
+			hash.verify([]byte(secret))
+			leave(true)
+		}
+		return false, err
+	})
+	return err
 }
 
-// enter waits for a turn.
-func (v *secretVerifier) enter(ctx context.Context) (leave func(), err error) {
-	select {
-	case v.queue <- struct{}{}:
-		defer func() { <-v.queue }()
-	default:
-		return nil, errBusy
-	}
-	timeout := time.NewTimer(queueTimeout)
-	defer timeout.Stop()
-	select {
-	case v.turns <- struct{}{}:
-		return func() { <-v.turns }, nil
-	case <-timeout.C:
-		return nil, errBusy
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+func (v *secretVerifier) remember(hash *secretHash, mac [sha256.Size]byte) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.right[hash.text] = mac
 }
 
 func (v *secretVerifier) remembers(hash *secretHash, mac [sha256.Size]byte) bool {
