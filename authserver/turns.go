@@ -3,6 +3,7 @@
 package authserver
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -23,6 +24,12 @@ const (
 	queueLength = 256
 	flowLength  = 8
 
+	// penalty is how long one who has to go waits for that answer: a client that
+	// tries secrets does not take the time of the processors with requests that are
+	// turned away. maxPenalized is how many wait so.
+	penalty      = 2 * time.Second
+	maxPenalized = 2048
+
 	// suspicion is how long a wrong secret counts against those who sent it, and
 	// maxSuspects how many of them are remembered.
 	suspicion   = time.Minute
@@ -38,16 +45,20 @@ const (
 //   - those of one class share by client, and the requests for one client by
 //     network, in turn.
 //
+// Of the connections that are new in a flow under suspicion the latest goes first:
+// a queue of them is most likely the attack's.
+//
 // It is safe for concurrent use.
 type turns struct {
 	now func() time.Time // the clock; only tests set another
 
-	mu       sync.Mutex
-	free     int
-	waiting  []*waiter         // in the order of their arrival
-	served   map[flow]uint64   // when a client (network ""), and a flow, had its last turn
-	turn     uint64            // the number of the last turn
-	suspects map[any]time.Time // flows and connections that sent a wrong secret, until when it counts
+	mu        sync.Mutex
+	free      int
+	waiting   []*waiter       // in the order of their arrival
+	served    map[flow]uint64 // when a client (network ""), and a flow, had its last turn
+	turn      uint64          // the number of the last turn
+	penalized int
+	suspects  map[any]time.Time // flows and connections that sent a wrong secret, until when it counts
 }
 
 // asker is who asks for a turn.
@@ -78,9 +89,7 @@ func newTurns(n int) *turns {
 // the secret was wrong.
 func (t *turns) enter(ctx context.Context, a asker) (leave func(wrong bool), err error) {
 	w := &waiter{asker: a, called: make(chan error, 1)}
-	if err := t.join(w); err != nil {
-		return nil, err
-	}
+	t.join(w)
 	timeout := time.NewTimer(queueTimeout)
 	defer timeout.Stop()
 	select {
@@ -90,50 +99,66 @@ func (t *turns) enter(ctx context.Context, a asker) (leave func(wrong bool), err
 	case <-ctx.Done():
 		err = t.part(w, ctx.Err())
 	}
+	if errors.Is(err, errBusy) {
+		t.penalize(ctx)
+	}
 	if err != nil {
 		return nil, err
 	}
 	return func(wrong bool) { t.leave(a, wrong) }, nil
 }
 
-// join lets a request wait. If there is no room, the one that is served last has
-// to go, which may be the new one.
-func (t *turns) join(w *waiter) error {
+// join lets a request wait. If there is no room, the one that would be served last
+// has to go, which may be the new one.
+func (t *turns) join(w *waiter) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.waiting = append(t.waiting, w)
 	t.serve()
-	sameFlow := func(other *waiter) bool { return other.flow == w.flow }
-	all := func(*waiter) bool { return true }
-	if !t.makeRoom(w, flowLength, sameFlow) || !t.makeRoom(w, queueLength, all) {
-		return errBusy
-	}
-	return nil
+	t.makeRoom(flowLength, func(other *waiter) bool { return other.flow == w.flow })
+	t.makeRoom(queueLength, func(*waiter) bool { return true })
 }
 
 // makeRoom keeps the number of those who wait, of those that count, below a
-// limit. It reports false if it is the new one that has to go.
-func (t *turns) makeRoom(added *waiter, limit int, counts func(*waiter) bool) bool {
+// limit.
+func (t *turns) makeRoom(limit int, counts func(*waiter) bool) {
 	number, last := 0, (*waiter)(nil)
 	for _, w := range t.waiting {
 		if !counts(w) {
 			continue
 		}
 		number++
-		if last == nil || t.class(w) >= t.class(last) {
+		if last == nil || t.class(w) > t.class(last) || t.class(w) == t.class(last) && t.class(w) != newConnection {
 			last = w
 		}
 	}
-	if number <= limit {
-		return true
+	if number > limit {
+		t.remove(last)
+		t.suspect(connection(last.connection))
+		last.called <- errBusy
 	}
-	t.remove(last)
-	t.suspect(connection(last.connection))
-	if last == added {
-		return false
+}
+
+// penalize makes a request wait for its refusal.
+func (t *turns) penalize(ctx context.Context) {
+	t.mu.Lock()
+	full := t.penalized >= maxPenalized
+	if !full {
+		t.penalized++
 	}
-	last.called <- errBusy
-	return true
+	t.mu.Unlock()
+	if full {
+		return
+	}
+	timeout := time.NewTimer(penalty)
+	defer timeout.Stop()
+	select {
+	case <-timeout.C:
+	case <-ctx.Done():
+	}
+	t.mu.Lock()
+	t.penalized--
+	t.mu.Unlock()
 }
 
 // part ends the waiting of a request, which may have been called at the same
@@ -166,7 +191,12 @@ func (t *turns) leave(a asker, wrong bool) {
 // serve hands out the turns that are free.
 func (t *turns) serve() {
 	for t.free > 0 && len(t.waiting) > 0 {
-		next := slices.MinFunc(t.waiting, t.compare)
+		next := t.waiting[0]
+		for _, w := range t.waiting[1:] {
+			if d := t.compare(w, next); d < 0 || d == 0 && t.class(w) == newConnection {
+				next = w
+			}
+		}
 		t.remove(next)
 		t.free--
 		t.turn++
@@ -180,17 +210,23 @@ func (t *turns) serve() {
 }
 
 // compare orders those who wait: by class, then in turn by client, then by
-// network. Of equals the first one is served.
+// network.
 func (t *turns) compare(a, b *waiter) int {
-	if d := t.class(a) - t.class(b); d != 0 {
-		return d
-	}
-	of := func(f flow) int { return int(t.served[f]) }
-	if d := of(flow{client: a.client}) - of(flow{client: b.client}); d != 0 {
-		return d
-	}
-	return of(a.flow) - of(b.flow)
+	last := func(f flow) uint64 { return t.served[f] }
+	return cmp.Or(
+		cmp.Compare(t.class(a), t.class(b)),
+		cmp.Compare(last(flow{client: a.client}), last(flow{client: b.client})),
+		cmp.Compare(last(a.flow), last(b.flow)),
+	)
 }
+
+// Classes of those who wait, in the order in which they are served.
+const (
+	unsuspected   = iota // no wrong secret came for this client from this network
+	newConnection        // one did, not over this connection
+	suspected            // one did over this connection
+	unknownClient
+)
 
 // class is the order in which requests are served. It tells a client that comes
 // with its secret for the first time from one that tries secrets in its name, even
@@ -198,13 +234,13 @@ func (t *turns) compare(a, b *waiter) int {
 func (t *turns) class(w *waiter) int {
 	switch {
 	case w.client == "":
-		return 3
+		return unknownClient
 	case !t.isSuspect(w.flow):
-		return 0
+		return unsuspected
 	case !t.isSuspect(connection(w.connection)):
-		return 1
+		return newConnection
 	}
-	return 2
+	return suspected
 }
 
 func (t *turns) isSuspect(who any) bool {

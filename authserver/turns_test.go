@@ -28,13 +28,14 @@ func newQueue(t *testing.T) *queue {
 // wait has somebody wait. Whoever gets a turn gives it back at once.
 func (q *queue) wait(name string, a asker, wrong bool) {
 	go func() {
-		leave, err := q.enter(q.t.Context(), a)
-		if err != nil {
+		w := &waiter{asker: a, called: make(chan error, 1)}
+		q.join(w)
+		if err := <-w.called; err != nil {
 			q.order <- name + ": busy"
 			return
 		}
 		q.order <- name
-		leave(wrong)
+		q.leave(a, wrong)
 	}()
 	synctest.Wait()
 }
@@ -83,9 +84,10 @@ func TestWhoTriesSecretsGoesLast(t *testing.T) {
 			q.suspect(connection(c))
 			q.wait(c, asker{inNetwork, c}, true)
 		}
+		q.wait("same network, earlier", asker{inNetwork, "new, too"}, false)
 		q.wait("same network", asker{inNetwork, "new"}, false)
 		q.wait("other network", asker{flow{"app", "net2"}, "new"}, false)
-		want := []string{"other network", "same network", "attacker0", "attacker1", "attacker2", "attacker3"}
+		want := []string{"other network", "same network", "same network, earlier", "attacker0", "attacker1", "attacker2", "attacker3"}
 		if got := q.open(); !slices.Equal(got, want) {
 			t.Errorf("the turns went to %q, want %q", got, want)
 		}
@@ -133,8 +135,8 @@ func TestLeavingTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t)
 		start := time.Now()
-		if _, err := q.enter(t.Context(), asker{}); !errors.Is(err, errBusy) || time.Since(start) != queueTimeout {
-			t.Errorf("got %v after %s, want errBusy after %s", err, time.Since(start), queueTimeout)
+		if _, err := q.enter(t.Context(), asker{}); !errors.Is(err, errBusy) || time.Since(start) != queueTimeout+penalty {
+			t.Errorf("got %v after %s, want errBusy after %s", err, time.Since(start), queueTimeout+penalty)
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()

@@ -3,10 +3,12 @@
 package directive
 
 import (
+	"math"
 	"strconv"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/dustin/go-humanize"
 )
 
 // Bool reads the one argument of the current subdirective as a boolean:
@@ -98,4 +100,19 @@ func Positive(d *caddyfile.Dispenser) (int, error) {
 		return 0, d.Errf("%s is a whole number of at least 1, not %q", name, value)
 	}
 	return number, nil
+}
+
+// Bytes reads the one argument of the current subdirective as a size in bytes,
+// such as 256MiB, of 1 or more.
+func Bytes(d *caddyfile.Dispenser) (int64, error) {
+	name := d.Val()
+	value, err := String(d)
+	if err != nil {
+		return 0, err
+	}
+	size, err := humanize.ParseBytes(value)
+	if err != nil || size < 1 || size > math.MaxInt64 {
+		return 0, d.Errf("%s is a size such as 256MiB, not %q", name, value)
+	}
+	return int64(size), nil
 }

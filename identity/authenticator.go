@@ -174,7 +174,7 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 		}
 		return a.withoutToken(w, r, next, token, UnknownConsumer())
 	}
-	rendered, err := a.rendering(token, c)
+	rendered, err := a.rendering(credential.Token, token, c)
 	if err != nil {
 		return a.refuse(w, r, token, unrendered(err))
 	}
@@ -221,7 +221,7 @@ func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, nex
 }
 
 // rendering returns the headers for a token, as a rule those that are kept with it.
-func (a *Authenticator) rendering(token *token.Token, c *consumer.Consumer) (*HeaderSet, error) {
+func (a *Authenticator) rendering(raw string, token *token.Token, c *consumer.Consumer) (*HeaderSet, error) {
 	if kept, ok := token.Value(a.stateKey).(*HeaderSet); ok && a.upstream.IsCurrent(kept, c) {
 		return kept, nil
 	}
@@ -234,6 +234,7 @@ func (a *Authenticator) rendering(token *token.Token, c *consumer.Consumer) (*He
 		rendered, err := a.upstream.render(a.provider.Name(), token, c)
 		if err == nil {
 			token.SetValue(a.stateKey, rendered)
+			a.provider.Grown(raw, token)
 		}
 		return rendered, err
 	})

@@ -90,6 +90,20 @@ type HeaderSet struct {
 	authenticated Count
 }
 
+// Size is how many bytes of memory the headers take ([token.Sized]).
+func (r *HeaderSet) Size() int {
+	size := headerSetSize
+	for i, value := range r.values {
+		size += len(r.names[i]) + len(value) + headerSize
+	}
+	return size
+}
+
+const (
+	headerSetSize = 128 // bytes, names and values aside
+	headerSize    = 32  // of two strings, texts aside
+)
+
 // Authenticated counts a request from the caller.
 func (r *HeaderSet) Authenticated() { r.authenticated.Inc() }
 

@@ -24,6 +24,12 @@ type CacheConfig struct {
 	// tokens. Default: 100000.
 	Size int `json:"size,omitempty"`
 
+	// How many bytes of memory the verified tokens may take, together with what
+	// handlers keep with them, such as the headers for the upstream. A token that
+	// takes more than its share, `memory` divided by `size`, takes the room of
+	// several. Default: 256 MiB, or 2.6 KiB for each of `size` if that is more.
+	Memory int64 `json:"memory,omitempty"`
+
 	// How long a verified token is used without asking its authorization
 	// server again, however late it expires. A token that is revoked there
 	// keeps working for up to this long. Default: 10m.
@@ -46,10 +52,11 @@ type CacheConfig struct {
 }
 
 const (
-	defaultCacheSize   = 100_000
+	defaultCacheSize   = tokencache.DefaultSize
 	defaultMaxAge      = 10 * time.Minute
 	defaultNegativeAge = 10 * time.Second
 	maxCacheSize       = 100_000_000
+	minCacheMemory     = 1 << 20
 )
 
 // settings returns the settings with placeholders resolved, and with defaults.
@@ -64,6 +71,7 @@ func (c *CacheConfig) settings() (tokencache.Settings, error) {
 		NegativeAge: cmp.Or(time.Duration(resolved.NegativeAge), defaultNegativeAge),
 		Redis:       resolved.Redis,
 		RedisKey:    resolved.RedisKey,
+		Memory:      uint64(resolved.Memory),
 	}, nil
 }
 
@@ -95,6 +103,8 @@ func (c *CacheConfig) checkValues(open func(value string) bool) error {
 		return fmt.Errorf("cache: size cannot be negative, got %d", c.Size)
 	case c.Size > maxCacheSize:
 		return fmt.Errorf("cache: size can be %d at most, got %d", maxCacheSize, c.Size)
+	case c.Memory < 0 || c.Memory > 0 && c.Memory < minCacheMemory:
+		return fmt.Errorf("cache: memory must be %d bytes (1 MiB) or more, got %d", minCacheMemory, c.Memory)
 	case c.MaxAge < 0:
 		return fmt.Errorf("cache: max_age cannot be negative, got %s", time.Duration(c.MaxAge))
 	case c.NegativeAge < 0:

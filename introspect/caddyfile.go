@@ -78,6 +78,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		}
 //		cache {
 //			size <tokens>
+//			memory <size>
 //			max_age <duration>
 //			negative_age <duration>
 //			redis <url>
@@ -248,6 +249,8 @@ func (a *App) parseCache(d *caddyfile.Dispenser) error {
 		switch d.Val() {
 		case "size":
 			err = directive.Set(d, &a.Cache.Size, directive.Positive)
+		case "memory":
+			err = directive.Set(d, &a.Cache.Memory, directive.Bytes)
 		case "max_age":
 			err = directive.Set(d, &a.Cache.MaxAge, age)
 		case "negative_age":
@@ -257,7 +260,7 @@ func (a *App) parseCache(d *caddyfile.Dispenser) error {
 		case "redis_key":
 			err = directive.SetString(d, &a.Cache.RedisKey)
 		default:
-			err = directive.Unknown(d, "cache", "size", "max_age", "negative_age", "redis", "redis_key")
+			err = directive.Unknown(d, "cache", "size", "max_age", "negative_age", "memory", "redis", "redis_key")
 		}
 		if err == nil {
 			err = directive.Located(d, a.Cache.checkValues(directive.HasPlaceholder))

@@ -211,6 +211,8 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"cache {\nsize 0\n}", 4, "at least 1"},
 		{"cache {\nsize -5\n}", 4, "at least 1"},
 		{"cache {\nsize many\n}", 4, "at least 1"},
+		{"cache {\nmemory lots\n}", 4, "memory is a size such as 256MiB"},
+		{"cache {\nmemory 10\n}", 4, "1 MiB"},
 		{"cache {\nmax_age 0\n}", 4, "max_age"},
 		{"cache {\nnegative_age -1s\n}", 4, "negative"},
 		{"cache {\nsize 500000000\nmax_age 1m\n}", 4, "size can be 100000000 at most"},

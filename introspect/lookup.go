@@ -41,6 +41,10 @@ func (p *Provider) Cached(raw string) (token *Token, err error, known bool) {
 	return p.cached(p.verifier.cacheKeys.Key(raw))
 }
 
+// Grown tells the cache that a handler has kept something large with a token
+// ([token.Sized]), which takes room there.
+func (p *Provider) Grown(raw string, t *Token) { p.cache.Reweigh(p.verifier.cacheKeys.Key(raw), t) }
+
 func (p *Provider) cached(key tokencache.Key) (token *Token, err error, known bool) {
 	v := p.verifier
 	token, refusal := p.cache.Lookup(key, v.server.Now())

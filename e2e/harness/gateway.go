@@ -147,6 +147,12 @@ func environment(config GatewayConfig, more map[string]string) []string {
 // and returns what it printed, and whether it succeeded.
 func RunCaddy(t testing.TB, config GatewayConfig, args ...string) (output string, ok bool) {
 	t.Helper()
+	return RunCaddyWithInput(t, config, "", args...)
+}
+
+// RunCaddyWithInput is RunCaddy of a command that reads its standard input.
+func RunCaddyWithInput(t testing.TB, config GatewayConfig, input string, args ...string) (output string, ok bool) {
+	t.Helper()
 	if config.Binary == "" {
 		config.Binary = Binary(t)
 	}
@@ -158,6 +164,7 @@ func RunCaddy(t testing.TB, config GatewayConfig, args ...string) (output string
 	cmd := exec.CommandContext(ctx, config.Binary, args...)
 	cmd.Dir = writeFiles(t, config)
 	cmd.Env = environment(config, map[string]string{"SITE": "http://127.0.0.1:9", "PORT": "9", "TLS_SITE": "https://127.0.0.1:10", "CADDY_ADMIN": "127.0.0.1:0"})
+	cmd.Stdin = strings.NewReader(input)
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && !errors.As(err, &exit) || ctx.Err() != nil {

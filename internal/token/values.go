@@ -58,6 +58,38 @@ func (t *Token) SetValue(key ValueKey, value any) {
 	}
 }
 
+// Sized is a value that says how many bytes of memory it takes. One that does not
+// is taken to be small.
+type Sized interface{ Size() int }
+
+const (
+	tokenSize = 640 // of a token with its entry in a cache, texts aside
+	scopeSize = 64  // of a scope that is not shared, with what policies make of it
+	valueSize = 64
+)
+
+// Size estimates how many bytes of memory a token takes with all that handlers
+// keep with it.
+func (t *Token) Size() int {
+	size := tokenSize + len(t.ClaimsJSON)
+	if t.scopeSet == nil {
+		for _, scope := range t.Scopes {
+			size += len(scope) + scopeSize
+		}
+	}
+	values := t.values.Load()
+	if values == nil {
+		return size
+	}
+	for _, kept := range *values {
+		size += valueSize
+		if sized, ok := kept.value.(Sized); ok {
+			size += sized.Size()
+		}
+	}
+	return size
+}
+
 func withValue(old *[]handlerValue, added handlerValue) (values []handlerValue, ok bool) {
 	if old == nil {
 		return []handlerValue{added}, true

@@ -19,26 +19,27 @@ import (
 // flood of made-up tokens evicts what is known about other made-up tokens, and
 // nothing else.
 //
-// Both are bounded by count. An entry ends twice: its own end, which each lookup
+// Both are bounded by count and by memory: others choose how large a token is, and
+// what handlers make of it (see weigher). An entry ends twice: its own end, which each lookup
 // compares with the clock, decides; that of the cache library only gives memory
 // back.
 
 // Settings bound how many tokens are kept and for how long. All are required but
-// the last two, which come together.
+// Redis and RedisKey, which come together, and Memory.
 type Settings struct {
 	Size        int           // verified tokens
 	MaxAge      time.Duration // how long a verified token is used without asking again
 	NegativeAge time.Duration // how long a refusal is used
 	Redis       string        // the address of a Redis that gateways share; "" for none
 	RedisKey    string        // the secret that seals what is stored there
+	Memory      uint64        // bytes that verified tokens take; 0: enough for Size ordinary ones
 }
 
 const (
 	minNegativeSize = 1000
 
 	// MaxClaims is the size in bytes of a token's claims beyond which the token
-	// is used but not kept: the cache is bounded by count, and this makes that a
-	// bound of memory.
+	// is used but not kept: it would take the room of too many others.
 	MaxClaims = 64 << 10
 )
 
@@ -47,6 +48,7 @@ type Cache struct {
 	settings Settings
 	positive *otter.Cache[Key, verified]
 	negative *otter.Cache[Key, refused]
+	weigh    weigher
 	shared   sharedStore // nil: this process has no second level
 
 	// epoch counts evictions. The outcome of a verification that started in an
@@ -68,6 +70,7 @@ type verified struct {
 	fresh    int64 // used without asking until then
 	stale    int64 // used until then if asking fails
 	lifetime time.Duration
+	weight   uint32
 }
 
 // refused is an entry of the negative segment.
@@ -75,6 +78,7 @@ type refused struct {
 	err      *token.Error
 	fresh    int64
 	lifetime time.Duration
+	weight   uint32
 }
 
 // caches keeps the cache across reloads that do not change its settings.
@@ -102,16 +106,18 @@ func Open(settings Settings) (*Cache, error) {
 }
 
 func newCache(settings Settings) (*Cache, error) {
-	c := &Cache{settings: settings}
+	c := &Cache{settings: settings, weigh: newWeigher(settings)}
 	var err1, err2 error
 	c.positive, err1 = otter.New(&otter.Options[Key, verified]{
-		MaximumSize: settings.Size,
+		MaximumWeight: c.weigh.maximum(settings.Size),
+		Weigher:       func(_ Key, v verified) uint32 { return v.weight },
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[Key, verified]) time.Duration {
 			return e.Value.lifetime
 		}),
 	})
 	c.negative, err2 = otter.New(&otter.Options[Key, refused]{
-		MaximumSize: max(settings.Size/10, minNegativeSize),
+		MaximumWeight: c.weigh.maximum(max(settings.Size/10, minNegativeSize)),
+		Weigher:       func(_ Key, v refused) uint32 { return v.weight },
 		ExpiryCalculator: otter.ExpiryWritingFunc(func(e otter.Entry[Key, refused]) time.Duration {
 			return e.Value.lifetime
 		}),
@@ -204,7 +210,7 @@ func (c *Cache) Keep(key Key, epoch uint64, t *token.Token, verifiedAt, now time
 	if c.epoch != epoch {
 		return
 	}
-	c.positive.Set(key, verified{t, fresh.UnixNano(), stale.UnixNano(), stale.Sub(now)})
+	c.positive.Set(key, verified{t, fresh.UnixNano(), stale.UnixNano(), stale.Sub(now), c.weigh.of(t.Size())})
 	c.negative.Invalidate(key)
 }
 
@@ -222,7 +228,7 @@ func (c *Cache) KeepRefusal(key Key, epoch uint64, err *token.Error, now time.Ti
 	if age <= 0 {
 		return
 	}
-	c.negative.Set(key, refused{err, now.Add(age).UnixNano(), age})
+	c.negative.Set(key, refused{err, now.Add(age).UnixNano(), age, c.weigh.of(refusalSize + len(err.Error()))})
 	c.positive.Invalidate(key)
 }
 
