@@ -21,7 +21,7 @@ import (
 // that introspects a thousand tokens a second is checked once, and keeps being
 // served while an attacker tries secrets.
 type secretVerifier struct {
-	key   [sha256.Size]byte
+	key    [sha256.Size]byte
 	turns  *turns // half of the processors at the most check secrets at a time
 	checks checks
 
