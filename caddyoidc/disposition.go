@@ -6,6 +6,7 @@ import (
 	"mime"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -147,10 +148,8 @@ func accepts(accept []string, ranges ...string) bool {
 			if weight, err := strconv.ParseFloat(params["q"], 64); err == nil && weight == 0 {
 				continue
 			}
-			for _, wanted := range ranges {
-				if mediaRange == wanted {
-					return true
-				}
+			if slices.Contains(ranges, mediaRange) {
+				return true
 			}
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -271,9 +272,7 @@ func (p *person) do(method, address string, headers http.Header, body string) an
 	if err != nil {
 		p.Fatal(err)
 	}
-	for name, values := range headers {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, headers)
 	res, err := p.client.Do(req)
 	if err != nil {
 		p.Fatal(err)

@@ -3,6 +3,7 @@
 package caddyoidc
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -75,9 +76,7 @@ func (w *world) logoutClaims(jti string, changes map[string]any) map[string]any 
 		"iss": w.op.Issuer(), "aud": "web", "iat": w.clock.now().Unix(), "jti": jti, "sub": "alice",
 		"events": map[string]any{logoutEvent: map[string]any{}},
 	}
-	for name, value := range changes {
-		claims[name] = value
-	}
+	maps.Copy(claims, changes)
 	return claims
 }
 

@@ -3,6 +3,8 @@
 package caddyoidc
 
 import (
+	"errors"
+
 	"github.com/prometheus/client_golang/prometheus"
 )
 
@@ -34,7 +36,7 @@ func newMetrics(registry prometheus.Registerer, provider string) (*metrics, erro
 	}
 	for _, vec := range []**prometheus.CounterVec{&m.logins, &m.refreshes, &m.logouts, &m.lookups} {
 		if err := registry.Register(*vec); err != nil {
-			already, ok := err.(prometheus.AlreadyRegisteredError)
+			already, ok := errors.AsType[prometheus.AlreadyRegisteredError](err)
 			if !ok {
 				return nil, err
 			}

@@ -5,6 +5,7 @@ package caddyoidc_test
 import (
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -83,9 +84,7 @@ func (s *site) get(client *http.Client, path string, header http.Header) (status
 	if err != nil {
 		s.Fatal(err)
 	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+	maps.Copy(req.Header, header)
 	if header == nil {
 		req.Header.Set("Accept", "text/html")
 	}

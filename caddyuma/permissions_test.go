@@ -52,7 +52,7 @@ func TestPermissionsOfAToken(t *testing.T) {
 		`{"permissions":[{"resource_id":"r","scopes":["a"],"exp":1,"exp":2000}]}`: {"!"},
 		`[]`: {"!"},
 	} {
-		all, err := permissionsOf(&token.Token{ClaimsJSON: string(claims)})
+		all, err := permissionsOf(&token.Token{ClaimsJSON: claims})
 		got, _ := all.scopes("r", 1000)
 		if err != nil {
 			got = []string{"!"}

@@ -33,7 +33,7 @@ func Resolve(value string) (string, error) {
 	}
 	resolved, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
 	if err != nil {
-		return "", fmt.Errorf("%w: %v; set it before the gateway starts", ErrEmpty, err)
+		return "", fmt.Errorf("%w: %w; set it before the gateway starts", ErrEmpty, err)
 	}
 	// A file that holds a secret usually ends with a line feed, which is
 	// not part of it.

@@ -225,12 +225,12 @@ func (g generator) rule(n, depth int) string {
 
 // constant returns a constant that may be an operand of op, otherwise the operand.
 func (g generator) constant(op, operand string) string {
-	any := g.pick("true", "false", "null", "0", "1", "2.5", `""`, `"a"`, `"1"`)
+	constant := g.pick("true", "false", "null", "0", "1", "2.5", `""`, `"a"`, `"1"`)
 	switch op {
 	case "!", "!!":
 		return operand
 	case "and", "or":
-		return g.pick("true", "false", `{"if": `+any+`}`)
+		return g.pick("true", "false", `{"if": `+constant+`}`)
 	}
-	return any
+	return constant
 }

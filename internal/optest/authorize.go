@@ -98,7 +98,7 @@ func (op *OP) canDo(wanted []string) bool {
 // done.
 func (op *OP) logIn(w http.ResponseWriter, user User, query url.Values) *login {
 	l := &login{user: user, acr: user.ACR, at: op.Now(), sid: "sid-" + rand.Text()}
-	for _, acr := range strings.Fields(query.Get("acr_values")) {
+	for acr := range strings.FieldsSeq(query.Get("acr_values")) {
 		if slices.Contains(op.ACRs, acr) {
 			l.acr = acr
 			break
