@@ -220,8 +220,8 @@ func (m *ResourceMetadata) issuers() []string {
 	}
 	var issuers []string
 	for _, name := range m.Providers {
-		if p, err := m.app.Provider(name); err == nil && !slices.Contains(issuers, p.Issuer()) {
-			issuers = append(issuers, p.Issuer())
+		if p, err := m.app.Provider(name); err == nil && p.PublicIssuer() != "" && !slices.Contains(issuers, p.PublicIssuer()) {
+			issuers = append(issuers, p.PublicIssuer())
 		}
 	}
 	return issuers

@@ -100,7 +100,7 @@ func (p *testProvider) AuthenticateClient(req *http.Request, _ url.Values) error
 }
 
 // Key implements jwtcheck.KeySet.
-func (p *testProvider) Key(_ context.Context, kid, alg string) (jose.Key, error) {
+func (p *testProvider) Key(_ context.Context, name jose.KeyName, alg string) (jose.Key, error) {
 	address, err := p.Endpoint("jwks_uri")
 	if err != nil {
 		return jose.Key{}, err
@@ -115,7 +115,7 @@ func (p *testProvider) Key(_ context.Context, kid, alg string) (jose.Key, error)
 	}
 	var found []jose.Key
 	for _, key := range set.Keys {
-		if (kid == "" || kid == key.ID()) && key.Fits(alg) {
+		if (name.KeyID == "" || name.KeyID == key.ID()) && key.Fits(alg) {
 			found = append(found, key)
 		}
 	}

@@ -114,7 +114,7 @@ func (v *idTokenVerifier) verifyJWT(ctx context.Context, jwt *jwtcheck.JWT, type
 	if err := jwtcheck.Issuer(claims, v.issuer); err != nil {
 		return claims, err
 	}
-	key, err := v.keys.Key(ctx, jwt.Header.KeyID, jwt.Header.Algorithm)
+	key, err := v.keys.Key(ctx, jwt.Header.KeyName, jwt.Header.Algorithm)
 	if err != nil {
 		return claims, err
 	}

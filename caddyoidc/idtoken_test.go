@@ -25,10 +25,10 @@ var testTime = time.Unix(1_790_000_000, 0)
 // testKeys are keys by key id, as an OpenID Provider publishes them.
 type testKeys map[string]jose.PrivateKey
 
-func (k testKeys) Key(_ context.Context, kid, alg string) (jose.Key, error) {
+func (k testKeys) Key(_ context.Context, name jose.KeyName, alg string) (jose.Key, error) {
 	var found []jose.Key
 	for id, key := range k {
-		if (kid == "" || kid == id) && key.Public().Fits(alg) {
+		if (name.KeyID == "" || name.KeyID == id) && key.Public().Fits(alg) {
 			found = append(found, key.Public())
 		}
 	}

@@ -71,12 +71,12 @@ type opKeys struct{ server *provider.Server }
 
 // Key implements jwtcheck.KeySet. The error wraps errUnavailable if the keys
 // are.
-func (k opKeys) Key(ctx context.Context, kid, alg string) (jose.Key, error) {
+func (k opKeys) Key(ctx context.Context, name jose.KeyName, alg string) (jose.Key, error) {
 	set, err := k.server.KeySet()
 	if err != nil {
 		return jose.Key{}, fmt.Errorf("%w: %w", errUnavailable, err)
 	}
-	key, err := set.Key(ctx, kid, alg)
+	key, err := set.Key(ctx, name, alg)
 	if refusal, ok := errors.AsType[*token.Error](err); ok && refusal.Reason == token.ProviderUnavailable {
 		return key, fmt.Errorf("%w: %w", errUnavailable, err)
 	}

@@ -216,9 +216,13 @@ func (a *authority) discover(ctx context.Context) (*endpoints, error) {
 // fetchMetadata reads the UMA metadata from where it can be.
 func (a *authority) fetchMetadata(ctx context.Context) (*metadata, error) {
 	p := a.provider.Load()
-	places := provider.WellKnownUMA(p.Issuer())
-	if p.UMAConfiguration != "" {
-		places = []string{p.UMAConfiguration}
+	places := []string{p.UMAConfiguration}
+	if p.UMAConfiguration == "" {
+		base := p.Base()
+		if base == "" {
+			return nil, fmt.Errorf("where the UMA metadata of %q is cannot be derived from its name: write 'uma_configuration <url>'", p.Issuer())
+		}
+		places = provider.WellKnownUMA(base)
 	}
 	document, err := p.Server().Document(ctx, "uma_configuration", places)
 	if err != nil {

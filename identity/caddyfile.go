@@ -3,6 +3,7 @@
 package identity
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -32,10 +33,12 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return err
 	}
 	var once directive.Once
+	places := make(map[string]caddyfile.Token)
 	for d.NextBlock(0) {
 		if err := once.Check(d, addingOptions...); err != nil {
 			return err
 		}
+		places[d.Val()] = d.Token()
 		known, err := c.unmarshalOption(d)
 		if err == nil && !known {
 			known, err = c.Config.UnmarshalCaddyfileSubdirective(d)
@@ -48,6 +51,9 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 	}
 	if err := c.check(); err != nil {
+		if e, ok := errors.AsType[*provider.SettingError](err); ok && places[e.Setting].Line > 0 {
+			return directive.At(places[e.Setting]).WrapErr(err)
+		}
 		return start.WrapErr(err)
 	}
 	return nil

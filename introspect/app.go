@@ -272,20 +272,20 @@ func (a *App) Generation() uint64 { return a.generation }
 // rather than by the site's error routes.
 func (a *App) ErrorJSON() bool { return a.ErrorFormat != errorFormatCaddy }
 
-// Issuers returns the issuers of all providers, those of handlers included,
+// Issuers returns the issuers of all providers that clients can find by them, those of handlers included,
 // each once: that of the provider called `default` first, then by the
 // providers' names. They are complete when all handlers are provisioned.
 func (a *App) Issuers() []string {
 	var issuers []string
 	if p, ok := a.Providers[DefaultProvider]; ok {
-		issuers = append(issuers, p.Issuer())
+		issuers = append(issuers, p.PublicIssuer())
 	}
 	for _, p := range a.all() {
-		if !slices.Contains(issuers, p.Issuer()) {
-			issuers = append(issuers, p.Issuer())
+		if !slices.Contains(issuers, p.PublicIssuer()) {
+			issuers = append(issuers, p.PublicIssuer())
 		}
 	}
-	return issuers
+	return slices.DeleteFunc(issuers, func(issuer string) bool { return issuer == "" })
 }
 
 // Interface guards

@@ -41,6 +41,10 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //	gluu {
 //		provider [<name>] {
 //			issuer <url>
+//			issuers <url|word>...
+//			tenants <id>...|*
+//			discovery_url <url>
+//			insecure_hosts <host>...
 //			client_id <id>
 //			client_secret <secret>
 //			client_auth client_secret_basic|client_secret_post|client_secret_jwt|private_key_jwt|tls_client_auth|none
@@ -173,10 +177,12 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	}
 	p := new(Provider)
 	var once directive.Once
+	places := make(map[string]caddyfile.Token)
 	for nesting := block.Nesting(); block.NextBlock(nesting); {
 		if err := once.Check(block, provider.Lists()...); err != nil {
 			return err
 		}
+		places[block.Val()] = block.Token()
 		handled, err := p.UnmarshalCaddyfileSubdirective(block)
 		if err != nil {
 			return err
@@ -186,6 +192,9 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 		}
 	}
 	if err := p.Check(); err != nil {
+		if e, ok := errors.AsType[*provider.SettingError](err); ok && places[e.Setting].Line > 0 {
+			return directive.At(places[e.Setting]).WrapErr(err)
+		}
 		block.Reset()
 		block.Next()
 		return block.Errf("provider %s: %v", name, err)

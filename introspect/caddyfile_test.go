@@ -66,6 +66,14 @@ func TestCaddyfileOfTheApp(t *testing.T) {
 			timeout 2s
 			stale_if_error 1m
 		}
+		provider inside {
+			issuer https://login.example/{tid}/v2.0
+			issuers users-auth urn:old https://sts.example/{tid}/
+			tenants 1f2e 3d4c
+			discovery_url http://login.internal:8080/.well-known/openid-configuration
+			insecure_hosts login.internal
+			verify jwt
+		}
 		provider registering {
 			issuer https://as.example
 			register {
@@ -101,6 +109,8 @@ func TestCaddyfileOfTheApp(t *testing.T) {
 			"token_endpoint":"https://as.example/t","revocation_endpoint":"https://as.example/r","registration_endpoint":"https://as.example/reg",
 			"endpoint_hosts":["other.example","other.example:8443"],"introspection_signed":true,"dpop_nonce":true,
 			"trust_pool":{"provider":"inline","trusted_ca_certs":["abc"]},"timeout":2000000000,"stale_if_error":60000000000},
+		"inside":{"issuer":"https://login.example/{tid}/v2.0","issuers":["users-auth","urn:old","https://sts.example/{tid}/"],"tenants":["1f2e","3d4c"],
+			"discovery_url":"http://login.internal:8080/.well-known/openid-configuration","insecure_hosts":["login.internal"],"verify":"jwt"},
 		"registering":{"issuer":"https://as.example","register":{"initial_access_token":"t","client_name":"my gateway","scopes":["a","b"]}}},
 		"consumers":[{"id":"8a5ae2d6-6f6e-4a4f-9b0f-9a1b3c6d7e8f","username":"alice","custom_id":"app","tags":["gold","new"]},{"username":"bob"}],
 		"cache":{"size":5000,"max_age":60000000000,"negative_age":5000000000},
@@ -169,7 +179,7 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"provider {\nissuer https://a.example\nverify jwt\ntrust_pool file\n}", 6, "trust_pool file: no certificates specified"},
 		{"provider {\nissuer https://a.example\nverify jwt\njwks_uri http://a.example\n}", 6, "jwks_uri"},
 
-		{"provider {\nissuer https://a.example?x\nverify jwt\n}", 4, "issuer 'https://a.example?x' has a query"},
+		{"provider {\nissuer https://a.example?x\nverify jwt\n}", 4, `issuer "https://a.example?x" has a query`},
 		{"provider {\nverify jwt\nop_url http://a.example\n}", 5, `op_url "http://a.example" is not protected`},
 		{"provider {\nissuer https://a.example\nclient_auth foo\nverify jwt\n}", 5, "client_auth is client_secret_basic"},
 		{"provider {\nissuer https://a.example\nverify jwt\nalgorithms RS256\nalgorithms none\n}", 7, "algorithm 'none' cannot be accepted"},
@@ -197,6 +207,26 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"provider {\nissuer https://a.example\nverify jwt\nclient_id_claims\n}", 6, "client_id_claims"},
 		{"provider {\nissuer https://a.example\nverify jwt\nclient_id_claims azp \"\"\n}", 6, "one of them is empty"},
 		{"provider {\nissuer https://a.example\nverify jwt\nclient_id_claims azp\nclient_id_claims azp\n}", 7, `"azp" twice`},
+
+		{"provider {\nissuer users-auth\nverify jwt\n}", 4, "discovery_url <url>"},
+		{"provider {\nissuer http://as.example/trust\nverify jwt\n}", 4, "'discovery_url <url>' or 'jwks_uri <url>'"},
+		{"provider {\nissuer users-auth\nverify jwt\njwks_uri http://as.example/keys\n}", 6, "jwks_uri"},
+		{"provider {\nissuer \"users auth\"\nverify jwt\njwks_uri https://as.example/keys\n}", 4, "white space"},
+		{"provider {\nissuer https://a.example\nverify jwt\ndiscovery_url http://keycloak/x\n}", 6, "discovery_url"},
+		{"provider {\nissuer https://a.example\nverify jwt\ndiscovery_url http://keycloak/x\ninsecure_hosts keycloak.example\n}", 6, "discovery_url"},
+		{"provider {\nissuer https://a.example\nverify jwt\ndiscovery_url http://keycloak/x\ninsecure_hosts keycloak:8080\n}", 6, "discovery_url"},
+		{"provider {\nissuer https://a.example\nverify jwt\ninsecure_hosts *\n}", 6, "insecure_hosts names hosts"},
+		{"provider {\nissuer https://a.example\nverify jwt\ninsecure_hosts http://keycloak\n}", 6, "insecure_hosts names hosts"},
+		{"provider {\nissuer https://a.example\nverify jwt\nissuers\n}", 6, "issuers"},
+		{"provider {\nissuer https://a.example\nverify jwt\nissuers b https://a.example\n}", 6, "is an issuer already"},
+		{"provider {\nissuer https://a.example\nverify jwt\nissuers https://b.example?x\n}", 6, "has a query"},
+		{"provider {\nissuer https://a.example\nverify jwt\ntenants a\n}", 6, "tenants has no effect"},
+		{"provider {\nissuer https://a.example/{tid}\nverify jwt\ntenants a\n}", 4, "is a pattern"},
+		{"provider {\nissuer https://a.example/{tid}\nverify jwt\njwks_uri https://a.example/keys\n}", 3, "tenants <id>..."},
+		{"provider {\nissuer https://a.example/{tid}/{app}\nverify jwt\njwks_uri https://a.example/keys\ntenants a\n}", 4, "several claims"},
+		{"provider {\nissuer {iss}\nverify jwt\njwks_uri https://a.example/keys\ntenants *\n}", 4, "any issuer"},
+		{"provider {\nissuer {tid}\nverify jwt\njwks_uri https://a.example/keys\ntenants *\n}", 4, "any issuer"},
+		{"provider {\nissuer https://a.example/{tid}\nverify jwt\njwks_uri https://a.example/keys\ntenants * a\n}", 7, "leave out the others"},
 
 		{"consumer", 3, "consumer <username>"},
 		{"consumer a b", 3, "one username"},

@@ -94,7 +94,7 @@ func (v *verifier) openSigned(ctx context.Context, a *provider.Answer) (claims j
 		return jose.Object{}, nil, err
 	}
 	responses := jwtVerifier{
-		issuer:     s.Config().Issuer,
+		issuers:    s.Issuers(),
 		algorithms: s.Config().Algorithms,
 		audience:   []string{s.ClientID()},
 		keys:       keys,
@@ -139,7 +139,6 @@ func (v *verifier) validateResponse(claims jose.Object, body []byte) (*Token, er
 		return nil, s.Unreadable(introspectionEndpoint, err)
 	}
 	for _, check := range []func() error{
-		func() error { return checkIssuer(claims, s.Config().Issuer) },
 		func() error { return jwtcheck.Audience(claims, s.Config().Audience) },
 		func() error { return checkIntrospectedKind(claims) },
 	} {
@@ -147,7 +146,9 @@ func (v *verifier) validateResponse(claims jose.Object, body []byte) (*Token, er
 			return nil, refuse(TokenInvalid, "%w", err)
 		}
 	}
-	t.Issuer = s.Config().Issuer
+	if t.Issuer, err = answeredIssuer(claims, s); err != nil {
+		return nil, refuse(TokenInvalid, "%w", err)
+	}
 	t.ClaimsJSON = string(body)
 	return t, nil
 }
@@ -159,17 +160,15 @@ func refuseUntil(notYet *jwtcheck.NotYetError) *Error {
 	return e
 }
 
-// checkIssuer compares `iss` where the answer has one.
-func checkIssuer(claims jose.Object, issuer string) error {
-	value, ok := claims.Get("iss")
-	if !ok || value.IsNull() {
-		return nil
+// answeredIssuer returns the issuer of the token: `iss` where the answer has one,
+// else the server itself. Where the issuer depends on a tenant, an answer that does
+// not name it says too little.
+func answeredIssuer(claims jose.Object, s *provider.Server) (string, error) {
+	issuers := s.Issuers()
+	if value, ok := claims.Get("iss"); !issuers.HasTenants() && (!ok || value.IsNull()) {
+		return s.Config().Issuer, nil
 	}
-	got, err := value.Text()
-	if err != nil {
-		return fmt.Errorf("iss: %w", err)
-	}
-	return jwtcheck.SameIssuer(got, issuer)
+	return issuers.Check(claims)
 }
 
 // checkIntrospectedKind refuses what is active but no access token: a server

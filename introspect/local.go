@@ -23,6 +23,9 @@ func (v *verifier) verifyByMode(ctx context.Context, sent *presented) (*Token, e
 	// A server that issues nothing but JWTs need not have an introspection
 	// endpoint, and then this token is not one of its own.
 	if missing := (*provider.NoEndpointError)(nil); errors.As(err, &missing) {
+		if v.verifiesLocally(sent) { // as the metadata says that came meanwhile
+			return v.verifyLocally(ctx, sent)
+		}
 		return nil, refuse(TokenInvalid, "not a JWT of this issuer, and the issuer has no introspection endpoint: %w", missing)
 	}
 	return token, err
@@ -38,7 +41,7 @@ func (v *verifier) verifiesLocally(sent *presented) bool {
 	case provider.VerifyIntrospection:
 		return false
 	}
-	return sent.claimsIssuer(config.Issuer)
+	return sent.claimsAny(v.server.Issuers())
 }
 
 // verifyLocally verifies a JWT by its signature.
@@ -49,7 +52,7 @@ func (v *verifier) verifyLocally(ctx context.Context, sent *presented) (*Token, 
 		return nil, err
 	}
 	local := jwtVerifier{
-		issuer:     s.Config().Issuer,
+		issuers:    s.Issuers(),
 		algorithms: s.Config().Algorithms,
 		audience:   s.Config().Audience,
 		mapping:    s.Mapping(),

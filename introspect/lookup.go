@@ -182,15 +182,23 @@ func isLasting(refusal *Error) bool {
 // of the configuration, and not this one's, else "". Such a token is that
 // provider's to verify. This one's server has no business seeing it.
 func (p *Provider) foreignIssuer(sent *presented) string {
-	if p.app == nil || sent.claimsIssuer(p.Config.Issuer) {
+	if p.app == nil || sent.claimsAny(p.server.Issuers()) {
 		return ""
 	}
 	for _, issuer := range sent.claimed().issuers {
-		if slices.Contains(p.app.Issuers(), issuer) {
+		if slices.ContainsFunc(p.app.all(), func(other *Provider) bool { return other.issuers().Claim(issuer) }) {
 			return issuer
 		}
 	}
 	return ""
+}
+
+// issuers are the values of `iss` that are this provider's.
+func (p *Provider) issuers() provider.Issuers {
+	if p.server == nil {
+		return p.ConfiguredIssuers()
+	}
+	return p.server.Issuers()
 }
 
 // recoverPanics verifies a token and survives what should not happen: the

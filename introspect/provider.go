@@ -72,9 +72,7 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 		return err
 	}
 	p.loaded.Storage = ctx.Storage()
-	if len(p.Audience) == 0 && p.Config.Verify != provider.VerifyIntrospection {
-		p.loaded.Logger.Warn("no audience is configured: tokens that this server issued for any other API are accepted too; write 'audience <name>'")
-	}
+	p.LogNotes(p.loaded.Logger)
 	before := verifierOf(source)
 	shared, _, err := verifiers.LoadOrNew(p.poolID, func() (caddy.Destructor, error) {
 		server := provider.New(name, p.Config, p.loaded)

@@ -19,6 +19,7 @@ import (
 func answerDigest(name string, c *provider.Config, clientID string) digest {
 	text, err := json.Marshal([]any{
 		"v2", name, c.Issuer, clientID, c.Verify, c.Algorithms, c.Audience, c.ClientIDClaims, c.Grants,
+		c.Issuers, c.Tenants, c.DiscoveryURL,
 		c.IntrospectionEndpoint, c.JWKSURI, c.EndpointHosts, c.IntrospectionSigned,
 	})
 	if err != nil {
@@ -46,9 +47,6 @@ func (p *Provider) fromShared(ctx context.Context, sent *presented) (token *Toke
 	}
 	v := p.verifier
 	token, verifiedAt, since = p.cache.Fetch(ctx, v.recordID(sent.raw), v.server.Now())
-	if token != nil {
-		token.Issuer = v.server.Config().Issuer
-	}
 	return token, verifiedAt, since
 }
 

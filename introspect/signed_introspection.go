@@ -49,10 +49,10 @@ func (v *jwtVerifier) verifyResponse(ctx context.Context, body []byte) (json.Raw
 	if err != nil {
 		return nil, fmt.Errorf("introspection response: %w", err)
 	}
-	if err := jwtcheck.Issuer(claims, v.issuer); err != nil {
-		return nil, fmt.Errorf("introspection response: %w", err)
+	if issuer, err := claims.Text("iss"); err != nil || !v.issuers.Spoke(issuer) {
+		return nil, errors.New("introspection response: iss is another issuer")
 	}
-	key, err := v.keys.Key(ctx, jwt.Header.KeyID, jwt.Header.Algorithm)
+	key, err := v.keys.Key(ctx, jwt.Header.KeyName, jwt.Header.Algorithm)
 	if err != nil {
 		return nil, fmt.Errorf("introspection response: %w", err)
 	}

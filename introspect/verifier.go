@@ -83,12 +83,12 @@ func (t *presented) claimed() claimed {
 	return t.claim
 }
 
-// claimsIssuer reports whether the token says, unverified, that it is a JWT of
-// this issuer. It is what `verify auto` goes by: a token that lies about it is
+// claimsAny reports whether the token says, unverified, that it is a JWT of one of
+// these issuers. It is what `verify auto` goes by: a token that lies about it is
 // checked against the keys of the issuer that it names, and one that is odd in any
 // other way is refused there.
-func (t *presented) claimsIssuer(issuer string) bool {
-	return issuer != "" && slices.Contains(t.claimed().issuers, issuer)
+func (t *presented) claimsAny(issuers provider.Issuers) bool {
+	return slices.ContainsFunc(t.claimed().issuers, issuers.Claim)
 }
 
 // isJWT reports whether the token is a signed JWT of any issuer.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
@@ -20,7 +21,7 @@ const maxToken = 16 << 10
 
 // jwtVerifier verifies access tokens that are JWTs of one issuer.
 type jwtVerifier struct {
-	issuer     string
+	issuers    provider.Issuers
 	algorithms []string        // that are accepted, in canonical spelling
 	audience   []string        // one of which a token must name; empty: any will do
 	mapping    token.Mapping   // which claims are the client and the grants
@@ -55,14 +56,15 @@ func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*
 
 	// Issuer. It goes before the keys so that another issuer's token asks for
 	// none.
-	if err := jwtcheck.Issuer(claims, v.issuer); err != nil {
+	issuer, err := v.issuers.Check(claims)
+	if err != nil {
 		return nil, refuse(TokenInvalid, "%w", err)
 	}
 
 	// Signature, with a key that was fetched from the issuer, under the
 	// algorithm of the header, which jwtcheck.Header has found among the
 	// configured ones and which must be that of the key.
-	key, err := v.keys.Key(ctx, jwt.Header.KeyID, jwt.Header.Algorithm)
+	key, err := v.keys.Key(ctx, jwt.Header.KeyName, jwt.Header.Algorithm)
 	if err != nil {
 		return nil, asError(err)
 	}
@@ -101,7 +103,7 @@ func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*
 		return nil, refuse(TokenInvalid, "%w", err)
 	}
 
-	t.Issuer = v.issuer
+	t.Issuer = issuer
 	t.JWT = true
 	t.ClaimsJSON = string(jwt.Payload)
 	return t, nil

@@ -46,9 +46,9 @@ type staticKeys struct {
 	asked int
 }
 
-func (s *staticKeys) Key(ctx context.Context, kid, alg string) (jose.Key, error) {
+func (s *staticKeys) Key(ctx context.Context, name jose.KeyName, alg string) (jose.Key, error) {
 	s.asked++
-	return s.StaticKeys.Key(ctx, kid, alg)
+	return s.StaticKeys.Key(ctx, name, alg)
 }
 
 func keysFor(algs ...string) *staticKeys {
@@ -61,7 +61,7 @@ func keysFor(algs ...string) *staticKeys {
 
 func testVerifier(keys jwtcheck.KeySet, audience ...string) *jwtVerifier {
 	return &jwtVerifier{
-		issuer:     testIssuer,
+		issuers:    provider.IssuersOf([]string{testIssuer}, nil),
 		algorithms: jose.Algorithms(),
 		audience:   audience,
 		keys:       keys,
@@ -75,7 +75,7 @@ func (v *jwtVerifier) verify(ctx context.Context, raw string) (*Token, error) {
 }
 
 func claimsIssuer(issuer, raw string) bool {
-	return (&presented{raw: raw}).claimsIssuer(issuer)
+	return (&presented{raw: raw}).claimsAny(provider.IssuersOf([]string{issuer}, nil))
 }
 
 type claims map[string]any

@@ -15,10 +15,11 @@ import (
 // Key is a public key for verifying signatures. It has passed every check that can
 // be made once. It is small, so copy it. The zero Key fits no algorithm.
 type Key struct {
-	id         string // "kid"
-	alg        string // "alg", canonical; "" if the key does not say
-	kty        string // "RSA", "EC" or "OKP"
-	crv        string // "P-256", "P-384", "P-521", "Ed25519"; "" for RSA
+	id         string    // "kid"
+	alg        string    // "alg", canonical; "" if the key does not say
+	kty        string    // "RSA", "EC" or "OKP"
+	crv        string    // "P-256", "P-384", "P-521", "Ed25519"; "" for RSA
+	x5t        [2]string // thumbprints of its certificate, SHA-1 and SHA-256; "" if it has none
 	thumbprint string
 	public     crypto.PublicKey
 	material   []strictjson.Member // kty, and what RFC 7638 names for it
@@ -130,8 +131,9 @@ func parseKeyObject(o Object) (key Key, err error) {
 	if err != nil {
 		return Key{}, err
 	}
-	// The certificates of a key (x5c, x5u) are ignored: a key is trusted because
-	// of where it was fetched.
+	// A certificate that a key comes with (x5c) only names it: the key is trusted
+	// because of where it was fetched from.
+	key.x5t = certificateThumbprints(o)
 	names := map[string][]string{
 		"RSA": {"kty", "n", "e"},
 		"EC":  {"kty", "crv", "x", "y"},

@@ -40,8 +40,17 @@ type Header struct {
 	// Algorithm is the "alg" member in its canonical form, see [Algorithm]:
 	// "EdDSA" also if the token says "Ed25519" (RFC 9864).
 	Algorithm string
-	KeyID     string // "kid", "" if there is none
 	Type      string // "typ" as written, "" if there is none
+
+	KeyName
+}
+
+// KeyName is how a header names the key that signed the token (RFC 7515, sections
+// 4.1.4, 4.1.7 and 4.1.8). All of it may be empty.
+type KeyName struct {
+	KeyID   string // "kid"
+	X5T     string // "x5t", the SHA-1 thumbprint of the key's certificate
+	X5TS256 string // "x5t#S256", the SHA-256 one
 }
 
 // Parse parses a JWS in compact serialization (RFC 7515 section 7.1). It verifies
@@ -94,6 +103,12 @@ func parseHeader(data []byte) (h Header, err error) {
 		return Header{}, err
 	}
 	if h.KeyID, err = h.Text("kid"); err != nil {
+		return Header{}, err
+	}
+	if h.X5T, err = h.Text("x5t"); err != nil {
+		return Header{}, err
+	}
+	if h.X5TS256, err = h.Text("x5t#S256"); err != nil {
 		return Header{}, err
 	}
 	if h.Type, err = h.Text("typ"); err != nil {

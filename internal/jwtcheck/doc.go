@@ -13,7 +13,7 @@
 //	typ := jwtcheck.MediaType(jwt.Header.Type)     // compare: what kind is it?
 //	claims, err := jwt.Claims()
 //	err = jwtcheck.Issuer(claims, issuer)          // before its keys are fetched
-//	key, err := keys.Key(ctx, jwt.Header.KeyID, jwt.Header.Algorithm)
+//	key, err := keys.Key(ctx, jwt.Header.KeyName, jwt.Header.Algorithm)
 //	err = jwt.Verify(key, jwt.Header.Algorithm)
 //	...                                            // from here on it is the issuer's word
 //	err = jwtcheck.NotBefore(claims, now)

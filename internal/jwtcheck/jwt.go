@@ -37,8 +37,8 @@ func (j *JWT) Claims() (jose.Object, error) { return j.claims, j.claimsErr }
 // KeySet finds the public key that a JWT was signed with. It separates
 // verifying from fetching, so that each can be tested alone.
 type KeySet interface {
-	// Key returns the key of this key ID that fits the algorithm; for an empty
-	// ID, the only key of the set that fits. Its errors tell apart that the
+	// Key returns the key of this name that fits the algorithm; for an empty
+	// name, the only key of the set that fits. Its errors tell apart that the
 	// issuer has no such key from that its keys are unavailable.
-	Key(ctx context.Context, kid, alg string) (jose.Key, error)
+	Key(ctx context.Context, name jose.KeyName, alg string) (jose.Key, error)
 }

@@ -38,12 +38,16 @@ func Words() []string { return slices.Sorted(maps.Keys(parsers)) }
 // stand several times, since their values add up.
 func Lists() []string { return slices.Clone(lists) }
 
-var lists = []string{"algorithms", "audience", "client_id_claims", "endpoint_hosts", "grants"}
+var lists = []string{"algorithms", "audience", "client_id_claims", "endpoint_hosts", "grants", "insecure_hosts", "issuers", "tenants"}
 
 type parseWord func(c *Config, d *caddyfile.Dispenser) error
 
 var parsers = map[string]parseWord{
 	"issuer":                         text(func(c *Config) *string { return &c.Issuer }),
+	"discovery_url":                  text(func(c *Config) *string { return &c.DiscoveryURL }),
+	"issuers":                        list(func(c *Config) *[]string { return &c.Issuers }),
+	"tenants":                        list(func(c *Config) *[]string { return &c.Tenants }),
+	"insecure_hosts":                 list(func(c *Config) *[]string { return &c.InsecureHosts }),
 	"op_url":                         text(func(c *Config) *string { return &c.OPURL }),
 	"client_id":                      text(func(c *Config) *string { return &c.ClientID }),
 	"client_secret":                  text(func(c *Config) *string { return &c.ClientSecret }),

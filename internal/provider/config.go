@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -23,11 +22,35 @@ type Config struct {
 	// query and fragment, or http on a loopback address. Its metadata is read
 	// from `/.well-known/openid-configuration`, else from
 	// `/.well-known/oauth-authorization-server`, and must name the same issuer.
+	// With `discovery_url`, or where `jwks_uri` makes metadata unnecessary, it is
+	// only the name that tokens have in `iss`: a word, a URN or an http address
+	// will do. In `https://login.example.com/{tid}/v2.0` the braces name the claim
+	// that must stand there; `tenants` says which values it may have.
 	Issuer string `json:"issuer,omitempty"`
 
 	// Another name for `issuer`, as the systems before called it. Only one of
 	// the two can be given.
 	OPURL string `json:"op_url,omitempty"`
+
+	// Further values of `iss` that are this server's, such as those of tokens of
+	// an older version. They are names: nothing is fetched from them.
+	Issuers []string `json:"issuers,omitempty"`
+
+	// The tenants whose tokens are accepted, where an issuer has a claim in
+	// braces. `*` accepts all of them, which is logged.
+	Tenants []string `json:"tenants,omitempty"`
+
+	// The address of the metadata document, where it is not at the issuer: a
+	// server may have one address for clients and another one within a cluster.
+	// The document must name `issuer` all the same. Endpoints may be on its
+	// origin too.
+	DiscoveryURL string `json:"discovery_url,omitempty"`
+
+	// Hosts to which plain http is allowed, such as `keycloak` within a cluster;
+	// without a port, it is allowed to any port. What is sent there, credentials
+	// and tokens included, can be read and changed on the way. Default: none but
+	// loopback addresses.
+	InsecureHosts []string `json:"insecure_hosts,omitempty"`
 
 	// The client id of this gateway at the authorization server. Required for
 	// introspection, unless `register` is given.
@@ -232,7 +255,17 @@ func (c Config) check(open func(value string) bool) error {
 	if c.Issuer != "" && c.OPURL != "" {
 		return errors.New("issuer and op_url are two names of one setting: write only issuer")
 	}
+	issuer := "issuer"
+	if c.OPURL != "" {
+		issuer = "op_url"
+	}
 	c.SetDefaults()
+	if err := c.checkAddresses(issuer, open); err != nil {
+		return err
+	}
+	if err := c.checkTenants(open); err != nil {
+		return err
+	}
 	if c.Issuer == "" {
 		return errors.New("a provider needs an issuer: write 'issuer <url>', the address that the server's tokens name as 'iss'")
 	}
@@ -245,7 +278,7 @@ func (c Config) check(open func(value string) bool) error {
 // checkValues refuses what is wrong with a setting by itself, whatever the
 // others are. The Caddyfile parser calls it after each, to name its line.
 func (c *Config) checkValues(open func(value string) bool) error {
-	for _, check := range []func(open func(string) bool) error{c.checkIssuer, c.checkWords, c.checkClaims, c.checkEndpoints} {
+	for _, check := range []func(open func(string) bool) error{c.checkIssuers, c.checkWords, c.checkClaims, c.checkHosts} {
 		if err := check(open); err != nil {
 			return err
 		}
@@ -255,23 +288,6 @@ func (c *Config) checkValues(open func(value string) bool) error {
 	}
 	if c.StaleIfError < 0 {
 		return fmt.Errorf("stale_if_error cannot be negative, got %s", time.Duration(c.StaleIfError))
-	}
-	return nil
-}
-
-func (c *Config) checkIssuer(open func(string) bool) error {
-	for _, issuer := range []struct{ name, value string }{{"issuer", c.Issuer}, {"op_url", c.OPURL}} {
-		if issuer.value == "" || open(issuer.value) {
-			continue
-		}
-		u, err := directive.URL(issuer.name, issuer.value)
-		if err != nil {
-			return err
-		}
-		// RFC 8414, section 2.
-		if u.RawQuery != "" || u.ForceQuery {
-			return fmt.Errorf("%s '%s' has a query, which an issuer identifier cannot have", issuer.name, issuer.value)
-		}
 	}
 	return nil
 }
@@ -334,21 +350,14 @@ func (c *Config) checkClient(open func(string) bool) error {
 	return nil
 }
 
-func (c *Config) checkEndpoints(open func(string) bool) error {
-	for name, value := range c.endpoints() {
-		if value == "" || open(value) {
-			continue
-		}
-		if _, err := directive.URL(name, value); err != nil {
-			return err
-		}
-	}
+// checkHosts refuses what is not a host.
+func (c *Config) checkHosts(open func(string) bool) error {
 	for _, host := range c.EndpointHosts {
 		if open(host) {
 			continue
 		}
-		if u, err := url.Parse("//" + host); err != nil || u.Host != host || u.Hostname() == "" {
-			return fmt.Errorf("endpoint_hosts names hosts, such as 'keys.example.com' or 'keys.example.com:8443', not '%s'", host)
+		if err := checkHost("endpoint_hosts", host); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -39,6 +39,8 @@ type metadata struct {
 	signed    bool             // it offers signed introspection responses
 	document  []byte           // all of it
 	flags     map[string]bool  // boolean members that are true
+
+	accessTokenIssuer string // the iss of access tokens, where it is another one
 }
 
 type discovery struct {
@@ -66,6 +68,9 @@ func (s *Server) needsDiscovery() bool {
 func (s *Server) Endpoint(name string) (string, error) {
 	if address := s.config.endpoints()[name]; address != "" {
 		return address, nil
+	}
+	if len(s.config.metadataPlaces()) == 0 {
+		return "", token.Unavailable(longestDiscoveryRetry, "%w: the issuer %q is only a name; write '%s <url>' if it has one", &NoEndpointError{name}, s.config.Issuer, name)
 	}
 	s.startDiscovery()
 	d := &s.discovery
@@ -117,11 +122,11 @@ func cmpErr(err, otherwise error) error {
 	return otherwise
 }
 
-// NoEndpointError says that the server's metadata is known and names no such
-// endpoint.
+// NoEndpointError says that the server has no such endpoint: its metadata is known
+// and names none, or there is no metadata.
 type NoEndpointError struct{ name string }
 
-func (e *NoEndpointError) Error() string { return "the server's metadata has no " + e.name }
+func (e *NoEndpointError) Error() string { return "the server has no known " + e.name }
 
 // OffersSignedIntrospection reports what the metadata says, false if it is
 // not known.
@@ -141,7 +146,9 @@ func (s *Server) Promises(name string) bool {
 
 // startDiscovery begins to discover, once for all times that it is called.
 func (s *Server) startDiscovery() {
-	s.discovery.once.Do(func() { s.run(s.discover) })
+	if len(s.config.metadataPlaces()) > 0 {
+		s.discovery.once.Do(func() { s.run(s.discover) })
+	}
 }
 
 // discover runs until the server ends.
@@ -193,8 +200,12 @@ func (s *Server) discovered(found *metadata, err error, wait time.Duration) {
 	}
 }
 
-// AwaitMetadata waits for the first success of discovery.
+// AwaitMetadata waits for the first success of discovery, where there is anything
+// to discover.
 func (s *Server) AwaitMetadata(ctx context.Context) {
+	if len(s.config.metadataPlaces()) == 0 {
+		return
+	}
 	s.startDiscovery()
 	d := &s.discovery
 	d.mu.Lock()
@@ -215,7 +226,7 @@ func (s *Server) AwaitMetadata(ctx context.Context) {
 
 // fetchMetadata asks for the metadata wherever it can be.
 func (s *Server) fetchMetadata(ctx context.Context) (*metadata, error) {
-	return firstOf(WellKnown(s.config.Issuer), func(address string) (*metadata, error) {
+	return firstOf(s.config.metadataPlaces(), func(address string) (*metadata, error) {
 		return s.fetchMetadataFrom(ctx, address)
 	})
 }
@@ -229,7 +240,7 @@ func (s *Server) fetchMetadataFrom(ctx context.Context, address string) (*metada
 	}
 	req.Header.Set("Accept", "application/json")
 	// Not under a breaker: discovery has its own back-off.
-	a, err := s.exchange(ctx, req, AcceptJSON)
+	a, err := s.exchange(ctx, req, acceptDocument)
 	if err != nil {
 		return nil, err
 	}
@@ -254,6 +265,10 @@ func (s *Server) parseMetadata(body []byte) (*metadata, error) {
 		case address != "":
 			found.endpoints[name] = address
 		}
+	}
+	// AD FS has an issuer for ID tokens and another one for access tokens.
+	if found.accessTokenIssuer, err = document.Text("access_token_issuer"); err != nil {
+		return nil, err
 	}
 	if value, ok := document.Get("introspection_signing_alg_values_supported"); ok && value.IsList() {
 		algorithms, err := value.Texts()

@@ -31,7 +31,7 @@
 // Its keys verify what it signed (package jwtcheck):
 //
 //	keys, err := server.KeySet()
-//	key, err := keys.Key(ctx, jwt.Header.KeyID, jwt.Header.Algorithm)
+//	key, err := keys.Key(ctx, jwt.Header.KeyName, jwt.Header.Algorithm)
 //
 // What discovery and registration have not learned yet is a *token.Error with
 // ProviderUnavailable, as is every other failure to reach the server. Requests wait

@@ -17,14 +17,16 @@ import (
 // Discovery 1.0, section 4, appends to the issuer; RFC 8414, section 3, inserts
 // before its path, and section 5 says that some append there too.
 func WellKnown(issuer string) []string {
-	const openID, oauth = "/.well-known/openid-configuration", "/.well-known/oauth-authorization-server"
+	const oauth = "/.well-known/oauth-authorization-server"
 	base, origin, path := splitIssuer(issuer)
-	addresses := []string{base + openID}
+	addresses := []string{base + wellKnownOpenID}
 	if path != "" {
 		addresses = append(addresses, origin+oauth+path)
 	}
 	return append(addresses, base+oauth)
 }
+
+const wellKnownOpenID = "/.well-known/openid-configuration"
 
 // WellKnownUMA returns the addresses of an issuer's UMA metadata: Keycloak and
 // Gluu append to the issuer, RFC 8615 as UMA applies it inserts before its path.
@@ -81,7 +83,7 @@ func (s *Server) parseDocument(body []byte) (jose.Object, error) {
 	if err != nil {
 		return jose.Object{}, err
 	}
-	if issuer != s.config.Issuer {
+	if !s.isOwnDocument(issuer) {
 		return jose.Object{}, fmt.Errorf("it is the metadata of issuer %.200q, not of %q; the two must be equal to the letter", issuer, s.config.Issuer)
 	}
 	return document, nil

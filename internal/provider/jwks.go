@@ -49,16 +49,16 @@ func (s *Server) fetchKeys(ctx context.Context) ([]byte, error) {
 		return nil, err
 	}
 	req.Header.Set("Accept", "application/jwk-set+json, application/json")
-	a, err := s.Do(ctx, "jwks_uri", req, acceptKeys)
+	a, err := s.Do(ctx, "jwks_uri", req, acceptDocument)
 	if err != nil {
 		return nil, err
 	}
 	return a.Body, nil
 }
 
-// acceptKeys wants 200. The content type does not matter: a body that is not a
-// key set does not parse as one.
-func acceptKeys(a *Answer) error {
+// acceptDocument wants 200. The content type does not matter: servers publish
+// metadata and keys under many, and what is neither does not parse as such.
+func acceptDocument(a *Answer) error {
 	if a.Status != http.StatusOK {
 		return AcceptJSON(a)
 	}

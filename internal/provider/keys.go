@@ -120,12 +120,12 @@ func NewRemoteKeySet(cfg RemoteKeySetConfig) *RemoteKeySet {
 
 // Key implements jwtcheck.KeySet. It waits for a fetch if the key is not known, or has not
 // been heard of for long, and one may be made, and no longer than ctx allows.
-func (s *RemoteKeySet) Key(ctx context.Context, kid, alg string) (jose.Key, error) {
+func (s *RemoteKeySet) Key(ctx context.Context, name jose.KeyName, alg string) (jose.Key, error) {
 	known := s.current.Load()
-	key, err := known.find(kid, alg)
-	if err == nil && s.Now().Sub(known.at) > maxAge(kid, s.CoolDown) {
+	key, err := known.find(name, alg)
+	if err == nil && s.Now().Sub(known.at) > maxAge(name, key, s.CoolDown) {
 		s.lookAfter(ctx, known)
-		key, err = s.current.Load().find(kid, alg)
+		key, err = s.current.Load().find(name, alg)
 	}
 	if err == nil {
 		return key, nil
@@ -139,12 +139,12 @@ func (s *RemoteKeySet) Key(ctx context.Context, kid, alg string) (jose.Key, erro
 		case <-ctx.Done():
 			return jose.Key{}, token.Unavailable(0, "waiting for the keys of the authorization server: %w", context.Cause(ctx))
 		}
-		if key, err = s.current.Load().find(kid, alg); err == nil {
+		if key, err = s.current.Load().find(name, alg); err == nil {
 			return key, nil
 		}
 	}
 	if s.isClosed() {
-		return s.keyAfterClose(ctx, kid, alg)
+		return s.keyAfterClose(ctx, name, alg)
 	}
 	return jose.Key{}, s.refusal(err)
 }
@@ -182,7 +182,7 @@ func (s *RemoteKeySet) isClosed() bool {
 // have begun before a reload that no longer has the server, and is none that
 // fails for it. The set is fetched once for all of them, by the first one and
 // in its own time, so that no fetch runs in vain.
-func (s *RemoteKeySet) keyAfterClose(ctx context.Context, kid, alg string) (jose.Key, error) {
+func (s *RemoteKeySet) keyAfterClose(ctx context.Context, name jose.KeyName, alg string) (jose.Key, error) {
 	s.last.Lock()
 	defer s.last.Unlock()
 	if !s.lastFetched {
@@ -193,7 +193,7 @@ func (s *RemoteKeySet) keyAfterClose(ctx context.Context, kid, alg string) (jose
 		s.current.Store(&fetchedKeys{keys: keys, at: s.Now()})
 		s.lastFetched = true
 	}
-	key, err := s.current.Load().find(kid, alg)
+	key, err := s.current.Load().find(name, alg)
 	if err != nil {
 		return jose.Key{}, token.Refuse(token.Invalid, "%w", err)
 	}
@@ -203,8 +203,8 @@ func (s *RemoteKeySet) keyAfterClose(ctx context.Context, kid, alg string) (jose
 // maxAge is how old a set may get in use. A token without a key ID cannot tell
 // that its key has been replaced by another, so the set that it relies on is
 // looked at again as often as one with an unknown ID would have it.
-func maxAge(kid string, coolDown time.Duration) time.Duration {
-	if kid == "" {
+func maxAge(name jose.KeyName, key jose.Key, coolDown time.Duration) time.Duration {
+	if name.KeyID == "" && !key.IsNamed(name) {
 		return coolDown
 	}
 	return keysMaxAge
@@ -365,9 +365,9 @@ func (s *RemoteKeySet) takeOver(from *RemoteKeySet) {
 	}
 }
 
-func (f *fetchedKeys) find(kid, alg string) (jose.Key, error) {
+func (f *fetchedKeys) find(name jose.KeyName, alg string) (jose.Key, error) {
 	if f == nil {
 		return jose.Key{}, ErrUnknownKey
 	}
-	return StaticKeys(f.keys).find(kid, alg)
+	return StaticKeys(f.keys).find(name, alg)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/token"
+	"github.com/caddy-gluu/gateway/jose"
 )
 
 // A key that the server has withdrawn goes, though every token knows its key.
@@ -24,7 +25,7 @@ func TestWithdrawnKeysGo(t *testing.T) {
 		for {
 			time.Sleep(time.Second)
 			wantKey(t, keys, "ES256", "ES256", "")
-			if _, err := keys.Key(t.Context(), "RS256", "RS256"); err != nil {
+			if _, err := keys.Key(t.Context(), jose.KeyName{KeyID: "RS256"}, "RS256"); err != nil {
 				wantReason(t, "withdrawn", err, token.Invalid)
 				break
 			}
@@ -107,7 +108,7 @@ func TestKnownKeysSurviveIdling(t *testing.T) {
 					begun := time.Now()
 					// A token has as long as a fetch has.
 					ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
-					_, err := keys.Key(ctx, "ES256", "ES256")
+					_, err := keys.Key(ctx, jose.KeyName{KeyID: "ES256"}, "ES256")
 					cancel()
 					if took := time.Since(begun); err != nil || i > 0 && took > 0 {
 						t.Fatalf("token %d: got %v after %v", i, err, took)
@@ -137,7 +138,7 @@ func TestReplacedKeyWithoutID(t *testing.T) {
 		server.publish(replacement)
 		for range 33 {
 			time.Sleep(time.Second)
-			keys.Key(t.Context(), "", "ES256")
+			keys.Key(t.Context(), jose.KeyName{}, "ES256")
 		}
 		wantKey(t, keys, "", "RS256", "")
 		wantKey(t, keys, "", "ES256", token.Invalid)

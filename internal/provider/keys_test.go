@@ -89,7 +89,7 @@ func issuerKey(alg string) jose.Key { return providertest.IssuerKeys()[alg].Publ
 
 func wantKey(t *testing.T, keys *RemoteKeySet, kid, alg string, want token.Reason) {
 	t.Helper()
-	_, err := keys.Key(t.Context(), kid, alg)
+	_, err := keys.Key(t.Context(), jose.KeyName{KeyID: kid}, alg)
 	wantReason(t, "key "+kid, err, want)
 }
 
@@ -199,7 +199,7 @@ func TestServerThatStartsWithTheGatewayIsFoundSoon(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		server, keys := newKeyTest(t)
 		server.answer("", errors.New("connection refused"))
-		_, err := keys.Key(t.Context(), "ES256", "ES256")
+		_, err := keys.Key(t.Context(), jose.KeyName{KeyID: "ES256"}, "ES256")
 		wantReason(t, "first", err, token.ProviderUnavailable)
 		if e := new(token.Error); !errors.As(err, &e) || e.RetryAfter != time.Second {
 			t.Errorf("got %v, want it to say when to retry", err)
@@ -241,7 +241,7 @@ func TestSec_S33_RotationDuringFlood(t *testing.T) {
 			server.publish(issuerKey("RS256"), issuerKey("ES256"))
 			rotated := time.Now()
 			for {
-				if _, err := keys.Key(t.Context(), "ES256", "ES256"); err == nil {
+				if _, err := keys.Key(t.Context(), jose.KeyName{KeyID: "ES256"}, "ES256"); err == nil {
 					break
 				}
 				time.Sleep(50 * time.Millisecond)
@@ -330,7 +330,7 @@ func TestSec_S33_LastGoodSetSurvives(t *testing.T) {
 					wantKey(t, keys, "ES256", "ES256", "")
 					// Whether this key exists cannot be said while the server
 					// gives no answer.
-					_, err := keys.Key(t.Context(), "invented", "ES256")
+					_, err := keys.Key(t.Context(), jose.KeyName{KeyID: "invented"}, "ES256")
 					if err == nil {
 						t.Fatal("an invented key was found")
 					}
@@ -369,7 +369,7 @@ func TestWaitingEndsWithTheRequest(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		begun := time.Now()
-		_, err := keys.Key(ctx, "ES256", "ES256")
+		_, err := keys.Key(ctx, jose.KeyName{KeyID: "ES256"}, "ES256")
 		wantReason(t, "impatient", err, token.ProviderUnavailable)
 		if took := time.Since(begun); took != 3*time.Second || !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("waited for %v: %v", took, err)

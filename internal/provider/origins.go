@@ -8,8 +8,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-
-	"github.com/caddy-gluu/gateway/directive"
 )
 
 // origins are the places that requests to one authorization server may go to:
@@ -18,15 +16,17 @@ import (
 // believed. Otherwise write access to one document would suffice to have the
 // gateway send its credentials, and every token, anywhere.
 type origins struct {
+	config  *Config
 	allowed map[string]bool // scheme://host:port
 	hosts   map[string]bool // host:port, for https or loopback
 }
 
 func originsOf(config *Config) origins {
-	o := origins{allowed: map[string]bool{}, hosts: map[string]bool{}}
+	o := origins{config: config, allowed: map[string]bool{}, hosts: map[string]bool{}}
 	places := slices.Collect(maps.Values(config.endpoints()))
-	for _, place := range append(places, config.Issuer) {
-		if u, err := url.Parse(place); err == nil && u.Host != "" {
+	for _, place := range append(places, config.Issuer, config.DiscoveryURL) {
+		// An issuer that is only a name is no place to send anything to.
+		if u, err := config.url("endpoint", place); err == nil {
 			o.allowed[originOf(u)] = true
 		}
 	}
@@ -37,7 +37,7 @@ func originsOf(config *Config) origins {
 }
 
 func (o *origins) check(address string) error {
-	u, err := directive.URL("endpoint", address)
+	u, err := o.config.url("endpoint", address)
 	if err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (o *origins) checkURL(u *url.URL) error {
 	}
 	if o.hosts[hostPort(u)] || o.hosts[strings.ToLower(u.Host)] {
 		// The name alone does not allow an unprotected connection.
-		_, err := directive.URL("endpoint", u.String())
+		_, err := o.config.url("endpoint", u.String())
 		return err
 	}
 	return fmt.Errorf("'%s' is not on the issuer's origin: if that is right, write 'endpoint_hosts %s'", u.Redacted(), u.Host)

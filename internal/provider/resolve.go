@@ -17,8 +17,7 @@ func (c *Config) Resolve() error {
 		value *string
 	}
 	settings := []setting{
-		{"issuer", &c.Issuer},
-		{"op_url", &c.OPURL},
+		{"discovery_url", &c.DiscoveryURL},
 		{"client_id", &c.ClientID},
 		{"client_secret", &c.ClientSecret},
 		{"client_key", &c.ClientKey},
@@ -45,6 +44,23 @@ func (c *Config) Resolve() error {
 	for i := range c.EndpointHosts {
 		settings = append(settings, setting{"endpoint_hosts", &c.EndpointHosts[i]})
 	}
+	for i := range c.Tenants {
+		settings = append(settings, setting{"tenants", &c.Tenants[i]})
+	}
+	for i := range c.InsecureHosts {
+		settings = append(settings, setting{"insecure_hosts", &c.InsecureHosts[i]})
+	}
+	issuers := []setting{{"issuer", &c.Issuer}, {"op_url", &c.OPURL}}
+	for i := range c.Issuers {
+		issuers = append(issuers, setting{"issuers", &c.Issuers[i]})
+	}
+	for _, s := range issuers {
+		resolved, err := resolveIssuer(*s.value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+		*s.value = resolved
+	}
 	for _, s := range settings {
 		resolved, err := directive.Resolve(*s.value)
 		if err != nil {
@@ -53,6 +69,20 @@ func (c *Config) Resolve() error {
 		*s.value = resolved
 	}
 	return nil
+}
+
+// resolveIssuer resolves what is around the place of a tenant.
+func resolveIssuer(value string) (string, error) {
+	at := tenantPlace.FindStringIndex(value)
+	if at == nil {
+		return directive.Resolve(value)
+	}
+	before, err := directive.Resolve(value[:at[0]])
+	if err != nil {
+		return "", err
+	}
+	after, err := directive.Resolve(value[at[1]:])
+	return before + value[at[0]:at[1]] + after, err
 }
 
 var providerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)

@@ -28,6 +28,7 @@ type Server struct {
 	name    string
 	config  Config // resolved, with defaults, never changed
 	origins origins
+	issuers Issuers // without what the metadata adds
 	mapping token.Mapping
 	Now     func() time.Time // the clock; only tests set another
 
@@ -54,12 +55,16 @@ func New(name string, config Config, a *Connection) *Server {
 		name:    name,
 		config:  config,
 		origins: originsOf(&config),
+		issuers: config.ConfiguredIssuers(),
 		mapping: config.mapping(),
 		Now:     time.Now,
 		metrics: newServerMetrics(name),
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.discovery.first = make(chan struct{})
+	if len(config.metadataPlaces()) == 0 {
+		close(s.discovery.first)
+	}
 	s.registration.first = make(chan struct{})
 	if config.Register != nil {
 		s.registration.rejected = make(chan struct{}, 1)

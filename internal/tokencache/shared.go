@@ -85,6 +85,7 @@ func (c *Cache) Share(ctx context.Context, id RecordID, since Position, t *token
 // record is a verified token as it is shared.
 type record struct {
 	VerifiedAt   int64               `json:"at"` // seconds since 1970: max_age counts from here everywhere
+	Issuer       string              `json:"iss,omitempty"`
 	Subject      string              `json:"sub,omitempty"`
 	ClientID     string              `json:"client,omitempty"`
 	Scopes       []string            `json:"scopes,omitempty"`
@@ -96,7 +97,7 @@ type record struct {
 
 func encodeRecord(t *token.Token, verifiedAt time.Time) ([]byte, error) {
 	r := record{
-		VerifiedAt: verifiedAt.Unix(), Subject: t.Subject, ClientID: t.ClientID, Scopes: t.Scopes,
+		VerifiedAt: verifiedAt.Unix(), Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, Scopes: t.Scopes,
 		JWT: t.JWT, Confirmation: t.Confirmation, Claims: json.RawMessage(t.ClaimsJSON),
 	}
 	if !t.ExpiresAt.IsZero() {
@@ -113,7 +114,7 @@ func decodeRecord(text []byte) (t *token.Token, verifiedAt time.Time, err error)
 		return nil, time.Time{}, err
 	}
 	t = &token.Token{
-		Subject: r.Subject, ClientID: r.ClientID, Scopes: r.Scopes,
+		Issuer: r.Issuer, Subject: r.Subject, ClientID: r.ClientID, Scopes: r.Scopes,
 		JWT: r.JWT, Confirmation: r.Confirmation, ClaimsJSON: string(r.Claims),
 	}
 	if r.ExpiresAt != 0 {
