@@ -18,7 +18,7 @@ import (
 
 // testProvider is a provider that can check bindings, at testNow.
 func testProvider() *Provider {
-	return &Provider{verifier: &verifier{proofs: dpop.New(func() time.Time { return testNow }, false)}}
+	return &Provider{verifier: &verifier{proofs: dpop.New(dpop.NewMemory(time.Time{}), func() time.Time { return testNow }, false)}}
 }
 
 // withProof is a request with a valid proof, which the key of a client has signed.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-gluu/gateway/internal/clientlimit"
@@ -39,14 +40,29 @@ func newVerifier(s *provider.Server, source digest) *verifier {
 }
 
 func newProofs(s *provider.Server) *dpop.Checker {
-	return dpop.New(func() time.Time { return s.Now() }, s.Config().DPoPNonce)
+	memory, _, _ := proofMemory.LoadOrNew(proofMemoryKey, func() (caddy.Destructor, error) {
+		return sharedMemory{dpop.NewMemory(time.Now())}, nil
+	})
+	return dpop.New(memory.(sharedMemory).Memory, func() time.Time { return s.Now() }, s.Config().DPoPNonce)
 }
+
+// proofMemory holds the one memory of DPoP proofs, for as long as there is any
+// verifier: a proof must not be good again because a reload changes its provider.
+var proofMemory = caddy.NewUsagePool()
+
+const proofMemoryKey = "proofs"
+
+type sharedMemory struct{ *dpop.Memory }
+
+// Destruct implements caddy.Destructor.
+func (sharedMemory) Destruct() error { return nil }
 
 // Destruct implements caddy.Destructor: no configuration has the server any
 // more.
 func (v *verifier) Destruct() error {
 	v.server.Close()
-	return nil
+	_, err := proofMemory.Delete(proofMemoryKey)
+	return err
 }
 
 // presented is a token as a client sent it. It is taken apart at most once, when

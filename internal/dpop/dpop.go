@@ -5,11 +5,11 @@
 // signs for one request with one token, so a stolen token is useless without the
 // key, and a stolen proof is useless for any other request.
 //
-// A [Checker] belongs to one authorization server's tokens and lives as long as
-// what is known of that server: it remembers the proofs that were used, so that a
-// replay is refused, and gives out nonces where they are required.
+// A [Checker] belongs to one authorization server's tokens. Its [Memory], which all
+// share, remembers the proofs that were used, so that a replay is refused, and gives
+// out nonces where they are required.
 //
-//	checker := dpop.New(time.Now, false)
+//	checker := dpop.New(memory, time.Now, false)
 //	err := checker.Check(r, token.Confirmation.JKT, raw)
 //
 // Errors are a *token.Error that says how to challenge the client.
@@ -68,14 +68,13 @@ func invalid(format string, args ...any) *token.Error {
 type Checker struct {
 	now          func() time.Time
 	requireNonce bool
-	replays      *replayCache
-	nonces       nonces
+	*Memory
 }
 
-// New makes a Checker that has seen no proofs. Where it requires a nonce, only
-// proofs with one of its own are accepted.
-func New(now func() time.Time, requireNonce bool) *Checker {
-	return &Checker{now: now, requireNonce: requireNonce, replays: newReplayCache(), nonces: newNonces()}
+// New makes a Checker with this memory. Where it requires a nonce, only proofs with
+// one of its own are accepted.
+func New(memory *Memory, now func() time.Time, requireNonce bool) *Checker {
+	return &Checker{now: now, requireNonce: requireNonce, Memory: memory}
 }
 
 // NextNonce returns the nonce that the next proof should contain, for the
@@ -104,7 +103,7 @@ func (c *Checker) Check(r *http.Request, jkt, raw string) error {
 	if err != nil {
 		return err
 	}
-	if err := c.checkNonce(claims, now); err != nil {
+	if err := c.checkNonce(claims, issued, now); err != nil {
 		return err
 	}
 	// This is the last check, so that only the owner of the key can have anything
@@ -180,8 +179,11 @@ func checkTime(claims jose.Object, now time.Time) (issued time.Time, err error) 
 	return issued, nil
 }
 
-func (c *Checker) checkNonce(claims jose.Object, now time.Time) error {
-	if !c.requireNonce {
+// checkNonce checks the nonce where one is required: always, or from a proof that
+// may have been used before this gateway could remember it. A nonce is proof that it
+// was made since.
+func (c *Checker) checkNonce(claims jose.Object, issued, now time.Time) error {
+	if !c.requireNonce && !c.predates(issued) {
 		return nil
 	}
 	if nonce, err := claims.Text("nonce"); err == nil && c.nonces.valid(nonce, now) {
@@ -217,18 +219,18 @@ func (c *Checker) checkReplay(r *http.Request, proof string, claims jose.Object,
 // sets no value of this type.
 const provenVar = "gluu.proven"
 
-// proven is a proof that a request has used with a checker.
+// proven is a proof that a request has used.
 type proven struct {
-	checker *Checker
-	proof   string
+	memory *Memory
+	proof  string
 }
 
 func (c *Checker) hasProven(r *http.Request, proof string) bool {
 	all, _ := caddyhttp.GetVar(r.Context(), provenVar).([]proven)
-	return slices.Contains(all, proven{c, proof})
+	return slices.Contains(all, proven{c.Memory, proof})
 }
 
 func (c *Checker) setProven(r *http.Request, proof string) {
 	all, _ := caddyhttp.GetVar(r.Context(), provenVar).([]proven)
-	caddyhttp.SetVar(r.Context(), provenVar, append(all, proven{c, proof}))
+	caddyhttp.SetVar(r.Context(), provenVar, append(all, proven{c.Memory, proof}))
 }

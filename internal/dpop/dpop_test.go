@@ -30,7 +30,7 @@ var testNow = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
 // testChecker is a checker at testNow.
 func testChecker(requireNonce bool) *Checker {
-	return New(func() time.Time { return testNow }, requireNonce)
+	return New(NewMemory(time.Time{}), func() time.Time { return testNow }, requireNonce)
 }
 
 type claims map[string]any
@@ -328,7 +328,7 @@ func TestProofsAreForTheAddressBeforeRewrites(t *testing.T) {
 
 func TestNonces(t *testing.T) {
 	now := testNow
-	checker := New(func() time.Time { return now }, true)
+	checker := New(NewMemory(time.Time{}), func() time.Time { return now }, true)
 	d := newClient("ES256")
 	check := func(nonce any) error {
 		return checker.Check(d.request(t, nil, claims{"nonce": nonce, "iat": now.Unix()}), d.jkt, d.raw)

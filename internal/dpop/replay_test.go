@@ -19,7 +19,7 @@ import (
 // S-42: a proof is used once, for as long as it could be used.
 func TestSec_S42_Replay(t *testing.T) {
 	now := testNow
-	p := New(func() time.Time { return now }, false)
+	p := New(NewMemory(time.Time{}), func() time.Time { return now }, false)
 	d := newClient("ES256")
 	check := func(r *http.Request) error { return p.Check(r, d.jkt, d.raw) }
 
