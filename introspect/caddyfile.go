@@ -47,7 +47,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			insecure_hosts <host>...
 //			client_id <id>
 //			client_secret <secret>
-//			client_auth client_secret_basic|client_secret_post|client_secret_jwt|private_key_jwt|tls_client_auth|none
+//			client_auth client_secret_basic|client_secret_basic_raw|client_secret_post|client_secret_jwt|private_key_jwt|tls_client_auth|none
 //			client_key <file> [<kid>]
 //			client_certificate <certificate file> <key file>
 //			register [{

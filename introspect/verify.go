@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,6 +104,10 @@ func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*
 		return nil, refuse(TokenInvalid, "%w", err)
 	}
 
+	if err := checkCodeFlow(jwt, claims, t, v.audience); err != nil {
+		return nil, refuse(TokenInvalid, "%w", err)
+	}
+
 	t.Issuer = issuer
 	t.JWT = true
 	t.ClaimsJSON = string(jwt.Payload)
@@ -148,4 +153,21 @@ func checkAccessToken(claims jose.Object) error {
 		}
 	}
 	return nil
+}
+
+// checkCodeFlow refuses an ID token of the code flow, which has none of the hashes:
+// it grants nothing, and it has a nonce or is meant for its own client. A configured
+// audience tells it apart already, and so does the type of RFC 9068.
+func checkCodeFlow(jwt *jwtcheck.JWT, claims jose.Object, t *Token, audience []string) error {
+	if len(audience) > 0 || len(t.Scopes) > 0 || jwtcheck.MediaType(jwt.Header.Type) == "at+jwt" {
+		return nil
+	}
+	if claims.Has("nonce") {
+		return errors.New("a token with nonce that grants nothing, which is an ID token: send the access token, or configure an audience")
+	}
+	aud, err := jwtcheck.AudienceOf(claims)
+	if err == nil && t.ClientID != "" && slices.Contains(aud, t.ClientID) {
+		return errors.New("a token that grants nothing and is meant for its own client, which is an ID token: send the access token, or configure an audience")
+	}
+	return err
 }

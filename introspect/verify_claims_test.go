@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -248,5 +249,36 @@ func TestTokensHaveOneReading(t *testing.T) {
 	} {
 		_, err := testVerifier(keysFor("ES256")).verify(t.Context(), signToken(t, "ES256", nil, c.payload))
 		wantReason(t, name, err, c.want)
+	}
+}
+
+// An ID token of the code flow has no hash that would tell it apart. Where no
+// audience does, it is one that grants nothing and has a nonce or is meant for its
+// own client.
+func TestIDTokensOfTheCodeFlow(t *testing.T) {
+	for name, c := range map[string]struct {
+		audience []string
+		header   map[string]any
+		changes  claims
+		accepted bool
+	}{
+		"nonce, no scope":             {nil, nil, claims{"scope": nil, "nonce": "n"}, false},
+		"nonce and a scope":           {nil, nil, claims{"nonce": "n"}, true},
+		"its own client, no scope":    {nil, nil, claims{"scope": nil, "client_id": nil, "azp": "app", "aud": "app"}, false},
+		"its own client in a list":    {nil, nil, claims{"scope": nil, "client_id": nil, "azp": "app", "aud": []string{"x", "app"}}, false},
+		"its own client and a scope":  {nil, nil, claims{"client_id": "app", "aud": "app"}, true},
+		"another audience, no scope":  {nil, nil, claims{"scope": nil, "client_id": "app", "aud": "api"}, true},
+		"the type of an access token": {nil, map[string]any{"typ": "at+jwt"}, claims{"scope": nil, "client_id": "app", "aud": "app", "nonce": "n"}, true},
+		"a configured audience":       {[]string{"app"}, nil, claims{"scope": nil, "client_id": "app", "aud": "app"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header := map[string]any{"typ": "JWT"}
+			maps.Copy(header, c.header)
+			raw := signToken(t, "ES256", header, goodClaims(c.changes))
+			_, err := testVerifier(keysFor("ES256"), c.audience...).verify(t.Context(), raw)
+			if (err == nil) != c.accepted {
+				t.Errorf("got %v, want accepted %t", err, c.accepted)
+			}
+		})
 	}
 }
