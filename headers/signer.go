@@ -3,6 +3,7 @@
 package headers
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
@@ -211,6 +212,14 @@ func (s *Signer) Require(alg string) (string, error) {
 	return alg, nil
 }
 
+// Types of what is signed, so that one is never taken for the other (RFC 8725,
+// section 3.11): a header says something about a caller, a phantom token is a
+// credential.
+const (
+	TypePhantomToken = "JWT"
+	TypeHeader       = "header+jwt"
+)
+
 // SignRequest is what to sign.
 type SignRequest struct {
 	// Claims are the claims of the original token. They are not changed. Of the
@@ -222,6 +231,10 @@ type SignRequest struct {
 	// `original_iss`, without which a subject or client is ambiguous. Empty:
 	// the `iss` among the claims.
 	OriginalIssuer string
+
+	// Type is the `typ` of the JWT: TypePhantomToken, which is the default, or
+	// TypeHeader.
+	Type string
 
 	// Algorithm to sign with, as Require has returned it.
 	Algorithm string
@@ -255,7 +268,7 @@ func (s *Signer) Sign(req SignRequest) (*Signed, error) {
 	if err != nil {
 		return nil, fmt.Errorf("encoding claims: %w", err)
 	}
-	signed.Token, err = s.sign(claims, req.Algorithm, now)
+	signed.Token, err = s.sign(claims, req.Algorithm, cmp.Or(req.Type, TypePhantomToken), now)
 	if err != nil {
 		return nil, err
 	}
@@ -282,9 +295,9 @@ func (s *Signer) claims(req SignRequest, now, exp time.Time) map[string]any {
 	return claims
 }
 
-func (s *Signer) sign(claims []byte, alg string, now time.Time) (string, error) {
+func (s *Signer) sign(claims []byte, alg, typ string, now time.Time) (string, error) {
 	if alg == AlgorithmNone {
-		return unsigned(claims), nil
+		return unsigned(claims, typ), nil
 	}
 	snap := s.snapshot.Load()
 	if snap == nil {
@@ -294,13 +307,13 @@ func (s *Signer) sign(claims []byte, alg string, now time.Time) (string, error) 
 	if !ok {
 		return "", ErrNotReady
 	}
-	return jose.Sign(claims, *key.private, alg, key.public.ID(), "JWT")
+	return jose.Sign(claims, *key.private, alg, key.public.ID(), typ)
 }
 
 // unsigned returns an unsecured JWT (RFC 7519, section 6). An upstream that
 // accepts it trusts anyone who can reach it.
-func unsigned(claims []byte) string {
-	const header = `{"alg":"none","typ":"JWT"}`
+func unsigned(claims []byte, typ string) string {
+	header := fmt.Sprintf(`{"alg":"none","typ":%q}`, typ)
 	b64 := base64.RawURLEncoding
 	return b64.EncodeToString([]byte(header)) + "." + b64.EncodeToString(claims) + "."
 }

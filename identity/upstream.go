@@ -286,7 +286,7 @@ func (b *headerBuilder) custom(c *consumer.Consumer, vars map[string]any) error 
 	}
 	var unsigned error
 	lines, problems := u.custom.Render(vars, func(claims map[string]any) (string, error) {
-		signed, err := b.sign(claims)
+		signed, err := b.sign(headers.TypeHeader, claims)
 		unsigned = errors.Join(unsigned, err)
 		return signed, err
 	})
@@ -309,7 +309,7 @@ func (b *headerBuilder) phantom() error {
 	if err != nil {
 		return err
 	}
-	signed, err := b.sign(claims)
+	signed, err := b.sign(headers.TypePhantomToken, claims)
 	if err != nil {
 		return err
 	}
@@ -318,8 +318,8 @@ func (b *headerBuilder) phantom() error {
 }
 
 // sign signs claims that come from the token, if there is one.
-func (b *headerBuilder) sign(claims map[string]any) (string, error) {
-	request := headers.SignRequest{Claims: claims, Algorithm: b.writer.algorithm}
+func (b *headerBuilder) sign(typ string, claims map[string]any) (string, error) {
+	request := headers.SignRequest{Claims: claims, Type: typ, Algorithm: b.writer.algorithm}
 	if b.token != nil {
 		request.NotAfter, request.OriginalIssuer = b.token.ExpiresAt, b.token.Issuer
 	}
