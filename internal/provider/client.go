@@ -83,6 +83,8 @@ func (s *Server) Authenticate(req *http.Request, form url.Values) error {
 	switch s.config.ClientAuth {
 	case ClientSecretBasic:
 		setBasicAuth(req, c)
+	case ClientSecretBasicRaw:
+		req.SetBasicAuth(c.ID, c.Secret)
 	case ClientSecretPost:
 		form.Set("client_id", c.ID)
 		form.Set("client_secret", c.Secret)

@@ -61,6 +61,8 @@ type Config struct {
 	ClientSecret string `json:"client_secret,omitempty"`
 
 	// How the gateway authenticates itself: `client_secret_basic`,
+	// `client_secret_basic_raw` (the same for servers that do not decode what
+	// RFC 6749, section 2.3.1 has clients encode, such as WSO2),
 	// `client_secret_post`, `client_secret_jwt`, `private_key_jwt`,
 	// `tls_client_auth` or `none`. Default: `client_secret_basic`.
 	ClientAuth string `json:"client_auth,omitempty"`
@@ -188,14 +190,19 @@ type Registration struct {
 const (
 	ClientSecretBasic = "client_secret_basic"
 	ClientSecretPost  = "client_secret_post"
-	ClientSecretJWT   = "client_secret_jwt"
-	PrivateKeyJWT     = "private_key_jwt"
-	TLSClientAuth     = "tls_client_auth"
-	ClientAuthNone    = "none"
+
+	// ClientSecretBasicRaw is client_secret_basic for servers that do not decode
+	// the two halves (WSO2, for example).
+	ClientSecretBasicRaw = "client_secret_basic_raw"
+
+	ClientSecretJWT = "client_secret_jwt"
+	PrivateKeyJWT   = "private_key_jwt"
+	TLSClientAuth   = "tls_client_auth"
+	ClientAuthNone  = "none"
 )
 
 var clientAuthMethods = []string{
-	ClientSecretBasic, ClientSecretPost, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth, ClientAuthNone,
+	ClientSecretBasic, ClientSecretBasicRaw, ClientSecretPost, ClientSecretJWT, PrivateKeyJWT, TLSClientAuth, ClientAuthNone,
 }
 
 // How tokens are verified.
@@ -337,6 +344,9 @@ func (c *Config) checkClient(open func(string) bool) error {
 	}
 	if c.ClientAuth != PrivateKeyJWT && c.ClientKey != "" {
 		return fmt.Errorf("client_key is for private_key_jwt, but client_auth is %s", c.ClientAuth)
+	}
+	if c.ClientAuth == ClientSecretBasicRaw && strings.Contains(c.ClientID, ":") {
+		return errors.New("client_auth client_secret_basic_raw cannot send a client_id with a colon, which would end it: use client_secret_basic")
 	}
 	if c.ClientKeyID != "" && c.ClientKey == "" {
 		return errors.New("client_key_id needs a client_key")

@@ -309,7 +309,7 @@ func (s *Server) clientMetadata() ([]byte, error) {
 	}
 	m := map[string]any{
 		"client_name":                name,
-		"token_endpoint_auth_method": s.config.ClientAuth,
+		"token_endpoint_auth_method": strings.TrimSuffix(s.config.ClientAuth, "_raw"),
 		"grant_types":                []string{"client_credentials"},
 		"response_types":             []string{},
 		"redirect_uris":              []string{},
