@@ -45,7 +45,8 @@ type Identity struct {
 	// `gluu.`, such as `userinfo.email`. Nil if there are none.
 	Details func(name string) (value any, known bool)
 
-	claims *claims // parsed when a placeholder asks for one
+	claims *claims        // parsed when a placeholder asks for one
+	vars   map[string]any // of the request, for the client's address
 
 	// refused says that the request was refused since: an error route that
 	// serves it does so for an unknown caller.
@@ -116,6 +117,7 @@ func Attach(r *http.Request, id *Identity) {
 	if !ok {
 		return // no request of a Caddy server; there is nothing to carry it with
 	}
+	id.vars = vars
 	if attached, ok := vars[identityVar].(*Identity); ok {
 		// The replacer goes on asking the first one, so that one changes.
 		*attached = *id

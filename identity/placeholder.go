@@ -4,8 +4,11 @@ package identity
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"strings"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-gluu/gateway/internal/token"
 )
@@ -25,6 +28,8 @@ func (id *Identity) placeholder(key string) (any, bool) {
 		return id.Anonymous, true
 	case "rule":
 		return id.Rule, true
+	case "rate_key":
+		return id.rateKey(), true
 	case "client_id":
 		return id.ClientID(), true
 	case "subject", "scope":
@@ -46,6 +51,19 @@ func (id *Identity) placeholder(key string) (any, bool) {
 		return id.Details(name)
 	}
 	return nil, false
+}
+
+// rateKey is whom a request counts for where requests are limited: the consumer,
+// else the client, else the client's address. It is never empty.
+func (id *Identity) rateKey() string {
+	switch {
+	case id.Consumer != nil && !id.Anonymous:
+		return id.Consumer.ID
+	case id.ClientID() != "":
+		return id.ClientID()
+	}
+	address, _ := id.vars[caddyhttp.ClientIPVarKey].(string)
+	return cmp.Or(address, "unknown")
 }
 
 func (id *Identity) consumerField(field string) (any, bool) {
@@ -74,9 +92,15 @@ type claims struct {
 	values map[string]any
 }
 
-// claim returns a claim as text. Dots lead into objects; a claim whose own
-// name has dots, as namespaced ones do, is found too.
-func (id *Identity) claim(path string) string {
+// list is a claim that is a list. To CEL it is one, so that `in` compares elements;
+// in a text it is JSON.
+type list []any
+
+func (l list) String() string { return written([]any(l)) }
+
+// claim returns a claim: a list as a list, everything else as text. Dots lead into
+// objects; a claim whose own name has dots, as namespaced ones do, is found too.
+func (id *Identity) claim(path string) any {
 	if id.Token == nil {
 		return ""
 	}
@@ -87,14 +111,16 @@ func (id *Identity) claim(path string) string {
 		}
 		id.claims = &claims{id.Token, values}
 	}
-	value, _ := member(id.claims.values, path)
-	return written(value)
+	return Claim(id.claims.values, path)
 }
 
 // Claim returns the claim at a path, as placeholders have it: scalars as they
-// are and everything else as JSON, "" if there is none.
+// are, lists as lists and everything else as JSON, "" if there is none.
 func Claim(claims map[string]any, path string) any {
 	value, _ := member(claims, path)
+	if elements, ok := value.([]any); ok {
+		return list(elements)
+	}
 	return written(value)
 }
 

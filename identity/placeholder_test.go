@@ -64,6 +64,9 @@ func TestPlaceholdersOfAnIdentity(t *testing.T) {
 		{&Identity{Token: &token.Token{ClaimsJSON: "no JSON"}}, "gluu.token.a", "", true},
 	} {
 		got, ok := test.id.placeholder(test.key)
+		if elements, isList := got.(list); isList {
+			got = elements.String()
+		}
 		if got != test.want || ok != test.ok {
 			t.Errorf("%s: got %v, %t; want %v, %t", test.key, got, ok, test.want, test.ok)
 		}
