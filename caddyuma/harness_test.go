@@ -3,12 +3,14 @@
 package caddyuma
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"regexp"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -123,6 +125,14 @@ func (s *site) send(method, path, token string) answer {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	res, err := s.client.Do(req)
+	for range 10 {
+		if !errors.Is(err, syscall.ECONNRESET) {
+			break
+		}
+		// Right after a reload the kernel may give a connection to the socket
+		// of the old configuration, which Caddy closes.
+		res, err = s.client.Do(req)
+	}
 	if err != nil {
 		s.Error(err)
 		return answer{header: http.Header{}}
