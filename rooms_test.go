@@ -36,7 +36,7 @@ var rooms = []room{
 	{"cmd/caddy", built, "."},
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddystore caddyui caddyuma cli directive kongconfig"},
 
-	{"cli", built, "authserver directive enforce pathmatch scopeexpr"},
+	{"cli", built, "authserver directive enforce internal/policylint pathmatch scopeexpr"},
 	{"caddyui", planned, "caddyadmin identity internal/*"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", planned, "directive enforce identity introspect internal/*"},
@@ -60,6 +60,8 @@ var rooms = []room{
 
 	{"internal/clientlimit", built, ""},
 	{"internal/siteguard", built, "directive pathmatch"},
+	{"internal/siteorder", built, ""},
+	{"internal/policylint", built, "pathmatch scopeexpr"},
 	{"internal/dpop", built, "jose internal/jwtcheck internal/seal internal/token internal/tokencache"},
 	{"internal/tokencache", built, "internal/jwtcheck internal/retry internal/seal internal/spans internal/token"},
 	{"internal/provider", planned, "directive jose internal/jwtcheck internal/retry internal/spans internal/storagelock internal/strictjson internal/token"},

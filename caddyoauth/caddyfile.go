@@ -33,7 +33,10 @@ func init() {
 //	}
 func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	a := new(OAuthAuth)
-	return a, a.UnmarshalCaddyfile(h.Dispenser)
+	if err := a.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return a, a.CheckReferences(h)
 }
 
 // parsePEP sets up gluu_oauth_pep.

@@ -260,7 +260,10 @@ func allowToRead(w http.ResponseWriter) {
 // parseResourceMetadata sets up gluu_resource_metadata.
 func parseResourceMetadata(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	m := new(ResourceMetadata)
-	return m, m.UnmarshalCaddyfile(h.Dispenser)
+	if err := m.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return m, introspect.References{Providers: m.Providers}.Check(h)
 }
 
 // UnmarshalCaddyfile sets up the handler. Syntax:

@@ -44,7 +44,10 @@ func (a *UMAAuth) Provision(ctx caddy.Context) error {
 // parseAuth sets up gluu_uma_auth, whose syntax is that of gluu_oauth_auth.
 func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	a := new(UMAAuth)
-	return a, a.UnmarshalCaddyfile(h.Dispenser)
+	if err := a.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return a, a.CheckReferences(h)
 }
 
 // Interface guards

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/enforce"
+	"github.com/caddy-gluu/gateway/introspect"
 )
 
 func init() {
@@ -18,7 +19,10 @@ func init() {
 // parsePEP sets up gluu_uma_pep.
 func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	p := new(UMAPEP)
-	return p, p.UnmarshalCaddyfile(h.Dispenser)
+	if err := p.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return p, introspect.References{Providers: []string{p.Provider}}.Check(h)
 }
 
 // UnmarshalCaddyfile sets up the handler. Syntax:

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-gluu/gateway/internal/policylint"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
@@ -230,9 +231,9 @@ func (d *decision) printRule(p *painter) {
 		p.line("%s %s", p.faint("asks also "), extras)
 	}
 	label := "before"
-	rules := newTable(d.source.policy)
+	rules := policylint.NewTable(d.source.policy)
 	for _, other := range d.source.policy.Rules() {
-		if other == d.rule || other != rules.rule(other.Pattern(), d.request.method) || !other.PathPattern().Matches(d.request.path) {
+		if other == d.rule || other != rules.Rule(other.Pattern(), d.request.method) || !other.PathPattern().Matches(d.request.path) {
 			continue
 		}
 		p.line("%s %s %s: %s", p.faint(fmt.Sprintf("%-10s", label)), other.Method(), other.Pattern(), whyBefore(d.rule, other))

@@ -4,39 +4,10 @@ package cli
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 
-	"github.com/caddy-gluu/gateway/pathmatch"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
-
-// A table finds the rules of a policy by pattern and method.
-type table map[string]map[string]*scopeexpr.Rule
-
-func newTable(p *scopeexpr.Policy) table {
-	t := make(table)
-	for _, r := range p.Rules() {
-		if t[r.Pattern()] == nil {
-			t[r.Pattern()] = make(map[string]*scopeexpr.Rule)
-		}
-		t[r.Pattern()][r.Method()] = r
-	}
-	return t
-}
-
-// rule returns the rule of a pattern for a method, or nil: the rule for the method
-// itself, for GET if the method is HEAD, or for any other method.
-func (t table) rule(pattern, method string) *scopeexpr.Rule {
-	rules := t[pattern]
-	if r := rules[method]; r != nil {
-		return r
-	}
-	if r := rules[http.MethodGet]; r != nil && method == http.MethodHead {
-		return r
-	}
-	return rules[pathmatch.Any]
-}
 
 // elements returns the elements of a pattern. No element contains a slash.
 func elements(r *scopeexpr.Rule) []string {

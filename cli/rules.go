@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/caddy-gluu/gateway/internal/policylint"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
@@ -90,7 +91,7 @@ func (s *source) printRules(p *painter) error {
 	if !s.denyByDefault {
 		p.line("%s requests that no rule matches are not protected (deny_by_default false)", p.warn("!"))
 	}
-	for _, w := range lint(s.policy) {
+	for _, w := range policylint.Check(s.policy) {
 		p.line("%s %s %s %s", p.warn("!"), w.Rule.Method(), w.Rule.Pattern(), printable(w.Text))
 	}
 	return nil
@@ -158,7 +159,7 @@ func (s *source) rulesJSON() rulesJSON {
 		}
 		out.Rules = append(out.Rules, rule)
 	}
-	for _, w := range lint(s.policy) {
+	for _, w := range policylint.Check(s.policy) {
 		out.Warnings = append(out.Warnings, warningJSON{w.Kind, w.Rule.Method(), w.Rule.Pattern(), w.Text})
 	}
 	return out

@@ -166,6 +166,7 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	for _, rule := range policy.Rules() {
 		e.stepsUp = e.stepsUp || asksForAuthentication(rule)
 	}
+	warn(ctx, policy)
 	if e.DryRun {
 		ctx.Logger().Warn("dry_run is on: requests are not refused")
 	}

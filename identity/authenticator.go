@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/internal/events"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
+	"github.com/caddy-gluu/gateway/internal/siteorder"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 )
@@ -64,6 +65,9 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	if a.Optional {
 		a.warnUnlessEnforced(siteguard.Site(ctx))
 	}
+	if siteorder.HasEarlyLimit(ctx) {
+		a.logger.Warn("rate_limit runs before authentication, so that its key with {gluu. is empty: write 'order rate_limit after gluu_opa_pep' into the global options")
+	}
 	metrics, err := NewMetrics(ctx, kind)
 	if err != nil {
 		return err
@@ -90,7 +94,11 @@ func (a *Authenticator) findProvider(ctx caddy.Context) (*introspect.Provider, e
 // checkAnonymous refuses the name of a consumer that does not exist. While the
 // live consumers cannot be read, this is unknown.
 func (a *Authenticator) checkAnonymous() error {
-	if a.Anonymous == "" || a.consumers.Find(a.Anonymous) != nil {
+	if a.Anonymous == "" {
+		return nil
+	}
+	if c := a.consumers.Find(a.Anonymous); c != nil {
+		a.app.NoteConsumer(c)
 		return nil
 	}
 	if a.consumers.Ready() {

@@ -71,6 +71,7 @@ type App struct {
 	directory  *consumer.Directory
 	reserved   collected[string, *headers.Stripper]
 	scopes     collected[string, []string]
+	noted      sync.Map // ids of consumers that handlers name
 	public     collected[publicPath, map[publicPath]bool]
 	enforcing  collected[string, []string] // sites
 	demands    collected[demand, []demand]
@@ -132,6 +133,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if err := registerMetrics(ctx.GetMetricsRegistry(), a.cache); err != nil {
 		return fmt.Errorf("metrics: %w", err)
 	}
+	warnOfTinyDurations(a.logger, a.Cache)
 	for _, name := range slices.Sorted(maps.Keys(a.Providers)) {
 		if err := provider.CheckName(name); err != nil {
 			return err
@@ -178,6 +180,7 @@ func (a *App) Start() error {
 	for _, p := range a.all() {
 		p.start()
 	}
+	a.warnOfUnusedConsumers()
 	a.signer.Start()
 	a.background.start()
 	running.add(a)
@@ -239,10 +242,7 @@ func (a *App) Provider(name string) (*Provider, error) {
 	if p, ok := a.Providers[name]; ok {
 		return p, nil
 	}
-	if len(a.Providers) == 0 {
-		return nil, fmt.Errorf("unknown provider %q: write 'gluu { provider { issuer <url> ... } }' into the global options", name)
-	}
-	return nil, fmt.Errorf("unknown provider %q: name one of %s", name, strings.Join(slices.Sorted(maps.Keys(a.Providers)), ", "))
+	return nil, unknownProvider(name, slices.Sorted(maps.Keys(a.Providers)))
 }
 
 // AddProvider provisions the provider of a handler. Handlers with the same

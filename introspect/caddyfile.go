@@ -122,7 +122,9 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "session":
 			err = a.parseSession(d)
 		case "signing_key":
-			err = directive.SetString(d, &a.SigningKey)
+			if err = directive.SetString(d, &a.SigningKey); err == nil {
+				err = directive.CheckFile(d, "signing_key", a.SigningKey)
+			}
 		case "signing_issuer":
 			err = directive.SetString(d, &a.SigningIssuer)
 		case "signing_rotation":

@@ -5,6 +5,7 @@ package introspect
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 
@@ -31,6 +32,12 @@ func adapt(text string) (string, error) {
 }
 
 func TestCaddyfileOfTheApp(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for _, name := range []string{"key.pem", "cert.pem", "cert-key.pem"} {
+		if err := os.WriteFile(name, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	got, err := adapt(`
 	gluu {
 		provider {
@@ -191,8 +198,8 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"provider {\nissuer https://a.example\nverify jwt\nstale_if_error 0\nstale_if_error 1h\n}", 7, "stale_if_error is set twice"},
 		{"provider {\nissuer https://a.example\nverify jwt\ndpop_nonce false\ndpop_nonce true\n}", 7, "dpop_nonce is set twice"},
 		{"provider {\nissuer https://a.example\nverify jwt\nintrospection_signed true\nintrospection_signed false\n}", 7, "introspection_signed is set twice"},
-		{"provider {\nissuer https://a.example\nverify jwt\nclient_key a\nclient_key b c\n}", 7, "client_key is set twice"},
-		{"provider {\nissuer https://a.example\nverify jwt\nclient_certificate a b\nclient_certificate c d\n}", 7, "client_certificate is set twice"},
+		{"provider {\nissuer https://a.example\nverify jwt\nclient_key {env.A}\nclient_key b c\n}", 7, "client_key is set twice"},
+		{"provider {\nissuer https://a.example\nverify jwt\nclient_certificate {env.A} {env.B}\nclient_certificate c d\n}", 7, "client_certificate is set twice"},
 		{"provider {\nissuer https://a.example\nverify jwt\ntrust_pool system\ntrust_pool system\n}", 7, "trust_pool is set twice"},
 		{"provider {\nissuer https://a.example\nregister\nregister\n}", 6, "register is set twice"},
 
@@ -258,7 +265,11 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"error_format xml", 3, "json or caddy"},
 		{"error_format json\nerror_format json", 4, "twice"},
 		{"signing_key", 3, "signing_key"},
-		{"signing_key a\nsigning_key b", 4, "signing_key is set twice"},
+		{"signing_key {env.A}\nsigning_key {env.B}", 4, "signing_key is set twice"},
+		{"error_format json\nsigning_key /nonexistent/key.pem", 4, `signing_key: the file "/nonexistent/key.pem" cannot be read`},
+		{"provider {\nissuer https://as.example\nclient_key /nonexistent/key.pem\n}", 5, `client_key: the file "/nonexistent/key.pem" cannot be read`},
+		{"provider {\nclient_certificate /nonexistent/cert.pem /nonexistent/key.pem\n}", 4, `client_certificate: the file "/nonexistent/cert.pem" cannot be read`},
+		{"provider {\nissuer https://as.example/realm/.well-known/openid-configuration\n}", 4, `write "https://as.example/realm"`},
 		{"signing_rotation 30d\nsigning_rotation 90d", 4, "signing_rotation is set twice"},
 		{"signing_rotation 0\nsigning_rotation 90d", 4, "signing_rotation is set twice"},
 		{"signing_rotation 30d\n}\ngluu {\nsigning_rotation 90d", 6, "signing_rotation is set twice"},

@@ -72,6 +72,7 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 		return err
 	}
 	p.loaded.Storage = ctx.Storage()
+	warnOfTinyDurations(p.loaded.Logger, p.Config)
 	p.LogNotes(p.loaded.Logger)
 	before := verifierOf(source)
 	shared, _, err := verifiers.LoadOrNew(p.poolID, func() (caddy.Destructor, error) {

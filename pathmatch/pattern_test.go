@@ -174,6 +174,11 @@ func TestPatternWarning(t *testing.T) {
 		`/a\b`:         "backslash",
 		"/api/*":       "an asterisk is literal",
 		"/a?b=c":       "the query is not part of the path",
+		"/a/:id":       "a colon is literal; write ? for any element",
+		"/a/x:id":      "",
+		"/a/{id}":      `matches only the element "id"; write ? for any element`,
+		"/a/{user-id}": "write ? for any element",
+		`/a/{\d+}`:     "",
 	} {
 		if got := mustParse(t, pattern).Warning(); !strings.Contains(got, want) || want == "" && got != "" {
 			t.Errorf("%s: got %q, want %q", pattern, got, want)

@@ -12,10 +12,15 @@ import (
 // Warning describes a probable mistake in a valid pattern, or returns "".
 func (p *Pattern) Warning() string {
 	for i := range p.elements {
-		if e := &p.elements[i]; e.kind == literalElement {
-			if w := e.warning(); w != "" {
-				return w
-			}
+		e, w := &p.elements[i], ""
+		switch e.kind {
+		case literalElement:
+			w = e.warning()
+		case regexpElement:
+			w = e.nameWarning()
+		}
+		if w != "" {
+			return w
 		}
 	}
 	return ""
@@ -37,6 +42,21 @@ func (e *element) warning() string {
 		return fmt.Sprintf("%q: an asterisk is literal; write ? for one element, ?? for any number, or {.*} for part of one", e.text)
 	case strings.ContainsRune(e.text, '?'):
 		return fmt.Sprintf("%q: a question mark inside text is literal, and the query is not part of the path", e.text)
+	case len(e.text) > 1 && e.text[0] == ':':
+		return fmt.Sprintf("%q: a colon is literal; write ? for any element", e.text)
 	}
 	return ""
+}
+
+// nameWarning is about {id}, which in other routers is a wildcard with a name.
+func (e *element) nameWarning() string {
+	name := strings.Trim(e.text, "{}")
+	if name == "" || strings.ContainsFunc(name, func(c rune) bool { return !isNameRune(c) }) {
+		return ""
+	}
+	return fmt.Sprintf("{%s} is a regular expression that matches only the element %q; write ? for any element", name, name)
+}
+
+func isNameRune(c rune) bool {
+	return c == '_' || c == '-' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }

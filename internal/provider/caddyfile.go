@@ -108,7 +108,7 @@ func (c *Config) parseClientKey(d *caddyfile.Dispenser) error {
 		fallthrough
 	case 1:
 		c.ClientKey = args[0]
-		return nil
+		return directive.CheckFile(d, "client_key", c.ClientKey)
 	default:
 		return d.Errf("client_key takes a file and perhaps a key id: write 'client_key <file> [<kid>]'")
 	}
@@ -132,6 +132,11 @@ func (c *Config) parseGrant(d *caddyfile.Dispenser) error {
 func (c *Config) parseClientCertificate(d *caddyfile.Dispenser) error {
 	if !d.AllArgs(&c.ClientCertificate, &c.ClientCertificateKey) {
 		return d.Errf("client_certificate takes two files: write 'client_certificate <certificate file> <key file>'")
+	}
+	for _, file := range []string{c.ClientCertificate, c.ClientCertificateKey} {
+		if err := directive.CheckFile(d, "client_certificate", file); err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -225,6 +225,9 @@ func checkIssuerName(setting, value string) error {
 	if isAddress && strings.Contains(value, "#") {
 		return fmt.Errorf("%s %q has a fragment, which an issuer identifier cannot have", setting, value)
 	}
+	if base, _, metadata := strings.Cut(value, "/.well-known/"); isAddress && metadata {
+		return fmt.Errorf("%s %q is the address of the server's metadata: write %q", setting, value, base)
+	}
 	pattern := parseIssuerName(value)
 	switch {
 	case pattern.claim == "":

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+package policylint
 
 import (
 	"fmt"
@@ -12,8 +12,8 @@ import (
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
-// A warning is about a valid rule that probably does not do what was meant.
-type warning struct {
+// A Warning is about a valid rule that probably does not do what was meant.
+type Warning struct {
 	Kind string // for programs
 	Rule *scopeexpr.Rule
 	Text string
@@ -21,55 +21,70 @@ type warning struct {
 
 // The kinds of warnings.
 const (
-	neverMatches = "never_matches" // shadowed by other rules
-	pointless    = "pointless"     // redundant: without it another rule decides the same
-	neverGrants  = "never_grants"
-	alwaysGrants = "always_grants"
-	deadEntry    = "dead_entry" // an entry that no scope satisfies
-	unusedEntry  = "unused_entry"
-	literalPath  = "literal_path" // literal text that was probably meant as a wildcard
+	NeverMatches = "never_matches" // shadowed by other rules
+	Pointless    = "pointless"     // redundant: without it another rule decides the same
+	NeverGrants  = "never_grants"
+	AlwaysGrants = "always_grants"
+	DeadEntry    = "dead_entry" // an entry that no scope satisfies
+	UnusedEntry  = "unused_entry"
+	LiteralPath  = "literal_path" // literal text that was probably meant as a wildcard
 )
 
-// lint looks for rules that do not do what they seem to do.
-func lint(p *scopeexpr.Policy) []warning {
+// Check looks for rules that do not do what they seem to do.
+func Check(p *scopeexpr.Policy) []Warning {
 	l := newLinter(p)
-	var warnings []warning
+	var warnings []Warning
 	for i, r := range p.Rules() {
 		if text := l.neverMatches(i); text != "" {
-			warnings = append(warnings, warning{neverMatches, r, text})
+			warnings = append(warnings, Warning{NeverMatches, r, text})
 		} else if text := l.pointless(i); text != "" {
-			warnings = append(warnings, warning{pointless, r, text})
+			warnings = append(warnings, Warning{Pointless, r, text})
 		}
-		if text := r.PathPattern().Warning(); text != "" {
-			warnings = append(warnings, warning{literalPath, r, text})
-		}
-		warnings = append(warnings, lintExpression(r)...)
+		warnings = append(warnings, checkRule(r)...)
 	}
 	return warnings
 }
 
+// CheckRules is Check for a policy that may have very many rules: it looks at each
+// rule alone, and does not compare it with the others.
+func CheckRules(p *scopeexpr.Policy) []Warning {
+	var warnings []Warning
+	for _, r := range p.Rules() {
+		warnings = append(warnings, checkRule(r)...)
+	}
+	return warnings
+}
+
+func checkRule(r *scopeexpr.Rule) []Warning {
+	var warnings []Warning
+	if text := r.PathPattern().Warning(); text != "" {
+		warnings = append(warnings, Warning{LiteralPath, r, text})
+	}
+	return append(warnings, lintExpression(r)...)
+}
+
 // lintExpression checks the expression of a rule.
-func lintExpression(r *scopeexpr.Rule) []warning {
+func lintExpression(r *scopeexpr.Rule) []Warning {
 	if r.Access() != "" {
 		return nil
 	}
-	var warnings []warning
+	var warnings []Warning
 	grants, refuses := r.Outcomes()
 	switch {
 	case !grants:
-		warnings = append(warnings, warning{neverGrants, r, "refuses every token, whatever its scopes"})
+		warnings = append(warnings, Warning{NeverGrants, r, "refuses every token, whatever its scopes"})
 	case !refuses:
-		warnings = append(warnings, warning{alwaysGrants, r, "allows every token, whatever its scopes"})
+		warnings = append(warnings, Warning{AlwaysGrants, r, "allows every token, whatever its scopes"})
 	}
 	used := r.Scopes()
 	for _, entry := range r.Expression().Data {
 		switch {
 		case !slices.Contains(used, entry):
-			warnings = append(warnings, warning{unusedEntry, r, fmt.Sprintf("the rule does not use the entry %q", entry)})
+			warnings = append(warnings, Warning{UnusedEntry, r, fmt.Sprintf("the rule does not use the entry %q", entry)})
 		case strings.ContainsAny(entry, " \t\r\n") && !strings.HasPrefix(entry, "^"):
-			warnings = append(warnings, warning{deadEntry, r, fmt.Sprintf("%q can never match, because no scope contains white space", entry)})
+			warnings = append(warnings, Warning{DeadEntry, r, fmt.Sprintf("%q can never match, because no scope contains white space", entry)})
 		case strings.Contains(entry, "(?") && !strings.HasPrefix(entry, "^"):
-			warnings = append(warnings, warning{deadEntry, r, fmt.Sprintf("%q is not a pattern, because it does not start with ^", entry)})
+			warnings = append(warnings, Warning{DeadEntry, r, fmt.Sprintf("%q is not a pattern, because it does not start with ^", entry)})
 		}
 	}
 	return warnings
@@ -79,7 +94,7 @@ func lintExpression(r *scopeexpr.Rule) []warning {
 // the linter checks every method that a rule names, and one that no rule does.
 type linter struct {
 	rules   []*scopeexpr.Rule // in the order in which they are tried
-	table   table
+	table   Table
 	methods []string
 }
 
@@ -88,7 +103,7 @@ type linter struct {
 const otherMethod = "(other)"
 
 func newLinter(p *scopeexpr.Policy) *linter {
-	l := &linter{rules: p.Rules(), table: newTable(p), methods: []string{http.MethodHead, otherMethod}}
+	l := &linter{rules: p.Rules(), table: NewTable(p), methods: []string{http.MethodHead, otherMethod}}
 	for _, r := range l.rules {
 		if r.Method() != pathmatch.Any && !slices.Contains(l.methods, r.Method()) {
 			l.methods = append(l.methods, r.Method())
@@ -99,7 +114,7 @@ func newLinter(p *scopeexpr.Policy) *linter {
 
 // methodsOf returns the methods for which a rule is the rule of its path.
 func (l *linter) methodsOf(r *scopeexpr.Rule) []string {
-	return slices.DeleteFunc(slices.Clone(l.methods), func(m string) bool { return l.table.rule(r.Pattern(), m) != r })
+	return slices.DeleteFunc(slices.Clone(l.methods), func(m string) bool { return l.table.Rule(r.Pattern(), m) != r })
 }
 
 // neverMatches names the rules that shadow rule i completely, "" if there are none.
@@ -123,7 +138,7 @@ func (l *linter) shadowOf(i int, method string) *scopeexpr.Rule {
 	for j := range i {
 		r := l.rules[j]
 		// Patterns first: most pairs of rules differ in them.
-		if r.PathPattern().Covers(l.rules[i].PathPattern()) && r.Pattern() != l.rules[i].Pattern() && l.table.rule(r.Pattern(), method) == r {
+		if r.PathPattern().Covers(l.rules[i].PathPattern()) && r.Pattern() != l.rules[i].Pattern() && l.table.Rule(r.Pattern(), method) == r {
 			return r
 		}
 	}
@@ -190,7 +205,7 @@ func (l *linter) successor(i int, method string) *scopeexpr.Rule {
 	}
 	for j := i + 1; j < len(l.rules); j++ {
 		r := l.rules[j]
-		if removed.PathPattern().Disjoint(r.PathPattern()) || r.Pattern() == removed.Pattern() || l.table.rule(r.Pattern(), method) != r {
+		if removed.PathPattern().Disjoint(r.PathPattern()) || r.Pattern() == removed.Pattern() || l.table.Rule(r.Pattern(), method) != r {
 			continue
 		}
 		if !r.DecidesLike(removed) {

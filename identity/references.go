@@ -1,0 +1,15 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package identity
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+// CheckReferences refuses a provider or consumer that the Caddyfile does not
+// define.
+func (c *Config) CheckReferences(h httpcaddyfile.Helper) error {
+	return introspect.References{Providers: []string{c.Provider}, Consumer: c.Anonymous}.Check(h)
+}
