@@ -57,6 +57,8 @@ func (c *CORS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 func (c *CORS) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch d.Val() {
+	case "id":
+		err = directive.SetID(d, &c.ID)
 	case "origins":
 		if err = directive.AddStrings(d, &c.Origins); err == nil {
 			if _, err = parseOrigins(c.Origins); err != nil {
@@ -78,7 +80,7 @@ func (c *CORS) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "private_network":
 		c.PrivateNetwork, err = directive.Bool(d)
 	default:
-		err = directive.Unknown(d, "gluu_cors", "origins", "methods", "headers", "exposed_headers", "credentials", "max_age", "preflight_continue", "private_network")
+		err = directive.Unknown(d, "gluu_cors", "id", "origins", "methods", "headers", "exposed_headers", "credentials", "max_age", "preflight_continue", "private_network")
 	}
 	if err != nil {
 		return err

@@ -29,6 +29,10 @@ func init() {
 // Its answer is the only one: CORS headers that an upstream sets are replaced,
 // and removed where the origin is not allowed.
 type CORS struct {
+	// The address of this handler in Caddy's admin API: `/id/<name>`. In a Caddyfile
+	// the option is called `id`. Default: none, the handler is found by its place.
+	ID string `json:"@id,omitempty"`
+
 	// The origins whose pages may use the API: `https://app.example.com`, `*`
 	// for all, or regular expressions, which must match an origin as a whole.
 	// An expression without a colon is about the host alone. What has any

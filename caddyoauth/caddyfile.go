@@ -21,6 +21,7 @@ func init() {
 //
 //	gluu_oauth_auth [<matcher>] [<provider>] {
 //		issuer|op_url|client_id|client_secret|... <value>   # a provider of its own, as in the app
+//		id <name>
 //		anonymous <consumer>
 //		optional [true|false]
 //		pass_credentials pass|hide|phantom_token
@@ -61,6 +62,7 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		}
 //		oauth_scope_expression <json>
 //		oauth_scope_expression_file <path>
+//		id <name>
 //		deny_by_default true|false
 //		ambiguous_paths reject|allow
 //		encoded_slashes reject|keep
@@ -103,7 +105,7 @@ func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				}
 			}
 		default:
-			err = directive.Unknown(d, "gluu_oauth_pep", "path", option, option+"_file", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants")
+			err = directive.Unknown(d, "gluu_oauth_pep", "id", "path", option, option+"_file", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants")
 		}
 		if err != nil {
 			return err

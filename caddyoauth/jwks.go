@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/introspect"
@@ -36,6 +37,10 @@ const DefaultJWKSPath = "/.well-known/jwks.json"
 // a token that is still valid may have been signed. Upstreams may keep it for
 // as long as Cache-Control says: no key is used before that time is over.
 type JWKS struct {
+	// The address of this handler in Caddy's admin API: `/id/<name>`. In a Caddyfile
+	// the option is called `id`. Default: none, the handler is found by its place.
+	ID string `json:"@id,omitempty"`
+
 	// The path to answer at, exactly. Default: `/.well-known/jwks.json`
 	Path string `json:"path,omitempty"`
 
@@ -141,7 +146,9 @@ func serveUnavailable(w http.ResponseWriter, err error) error {
 
 // parseJWKS sets up gluu_jwks. Syntax:
 //
-//	gluu_jwks [<path>]
+//	gluu_jwks [<path>] {
+//		id <name>
+//	}
 //
 // It takes no matcher: what would be one for other directives is the path.
 func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
@@ -156,8 +163,13 @@ func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	if h.NextArg() {
 		return nil, h.Errf("gluu_jwks takes only a path, got also %q: remove it", h.Val())
 	}
-	if h.NextBlock(0) {
-		return nil, h.Errf("gluu_jwks takes no block, got %q: remove the block", h.Val())
+	for h.NextBlock(0) {
+		if h.Val() != "id" {
+			return nil, directive.Unknown(h.Dispenser, "gluu_jwks", "id")
+		}
+		if err := directive.SetID(h.Dispenser, &j.ID); err != nil {
+			return nil, err
+		}
 	}
 	return h.NewRoute(nil, j), nil
 }

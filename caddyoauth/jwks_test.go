@@ -257,10 +257,10 @@ func TestWhoSignedAndForHowLong(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 	for app, want := range map[string]string{
-		"signing_rotation 1h": "at least",
-		"signing_rotation 30d\nsigning_key " + g.dir + "/key.pem": "leave out one of the two",
-		"signing_issuer":             "exactly one value",
-		"signing_issuer {http.host}": "not known when the configuration loads",
+		"signing_rotation 1h":                              "at least",
+		"signing_rotation 30d\nsigning_key {env.KEY_FILE}": "leave out one of the two",
+		"signing_issuer":                                   "exactly one value",
+		"signing_issuer {http.host}":                       "not known when the configuration loads",
 	} {
 		if err := g.tryLoad(app, signing); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", app, err, want)
@@ -284,7 +284,7 @@ func TestGluuJWKSInACaddyfile(t *testing.T) {
 		"gluu_jwks /keys/*":        "exactly one path",
 		"gluu_jwks /{http.x}":      "exactly one path",
 		"gluu_jwks /a /b":          "takes only a path",
-		"gluu_jwks {\n path /a\n}": "no block",
+		"gluu_jwks {\n path /a\n}": "it has id",
 	} {
 		_, err := caddytest.Adapt("http://x {\n" + site + "\n}")
 		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "Caddyfile:") {

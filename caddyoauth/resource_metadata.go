@@ -47,6 +47,10 @@ const metadataMaxAge = 300
 // that it passes on, the challenges of the handlers that follow point to the
 // metadata.
 type ResourceMetadata struct {
+	// The address of this handler in Caddy's admin API: `/id/<name>`. In a Caddyfile
+	// the option is called `id`. Default: none, the handler is found by its place.
+	ID string `json:"@id,omitempty"`
+
 	// The address of the API, as clients know it, and as the audience of tokens
 	// should name it. Required. It is never taken from a request, which may say
 	// anything. Placeholders that are known when the configuration loads are
@@ -269,6 +273,7 @@ func parseResourceMetadata(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler,
 // UnmarshalCaddyfile sets up the handler. Syntax:
 //
 //	gluu_resource_metadata [<matcher>] {
+//		id <name>
 //		resource <url>
 //		provider <name>...
 //		scopes <scope>...
@@ -294,6 +299,8 @@ func (m *ResourceMetadata) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 func (m *ResourceMetadata) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch name := d.Val(); name {
+	case "id":
+		err = directive.SetID(d, &m.ID)
 	case "resource":
 		err = directive.SetString(d, &m.Resource)
 	case "provider":
@@ -307,7 +314,7 @@ func (m *ResourceMetadata) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "jwks_uri":
 		err = directive.SetString(d, &m.JWKSURI)
 	default:
-		err = directive.Unknown(d, "gluu_resource_metadata", "resource", "provider", "scopes", "resource_name", "resource_documentation", "jwks_uri")
+		err = directive.Unknown(d, "gluu_resource_metadata", "id", "resource", "provider", "scopes", "resource_name", "resource_documentation", "jwks_uri")
 	}
 	if err != nil {
 		return err

@@ -19,6 +19,7 @@ import (
 // UnmarshalOption reads the current subdirective if it is one that enforcing
 // handlers share, and reports whether it is. Syntax:
 //
+//	id <name>
 //	deny_by_default true|false
 //	ambiguous_paths reject|allow
 //	encoded_slashes reject|keep
@@ -29,6 +30,8 @@ import (
 // The handler must check for duplicates, because it has options of its own.
 func (c *Config) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch d.Val() {
+	case "id":
+		return true, directive.SetID(d, &c.ID)
 	case "deny_by_default":
 		deny, err := directive.Bool(d)
 		c.DenyByDefault = &deny

@@ -25,6 +25,10 @@ import (
 
 // Config is the configuration that enforcing handlers share.
 type Config struct {
+	// The address of this handler in Caddy's admin API: `/id/<name>`. In a Caddyfile
+	// the option is called `id`. Default: none, the handler is found by its place.
+	ID string `json:"@id,omitempty"`
+
 	// Whether to refuse requests that no rule matches. With false, such requests
 	// pass without any check. Default: true.
 	DenyByDefault *bool `json:"deny_by_default,omitempty"`

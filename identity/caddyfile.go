@@ -17,6 +17,7 @@ import (
 //
 //	<directive> [<matcher>] [<provider>] {
 //		issuer|op_url|client_id|client_secret|... <value>   # a provider of its own, as in the app
+//		id <name>
 //		anonymous <consumer>
 //		optional [true|false]
 //		pass_credentials pass|hide|phantom_token
@@ -61,7 +62,7 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // options are the subdirectives that are not those of a provider.
 var options = []string{
-	"anonymous", "optional", "pass_credentials", "consumer_mapping", "upstream_headers",
+	"id", "anonymous", "optional", "pass_credentials", "consumer_mapping", "upstream_headers",
 	"header", "header_each", "phantom_token_alg", "realm",
 }
 
@@ -70,6 +71,8 @@ var addingOptions = append(provider.Lists(), "header", "header_each")
 
 func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch name := d.Val(); name {
+	case "id":
+		err = directive.SetID(d, &c.ID)
 	case "anonymous":
 		err = directive.SetString(d, &c.Anonymous)
 	case "optional":
