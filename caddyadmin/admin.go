@@ -49,8 +49,11 @@ func (notFound) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{{Pattern: "/gluu/", Handler: caddy.AdminHandlerFunc(serveNotFound)}}
 }
 
-func serveNotFound(http.ResponseWriter, *http.Request) error {
-	return apiError(http.StatusNotFound, errors.New("there is nothing here"))
+func serveNotFound(w http.ResponseWriter, r *http.Request) error {
+	if r.URL.Path == "/gluu/" {
+		return serveIndex(w, r)
+	}
+	return apiError(http.StatusNotFound, errors.New("there is nothing here: GET /gluu/ lists what there is"))
 }
 
 // apiError is an error that is answered with this status.

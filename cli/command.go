@@ -37,6 +37,7 @@ var commands = []func() *cobra.Command{
 	newTestCommand,
 	newRulesCommand,
 	newHashSecretCommand,
+	newVersionCommand,
 }
 
 // Exit codes. 1 is a regular answer ("no"), so errors have a code of their own.

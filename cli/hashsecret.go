@@ -34,7 +34,9 @@ gluu_oauth_server:
 On a terminal, the command prompts for the secret twice and does not echo it.
 Otherwise it reads the secret from standard input and strips a trailing newline:
 
-	openssl rand -hex 32 | tee secret.txt | caddy gluu hash-secret
+	(umask 077 && openssl rand -hex 32 >secret.txt) && caddy gluu hash-secret <secret.txt
+
+The umask keeps other users of the machine from reading the file.
 
 --plaintext
     The secret itself. Avoid this flag: other users of the machine can see the

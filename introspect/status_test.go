@@ -38,3 +38,24 @@ func TestProviderStatuses(t *testing.T) {
 		t.Errorf("got endpoints %v", p.Endpoints)
 	}
 }
+
+// That the server refuses who the gateway is shows at once, and ends with the first
+// answer.
+func TestRejectedCredentialsAreDegraded(t *testing.T) {
+	server := providertest.NewServer(t)
+	app := mustLoad(t, t.TempDir(), fmt.Sprintf(`{"providers": {"default": %s}}`, providerJSON(introspecting(server))))
+	for _, step := range []struct {
+		status int
+		body   string
+		health string
+	}{
+		{401, `{"error":"invalid_client"}`, provider.HealthDegraded},
+		{200, `{"active":false}`, provider.HealthOK},
+	} {
+		server.On("/introspect", providertest.RespondWith(step.status, "application/json", step.body))
+		_, _ = verify(t, app, "", fmt.Sprint("token-", step.status))
+		if got := app.ProviderStatuses()[0].Health; got != step.health {
+			t.Errorf("after %d: got the health %s, want %s", step.status, got, step.health)
+		}
+	}
+}

@@ -62,6 +62,9 @@ func (s *Server) Proof() Proof {
 // NoteAccepted says that the server has answered a request with these
 // credentials: what it refuses from now on, it refuses for another reason.
 func (s *Server) NoteAccepted(p Proof) {
+	if s.rejected.Load() {
+		s.rejected.Store(false)
+	}
 	if known := s.accepted.Load(); known == nil || *known != p {
 		s.accepted.Store(&p)
 	}

@@ -9,9 +9,11 @@ import (
 	"maps"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-gluu/gateway/internal/retry"
 	"github.com/caddy-gluu/gateway/internal/token"
@@ -180,10 +182,11 @@ func (s *Server) discovered(found *metadata, err error, wait time.Duration) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	first := d.found == nil
+	isFirst := d.found == nil && d.problem == nil
 	d.problem, d.next = err, s.Now().Add(wait)
 	if err != nil {
 		s.NoteFailure("discovery", err)
-		s.Logger().Error("reading the server's metadata", zap.String("issuer", s.config.Issuer),
+		s.Logger().Log(levelOf(err, isFirst), "reading the server's metadata", zap.String("issuer", s.config.Issuer),
 			zap.Error(err), zap.Duration("retry_in", wait), zap.Bool("known_from_before", !first))
 		return
 	}
@@ -198,6 +201,16 @@ func (s *Server) discovered(found *metadata, err error, wait time.Duration) {
 	if first {
 		s.Logger().Info("discovered", zap.String("issuer", s.config.Issuer), zap.Any("endpoints", found.endpoints))
 	}
+}
+
+// levelOf returns the level at which a failed attempt is logged. That nothing
+// listens yet at the first one is not an error: the server may be one that this
+// process is about to start, or that starts beside it.
+func levelOf(err error, isFirst bool) zapcore.Level {
+	if isFirst && errors.Is(err, syscall.ECONNREFUSED) {
+		return zapcore.InfoLevel
+	}
+	return zapcore.ErrorLevel
 }
 
 // AwaitMetadata waits for the first success of discovery, where there is anything

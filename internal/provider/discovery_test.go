@@ -3,14 +3,18 @@
 package provider
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/internal/token"
@@ -319,5 +323,24 @@ func TestMetadataIsNotRedirected(t *testing.T) {
 	}
 	if n := thief.Count("/"); n != 0 {
 		t.Errorf("%d requests followed the redirect", n)
+	}
+}
+
+// At a start the server may not listen yet, most of all if it is in the same
+// process. That is an error only if it stays so.
+func TestTheFirstRefusedConnectionIsNotAnError(t *testing.T) {
+	refused := fmt.Errorf("dial: %w", syscall.ECONNREFUSED)
+	for _, test := range []struct {
+		err   error
+		first bool
+		want  zapcore.Level
+	}{
+		{refused, true, zapcore.InfoLevel},
+		{refused, false, zapcore.ErrorLevel},
+		{errors.New("status 500"), true, zapcore.ErrorLevel},
+	} {
+		if got := levelOf(test.err, test.first); got != test.want {
+			t.Errorf("%v, first %t: got %s, want %s", test.err, test.first, got, test.want)
+		}
 	}
 }

@@ -101,6 +101,7 @@ func (s *Server) AwaitCredentials(ctx context.Context) {
 // CredentialsRejected says that the server does not accept who the gateway is: it
 // may have forgotten its client.
 func (s *Server) CredentialsRejected() {
+	s.rejected.Store(true)
 	select {
 	case s.registration.rejected <- struct{}{}:
 	default: // not registered dynamically, or it is known already

@@ -40,6 +40,7 @@ type Server struct {
 	registration registration
 	endpoints    endpoints
 	accepted     atomic.Pointer[Proof]
+	rejected     atomic.Bool // the server refused the gateway's credentials last
 	lastFailure  atomic.Pointer[Failure]
 
 	ctx    context.Context // ends with the server

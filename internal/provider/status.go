@@ -35,7 +35,7 @@ type Failure struct {
 // What Health says.
 const (
 	HealthOK       = "ok"       // no problem is known
-	HealthDegraded = "degraded" // an endpoint is failing; its circuit breaker is not closed
+	HealthDegraded = "degraded" // the server refuses the gateway's credentials, or an endpoint is failing: its circuit breaker is not closed
 	HealthPending  = "pending"  // what it takes to verify tokens is not known yet
 )
 
@@ -51,6 +51,9 @@ func (s *Server) Status() Status {
 		Breakers:  s.endpoints.breakers(),
 		ClientID:  s.ClientID(),
 		LastError: s.lastFailure.Load(),
+	}
+	if s.rejected.Load() {
+		status.Health = HealthDegraded
 	}
 	for _, state := range status.Breakers {
 		if state != "closed" {
