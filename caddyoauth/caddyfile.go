@@ -31,6 +31,7 @@ func init() {
 //		header_each <name with {*}> <expression> [string|base64|urlencoded]
 //		phantom_token_alg ES256|RS256|EdDSA|none
 //		realm <text>
+//		dry_run [true|false]
 //	}
 func parseAuth(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	a := new(OAuthAuth)

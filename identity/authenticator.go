@@ -65,6 +65,9 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	if a.Optional {
 		a.warnUnlessEnforced(siteguard.Site(ctx))
 	}
+	if a.DryRun {
+		a.logger.Warn("dry_run is on: requests are not refused")
+	}
 	if siteorder.HasEarlyLimit(ctx) {
 		a.logger.Warn("rate_limit runs before authentication, so that its key with {gluu. is empty: write 'order rate_limit after gluu_opa_pep' into the global options")
 	}
@@ -139,6 +142,13 @@ func (a *Authenticator) realm() string {
 
 // ServeHTTP finds out who is calling and passes the request on, or answers it.
 func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if a.DryRun {
+		return a.observe(w, r, next)
+	}
+	return a.authenticate(w, r, next)
+}
+
+func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	// First of all, so that on no outcome a header arrives that a client made
 	// up.
 	a.app.Stripper().StripRequest(r)
@@ -269,6 +279,9 @@ func removeCredential(h http.Header) {
 // refuse answers a request without an authenticated caller. The record still
 // says what is known.
 func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, token *token.Token, refusal Refusal) error {
+	if a.DryRun {
+		return a.observed(r, token, refusal)
+	}
 	return a.answerer.RefuseAs(w, r, &Identity{Token: token, Provider: a.provider.Name(), Realm: a.realm()}, refusal)
 }
 

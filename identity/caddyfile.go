@@ -27,6 +27,7 @@ import (
 //		header_each <name with {*}> <expression> [string|base64|urlencoded]
 //		phantom_token_alg ES256|RS256|EdDSA|none
 //		realm <text>
+//		dry_run [true|false]
 //	}
 func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	start, err := directive.BeginNamed(d, "provider", &c.Provider)
@@ -63,7 +64,7 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // options are the subdirectives that are not those of a provider.
 var options = []string{
 	"id", "anonymous", "optional", "pass_credentials", "consumer_mapping", "upstream_headers",
-	"header", "header_each", "phantom_token_alg", "realm",
+	"header", "header_each", "phantom_token_alg", "realm", "dry_run",
 }
 
 // addingOptions are those that can stand several times.
@@ -79,6 +80,11 @@ func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 		c.Optional = true
 		if d.CountRemainingArgs() > 0 {
 			c.Optional, err = directive.Bool(d)
+		}
+	case "dry_run":
+		c.DryRun = true
+		if d.CountRemainingArgs() > 0 {
+			c.DryRun, err = directive.Bool(d)
 		}
 	case "pass_credentials":
 		err = directive.SetString(d, &c.PassCredentials)

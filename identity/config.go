@@ -64,6 +64,11 @@ type Config struct {
 	// reach it. Default: `ES256`, or what the signing key of the app is for.
 	PhantomTokenAlg string `json:"phantom_token_alg,omitempty"`
 
+	// Authenticate and record, but refuse nothing and leave the credential as it
+	// is, to rehearse a rollout in front of live traffic. A request that would be
+	// refused reaches the upstream without identity headers. Default: false.
+	DryRun bool `json:"dry_run,omitempty"`
+
 	// The protection space that challenges name. Default: `api`.
 	Realm string `json:"realm,omitempty"`
 }
