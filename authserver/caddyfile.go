@@ -59,8 +59,6 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		}
 		var err error
 		switch name {
-		case "id":
-			err = directive.SetID(d, &s.ID)
 		case "issuer":
 			s.Issuer, err = issuerURL(d)
 		case "scopes":
@@ -75,7 +73,7 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "store", "storage":
 			err = s.unmarshalStorage(d)
 		default:
-			err = directive.Unknown(d, "gluu_oauth_server", "id", "issuer", "scopes", "token_ttl", "token_format", "client", "store")
+			err = directive.Unknown(d, "gluu_oauth_server", "issuer", "scopes", "token_ttl", "token_format", "client", "store")
 		}
 		if err != nil {
 			return err

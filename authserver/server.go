@@ -46,10 +46,6 @@ const defaultTokenTTL = time.Hour
 // Clients authenticate with client_secret_basic or client_secret_post. A client
 // whose id is a consumer's custom_id is that consumer to the gateway.
 type Server struct {
-	// The address of this handler in Caddy's admin API: `/id/<name>`. In a Caddyfile
-	// the option is called `id`. Default: none, the handler is found by its place.
-	ID string `json:"@id,omitempty"`
-
 	// The issuer identifier: the address at which clients reach this server,
 	// https, or http on a loopback address. Every token contains it. Required.
 	Issuer string `json:"issuer,omitempty"`

@@ -80,7 +80,7 @@ func (c *CORS) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "private_network":
 		c.PrivateNetwork, err = directive.Bool(d)
 	default:
-		err = directive.Unknown(d, "gluu_cors", "id", "origins", "methods", "headers", "exposed_headers", "credentials", "max_age", "preflight_continue", "private_network")
+		err = directive.Unknown(d, "gluu_cors", "origins", "methods", "headers", "exposed_headers", "credentials", "max_age", "preflight_continue", "private_network", "id")
 	}
 	if err != nil {
 		return err

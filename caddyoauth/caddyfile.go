@@ -106,7 +106,7 @@ func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				}
 			}
 		default:
-			err = directive.Unknown(d, "gluu_oauth_pep", "id", "path", option, option+"_file", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants")
+			err = directive.Unknown(d, "gluu_oauth_pep", "path", option, option+"_file", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants", "id")
 		}
 		if err != nil {
 			return err

@@ -314,7 +314,7 @@ func (m *ResourceMetadata) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "jwks_uri":
 		err = directive.SetString(d, &m.JWKSURI)
 	default:
-		err = directive.Unknown(d, "gluu_resource_metadata", "id", "resource", "provider", "scopes", "resource_name", "resource_documentation", "jwks_uri")
+		err = directive.Unknown(d, "gluu_resource_metadata", "resource", "provider", "scopes", "resource_name", "resource_documentation", "jwks_uri", "id")
 	}
 	if err != nil {
 		return err

@@ -104,7 +104,7 @@ func (p *UMAPEP) unmarshalOwn(d *caddyfile.Dispenser, rules *enforce.Rules) (err
 		}
 		err = p.check()
 	default:
-		return directive.Unknown(d, "gluu_uma_pep", "id", "path", option, option+"_file", "resource_prefix", "registration", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants")
+		return directive.Unknown(d, "gluu_uma_pep", "path", option, option+"_file", "resource_prefix", "registration", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants", "id")
 	}
 	if err != nil {
 		return d.WrapErr(err)

@@ -63,8 +63,8 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // options are the subdirectives that are not those of a provider.
 var options = []string{
-	"id", "anonymous", "optional", "pass_credentials", "consumer_mapping", "upstream_headers",
-	"header", "header_each", "phantom_token_alg", "realm", "dry_run",
+	"anonymous", "optional", "pass_credentials", "consumer_mapping", "upstream_headers",
+	"header", "header_each", "phantom_token_alg", "realm", "dry_run", "id",
 }
 
 // addingOptions are those that can stand several times.
