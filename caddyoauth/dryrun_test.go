@@ -41,7 +41,7 @@ func TestADryRunOfAuthenticationRefusesNothing(t *testing.T) {
 				}
 			})
 		}
-		g.auth.setAway(true)
+		g.auth.setDown(true)
 		if got := g.get("/todos", "other"); got.status != 200 {
 			t.Errorf("while the server is unavailable: got %d", got.status)
 		}
