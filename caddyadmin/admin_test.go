@@ -131,7 +131,6 @@ func TestSec_S15_AdminRoutesAreExact(t *testing.T) {
 		method, target string
 		want           int
 	}{
-		{"GET", "/gluu/", 404},
 		{"GET", "/gluu/provider", 404},
 		{"GET", "/gluu/providersx", 404},
 		{"GET", "/gluu/Providers", 404},

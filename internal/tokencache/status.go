@@ -10,7 +10,7 @@ type Status struct {
 }
 
 // SegmentStatus is the state of one segment: how many entries there are, how
-// many fit, and how long an entry is used.
+// many ordinary ones fit, and how long an entry is used.
 type SegmentStatus struct {
 	Entries int    `json:"entries"`
 	Size    uint64 `json:"size"`
@@ -35,8 +35,8 @@ const (
 func (c *Cache) Status() Status {
 	positive, negative := c.Sizes()
 	status := Status{
-		Positive: SegmentStatus{positive, c.positive.GetMaximum(), c.settings.MaxAge.String()},
-		Negative: SegmentStatus{negative, c.negative.GetMaximum(), c.settings.NegativeAge.String()},
+		Positive: SegmentStatus{positive, c.positive.GetMaximum() / ordinary, c.settings.MaxAge.String()},
+		Negative: SegmentStatus{negative, c.negative.GetMaximum() / ordinary, c.settings.NegativeAge.String()},
 	}
 	if c.shared != nil {
 		status.Shared = c.shared.status()
