@@ -77,14 +77,8 @@ func (n *network) enter(ctx context.Context, wait time.Duration, now func() time
 	if n.isOver(now()) {
 		return ErrTooMany
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case n.places <- struct{}{}:
-	case <-timer.C:
-		return ErrTooMany
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := n.take(ctx, wait); err != nil {
+		return err
 	}
 	// Those that went before may have been unknown.
 	if n.isOver(now()) {
@@ -92,6 +86,25 @@ func (n *network) enter(ctx context.Context, wait time.Duration, now func() time
 		return ErrTooMany
 	}
 	return nil
+}
+
+// take takes a place: at once if there is one, however short the wait.
+func (n *network) take(ctx context.Context, wait time.Duration) error {
+	select {
+	case n.places <- struct{}{}:
+		return nil
+	default:
+	}
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case n.places <- struct{}{}:
+		return nil
+	case <-timer.C:
+		return ErrTooMany
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 func (n *network) isOver(now time.Time) bool { return n.unknown.TokensAt(now) < 1 }

@@ -43,7 +43,8 @@ func TestOpenReturnsWhatWasSealed(t *testing.T) {
 		if err != nil || string(got) != text {
 			t.Errorf("got %d bytes, %v, want the %d that were sealed", len(got), err, len(text))
 		}
-		if text != "" && bytes.Contains(sealed, []byte(text)) {
+		// A short text is among random bytes by chance.
+		if len(text) >= 8 && bytes.Contains(sealed, []byte(text)) {
 			t.Errorf("%.10q can be read in what was sealed", text)
 		}
 	}
