@@ -85,6 +85,8 @@ func (o *OpenIDConnect) Provision(ctx caddy.Context) error {
 	if o.people, err = o.newPeople(ctx, provider); err != nil {
 		return err
 	}
+	// A rule that lets some paths pass without a login leaves them to the PEP.
+	app.NoteAuthentication(siteguard.Site(ctx), o.visitor.mode != unauthenticatedPass && o.visitor.rules == nil)
 	o.visitor.admitted = o.people.admit
 	o.visitor.answerer.name = o.people.identityOf
 	return o.provisionBearer(ctx)
