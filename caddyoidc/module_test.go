@@ -17,6 +17,7 @@ import (
 
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
+	_ "github.com/caddy-gluu/gateway/caddyadmin"
 	_ "github.com/caddy-gluu/gateway/caddyoauth"
 	_ "github.com/caddy-gluu/gateway/caddyoidc"
 	_ "github.com/caddy-gluu/gateway/caddystore"
@@ -30,6 +31,7 @@ type site struct {
 	op      *optest.OP
 	dir     string
 	address string
+	admin   string // the address of the admin endpoint, "" if it is off
 }
 
 func newSite(t *testing.T) *site {
@@ -60,7 +62,7 @@ func (s *site) run(app, handlers string) error {
 http://%s {
 	%s
 	respond "user {gluu.subject} mail {gluu.userinfo.email} acr {gluu.acr} claim {gluu.token.sub} auth {http.auth.user.id} header {header.X-Authenticated-Userid} custom {header.X-Mail} cookie {header.Cookie} authorization {header.Authorization} session {gluu.session}"
-}`, caddytest.Options(s.dir, ""), s.op.Issuer(), app, s.address, handlers), s.address)
+}`, caddytest.Options(s.dir, s.admin), s.op.Issuer(), app, s.address, handlers), s.address)
 }
 
 func (s *site) mustRun(app, handlers string) {
@@ -305,6 +307,59 @@ func TestNoSecretIsLogged(t *testing.T) {
 	for _, secret := range append(secrets, "web-secret", "stolen-code") {
 		if strings.Contains(string(log), secret) {
 			t.Errorf("the log contains %q", secret)
+		}
+	}
+}
+
+func TestAnOperatorEndsTheSessionsOfAPerson(t *testing.T) {
+	s := newSite(t)
+	s.admin = caddytest.FreeAddress(t)
+	ask := func(method, query string) (int, string) {
+		t.Helper()
+		req, err := http.NewRequest(method, "http://"+s.admin+"/gluu/sessions"+query, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res.StatusCode, strings.TrimSpace(string(body))
+	}
+	s.mustRun("", "respond ok")
+	if status, body := ask("GET", "?sub=alice"); status != 404 {
+		t.Errorf("without a handler that keeps sessions: got %d %s", status, body)
+	}
+	s.mustRun("", "gluu_openid_connect")
+	one, two := s.browser(), s.browser()
+	s.get(one, "/", nil)
+	s.get(two, "/", nil)
+	for _, step := range []struct {
+		method, query string
+		status        int
+		body          string
+	}{
+		{"GET", "?sub=alice", 200, `{"sessions":2}`},
+		{"GET", "?sub=alice&iss=https://other.example", 200, `{"sessions":0}`},
+		{"GET", "", 400, ""},
+		{"DELETE", "", 400, ""},
+		{"POST", "?sub=alice", 405, ""},
+		{"DELETE", "?sub=bob", 200, `{"ended":0}`},
+		{"DELETE", "?sub=alice&iss=" + url.QueryEscape(s.op.Issuer()), 200, `{"ended":2}`},
+		{"GET", "?sub=alice", 200, `{"sessions":0}`},
+	} {
+		if status, body := ask(step.method, step.query); status != step.status || step.body != "" && body != step.body {
+			t.Errorf("%s %s: got %d %s, want %d %s", step.method, step.query, status, body, step.status, step.body)
+		}
+	}
+	for _, person := range []*http.Client{one, two} {
+		if status, body, _ := s.get(person, "/", program); status != 401 {
+			t.Errorf("an ended session: got %d %s, want 401", status, body)
 		}
 	}
 }

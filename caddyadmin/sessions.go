@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyadmin
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+func init() {
+	caddy.RegisterModule(sessions{})
+}
+
+// sessions counts and ends the sessions of people:
+//
+//	GET    /gluu/sessions?sub=<subject>              how many a person has
+//	DELETE /gluu/sessions?sub=<subject> or ?sid=...  ends them, on all gateways
+//
+// `iss` names the OpenID Provider where several are configured.
+type sessions struct{}
+
+// CaddyModule implements caddy.Module.
+func (sessions) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.gluu_sessions",
+		New: func() caddy.Module { return new(sessions) },
+	}
+}
+
+// Routes implements caddy.AdminRouter.
+func (sessions) Routes() []caddy.AdminRoute {
+	return []caddy.AdminRoute{{Pattern: "/gluu/sessions", Handler: handler(serveSessions)}}
+}
+
+func serveSessions(app *introspect.App, w http.ResponseWriter, r *http.Request) error {
+	if err := allow(w, r, http.MethodGet, http.MethodDelete); err != nil {
+		return err
+	}
+	query := r.URL.Query()
+	issuer, sid, subject := query.Get("iss"), query.Get("sid"), query.Get("sub")
+	isCount := r.Method == http.MethodGet
+	if subject == "" && (isCount || sid == "") {
+		return apiError(http.StatusBadRequest, errors.New("name a person with ?sub=, or to end one session its ?sid="))
+	}
+	name, n, err := "sessions", 0, error(nil)
+	if isCount {
+		n, err = app.CountSessions(r.Context(), issuer, subject)
+	} else {
+		name = "ended"
+		n, err = app.EndSessions(r.Context(), issuer, sid, subject)
+	}
+	switch {
+	case errors.Is(err, introspect.ErrNoSessions):
+		return apiError(http.StatusNotFound, err)
+	case err != nil:
+		return apiError(http.StatusServiceUnavailable, err)
+	}
+	return writeJSON(w, http.StatusOK, map[string]int{name: n})
+}
