@@ -27,7 +27,7 @@ func tinyDurations(v reflect.Value, name string) (names []string) {
 			return tinyDurations(v.Elem(), name)
 		}
 	case reflect.Int64:
-		if d, ok := v.Interface().(caddy.Duration); ok && d > 0 && time.Duration(d) < shortest {
+		if d, ok := reflect.TypeAssert[caddy.Duration](v); ok && d > 0 && time.Duration(d) < shortest {
 			return []string{name}
 		}
 	case reflect.Struct:
