@@ -46,13 +46,15 @@ func serveSessions(app *introspect.App, w http.ResponseWriter, r *http.Request) 
 	if subject == "" && (isCount || sid == "") {
 		return apiError(http.StatusBadRequest, errors.New("name a person with ?sub=, or to end one session its ?sid="))
 	}
-	name, n, err := "sessions", 0, error(nil)
 	if isCount {
-		n, err = app.CountSessions(r.Context(), issuer, subject)
-	} else {
-		name = "ended"
-		n, err = app.EndSessions(r.Context(), issuer, sid, subject)
+		n, err := app.CountSessions(r.Context(), issuer, subject)
+		return answerSessions(w, "sessions", n, err)
 	}
+	n, err := app.EndSessions(r.Context(), issuer, sid, subject)
+	return answerSessions(w, "ended", n, err)
+}
+
+func answerSessions(w http.ResponseWriter, name string, n int, err error) error {
 	switch {
 	case errors.Is(err, introspect.ErrNoSessions):
 		return apiError(http.StatusNotFound, err)

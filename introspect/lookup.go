@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/clientlimit"
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
@@ -83,8 +84,9 @@ func (p *Provider) Verify(ctx context.Context, raw string) (*Token, error) {
 // for the turn is a step: a server is never blamed for a queue.
 func (p *Provider) coalesce(ctx context.Context, key tokencache.Key, raw string) (*Token, error) {
 	epoch := p.cache.Epoch()
+	detached := clientlimit.Detach(ctx)
 	outcome := p.verifier.singleFlight.DoChan(flightKey(key, epoch), func() (any, error) {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), verificationSteps*time.Duration(p.verifier.server.Config().Timeout))
+		ctx, cancel := context.WithTimeout(detached, verificationSteps*time.Duration(p.verifier.server.Config().Timeout))
 		defer cancel()
 		return p.verifyUncached(ctx, key, epoch, raw)
 	})

@@ -123,3 +123,17 @@ func TestIdleNetworksAreForgotten(t *testing.T) {
 		t.Errorf("%d networks are known", got)
 	}
 }
+
+// Work that outlives its request knows the network without reading the request's
+// variables, which the request goes on writing to.
+func TestDetachedWorkReadsNoVariables(t *testing.T) {
+	vars := map[string]any{caddyhttp.ClientIPVarKey: "192.0.2.7"}
+	ctx := context.WithValue(t.Context(), caddyhttp.VarsCtxKey, vars)
+	detached := Detach(ctx)
+	done := make(chan string)
+	go func() { done <- NetworkOf(detached) }()
+	vars[caddyhttp.ClientIPVarKey] = "198.51.100.1" // the race detector sees a read
+	if got := <-done; got != "192.0.2.7" {
+		t.Errorf("got %q, want the network that the request came from", got)
+	}
+}
