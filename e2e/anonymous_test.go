@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/caddy-gluu/gateway/e2e/harness"
@@ -80,8 +81,15 @@ func TestAuthorizationServerUnavailable(t *testing.T) {
 			a.passed(get("/todos", known))
 
 			mark := a.Log.Mark()
-			for name, fault := range map[string]struct{ status int }{"refusing": {500}, "overloaded": {429}, "denying us": {401}} {
-				a.server.Fault(harness.IntrospectionPath, harness.Answer(fault.status, "application/json", `{"error":"x"}`))
+			for name, fault := range map[string]struct {
+				status int
+				code   string
+			}{
+				"refusing":   {500, "x"},
+				"overloaded": {429, "x"},
+				"denying us": {401, "invalid_client"}, // any other 401 would be about the token
+			} {
+				a.server.Fault(harness.IntrospectionPath, harness.Answer(fault.status, "application/json", fmt.Sprintf(`{"error":%q}`, fault.code)))
 				response := a.Get("/todos", harness.Bearer(unseen))
 				if response.Status != 503 || response.Header.Get("Retry-After") == "" {
 					t.Errorf("%s: got %s with Retry-After %q, want 503 with one", name, response, response.Header.Get("Retry-After"))
