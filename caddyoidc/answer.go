@@ -43,7 +43,7 @@ func (a *answerer) refuseJSON(w http.ResponseWriter, r *http.Request, refusal id
 	return a.RefuseAs(w, r, a.name(nil), refusal)
 }
 
-// showsPage reports whether somebody looks at the answer.
+// showsPage reports whether a person sees the answer.
 func showsPage(r *http.Request) bool {
 	if isXHR(r.Header) || isUpgrade(r) {
 		return false

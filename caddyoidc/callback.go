@@ -35,7 +35,7 @@ func (v *visitor) callback(w http.ResponseWriter, r *http.Request) error {
 	}
 	visit := &visit{visitor: v, w: w, r: r, needs: anyLogin}
 	if isPrefetch(r.Header) {
-		// The code would be used up for a page that nobody looks at.
+		// The code would be used up for a page that is not shown.
 		return v.answerer.refuse(w, r, nil, loginRequired())
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
@@ -105,7 +105,7 @@ func (rp *relyingParty) checkIssuer(query url.Values) error {
 }
 
 // stateUnknown answers a callback that no login of this browser belongs to: a
-// bookmark, the back button, a login that took too long, or somebody else's
+// bookmark, the back button, a login that took too long, or another person's
 // code (login CSRF). Never with another login, which would loop.
 func (v *visit) stateUnknown(cause error, origin string) error {
 	v.metrics.login("state_unknown")

@@ -76,7 +76,7 @@ type Config struct {
 	RequiredACRsExpressionFile string `json:"required_acrs_expression_file,omitempty"`
 
 	// Whether a required authentication context is asked for as an essential
-	// claim, besides `acr_values`: `essential` or `voluntary`. Default:
+	// claim in addition to `acr_values`: `essential` or `voluntary`. Default:
 	// `essential`.
 	ACR string `json:"acr,omitempty"`
 

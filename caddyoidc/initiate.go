@@ -22,7 +22,7 @@ func (v *visitor) initiateLogin(w http.ResponseWriter, r *http.Request) error {
 		err = once(params, []string{"iss", "login_hint", "target_link_uri"})
 	}
 	if err == nil && params.Get("iss") != v.rp.op.Issuer() {
-		// It would be a login at a provider that somebody else chose.
+		// It would be a login at a provider that another site chose.
 		err = errors.New("iss is not the OpenID Provider of this site")
 	}
 	if errors.Is(err, errors.ErrUnsupported) {

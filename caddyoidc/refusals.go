@@ -119,10 +119,10 @@ func methodNotAllowed() identity.Refusal {
 
 // unkept says why a body was not kept for after the login.
 func unkept(err error) identity.Refusal {
-	if errors.Is(err, errBodyTooLarge) {
+	if errors.Is(err, errBodyTooLarge) || errors.Is(err, errTooManyKept) {
 		return identity.Refusal{
 			Status: http.StatusRequestEntityTooLarge, Error: "invalid_request", Reason: reasonPostTooLarge,
-			Description: "Your session has ended, and what you sent is too large to be kept during a login. Log in and send it again.",
+			Description: "Your session has ended, and what you sent cannot be kept during a login. Log in and send it again.",
 			Cause:       err, Link: "/",
 		}
 	}
