@@ -45,10 +45,11 @@ var stages = []stage{
 
 // A result is what a stage found.
 type result struct {
-	passed  int
-	failed  []string // one line each
-	skipped []string // one line each, with the reason
-	note    string
+	passed   int
+	failed   []string // one line each
+	skipped  []string // one line each, with the reason
+	unsteady []string // one line each: failed, and passed when run again alone
+	note     string
 }
 
 func (r *result) fail(format string, args ...any) {
@@ -99,7 +100,7 @@ func usage() {
 func (c *checker) runAll(names []string) bool {
 	var summary strings.Builder
 	var passed int
-	var failures, skips []string
+	var failures, skips, unsteady []string
 	for _, s := range stages {
 		if len(names) > 0 && !slices.Contains(names, s.name) {
 			continue
@@ -124,11 +125,17 @@ func (c *checker) runAll(names []string) bool {
 		for _, line := range r.skipped {
 			skips = append(skips, s.name+": "+line)
 		}
+		for _, line := range r.unsteady {
+			unsteady = append(unsteady, s.name+": "+line)
+		}
 	}
 
 	fmt.Printf("\n=== summary\n%s", summary.String())
 	for _, line := range skips {
 		fmt.Printf("!!! SKIPPED %s\n", line)
+	}
+	for _, line := range unsteady {
+		fmt.Printf("!!! UNSTEADY %s\n", line)
 	}
 	for _, line := range failures {
 		fmt.Printf("!!! FAILED %s\n", line)

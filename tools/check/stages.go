@@ -95,11 +95,15 @@ func (c *checker) unit() result {
 	if race {
 		args = append(args, "-race")
 	}
-	r := c.goTest(false, append(args, packages...)...)
+	r := c.goTestAgain(false, args, packages...)
 	if race {
 		r.note = "with the race detector"
 	} else {
 		r.skipped = append(r.skipped, "the race detector: it needs cgo and a C compiler (gcc or clang)")
+	}
+	if out, err := c.command("tools", "go", "test", "./..."); err != nil {
+		fmt.Print(out)
+		r.fail("the tests of the tools: %v", err)
 	}
 	return r
 }
@@ -179,7 +183,7 @@ func (c *checker) policy() result {
 // e2e starts the binaries and real servers. A test skips itself if a program
 // that it needs is not installed; the summary names the program.
 func (c *checker) e2e() result {
-	r := c.goTest(true, "-count=1", "-timeout", "30m", "./e2e/...")
+	r := c.goTestAgain(true, []string{"-count=1", "-timeout", "30m"}, "./e2e/...")
 	if programs := missing(r.skipped); len(programs) > 0 {
 		r.note = "not installed: " + strings.Join(programs, ", ")
 	}
