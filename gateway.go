@@ -8,6 +8,7 @@ package gateway
 import (
 	_ "github.com/caddy-gluu/gateway/authserver"
 	_ "github.com/caddy-gluu/gateway/caddyadmin"
+	_ "github.com/caddy-gluu/gateway/caddyconsumer"
 	_ "github.com/caddy-gluu/gateway/caddycors"
 	_ "github.com/caddy-gluu/gateway/caddyoauth"
 	_ "github.com/caddy-gluu/gateway/caddyoidc"

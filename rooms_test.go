@@ -43,7 +43,7 @@ var rooms = []room{
 	{"caddyuma", built, "directive enforce identity introspect jose scopeexpr internal/*"},
 	{"caddyoauth", built, "directive enforce headers identity introspect scopeexpr internal/*"},
 	{"caddyoidc", built, "caddystore consumer directive headers identity introspect jose pathmatch internal/*"},
-	{"caddyconsumer", planned, "directive identity internal/*"},
+	{"caddyconsumer", built, "consumer directive headers identity introspect internal/*"},
 	{"caddycors", built, "directive identity introspect pathmatch internal/*"},
 	{"caddykong", planned, "directive pathmatch"},
 	{"kongconfig", planned, "scopeexpr"},

@@ -30,6 +30,7 @@ var consumerMembers = map[string]func(to, from *consumer.Consumer){
 	"username":   func(to, from *consumer.Consumer) { to.Username = from.Username },
 	"custom_id":  func(to, from *consumer.Consumer) { to.CustomID = from.CustomID },
 	"tags":       func(to, from *consumer.Consumer) { to.Tags = from.Tags },
+	"groups":     func(to, from *consumer.Consumer) { to.Groups = from.Groups },
 	"created_at": func(to, from *consumer.Consumer) { to.CreatedAt = from.CreatedAt },
 }
 
@@ -78,9 +79,11 @@ func membersOf(body []byte) (map[string]json.RawMessage, error) {
 			return nil, err
 		}
 	}
-	if tags, ok := object.Get("tags"); ok && !tags.IsNull() {
-		if _, err := tags.Texts(); err != nil {
-			return nil, fmt.Errorf("tags: %w", err)
+	for _, name := range []string{"tags", "groups"} {
+		if list, ok := object.Get(name); ok && !list.IsNull() {
+			if _, err := list.Texts(); err != nil {
+				return nil, fmt.Errorf("%s: %w", name, err)
+			}
 		}
 	}
 	var members map[string]json.RawMessage

@@ -30,8 +30,12 @@ type Consumer struct {
 	// The OAuth client id whose tokens identify this consumer. Unique.
 	CustomID string `json:"custom_id,omitempty"`
 
-	// Free words to group consumers by.
+	// Free words to find consumers by. They decide nothing.
 	Tags []string `json:"tags,omitempty"`
+
+	// The groups that the consumer belongs to. `gluu_acl` allows or denies
+	// groups, and tells the upstream which ones there are.
+	Groups []string `json:"groups,omitempty"`
 
 	// When the consumer was created, in seconds since 1970. Set by the
 	// gateway for consumers created while it runs.
@@ -40,8 +44,9 @@ type Consumer struct {
 
 // maxText bounds every text field. The fields travel in request headers.
 const (
-	maxText = 512
-	maxTags = 64
+	maxText   = 512
+	maxTags   = 64
+	maxGroups = 64
 )
 
 // namespace is the UUID under which ids are derived (RFC 9562, section 5.5).
@@ -111,10 +116,41 @@ func (c *Consumer) normalize() error {
 			return err
 		}
 	}
+	if err := c.checkGroups(); err != nil {
+		return err
+	}
 	if c.CreatedAt < 0 {
 		return &InvalidError{"created_at", "is negative"}
 	}
 	return nil
+}
+
+func (c *Consumer) checkGroups() error {
+	if len(c.Groups) > maxGroups {
+		return &InvalidError{"groups", fmt.Sprintf("are %d: at most %d are allowed", len(c.Groups), maxGroups)}
+	}
+	for i, group := range c.Groups {
+		if err := CheckGroup(group); err != nil {
+			return err
+		}
+		if slices.Contains(c.Groups[:i], group) {
+			return &InvalidError{"groups", fmt.Sprintf("contain %q twice", group)}
+		}
+	}
+	return nil
+}
+
+// CheckGroup refuses a name that no group can have. Upstreams are told the
+// groups of a consumer in one header, separated by commas: a group with a comma
+// in its name would read as two.
+func CheckGroup(name string) error {
+	if name == "" {
+		return &InvalidError{"groups", "contain an empty one"}
+	}
+	if strings.Contains(name, ",") {
+		return &InvalidError{"groups", fmt.Sprintf("contain %q, but a comma separates groups: leave a space between two groups, or choose another name", name)}
+	}
+	return checkText("groups", name)
 }
 
 // checkText refuses what could not be sent in a header.
@@ -148,7 +184,7 @@ func canonicalID(s string) (string, bool) {
 
 func (c *Consumer) equal(other *Consumer) bool {
 	return c.ID == other.ID && c.Username == other.Username && c.CustomID == other.CustomID &&
-		c.CreatedAt == other.CreatedAt && slices.Equal(c.Tags, other.Tags)
+		c.CreatedAt == other.CreatedAt && slices.Equal(c.Tags, other.Tags) && slices.Equal(c.Groups, other.Groups)
 }
 
 // ConflictError says that a field which must be unique is taken.

@@ -266,6 +266,20 @@ func (l *live) list(after string, n int, visible func(*Consumer) *Consumer) []*C
 	return page
 }
 
+// has reports whether a condition holds for one of the consumers.
+func (l *live) has(condition func(*Consumer) bool) bool {
+	l.partsMu.RLock()
+	defer l.partsMu.RUnlock()
+	for _, part := range l.parts {
+		for _, c := range part {
+			if condition(c) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 func sorted(part map[string]*Consumer) []*Consumer {
 	consumers := slices.AppendSeq(make([]*Consumer, 0, len(part)), maps.Values(part))
 	slices.SortFunc(consumers, byID)

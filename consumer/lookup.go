@@ -2,7 +2,10 @@
 
 package consumer
 
-import "errors"
+import (
+	"errors"
+	"slices"
+)
 
 // ErrNotLoaded is returned for a consumer that was not found, but may exist:
 // the live consumers have not been read from the storage yet.
@@ -25,6 +28,19 @@ func (d *Directory) Lookup(usernameOrID string) (*Consumer, error) {
 func (d *Directory) LookupClient(customID string) (*Consumer, error) {
 	ready := d.Ready() // before the lookup, so that a miss is a proof
 	return foundOr(d.ByClientID(customID), ready)
+}
+
+// HasGroup reports whether there is a consumer in a group. It looks at all
+// consumers, so it is not for requests.
+func (d *Directory) HasGroup(group string) bool {
+	for _, c := range d.byID {
+		if slices.Contains(c.Groups, group) {
+			return true
+		}
+	}
+	return d.store != nil && d.store.live.has(func(c *Consumer) bool {
+		return slices.Contains(c.Groups, group) && d.visible(c) != nil
+	})
 }
 
 func foundOr(c *Consumer, ready bool) (*Consumer, error) {

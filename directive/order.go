@@ -20,6 +20,7 @@ var order = []string{
 	"gluu_oauth_pep",
 	"gluu_uma_pep",
 	"gluu_opa_pep",
+	"gluu_acl",
 }
 
 // init registers the whole order in one place. Caddy inserts each directive

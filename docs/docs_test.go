@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-gluu/gateway/caddyconsumer"
 	"github.com/caddy-gluu/gateway/caddycors"
 	"github.com/caddy-gluu/gateway/caddyoauth"
 	"github.com/caddy-gluu/gateway/caddyoidc"
@@ -35,6 +36,7 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		{"gluu_jwks.md", []any{caddyoauth.JWKS{}}},
 		{"gluu_resource_metadata.md", []any{caddyoauth.ResourceMetadata{}}},
 		{"gluu_cors.md", []any{caddycors.CORS{}}},
+		{"gluu_acl.md", []any{caddyconsumer.ACL{}}},
 	} {
 		content, err := os.ReadFile(page.file)
 		if err != nil {

@@ -46,6 +46,7 @@ func StandardNames() []string {
 		"X-Consumer-ID",
 		"X-Consumer-Custom-ID",
 		"X-Consumer-Username",
+		"X-Consumer-Groups",
 		"X-OAuth-Client-ID",
 		"X-OAuth-Expiration",
 		"X-RPT-Expiration",

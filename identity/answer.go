@@ -89,6 +89,9 @@ func (r Refusal) body(requestID string) ([]byte, error) {
 	encoder := json.NewEncoder(&b)
 	encoder.SetEscapeHTML(false)
 	members := map[string]string{"error": r.Error, "error_description": r.Description}
+	if r.Message != "" {
+		members["message"] = r.Message
+	}
 	if requestID != "" {
 		members["request_id"] = requestID
 	}

@@ -72,6 +72,8 @@ func (id *Identity) consumerField(field string) (any, bool) {
 		switch field {
 		case "id", "username", "custom_id":
 			return "", true
+		case "groups":
+			return list{}, true
 		}
 		return nil, false
 	}
@@ -82,6 +84,8 @@ func (id *Identity) consumerField(field string) (any, bool) {
 		return c.Username, true
 	case "custom_id":
 		return c.CustomID, true
+	case "groups":
+		return listOf(c.Groups), true
 	}
 	return nil, false
 }
@@ -92,11 +96,19 @@ type claims struct {
 	values map[string]any
 }
 
-// list is a claim that is a list. To CEL it is one, so that `in` compares elements;
+// list is a claim, or a field of the consumer, that is a list. To CEL it is one, so that `in` compares elements;
 // in a text it is JSON.
 type list []any
 
 func (l list) String() string { return written([]any(l)) }
+
+func listOf(texts []string) list {
+	l := make(list, len(texts))
+	for i, text := range texts {
+		l[i] = text
+	}
+	return l
+}
 
 // claim returns a claim: a list as a list, everything else as text. Dots lead into
 // objects; a claim whose own name has dots, as namespaced ones do, is found too.

@@ -19,7 +19,7 @@ func TestPlaceholdersOfAnIdentity(t *testing.T) {
 			Subject: "sub", ClientID: "client", Scopes: []string{"a", "b"},
 			ClaimsJSON: `{"a":{"b":{"c":1},"b.c":"dotted"},"a.b":{"x":"joined"},"n":1e3,"big":12345678901234567890,"t":true,"z":null,"l":["<",{"k":1}],"s":"{env.HOME}"}`,
 		},
-		Consumer: &consumer.Consumer{ID: "id", Username: "ann", CustomID: "client"},
+		Consumer: &consumer.Consumer{ID: "id", Username: "ann", CustomID: "client", Groups: []string{"a", "b"}},
 		Rule:     "/x/?",
 	}
 	anonymous := &Identity{Anonymous: true, Consumer: &consumer.Consumer{CustomID: "c"}}
@@ -36,6 +36,9 @@ func TestPlaceholdersOfAnIdentity(t *testing.T) {
 		{full, "gluu.rule", "/x/?", true},
 		{full, "gluu.consumer.id", "id", true},
 		{full, "gluu.consumer.tags", nil, false},
+		{full, "gluu.consumer.groups", `["a","b"]`, true},
+		{anonymous, "gluu.consumer.groups", "[]", true},
+		{new(Identity), "gluu.consumer.groups", "[]", true},
 		{full, "gluu.token.a.b.c", "dotted", true}, // the longest name counts, from the left
 		{full, "gluu.token.a.b", `{"x":"joined"}`, true},
 		{full, "gluu.token.a.b.x", "joined", true},

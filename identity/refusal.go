@@ -25,6 +25,8 @@ const (
 	ReasonScopeMissing        = "scope_missing"
 	ReasonStepUp              = "step_up_required"
 	ReasonNoRule              = "no_rule"
+	ReasonGroupMissing        = "group_missing"
+	ReasonGroupDenied         = "group_denied"
 	ReasonAmbiguousPath       = "ambiguous_path"
 	ReasonPathTooLong         = "path_too_long"
 	ReasonProviderUnavailable = string(token.ProviderUnavailable)
@@ -47,6 +49,10 @@ type Refusal struct {
 	// Description helps the client's developer. It tells nothing about other
 	// clients.
 	Description string
+
+	// Message is the text of Kong's answer, for handlers that succeed a plugin of
+	// Kong: its clients read it in the body's member of this name. "" for none.
+	Message string
 
 	// Reason is the stable code of the records.
 	Reason string

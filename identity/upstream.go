@@ -345,12 +345,10 @@ func consumerVar(c *consumer.Consumer) map[string]any {
 	set("id", c.ID)
 	set("username", c.Username)
 	set("custom_id", c.CustomID)
-	if len(c.Tags) > 0 {
-		tags := make([]any, len(c.Tags))
-		for i, tag := range c.Tags {
-			tags[i] = tag
+	for name, texts := range map[string][]string{"tags": c.Tags, "groups": c.Groups} {
+		if len(texts) > 0 {
+			v[name] = []any(listOf(texts))
 		}
-		v["tags"] = tags
 	}
 	if c.CreatedAt != 0 {
 		v["created_at"] = json.Number(strconv.FormatInt(c.CreatedAt, 10))

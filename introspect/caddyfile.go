@@ -79,6 +79,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			id <uuid>
 //			custom_id <oauth client id>
 //			tags <tag>...
+//			groups <group>...
 //		}
 //		cache {
 //			size <tokens>
@@ -230,8 +231,10 @@ func (a *App) parseConsumer(d *caddyfile.Dispenser) error {
 			err = directive.SetString(block, &c.CustomID)
 		case "tags":
 			err = directive.AddStrings(block, &c.Tags)
+		case "groups":
+			err = directive.AddStrings(block, &c.Groups)
 		default:
-			err = directive.Unknown(block, "consumer", "id", "custom_id", "tags")
+			err = directive.Unknown(block, "consumer", "id", "custom_id", "tags", "groups")
 		}
 		if err != nil {
 			return err

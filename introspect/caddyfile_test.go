@@ -93,6 +93,8 @@ func TestCaddyfileOfTheApp(t *testing.T) {
 			id 8a5ae2d6-6f6e-4a4f-9b0f-9a1b3c6d7e8f
 			custom_id app
 			tags gold new
+			groups admins
+			groups "night shift"
 		}
 		consumer bob
 		cache {
@@ -119,7 +121,7 @@ func TestCaddyfileOfTheApp(t *testing.T) {
 		"inside":{"issuer":"https://login.example/{tid}/v2.0","issuers":["users-auth","urn:old","https://sts.example/{tid}/"],"tenants":["1f2e","3d4c"],
 			"discovery_url":"http://login.internal:8080/.well-known/openid-configuration","insecure_hosts":["login.internal"],"verify":"jwt"},
 		"registering":{"issuer":"https://as.example","register":{"initial_access_token":"t","client_name":"my gateway","scopes":["a","b"]}}},
-		"consumers":[{"id":"8a5ae2d6-6f6e-4a4f-9b0f-9a1b3c6d7e8f","username":"alice","custom_id":"app","tags":["gold","new"]},{"username":"bob"}],
+		"consumers":[{"id":"8a5ae2d6-6f6e-4a4f-9b0f-9a1b3c6d7e8f","username":"alice","custom_id":"app","tags":["gold","new"],"groups":["admins","night shift"]},{"username":"bob"}],
 		"cache":{"size":5000,"max_age":60000000000,"negative_age":5000000000},
 		"signing_key":"key.pem","error_format":"caddy"}`
 	if !sameJSON(t, got, want) {
@@ -157,7 +159,7 @@ func TestCaddyfileRefusals(t *testing.T) {
 	}{
 		{"providers x", 3, "it has provider, consumer, cache"},
 		{"provider {\nissuer https://as.example\nverify jwt\naudiences a\n}", 6, "it has algorithms, audience, client_auth"},
-		{"consumer a {\ncustomid x\n}", 4, "id, custom_id, tags"},
+		{"consumer a {\ncustomid x\n}", 4, "id, custom_id, tags, groups"},
 		{"cache {\nmaxage 1m\n}", 4, "size, max_age, negative_age"},
 		{"provider {\nissuer https://as.example\nregister {\ntoken x\n}\n}", 6, "initial_access_token"},
 
@@ -239,6 +241,8 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"consumer a b", 3, "one username"},
 		{"consumer a {\nid 5\n}", 4, "UUID"},
 		{"consumer a {\ncustom_id b\ntags a \"\"\n}", 5, "tags contain an empty one"},
+		{"consumer a {\ncustom_id b\ngroups a,b\n}", 5, "a comma separates groups"},
+		{"consumer a {\ncustom_id b\ngroups a\ngroups a\n}", 6, "groups contain \"a\" twice"},
 		{"consumer \" a\" {\ncustom_id b\n}", 3, "username begins or ends with white space"},
 		{"consumer a\nconsumer a\nconsumer b", 4, `consumers "a" and "a" have the same username`},
 		{"consumer a {\ncustom_id x\n}\nconsumer b {\ncustom_id x\n}\nconsumer c", 6, `the same custom_id "x"`},
