@@ -54,16 +54,27 @@ var pageCSS string
 
 var pageTemplate = template.Must(template.New("page").Parse(pageHTML))
 
-// pagePolicy allows a page its own style sheet and form, and nothing else.
+// pagePolicy allows a page its own style sheet, and nothing else.
 var pagePolicy = func() string {
 	sum := sha256.Sum256([]byte(pageCSS))
-	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+	return "default-src 'none'; style-src 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'; base-uri 'none'; frame-ancestors 'none'"
 }()
+
+// formPolicy says where the form of a page may lead. Browsers apply it to each
+// redirect as well (https://github.com/w3c/webappsec-csp/issues/8), and a logout
+// goes on to the OpenID Provider and to wherever that leads: the page with the
+// button names no place. Its text is fixed, so there is no form but ours.
+func (p *page) formPolicy() string {
+	if p.Button {
+		return ""
+	}
+	return "; form-action 'none'"
+}
 
 // writePage answers with a page.
 func writePage(w http.ResponseWriter, status int, p page) error {
 	h := w.Header()
-	policy, nonce := pagePolicy, ""
+	policy, nonce := pagePolicy+p.formPolicy(), ""
 	if p.Fragment != "" {
 		nonce = rand.Text()
 		policy += "; script-src 'nonce-" + nonce + "'"

@@ -57,3 +57,25 @@ func TestOnlyAFragmentPageHasAScript(t *testing.T) {
 		nonces[nonce] = true
 	}
 }
+
+// Browsers apply form-action to the redirects that follow a form, and a logout
+// goes on to the OpenID Provider.
+func TestTheLogoutButtonMayLeadToTheOpenIDProvider(t *testing.T) {
+	for name, tc := range map[string]struct {
+		page page
+		want bool
+	}{
+		"a button": {page{Title: "T", Link: "/logout", LinkText: "Log out", Button: true}, false},
+		"a link":   {page{Title: "T", Link: "/", LinkText: "Try again"}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			if err := writePage(w, 200, tc.page); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Contains(w.Header().Get("Content-Security-Policy"), "form-action"); got != tc.want {
+				t.Errorf("form-action is there: %v, want %v", got, tc.want)
+			}
+		})
+	}
+}
