@@ -38,6 +38,12 @@ type OIDCConfig struct {
 	// clients get tokens for, each with its scopes.
 	Person    string              `json:"person,omitempty"`
 	Resources map[string][]string `json:"resources,omitempty"`
+
+	// Interactive shows whoever logs in a page that asks for a name, rather
+	// than taking Person. ACRs are the authentication contexts that a login can
+	// have; one that asks for none of them has the first.
+	Interactive bool     `json:"interactive,omitempty"`
+	ACRs        []string `json:"acrs,omitempty"`
 }
 
 // ClientCredentials is the metadata of a client that gets tokens for itself.

@@ -3,13 +3,16 @@
 package harness
 
 import (
+	"bytes"
 	"crypto/tls"
 	"encoding/base64"
+	"io"
 	"maps"
 	"net"
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -26,6 +29,7 @@ type Relay struct {
 	mu     sync.Mutex
 	counts map[string]int
 	faults map[string]http.HandlerFunc
+	bodies map[string][]string // of the answers of recorded paths
 }
 
 // newRelay listens at once, so that its address is known before the server
@@ -63,6 +67,27 @@ func StartRelay(t testing.TB, addr string) *Relay {
 	t.Cleanup(r.close)
 	r.ForwardTo(addr)
 	return r
+}
+
+// StartSecureRelay starts a relay that ends TLS, with a certificate of its own,
+// in front of a server at addr (host:port).
+func StartSecureRelay(t testing.TB, addr string) *Relay {
+	t.Helper()
+	certificate, err := tls.X509KeyPair(pemOf(Certificate(t)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := newSecureRelay(&tls.Config{Certificates: []tls.Certificate{certificate}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.close)
+	r.ForwardTo(addr)
+	return r
+}
+
+func pemOf(certificate, key string) (certificatePEM, keyPEM []byte) {
+	return []byte(certificate), []byte(key)
 }
 
 // ForwardTo makes it forward to the server at addr (host:port) from now on.
@@ -103,7 +128,44 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 		if certificates := p.In.TLS.PeerCertificates; len(certificates) > 0 {
 			p.Out.Header.Set("X-Client-Certificate", base64.StdEncoding.EncodeToString(certificates[0].Raw))
 		}
-	}}).ServeHTTP(w, request)
+	}, ModifyResponse: r.record}).ServeHTTP(w, request)
+}
+
+// Record makes it keep the bodies of the answers of a path.
+func (r *Relay) Record(path string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.bodies == nil {
+		r.bodies = map[string][]string{}
+	}
+	r.bodies[path] = []string{}
+}
+
+// Recorded returns the bodies of the answers of a path since Record.
+func (r *Relay) Recorded(path string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.bodies[path])
+}
+
+func (r *Relay) record(response *http.Response) error {
+	path := response.Request.URL.Path
+	r.mu.Lock()
+	_, recorded := r.bodies[path]
+	r.mu.Unlock()
+	if !recorded {
+		return nil
+	}
+	body, err := io.ReadAll(response.Body)
+	if err != nil {
+		return err
+	}
+	response.Body.Close()
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.bodies[path] = append(r.bodies[path], string(body))
+	return nil
 }
 
 // Count returns how many calls of a path there were.

@@ -10,6 +10,8 @@
 //              other clients see only their own
 //   person     any client may register itself and send people here to log in;
 //              they are this person and agree to everything
+//   interactive  whoever logs in types a name into a page first
+//   acrs       the authentication contexts that a login can have
 //   resources  {address: [scope, ...]}: protected resources that get JWTs
 //   mutualTLS  clients may authenticate with certificates, which the relay in
 //              front hands on in the header X-Client-Certificate
@@ -127,16 +129,51 @@ const person = config.person ? {
   findAccount: (ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
   interactions: { url: (ctx, interaction) => `/interaction/${interaction.uid}` },
   pkce: { required: () => true },
+  issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
+  acrValues: config.acrs ?? [],
 } : {};
 
+// The page that asks who logs in.
+function showLogin(response, wanted) {
+  response.setHeader('Content-Type', 'text/html; charset=utf-8');
+  response.end(`<!DOCTYPE html><html lang="en"><title>Log in at the provider</title><h1>Log in at the provider</h1>
+    <form method="post"><label>Name <input name="name" autofocus></label> <button>Log in</button></form>
+    <p>Asked for: ${wanted.map(encodeURIComponent).join(' ') || 'any login'}</p>`);
+}
+
+async function submittedName(request) {
+  let body = '';
+  for await (const chunk of request) {
+    body += chunk;
+  }
+  return new URLSearchParams(body).get('name');
+}
+
+// The authentication contexts that a login was asked for, the preferred first.
+function wantedACRs({ acr_values: values, claims }) {
+  return [...(values ?? '').split(' '), ...(claims ? JSON.parse(claims).id_token?.acr?.values ?? [] : [])]
+    .filter((acr, i, all) => config.acrs?.includes(acr) && all.indexOf(acr) === i);
+}
+
 async function agree(request, response) {
-  const { prompt, params } = await provider.interactionDetails(request, response);
+  const { prompt, params, session } = await provider.interactionDetails(request, response);
   if (prompt.name === 'login') {
-    await provider.interactionFinished(request, response, { login: { accountId: config.person } });
+    let name = config.person;
+    const wanted = wantedACRs(params);
+    if (config.interactive) {
+      if (request.method !== 'POST') {
+        showLogin(response, wanted);
+        return;
+      }
+      name = await submittedName(request);
+    }
+    const login = { accountId: name, acr: wanted[0] ?? config.acrs?.[0] };
+    await provider.interactionFinished(request, response, { login }, { mergeWithLastSubmission: false });
     return;
   }
-  const grant = new provider.Grant({ accountId: config.person, clientId: params.client_id });
+  const grant = new provider.Grant({ accountId: session.accountId, clientId: params.client_id });
   grant.addOIDCScope(params.scope ?? '');
+  grant.addOIDCClaims(prompt.details.missingOIDCClaims ?? []);
   for (const [resource, scopes] of Object.entries(config.resources ?? {})) {
     grant.addResourceScope(resource, scopes.join(' '));
   }
@@ -169,6 +206,8 @@ async function newProvider() {
       revocation: { enabled: true, allowedPolicy: mayInspect },
       jwtIntrospection: { enabled: true },
       dPoP: { enabled: true },
+      backchannelLogout: { enabled: true },
+      claimsParameter: { enabled: true },
       resourceIndicators: {
         enabled: true,
         defaultResource: () => undefined,
