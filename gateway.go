@@ -10,6 +10,7 @@ import (
 	_ "github.com/caddy-gluu/gateway/caddyadmin"
 	_ "github.com/caddy-gluu/gateway/caddyconsumer"
 	_ "github.com/caddy-gluu/gateway/caddycors"
+	_ "github.com/caddy-gluu/gateway/caddykong"
 	_ "github.com/caddy-gluu/gateway/caddyoauth"
 	_ "github.com/caddy-gluu/gateway/caddyoidc"
 	_ "github.com/caddy-gluu/gateway/caddystore"

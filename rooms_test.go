@@ -45,7 +45,7 @@ var rooms = []room{
 	{"caddyoidc", built, "caddystore consumer directive headers identity introspect jose pathmatch internal/*"},
 	{"caddyconsumer", built, "consumer directive headers identity introspect internal/*"},
 	{"caddycors", built, "directive identity introspect pathmatch internal/*"},
-	{"caddykong", planned, "directive pathmatch"},
+	{"caddykong", built, "directive pathmatch"},
 	{"kongconfig", planned, "scopeexpr"},
 	{"authserver", built, "authserver/kong authserver/rfc consumer directive jose internal/*"},
 	{"authserver/kong", planned, "jose internal/*"},

@@ -8,7 +8,8 @@ import "github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 // after rewrite, uri and the prefix stripping of handle_path, because decisions
 // are about what the upstream receives, and before every handler that answers.
 // Authentication runs before the enforcement that relies on it, and CORS before
-// both, because a preflight carries no credentials.
+// both, because a preflight carries no credentials. What makes the path for the
+// upstream comes last: before it, the path is the one that was decided on.
 var order = []string{
 	"gluu_cors",
 	"gluu_oauth_server",
@@ -21,6 +22,7 @@ var order = []string{
 	"gluu_uma_pep",
 	"gluu_opa_pep",
 	"gluu_acl",
+	"gluu_upstream_path",
 }
 
 // init registers the whole order in one place. Caddy inserts each directive

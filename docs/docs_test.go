@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/caddyconsumer"
 	"github.com/caddy-gluu/gateway/caddycors"
+	"github.com/caddy-gluu/gateway/caddykong"
 	"github.com/caddy-gluu/gateway/caddyoauth"
 	"github.com/caddy-gluu/gateway/caddyoidc"
 	"github.com/caddy-gluu/gateway/caddyuma"
@@ -37,6 +38,8 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		{"gluu_resource_metadata.md", []any{caddyoauth.ResourceMetadata{}}},
 		{"gluu_cors.md", []any{caddycors.CORS{}}},
 		{"gluu_acl.md", []any{caddyconsumer.ACL{}}},
+		{"gluu_route.md", []any{caddykong.MatchRoute{}, caddykong.Routes{}, caddykong.Route{}}},
+		{"gluu_upstream_path.md", []any{caddykong.UpstreamPath{}}},
 	} {
 		content, err := os.ReadFile(page.file)
 		if err != nil {

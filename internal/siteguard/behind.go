@@ -107,9 +107,9 @@ func mayProxy(route caddyhttp.Route) bool {
 
 // isHarmless reports whether a handler sends no request to an upstream: it
 // answers from what the gateway has, or only prepares what follows. Any other
-// may.
+// may. The routes of gluu_routes have handlers of their own.
 func isHarmless(handler string) bool {
-	return strings.HasPrefix(handler, "gluu_") || slices.Contains(harmless, handler)
+	return strings.HasPrefix(handler, "gluu_") && handler != "gluu_routes" || slices.Contains(harmless, handler)
 }
 
 var harmless = []string{

@@ -14,6 +14,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"slices"
+	"sync/atomic"
+	"weak"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -53,7 +55,7 @@ func HasEarlyLimit(ctx caddy.Context) bool {
 		switch {
 		case isAuthentication(h), isInvoke(h):
 			return false
-		case h.name == "rate_limit" && bytes.Contains(h.raw, []byte("{gluu.")):
+		case h.byCaller:
 			return true
 		}
 	}
@@ -76,17 +78,39 @@ func underWay(ctx caddy.Context) (*caddyhttp.Server, int) {
 
 // handler is one handler of a route, in the order in which they run.
 type handler struct {
-	name string
-	raw  json.RawMessage
+	name     string
+	byCaller bool // a rate limit whose key is a placeholder of this gateway
 }
 
 func isAuthentication(h handler) bool { return slices.Contains(authentication, h.name) }
 
 func isInvoke(h handler) bool { return h.name == "invoke" }
 
+// lastRead is what handlersOf has returned for a list. All handlers of a route
+// ask for the same one while it is provisioned, and there can be thousands.
+var lastRead atomic.Pointer[struct {
+	list  weak.Pointer[json.RawMessage] // its first element
+	found []handler
+}]
+
 // handlersOf returns the handlers of a list, and those in the routes inside of
 // them.
-func handlersOf(list []json.RawMessage) (found []handler) {
+func handlersOf(list []json.RawMessage) []handler {
+	if len(list) == 0 {
+		return nil
+	}
+	if last := lastRead.Load(); last != nil && last.list.Value() == &list[0] {
+		return last.found
+	}
+	found := readHandlers(list)
+	lastRead.Store(&struct {
+		list  weak.Pointer[json.RawMessage]
+		found []handler
+	}{weak.Make(&list[0]), found})
+	return found
+}
+
+func readHandlers(list []json.RawMessage) (found []handler) {
 	for _, raw := range list {
 		var h struct {
 			Name   string `json:"handler"`
@@ -97,9 +121,9 @@ func handlersOf(list []json.RawMessage) (found []handler) {
 		if json.Unmarshal(raw, &h) != nil {
 			continue
 		}
-		found = append(found, handler{h.Name, raw})
+		found = append(found, handler{h.Name, h.Name == "rate_limit" && bytes.Contains(raw, []byte("{gluu."))})
 		for _, route := range h.Routes {
-			found = append(found, handlersOf(route.Handle)...)
+			found = append(found, readHandlers(route.Handle)...)
 		}
 	}
 	return found
@@ -120,7 +144,7 @@ func mayAuthenticate(handlers []caddyhttp.MiddlewareHandler) bool {
 			return true
 		}
 		name := module.CaddyModule().ID.Name()
-		if slices.Contains(authentication, name) || name == "invoke" {
+		if slices.Contains(authentication, name) || name == "invoke" || name == "gluu_routes" {
 			return true
 		}
 	}
