@@ -69,6 +69,7 @@ var rooms = []room{
 	{"internal/token", built, "jose internal/strictjson"},
 	{"internal/jwtcheck", built, "jose"},
 	{"internal/optest", forTests, "jose"},
+	{"internal/authcore", built, "internal/seal internal/store"},
 	{"internal/session", built, "internal/seal internal/store"},
 	{"internal/store/storetest", forTests, "internal/store"},
 	{"internal/store/embedded", built, "internal/store"},
