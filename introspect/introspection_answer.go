@@ -122,7 +122,7 @@ func (v *verifier) openSigned(ctx context.Context, a *provider.Answer) (claims j
 func (v *verifier) validateResponse(claims jose.Object, body []byte) (*Token, error) {
 	s := v.server
 	if active, err := isActive(claims); err != nil || !active {
-		return nil, refuse(TokenInactive, "the authorization server does not know it, or not any more")
+		return nil, refuse(TokenInactive, "the authorization server does not know it, or it is no longer active")
 	}
 	t, err := token.FromClaims(claims, s.Mapping())
 	if err != nil {
