@@ -118,13 +118,14 @@ func (m *Manager) Open(ctx context.Context, cookie string) (*Session, error) {
 	if kept != nil && (!m.Shared || now.Sub(readAt) < fresh) {
 		return kept, nil
 	}
+	mark := m.near.mark(ref.id)
 	s, err := m.read(ctx, &ref)
 	switch {
 	case err == nil && kept != nil && kept.version == s.version:
-		m.near.put(kept, now) // with what handlers made of it
+		m.near.put(kept, now, mark) // with what handlers made of it
 		return kept, nil
 	case err == nil:
-		m.near.put(s, now)
+		m.near.put(s, now, mark)
 	case errors.Is(err, ErrNone):
 		m.near.remove(ref.id)
 	case kept != nil && now.Sub(readAt) < m.Grace:
@@ -135,9 +136,10 @@ func (m *Manager) Open(ctx context.Context, cookie string) (*Session, error) {
 
 // Reload reads a session again, whatever is remembered of it.
 func (m *Manager) Reload(ctx context.Context, s *Session) (*Session, error) {
+	mark := m.near.mark(s.ref.id)
 	newest, err := m.read(ctx, &s.ref)
 	if err == nil {
-		m.near.put(newest, m.Now())
+		m.near.put(newest, m.Now(), mark)
 	}
 	return newest, err
 }
@@ -197,13 +199,14 @@ func (m *Manager) put(ctx context.Context, s *Session, expires Expires, op func(
 	record := store.Record{
 		Kind: kindSession, Key: s.ref.id[:], Value: value, Expires: expires(s), Index: indexOf(s), Version: s.version,
 	}
+	mark := m.near.mark(s.ref.id)
 	if err := m.Store.Commit(ctx, op(record).Announce()); err != nil {
 		if errors.Is(err, store.ErrConflict) {
 			return err
 		}
 		return unavailable(err)
 	}
-	m.near.put(s, m.Now())
+	m.near.put(s, m.Now(), mark+1) // the Commit has announced itself, once
 	return nil
 }
 

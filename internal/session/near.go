@@ -5,6 +5,7 @@ package session
 import (
 	"crypto/rand"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/maypok86/otter/v2"
@@ -20,6 +21,11 @@ type nearCache struct {
 
 	mu  sync.Mutex
 	ids map[[idSize]byte]nearKey // of the sessions that are here, to end them
+
+	// removals counts how often a session was removed, by the first byte of its
+	// id. What was read from the store before a removal is not put here after it:
+	// a session that ended while it was read would go on.
+	removals [256]atomic.Uint64
 }
 
 type nearKey [highwayhash.Size128]byte
@@ -64,7 +70,12 @@ func (c *nearCache) get(ref *reference) (*Session, time.Time) {
 	return entry.session, entry.readAt
 }
 
-func (c *nearCache) put(s *Session, readAt time.Time) {
+// mark returns what put takes to know whether a session was removed since. It is
+// called before the session is read.
+func (c *nearCache) mark(id [idSize]byte) uint64 { return c.removals[id[0]].Load() }
+
+// put keeps a session, unless one like it was removed since the mark.
+func (c *nearCache) put(s *Session, readAt time.Time, mark uint64) {
 	if s.values == nil {
 		s.values = new(sync.Map)
 	}
@@ -73,11 +84,19 @@ func (c *nearCache) put(s *Session, readAt time.Time) {
 	c.ids[s.ref.id] = key
 	c.mu.Unlock()
 	c.entries.Set(key, &nearEntry{s, readAt})
+	if c.mark(s.ref.id) != mark {
+		c.drop(s.ref.id) // removed before it was here
+	}
 }
 
 // remove forgets a session by its id, which is all that an announcement of its
 // end has.
 func (c *nearCache) remove(id [idSize]byte) {
+	c.removals[id[0]].Add(1)
+	c.drop(id)
+}
+
+func (c *nearCache) drop(id [idSize]byte) {
 	c.mu.Lock()
 	key, ok := c.ids[id]
 	delete(c.ids, id)
@@ -97,6 +116,9 @@ func (c *nearCache) forget(id [idSize]byte, key nearKey) {
 
 // clear forgets all sessions.
 func (c *nearCache) clear() {
+	for i := range c.removals {
+		c.removals[i].Add(1)
+	}
 	c.mu.Lock()
 	clear(c.ids)
 	c.mu.Unlock()
