@@ -13,7 +13,7 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// The two Keycloak examples with a real Keycloak.
+// The Keycloak examples with a real Keycloak.
 func TestKeycloak(t *testing.T) {
 	t.Parallel()
 	server, err := newKeycloakUMAServer()
@@ -29,6 +29,7 @@ func TestKeycloak(t *testing.T) {
 		}
 	})
 	t.Run("tokens", func(t *testing.T) { testKeycloakTokens(t, server.Keycloak) })
+	t.Run("login", func(t *testing.T) { testKeycloakLogin(t, server.Keycloak) })
 	t.Run("UMA", func(t *testing.T) { testUMA(t, server) })
 }
 

@@ -58,6 +58,8 @@ type browserSite struct {
 	app     *webApp
 	server  *harness.OIDCProvider
 	browser *harness.Browser
+
+	tokenAnswers func() []string // what the token endpoint has answered
 }
 
 // startBrowserSite starts one, with further lines in gluu_openid_connect.
@@ -77,6 +79,7 @@ func startBrowserSite(t *testing.T, browser *harness.Browser, extra string, gran
 		Scopes: []string{"openid"}, Clients: []map[string]any{client}, Person: "ann", Interactive: true, ACRs: []string{"silver", "gold"},
 	})
 	s.server.Record(harness.TokenPath)
+	s.tokenAnswers = func() []string { return s.server.Recorded(harness.TokenPath) }
 	s.Gateway = harness.StartGateway(t, harness.GatewayConfig{
 		Caddyfile: strings.Replace(browserCaddyfile, "EXTRA", extra, 1),
 		Env:       map[string]string{"ISSUER": s.server.Issuer, "BASE_URL": s.base, "UPSTREAM": s.app.addr()},
@@ -103,14 +106,14 @@ func (s *browserSite) forbidSecrets(w *harness.Window) {
 			continue
 		}
 		s.Forbid(u.Query().Get("id_token_hint"))
-		if u.Path != opAuthorizationPath && u.Path != "/callback" {
+		if !strings.HasSuffix(u.Path, opAuthorizationPath) && u.Path != "/callback" {
 			continue // the state of a logout means nothing
 		}
 		for _, name := range []string{"code", "state", "nonce", "code_challenge"} {
 			s.Forbid(u.Query().Get(name))
 		}
 	}
-	for _, body := range s.server.Recorded(harness.TokenPath) {
+	for _, body := range s.tokenAnswers() {
 		var answer map[string]any
 		if json.Unmarshal([]byte(body), &answer) != nil {
 			continue
@@ -370,7 +373,7 @@ func drillFrontChannel(t *testing.T, s *browserSite) {
 // sid is the provider's name of the session of the last login.
 func (s *browserSite) sid() string {
 	s.t.Helper()
-	answers := s.server.Recorded(harness.TokenPath)
+	answers := s.tokenAnswers()
 	var answer struct {
 		IDToken string `json:"id_token"`
 	}
