@@ -66,6 +66,7 @@ var rooms = []room{
 	{"internal/tokencache", built, "internal/jwtcheck internal/retry internal/seal internal/spans internal/token"},
 	{"internal/provider", planned, "directive jose internal/jwtcheck internal/retry internal/spans internal/storagelock internal/strictjson internal/token"},
 	{"internal/provider/providertest", forTests, "jose"},
+	{"internal/localserver", built, "internal/token"},
 	{"internal/token", built, "jose internal/strictjson"},
 	{"internal/jwtcheck", built, "jose"},
 	{"internal/optest", forTests, "jose"},

@@ -46,7 +46,8 @@ func TestDocumentationIsTrue(t *testing.T) {
 				t.Fatalf("%v in %s", err, block[2])
 			}
 		case start >= 0:
-			directive := block[2][start:strings.LastIndex(block[2], "}")]
+			end := strings.Index(block[2][start:], "\n\t}\n") // of the directive, within its site
+			directive := block[2][start:][:end+len("\n\t}\n")]
 			if err := server.UnmarshalCaddyfile(caddyfile.NewTestDispenser(directive)); err != nil {
 				t.Fatalf("%v in %s", err, block[2])
 			}
@@ -58,8 +59,8 @@ func TestDocumentationIsTrue(t *testing.T) {
 		}
 		loaded++
 	}
-	if loaded != 3 {
-		t.Errorf("%d configurations were loaded, want the smallest example in both forms, and one with a store", loaded)
+	if loaded != 4 {
+		t.Errorf("%d configurations were loaded, want the smallest example in both forms, one for the same process, and one with a store", loaded)
 	}
 
 	rows := make(map[string]bool) // the first and third cells of all tables

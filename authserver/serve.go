@@ -4,6 +4,7 @@ package authserver
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"time"
@@ -83,6 +84,13 @@ func (s *Server) endpointOf(r *http.Request) (endpoint, bool) {
 // awaitStart returns when the configuration has started. Caddy starts its
 // servers in no particular order, and the first request may be faster.
 func (s *Server) awaitStart(ctx context.Context, call *call) error {
+	if err := s.awaitReady(ctx); err != nil {
+		return call.unavailable(reasonStarting, err)
+	}
+	return nil
+}
+
+func (s *Server) awaitReady(ctx context.Context) error {
 	select {
 	case <-s.ready:
 		return nil
@@ -94,7 +102,7 @@ func (s *Server) awaitStart(ctx context.Context, call *call) error {
 	case <-s.ready:
 		return nil
 	case <-ctx.Done():
-		return call.unavailable(reasonStarting, ctx.Err())
+		return fmt.Errorf("waiting for the start: %w", ctx.Err())
 	}
 }
 

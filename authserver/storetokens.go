@@ -51,7 +51,16 @@ func openStoreTokens(opener store.Opener) (Storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &storeTokens{store: s, release: release, limit: defaultMaxTokens, now: time.Now, counts: make(map[string]*tokenCount)}, nil
+	// A gateway that revokes a token tells the others, which may remember it.
+	stop := s.Watch(tokenKind, func(key []byte) {
+		if key == nil {
+			allChanged()
+			return
+		}
+		changed(thing{tokenKind, string(key)})
+	})
+	closeAll := func() error { stop(); return release() }
+	return &storeTokens{store: s, release: closeAll, limit: defaultMaxTokens, now: time.Now, counts: make(map[string]*tokenCount)}, nil
 }
 
 // PutToken implements Storage.
@@ -64,10 +73,14 @@ func (t *storeTokens) PutToken(ctx context.Context, token *Token) error {
 	if err != nil {
 		return fmt.Errorf("recording a token: %w", err)
 	}
-	return t.store.Commit(ctx, store.Put(store.Record{
+	put := store.Put(store.Record{
 		Kind: tokenKind, Key: token.ID[:], Value: value, Expires: token.ExpiresAt,
 		Index: []store.Entry{{Kind: clientIndex, Value: []byte(owner)}},
-	}))
+	})
+	if token.Revoked {
+		put = put.Announce()
+	}
+	return t.store.Commit(ctx, put)
 }
 
 // Token implements Storage. A record that does not open is not an unknown token:
@@ -91,7 +104,7 @@ func (t *storeTokens) Token(ctx context.Context, id TokenID) (*Token, error) {
 
 // DeleteToken implements Storage.
 func (t *storeTokens) DeleteToken(ctx context.Context, id TokenID) error {
-	return t.store.Commit(ctx, store.Delete(tokenKind, id[:]))
+	return t.store.Commit(ctx, store.Delete(tokenKind, id[:]).Announce())
 }
 
 // Close implements Storage.

@@ -147,6 +147,7 @@ func (p *protocol) activeToken(ctx context.Context, text string) (*Token, error)
 
 // revoke records that a token is inactive from now on.
 func (p *protocol) revoke(ctx context.Context, token *Token, jwt bool) error {
+	defer changed(tokenThing(token.ID)) // also after an error: it may have been recorded
 	if !jwt {
 		return p.storage.DeleteToken(ctx, token.ID)
 	}

@@ -70,6 +70,9 @@ func (o *OpenIDConnect) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	if provider.Embedded {
+		return errors.New("embedded: browsers are sent to the OpenID Provider, so it needs an address; write 'issuer <url>' and 'client_id <id>'")
+	}
 	sessions, err := app.Sessions(ctx)
 	if err != nil {
 		return fmt.Errorf("session: %w", err)

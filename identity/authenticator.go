@@ -44,6 +44,9 @@ type Authenticator struct {
 
 // Provision sets up an authentication handler of a kind.
 func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
+	if a.Embedded && kind == UMA {
+		return errors.New("provider embedded: the gluu_oauth_server of this process issues no requesting party tokens; name the provider that does")
+	}
 	if err := a.check(); err != nil {
 		return err
 	}
@@ -185,8 +188,8 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nex
 	if err != nil {
 		return a.withoutToken(w, r, next, nil, InvalidToken(asProviderError(err)))
 	}
-	c := a.consumers.ByClientID(token.ClientID)
-	if c == nil && enabled(a.ConsumerMapping) {
+	c := a.consumerOf(token)
+	if c == nil && (enabled(a.ConsumerMapping) || token.Consumer != "") {
 		if !a.consumers.Ready() {
 			return a.refuse(w, r, token, NotReady(errors.New("the live consumers cannot be read yet")))
 		}
@@ -208,6 +211,16 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nex
 	rendered.authenticated.Inc()
 	Attach(r, &Identity{Token: token, Consumer: c, Provider: a.provider.Name(), Realm: a.realm()})
 	return next.ServeHTTP(w, r)
+}
+
+// consumerOf returns the consumer that a token's client belongs to, nil if there is
+// none. A server of this process may know it by name; then the client id is not
+// looked up.
+func (a *Authenticator) consumerOf(token *token.Token) *consumer.Consumer {
+	if token.Consumer != "" {
+		return a.consumers.Find(token.Consumer)
+	}
+	return a.consumers.ByClientID(token.ClientID)
 }
 
 // withoutToken goes on as the anonymous consumer, or answers with the refusal

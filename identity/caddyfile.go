@@ -17,6 +17,7 @@ import (
 //
 //	<directive> [<matcher>] [<provider>] {
 //		issuer|op_url|client_id|client_secret|... <value>   # a provider of its own, as in the app
+//		provider embedded [<issuer>]
 //		id <name>
 //		anonymous <consumer>
 //		optional [true|false]
@@ -64,7 +65,7 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // options are the subdirectives that are not those of a provider.
 var options = []string{
 	"anonymous", "optional", "pass_credentials", "consumer_mapping", "upstream_headers",
-	"header", "header_each", "phantom_token_alg", "realm", "dry_run", "id",
+	"header", "header_each", "phantom_token_alg", "realm", "dry_run", "provider", "id",
 }
 
 // addingOptions are those that can stand several times.
@@ -74,6 +75,8 @@ func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 	switch name := d.Val(); name {
 	case "id":
 		err = directive.SetID(d, &c.ID)
+	case "provider":
+		err = c.unmarshalProvider(d)
 	case "anonymous":
 		err = directive.SetString(d, &c.Anonymous)
 	case "optional":
@@ -108,6 +111,24 @@ func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 		return true, d.WrapErr(err)
 	}
 	return true, nil
+}
+
+// unmarshalProvider reads `provider embedded [<issuer>]`.
+func (c *Config) unmarshalProvider(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	switch {
+	case len(args) > 0 && args[0] != "embedded":
+		return d.Errf("provider %q: a provider of the app is named before the block; in the block write 'provider embedded [<issuer>]' for the gluu_oauth_server of this process", args[0])
+	case len(args) == 0 || len(args) > 2:
+		return d.Err("write 'provider embedded [<issuer>]' for the gluu_oauth_server of this process")
+	case c.Embedded || len(args) == 2 && c.Config.Issuer != "":
+		return d.Errf("provider embedded: the server is described twice; keep 'provider embedded [<issuer>]'")
+	}
+	c.Embedded = true
+	if len(args) == 2 {
+		c.Config.Issuer = args[1]
+	}
+	return nil
 }
 
 func option(d *caddyfile.Dispenser) (*bool, error) {

@@ -178,6 +178,11 @@ const minSigningRotation = 24 * time.Hour
 // Start implements caddy.App.
 func (a *App) Start() error {
 	for _, p := range a.all() {
+		if err := p.checkEmbedded(); err != nil {
+			return err
+		}
+	}
+	for _, p := range a.all() {
 		p.start()
 	}
 	a.warnOfUnusedConsumers()

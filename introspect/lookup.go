@@ -23,6 +23,7 @@ import (
 //	├── cached                 what this process knows; most requests end here
 //	└── coalesce               one verification for all requests with the token
 //	    └── verifyUncached     remembers the outcome
+//	        ├── askEmbedded    the server of this process knows
 //	        ├── foreignIssuer  a JWT of another provider ends here
 //	        ├── fromShared     what another gateway knows (Redis)
 //	        └── recoverPanics
@@ -50,7 +51,7 @@ func (p *Provider) cached(key tokencache.Key) (token *Token, err error, known bo
 	v := p.verifier
 	token, refusal := p.cache.Lookup(key, v.server.Now())
 	switch {
-	case token != nil:
+	case token != nil && p.stillHolds(token):
 		v.metrics.hits.Inc()
 		return token, nil, true
 	case refusal != nil:
@@ -118,10 +119,13 @@ func flightKey(key tokencache.Key, epoch uint64) string {
 func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch uint64, raw string) (*Token, error) {
 	s := p.verifier.server
 	// Another flight may have ended between the lookup and here.
-	if token, refusal := p.cache.Lookup(key, s.Now()); token != nil {
+	if token, refusal := p.cache.Lookup(key, s.Now()); token != nil && p.stillHolds(token) {
 		return token, nil
 	} else if refusal != nil {
 		return nil, refusal
+	}
+	if p.embedded != nil {
+		return p.askEmbedded(ctx, key, epoch, raw)
 	}
 	sent := &presented{raw: raw, question: string(key[:])}
 	if other := p.foreignIssuer(sent); other != "" {

@@ -31,7 +31,8 @@ type Provider struct {
 	cache    *tokencache.Cache
 	loaded   *provider.Connection
 	poolID   digest
-	held     bool // the verifier has not been released
+	held     bool      // the verifier has not been released
+	embedded *embedded // nil: the server is another process
 }
 
 // digest identifies settings.
@@ -60,6 +61,10 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 	p.name = name
 	p.app = app
 	p.cache = app.cache
+
+	if err := p.findHost(ctx); err != nil {
+		return err
+	}
 
 	// Before the modules are loaded, which removes their settings.
 	p.poolID = p.settings()
@@ -130,6 +135,9 @@ func (p *Provider) inlineName() string {
 	public.Register = nil
 	sum := digestOf("", public)
 	host := "provider"
+	if p.Embedded {
+		host = "embedded"
+	}
 	if u, err := url.Parse(p.Config.Issuer); err == nil && provider.CheckName(u.Hostname()) == nil {
 		host = u.Hostname()[:min(len(u.Hostname()), 48)]
 	}

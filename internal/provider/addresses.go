@@ -122,6 +122,9 @@ func checkHost(setting, host string) error {
 // metadataPlaces returns where the server's metadata may be, none if the issuer is
 // only a name.
 func (c *Config) metadataPlaces() []string {
+	if c.Embedded {
+		return nil
+	}
 	if c.DiscoveryURL != "" {
 		return []string{c.DiscoveryURL}
 	}
@@ -156,6 +159,9 @@ func (c *Config) PublicIssuer() string {
 // LogNotes writes what an operator should know about settings that are right but
 // loosen something, or may not be meant.
 func (c *Config) LogNotes(logger *zap.Logger) {
+	if c.Embedded {
+		return
+	}
 	if len(c.Audience) == 0 && c.Verify != VerifyIntrospection {
 		logger.Warn("no audience is configured: tokens that this server issued for any other API are accepted too; write 'audience <name>'")
 	}

@@ -71,6 +71,13 @@ var parsers = map[string]parseWord{
 	"client_certificate": (*Config).parseClientCertificate,
 	"register":           (*Config).parseRegister,
 	"trust_pool":         (*Config).parseTrustPool,
+	"embedded": func(c *Config, d *caddyfile.Dispenser) (err error) {
+		c.Embedded = true
+		if d.CountRemainingArgs() > 0 {
+			c.Embedded, err = directive.Bool(d)
+		}
+		return err
+	},
 	"introspection_signed": func(c *Config, d *caddyfile.Dispenser) error {
 		signed, err := directive.Bool(d)
 		c.IntrospectionSigned = &signed

@@ -32,6 +32,12 @@ type Config struct {
 	// the two can be given.
 	OPURL string `json:"op_url,omitempty"`
 
+	// The authorization server is the `gluu_oauth_server` of this process, which is
+	// asked without HTTP. A revocation holds from the next request on. `issuer`
+	// says which one it is, where there are several; of the other settings only
+	// `audience`, `dpop_nonce` and `timeout` have a meaning. Default: false.
+	Embedded bool `json:"embedded,omitempty"`
+
 	// Further values of `iss` that are this server's, such as those of tokens of
 	// an older version. They are names: nothing is fetched from them.
 	Issuers []string `json:"issuers,omitempty"`
@@ -210,6 +216,8 @@ const (
 	VerifyAuto          = "auto"
 	VerifyJWT           = "jwt"
 	VerifyIntrospection = "introspection"
+
+	verifyEmbedded = "embedded" // only for an operator to read: see Config.Embedded
 )
 
 var verifyModes = []string{VerifyAuto, VerifyJWT, VerifyIntrospection}
@@ -243,6 +251,9 @@ func (c *Config) SetDefaults() {
 	if c.Timeout == 0 {
 		c.Timeout = caddy.Duration(defaultTimeout)
 	}
+	if c.Embedded {
+		c.Verify = verifyEmbedded
+	}
 }
 
 // Check refuses what cannot be right, whatever the placeholders in it will
@@ -258,6 +269,9 @@ func (c Config) CheckResolved() error { return c.check(isNeverOpen) }
 func (c Config) check(open func(value string) bool) error {
 	if err := c.checkValues(open); err != nil {
 		return err
+	}
+	if c.Embedded {
+		return c.checkEmbedded()
 	}
 	if c.Issuer != "" && c.OPURL != "" {
 		return errors.New("issuer and op_url are two names of one setting: write only issuer")

@@ -60,6 +60,9 @@ type discovery struct {
 // not configured.
 func (s *Server) needsDiscovery() bool {
 	c := &s.config
+	if c.Embedded {
+		return false
+	}
 	return c.Verify != VerifyIntrospection && c.JWKSURI == "" ||
 		c.Verify != VerifyJWT && c.IntrospectionEndpoint == "" ||
 		c.Register != nil && c.RegistrationEndpoint == ""

@@ -48,6 +48,14 @@ type Token struct {
 	// checked with each request.
 	Confirmation *Confirmation
 
+	// Consumer is the username or id of the consumer that the token's client
+	// belongs to, if its server is one of this process and says so; "" if the
+	// client id decides.
+	Consumer string
+
+	// Origin is set by a server of this process, to recognise the token by.
+	Origin any
+
 	// ClaimsJSON are the verified claims, or the introspection answer, as a
 	// JSON object.
 	ClaimsJSON string
