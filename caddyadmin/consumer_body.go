@@ -29,6 +29,7 @@ var consumerMembers = map[string]func(to, from *consumer.Consumer){
 	"id":         func(to, from *consumer.Consumer) { to.ID = from.ID },
 	"username":   func(to, from *consumer.Consumer) { to.Username = from.Username },
 	"custom_id":  func(to, from *consumer.Consumer) { to.CustomID = from.CustomID },
+	"provider":   func(to, from *consumer.Consumer) { to.Provider = from.Provider },
 	"tags":       func(to, from *consumer.Consumer) { to.Tags = from.Tags },
 	"groups":     func(to, from *consumer.Consumer) { to.Groups = from.Groups },
 	"created_at": func(to, from *consumer.Consumer) { to.CreatedAt = from.CreatedAt },
@@ -74,7 +75,7 @@ func membersOf(body []byte) (map[string]json.RawMessage, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range []string{"id", "username", "custom_id"} {
+	for _, name := range []string{"id", "username", "custom_id", "provider"} {
 		if _, err := object.Text(name); err != nil {
 			return nil, err
 		}

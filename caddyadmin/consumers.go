@@ -23,7 +23,7 @@ func init() {
 // of Kong's admin API:
 //
 //	GET    /gluu/consumers?size=100&offset=...    a page of all consumers
-//	GET    /gluu/consumers?custom_id=<client id>  the consumer of a client
+//	GET    /gluu/consumers?custom_id=<client id>  the consumers of a client, one for each provider
 //	POST   /gluu/consumers                        create a consumer
 //	GET    /gluu/consumers/{name}                 by username or id
 //	PUT    /gluu/consumers/{name}                 create or replace
@@ -111,13 +111,11 @@ func listConsumers(d *consumer.Directory, w http.ResponseWriter, r *http.Request
 	}
 	page := consumerPage{Data: []*consumer.Consumer{}}
 	if query.customID != "" {
-		found, err := d.LookupClient(query.customID)
-		switch {
-		case err == nil:
-			page.Data = append(page.Data, found)
-		case !errors.Is(err, consumer.ErrNotFound):
+		found, err := d.OfClient(query.customID)
+		if err != nil {
 			return consumerError(err)
 		}
+		page.Data = append(page.Data, found...)
 		return writeJSON(w, http.StatusOK, page)
 	}
 	data, next, err := d.List(query.size, query.offset)

@@ -19,7 +19,7 @@ func init() {
 
 // parseAuth sets up gluu_oauth_auth. Syntax:
 //
-//	gluu_oauth_auth [<matcher>] [<provider>] {
+//	gluu_oauth_auth [<matcher>] [<provider>...] {
 //		issuer|op_url|client_id|client_secret|... <value>   # a provider of its own, as in the app
 //		provider embedded [<issuer>]
 //		id <name>

@@ -109,7 +109,8 @@ func TestWrongRulesAreRefusedWithTheirLine(t *testing.T) {
 
 func TestWrongAuthenticationIsRefusedWithItsLine(t *testing.T) {
 	tests := []struct{ name, directive, line, reason string }{
-		{"two providers", "gluu_oauth_auth a b", ":2", "takes one provider"},
+		{"a provider twice", "gluu_oauth_auth a b a", ":2", `providers names "a" twice: keep one of them`},
+		{"an empty provider", "gluu_oauth_auth a \"\"", ":2", "providers names providers of the app; one of the names is empty"},
 		{"unknown option", "gluu_oauth_auth {\nanonymus x\n}", ":3", `there is no "anonymus" in gluu_oauth_auth: it has anonymous`},
 		{"twice", "gluu_oauth_auth {\nrealm a\nrealm b\n}", ":4", "realm is set twice"},
 		{"switch twice", "gluu_oauth_auth {\nconsumer_mapping true\nconsumer_mapping false\n}", ":4", "consumer_mapping is set twice"},
@@ -195,6 +196,9 @@ func TestWrongJSONOfAuthenticationIsRefused(t *testing.T) {
 		{`{"phantom_token_alg": "ES256"}`, "phantom_token_alg has no effect"},
 		{`{"pass_credentials": "no"}`, "pass, hide or phantom_token"},
 		{`{"verify": "sometimes"}`, "auto, jwt or introspection"},
+		{`{"provider": "a", "providers": ["b"]}`, `provider "a" and providers ["b"] are both given: put all names into providers`},
+		{`{"providers": ["a", "b", "a"]}`, `providers names "a" twice`},
+		{`{"providers": ["a", ""]}`, "one of the names is empty"},
 		{`{"issuer": "https://as.example", "op_url": "https://as.example"}`, "issuer and op_url are two names"},
 	} {
 		a := new(OAuthAuth)

@@ -179,7 +179,7 @@ func (p *people) consumerOf(name string) *consumer.Consumer {
 	if name == "" {
 		return nil
 	}
-	if c := p.consumers.ByClientID(name); c != nil {
+	if c := p.consumers.ByClient(p.provider, name); c != nil {
 		return c
 	}
 	if c := p.consumers.Find(name); c != nil && c.Username == name {

@@ -3,6 +3,7 @@
 package consumer
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,8 +28,14 @@ type Consumer struct {
 	// custom_id, or both.
 	Username string `json:"username,omitempty"`
 
-	// The OAuth client id whose tokens identify this consumer. Unique.
+	// The OAuth client id whose tokens identify this consumer. Unique for each
+	// provider.
 	CustomID string `json:"custom_id,omitempty"`
+
+	// The name of the provider whose client the `custom_id` is. A client of this id
+	// at another provider is then not this consumer. For a token, the consumer that
+	// names its provider goes before one that names none. Default: any provider.
+	Provider string `json:"provider,omitempty"`
 
 	// Free words to find consumers by. They decide nothing.
 	Tags []string `json:"tags,omitempty"`
@@ -84,7 +91,7 @@ func (c *Consumer) normalize() error {
 		return &InvalidError{"username", "is required without a custom_id"}
 	}
 	if c.ID == "" {
-		c.ID = DeriveID(c.Name())
+		c.ID = DeriveID(cmp.Or(c.Username, clientKey(c.Provider, c.CustomID)))
 	}
 	id, ok := canonicalID(c.ID)
 	if !ok {
@@ -104,6 +111,12 @@ func (c *Consumer) normalize() error {
 	}
 	if err := checkText("custom_id", c.CustomID); err != nil {
 		return err
+	}
+	if err := checkText("provider", c.Provider); err != nil {
+		return err
+	}
+	if c.Provider != "" && c.CustomID == "" {
+		return &InvalidError{"provider", "says whose client the custom_id is, and there is no custom_id"}
 	}
 	if len(c.Tags) > maxTags {
 		return &InvalidError{"tags", fmt.Sprintf("are %d: at most %d are allowed", len(c.Tags), maxTags)}
@@ -170,6 +183,15 @@ func checkText(field, s string) error {
 	return nil
 }
 
+// clientKey is under which a consumer is found by its client: the client id, after
+// the provider where it names one. Neither contains a NUL.
+func clientKey(provider, customID string) string {
+	if provider == "" || customID == "" {
+		return customID
+	}
+	return provider + "\x00" + customID
+}
+
 // canonicalID returns s in lower case if it is a UUID in the common form.
 func canonicalID(s string) (string, bool) {
 	if len(s) != 36 {
@@ -183,7 +205,7 @@ func canonicalID(s string) (string, bool) {
 }
 
 func (c *Consumer) equal(other *Consumer) bool {
-	return c.ID == other.ID && c.Username == other.Username && c.CustomID == other.CustomID &&
+	return c.ID == other.ID && c.Username == other.Username && c.CustomID == other.CustomID && c.Provider == other.Provider &&
 		c.CreatedAt == other.CreatedAt && slices.Equal(c.Tags, other.Tags) && slices.Equal(c.Groups, other.Groups)
 }
 
@@ -192,6 +214,12 @@ type ConflictError struct {
 	Field      string // JSON name of the field
 	Value      string
 	Configured bool // by a consumer of the configuration
+}
+
+// newConflict returns the error for a field of c that is taken.
+func newConflict(field string, c *Consumer, configured bool) *ConflictError {
+	value := map[string]string{"id": c.ID, "username": c.Username, "custom_id": c.CustomID}[field]
+	return &ConflictError{Field: field, Value: value, Configured: configured}
 }
 
 func (e *ConflictError) Error() string {

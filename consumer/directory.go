@@ -18,10 +18,16 @@ type Directory struct {
 	// Consumers of the configuration, immutable.
 	byID       map[string]*Consumer
 	byUsername map[string]*Consumer
-	byCustomID map[string]*Consumer
-	configured func() []*Consumer // in the order of their ids, sorted when first listed
+	byClient   map[string]*Consumer // by clientKey
+	named      bool                 // a consumer of the configuration names a provider
+	configured func() []*Consumer   // in the order of their ids, sorted when first listed
 
 	store *Store
+
+	// CheckProvider refuses the name of a provider that does not exist, in a
+	// consumer that is created or changed. Set it before the first use; nil: any
+	// name will do.
+	CheckProvider func(name string) error
 }
 
 // NewDirectory joins the consumers of the configuration with those of a
@@ -31,7 +37,7 @@ func NewDirectory(static []Consumer, store *Store) (*Directory, error) {
 	d := &Directory{
 		byID:       make(map[string]*Consumer, len(static)),
 		byUsername: make(map[string]*Consumer, len(static)),
-		byCustomID: make(map[string]*Consumer, len(static)),
+		byClient:   make(map[string]*Consumer, len(static)),
 		store:      store,
 	}
 	all := slices.Clone(static) // one block of memory, and the configuration stays as it is
@@ -43,16 +49,17 @@ func NewDirectory(static []Consumer, store *Store) (*Directory, error) {
 		for _, unique := range []struct {
 			in         map[string]*Consumer
 			field, key string
-		}{{d.byUsername, "username", c.Username}, {d.byCustomID, "custom_id", c.CustomID}, {d.byID, "id", c.ID}} {
+		}{{d.byUsername, "username", c.Username}, {d.byClient, "custom_id", clientKeyOf(c)}, {d.byID, "id", c.ID}} {
 			if unique.key == "" {
 				continue
 			}
 			if other, taken := unique.in[unique.key]; taken {
 				return nil, fmt.Errorf("consumers %s and %s have the same %s %q: give each its own",
-					describe(other, -1), describe(c, i), unique.field, unique.key)
+					describe(other, -1), describe(c, i), unique.field, newConflict(unique.field, c, true).Value)
 			}
 			unique.in[unique.key] = c
 		}
+		d.named = d.named || c.Provider != ""
 	}
 	d.configured = sync.OnceValue(func() []*Consumer { return sorted(d.byID) })
 	return d, nil
@@ -67,20 +74,49 @@ func describe(c *Consumer, position int) string {
 	return fmt.Sprintf("number %d", position+1)
 }
 
-// ByClientID returns the consumer whose custom_id is the given OAuth client
-// id, or nil. As long as the consumer does not change, the pointer is the
-// same at every call.
-func (d *Directory) ByClientID(customID string) *Consumer {
+// ByClient returns the consumer whose custom_id is the given OAuth client id, or
+// nil: one that names this provider, else one that names none. As long as the
+// consumer does not change, the pointer is the same at every call.
+func (d *Directory) ByClient(provider, customID string) *Consumer {
 	if customID == "" {
 		return nil
 	}
-	if c, ok := d.byCustomID[customID]; ok {
+	if d.hasNamed() {
+		if strings.IndexByte(customID, 0) >= 0 {
+			return nil // a token cannot write the name of another provider into its client id
+		}
+		if c := d.byClientOf(provider, customID); c != nil {
+			return c
+		}
+	}
+	if c, ok := d.byClient[customID]; ok {
 		return c
 	}
 	if d.store == nil {
 		return nil
 	}
-	return d.visible(d.store.live.byCustomID.get(customID))
+	return d.visible(d.store.live.byClient.get(customID))
+}
+
+// byClientOf returns the consumer that names this provider, or nil.
+func (d *Directory) byClientOf(provider, customID string) *Consumer {
+	if provider == "" {
+		return nil
+	}
+	var room [128]byte // a request must not allocate
+	key := append(append(append(room[:0], provider...), 0), customID...)
+	if c, ok := d.byClient[string(key)]; ok {
+		return c
+	}
+	if d.store == nil {
+		return nil
+	}
+	return d.visible(d.store.live.byClient.getBytes(key))
+}
+
+// hasNamed reports whether any consumer names a provider.
+func (d *Directory) hasNamed() bool {
+	return d.named || d.store != nil && d.store.live.named.Load() > 0
 }
 
 // Find returns the consumer with the given id or username, or nil.
@@ -125,13 +161,13 @@ func (d *Directory) conflict(c *Consumer) *ConflictError {
 		return nil
 	}
 	if _, taken := d.byUsername[c.Username]; taken {
-		return &ConflictError{"username", c.Username, true}
+		return newConflict("username", c, true)
 	}
-	if _, taken := d.byCustomID[c.CustomID]; taken {
-		return &ConflictError{"custom_id", c.CustomID, true}
+	if _, taken := d.byClient[clientKeyOf(c)]; taken {
+		return newConflict("custom_id", c, true)
 	}
 	if _, taken := d.byID[c.ID]; taken {
-		return &ConflictError{"id", c.ID, true}
+		return newConflict("id", c, true)
 	}
 	return nil
 }

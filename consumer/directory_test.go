@@ -62,10 +62,10 @@ func TestDirectoryFindsByEveryName(t *testing.T) {
 		got  *Consumer
 		want string
 	}{
-		{d.ByClientID("client-a"), "ann"},
-		{d.ByClientID("client-b"), "client-b"},
-		{d.ByClientID("ann"), "none"},
-		{d.ByClientID(""), "none"},
+		{d.ByClient("", "client-a"), "ann"},
+		{d.ByClient("", "client-b"), "client-b"},
+		{d.ByClient("", "ann"), "none"},
+		{d.ByClient("", ""), "none"},
 		{d.Find("ann"), "ann"},
 		{d.Find("ANN"), "none"},
 		{d.Find("client-a"), "none"},
@@ -79,7 +79,7 @@ func TestDirectoryFindsByEveryName(t *testing.T) {
 			t.Errorf("got %s, want %s", got, test.want)
 		}
 	}
-	if a, b := d.ByClientID("client-a"), d.Find("ann"); a != b {
+	if a, b := d.ByClient("", "client-a"), d.Find("ann"); a != b {
 		t.Errorf("got two consumers %p and %p for one", a, b)
 	}
 	if !d.Ready() {
@@ -106,7 +106,7 @@ func many(n int) []Consumer {
 }
 
 // What a request pays for consumers: 10 or 100,000, configured or live.
-func BenchmarkByClientID(b *testing.B) {
+func BenchmarkByClient(b *testing.B) {
 	for _, n := range []int{10, 100_000} {
 		for _, live := range []bool{false, true} {
 			b.Run(fmt.Sprintf("consumers=%d/live=%t", n, live), func(b *testing.B) {
@@ -129,7 +129,7 @@ func BenchmarkByClientID(b *testing.B) {
 				b.ReportAllocs()
 				i := 0
 				for b.Loop() {
-					if d.ByClientID(ids[i&1023]) == nil {
+					if d.ByClient("", ids[i&1023]) == nil {
 						b.Fatal("not found")
 					}
 					i++

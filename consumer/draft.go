@@ -31,9 +31,9 @@ func (l *live) newDraft() *draft {
 	return &draft{live: l, parts: make(map[uint8]map[string]*Consumer)}
 }
 
-func idOf(c *Consumer) string       { return c.ID }
-func usernameOf(c *Consumer) string { return c.Username }
-func customIDOf(c *Consumer) string { return c.CustomID }
+func idOf(c *Consumer) string        { return c.ID }
+func usernameOf(c *Consumer) string  { return c.Username }
+func clientKeyOf(c *Consumer) string { return clientKey(c.Provider, c.CustomID) }
 
 func (d *draft) withID(id string) *Consumer { return d.find(&d.live.byID, idOf, id) }
 
@@ -63,7 +63,7 @@ func (d *draft) conflict(c, old *Consumer) error {
 		field   string
 	}{
 		{&d.live.byUsername, usernameOf, "username"},
-		{&d.live.byCustomID, customIDOf, "custom_id"},
+		{&d.live.byClient, clientKeyOf, "custom_id"},
 		{&d.live.byID, idOf, "id"},
 	} {
 		key := unique.keyOf(c)
@@ -71,7 +71,7 @@ func (d *draft) conflict(c, old *Consumer) error {
 			continue
 		}
 		if other := d.find(unique.written, unique.keyOf, key); other != nil && other != old {
-			return &ConflictError{Field: unique.field, Value: key}
+			return newConflict(unique.field, c, false)
 		}
 	}
 	return nil

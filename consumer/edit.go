@@ -43,6 +43,11 @@ func (d *Directory) check(c *Consumer) error {
 	if err := c.normalize(); err != nil {
 		return err
 	}
+	if c.Provider != "" && d.CheckProvider != nil {
+		if err := d.CheckProvider(c.Provider); err != nil {
+			return &InvalidError{"provider", "is not usable: " + err.Error()}
+		}
+	}
 	if conflict := d.conflict(c); conflict != nil {
 		return conflict
 	}

@@ -23,7 +23,7 @@ func TestLiveConsumersAreCreatedChangedAndDeleted(t *testing.T) {
 	if ann.ID == "" || ann.CreatedAt == 0 {
 		t.Errorf("got %+v, want an id and a time of creation", ann)
 	}
-	if got := d.ByClientID("client-a"); got != ann {
+	if got := d.ByClient("", "client-a"); got != ann {
 		t.Errorf("right after its creation the consumer is %v", got)
 	}
 
@@ -31,8 +31,8 @@ func TestLiveConsumersAreCreatedChangedAndDeleted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.ByClientID("client-a") != nil || d.ByClientID("client-b") != changed || changed.Tags[0] != "partner" {
-		t.Errorf("after the change the consumer is %+v, the old client's %v", changed, d.ByClientID("client-a"))
+	if d.ByClient("", "client-a") != nil || d.ByClient("", "client-b") != changed || changed.Tags[0] != "partner" {
+		t.Errorf("after the change the consumer is %+v, the old client's %v", changed, d.ByClient("", "client-a"))
 	}
 	if ann.CustomID != "client-a" {
 		t.Error("a consumer that had been handed out was changed")
@@ -53,7 +53,7 @@ func TestLiveConsumersAreCreatedChangedAndDeleted(t *testing.T) {
 	if err := d.Delete(ctx, ann.ID); err != nil {
 		t.Fatal(err)
 	}
-	if d.ByClientID("client-c") != nil || d.Find("ann") != nil || d.Find(ann.ID) != nil {
+	if d.ByClient("", "client-c") != nil || d.Find("ann") != nil || d.Find(ann.ID) != nil {
 		t.Error("a deleted consumer is still found")
 	}
 	if err := d.Delete(ctx, "ann"); !errors.Is(err, ErrNotFound) {
@@ -138,20 +138,20 @@ func TestTheConfigurationWins(t *testing.T) {
 	if got := after.Find("ann"); got == nil || got.CustomID != "client-static" {
 		t.Errorf("got %+v, want the consumer of the configuration", got)
 	}
-	if got := after.ByClientID("client-live"); got != nil {
+	if got := after.ByClient("", "client-live"); got != nil {
 		t.Errorf("got %+v for a consumer that shares its name with another one", got)
 	}
 	if page, _, _ := after.List(10, ""); len(page) != 1 {
 		t.Errorf("got %d consumers, want the hidden one not listed", len(page))
 	}
-	if before.ByClientID("client-live") != live {
+	if before.ByClient("", "client-live") != live {
 		t.Error("the configuration before has lost its consumer")
 	}
 	// The one that is hidden can be got rid of by its id.
 	if err := after.Delete(ctx, live.ID); err != nil {
 		t.Error(err)
 	}
-	if before.ByClientID("client-live") != nil {
+	if before.ByClient("", "client-live") != nil {
 		t.Error("it is not deleted")
 	}
 }

@@ -29,12 +29,12 @@ func Example() {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Println(directory.ByClientID("client-a").Username)
+	fmt.Println(directory.ByClient("", "client-a").Username)
 
 	if _, err := directory.Create(context.Background(), consumer.Consumer{Username: "bob", CustomID: "client-b"}); err != nil {
 		panic(err)
 	}
-	fmt.Println(directory.ByClientID("client-b").Username)
+	fmt.Println(directory.ByClient("", "client-b").Username)
 
 	_, err = directory.Create(context.Background(), consumer.Consumer{Username: "eve", CustomID: "client-a"})
 	fmt.Println(err)

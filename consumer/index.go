@@ -34,6 +34,14 @@ func (x *index) get(key string) *Consumer {
 	return nil
 }
 
+// getBytes is get for a key that was put together for this lookup.
+func (x *index) getBytes(key []byte) *Consumer {
+	if m := x.shards[uint8(maphash.Bytes(indexSeed, key))].Load(); m != nil {
+		return (*m)[string(key)]
+	}
+	return nil
+}
+
 // edit collects changes to an index and publishes them, one copy per shard
 // that they touch.
 type edit struct {

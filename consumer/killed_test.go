@@ -51,11 +51,11 @@ func TestKilledWhileWriting(t *testing.T) {
 
 	d := directory(t, open(t, &certmagic.FileStorage{Path: dir}))
 	for _, line := range said {
-		if word, name, _ := strings.Cut(line, " "); word == "created" && d.ByClientID(name) == nil {
+		if word, name, _ := strings.Cut(line, " "); word == "created" && d.ByClient("", name) == nil {
 			if !slices.Contains(said, "deleted "+name) {
 				t.Errorf("%s was created and is lost", name)
 			}
-		} else if word == "deleted" && d.ByClientID(name) != nil {
+		} else if word == "deleted" && d.ByClient("", name) != nil {
 			t.Errorf("%s was deleted and is back", name)
 		}
 	}
@@ -108,7 +108,7 @@ func BenchmarkStore(b *testing.B) {
 			if err := fresh.refresh(b.Context(), files); err != nil {
 				b.Fatal(err)
 			}
-			if fresh.byCustomID.get("client-99999") == nil {
+			if fresh.byClient.get("client-99999") == nil {
 				b.Fatal("not all were read")
 			}
 		}

@@ -46,7 +46,8 @@ type live struct {
 	// What lookups use, without a lock.
 	byID       index
 	byUsername index
-	byCustomID index
+	byClient   index
+	named      atomic.Int64 // consumers that name a provider
 	loaded     atomic.Bool
 
 	now    func() time.Time
@@ -200,13 +201,17 @@ func (l *live) publish(parts map[uint8]map[string]*Consumer, removed, added []*C
 }
 
 func (l *live) reindex(removed, added []*Consumer) {
+	// Before the indexes when it grows and after them when it falls, so that a
+	// lookup never misses a consumer because of it.
+	l.named.Add(countNamed(added))
+	defer l.named.Add(-countNamed(removed))
 	for _, by := range []struct {
 		index *index
 		key   func(*Consumer) string
 	}{
-		{&l.byCustomID, func(c *Consumer) string { return c.CustomID }},
-		{&l.byUsername, func(c *Consumer) string { return c.Username }},
-		{&l.byID, func(c *Consumer) string { return c.ID }},
+		{&l.byClient, clientKeyOf},
+		{&l.byUsername, usernameOf},
+		{&l.byID, idOf},
 	} {
 		edit := by.index.edit()
 		for _, c := range removed {
@@ -217,6 +222,15 @@ func (l *live) reindex(removed, added []*Consumer) {
 		}
 		edit.publish()
 	}
+}
+
+func countNamed(consumers []*Consumer) (named int64) {
+	for _, c := range consumers {
+		if c.Provider != "" {
+			named++
+		}
+	}
+	return named
 }
 
 // sweep deletes values of parts that no head refers to: those of gateways

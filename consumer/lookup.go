@@ -4,6 +4,7 @@ package consumer
 
 import (
 	"errors"
+	"math"
 	"slices"
 )
 
@@ -20,14 +21,41 @@ func (d *Directory) Lookup(usernameOrID string) (*Consumer, error) {
 	return foundOr(d.Find(usernameOrID), ready)
 }
 
-// LookupClient returns the consumer whose custom_id is the given OAuth client
-// id. Unlike [ByClientID], it says why there is none: ErrNotFound or
-// ErrNotLoaded.
-//
-// [ByClientID]: Directory.ByClientID
-func (d *Directory) LookupClient(customID string) (*Consumer, error) {
+// OfClient returns the consumers with an OAuth client id as their custom_id,
+// whatever provider they name, in the order of their ids. An error is ErrNotLoaded:
+// none was found, but there may be one.
+func (d *Directory) OfClient(customID string) (found []*Consumer, err error) {
 	ready := d.Ready() // before the lookup, so that a miss is a proof
-	return foundOr(d.ByClientID(customID), ready)
+	if c := d.ByClient("", customID); c != nil {
+		found = append(found, c)
+	}
+	if d.hasNamed() {
+		found = d.scan(customID)
+	}
+	if len(found) == 0 && !ready {
+		return nil, ErrNotLoaded
+	}
+	return found, nil
+}
+
+// scan finds the consumers of a client by looking at all consumers.
+func (d *Directory) scan(customID string) (found []*Consumer) {
+	ofClient := func(c *Consumer) *Consumer {
+		if c.CustomID != customID {
+			return nil
+		}
+		return d.visible(c)
+	}
+	for _, c := range d.byID {
+		if c.CustomID == customID {
+			found = append(found, c)
+		}
+	}
+	if d.store != nil {
+		found = append(found, d.store.list("", math.MaxInt, ofClient)...)
+	}
+	slices.SortFunc(found, byID)
+	return found
 }
 
 // HasGroup reports whether there is a consumer in a group. It looks at all

@@ -17,18 +17,17 @@ func TestLookupsTellMissingFromUnknown(t *testing.T) {
 
 	check := func(when string, missing, listing error) {
 		t.Helper()
-		for name, lookup := range map[string]func(string) (*Consumer, error){
-			"name": d.Lookup, "client": d.LookupClient,
-		} {
-			if c, err := lookup("x"); c != nil || !errors.Is(err, missing) {
-				t.Errorf("%s, a missing %s: got %v, %v, want %v", when, name, c, err, missing)
-			}
+		if c, err := d.Lookup("x"); c != nil || !errors.Is(err, missing) {
+			t.Errorf("%s, a missing name: got %v, %v, want %v", when, c, err, missing)
 		}
 		if c, err := d.Lookup("static"); err != nil || c.Username != "static" {
 			t.Errorf("%s: got %v, %v, want the configured consumer by its name", when, c, err)
 		}
-		if c, err := d.LookupClient("client-s"); err != nil || c.Username != "static" {
-			t.Errorf("%s: got %v, %v, want the configured consumer by its client", when, c, err)
+		if found, err := d.OfClient("x"); len(found) > 0 || !errors.Is(err, listing) {
+			t.Errorf("%s, a missing client: got %v, %v, want %v", when, found, err, listing)
+		}
+		if found, err := d.OfClient("client-s"); err != nil || len(found) != 1 || found[0].Username != "static" {
+			t.Errorf("%s: got %v, %v, want the configured consumer by its client", when, found, err)
 		}
 		if page, _, err := d.List(10, ""); !errors.Is(err, listing) || listing == nil && len(page) != 1 {
 			t.Errorf("%s: listed %v, %v, want error %v", when, page, err, listing)

@@ -32,7 +32,7 @@ func TestGatewaysThatShareAStorageShareConsumers(t *testing.T) {
 	if err := there.Refresh(ctx); err != nil {
 		t.Fatal(err)
 	}
-	ann := b.ByClientID("client-a")
+	ann := b.ByClient("", "client-a")
 	if ann == nil {
 		t.Fatal("the other gateway does not know the consumer after a refresh")
 	}
@@ -53,7 +53,7 @@ func TestGatewaysThatShareAStorageShareConsumers(t *testing.T) {
 	if err := there.Refresh(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if b.ByClientID("client-a") != nil {
+	if b.ByClient("", "client-a") != nil {
 		t.Error("the other gateway still knows the consumer after a refresh")
 	}
 }
@@ -113,7 +113,7 @@ func TestAReloadReadsNothingAgain(t *testing.T) {
 	if storage.loads > 1 {
 		t.Errorf("a reload read %d keys, want at most the head", storage.loads)
 	}
-	if directory(t, second).ByClientID("client-a") == nil {
+	if directory(t, second).ByClient("", "client-a") == nil {
 		t.Error("the second configuration does not know the consumer")
 	}
 }
@@ -221,11 +221,11 @@ func TestReadersNeedNoLockWhileConsumersChange(t *testing.T) {
 					return
 				default:
 				}
-				if d.ByClientID("stays") == nil {
+				if d.ByClient("", "stays") == nil {
 					t.Error("a consumer that stays was not found")
 					return
 				}
-				d.ByClientID("comes-and-goes")
+				d.ByClient("", "comes-and-goes")
 				d.List(10, "")
 			}
 		})
@@ -238,13 +238,13 @@ func TestReadersNeedNoLockWhileConsumersChange(t *testing.T) {
 				if _, err := d.Create(ctx, Consumer{Username: name, CustomID: name}); err != nil {
 					t.Error(err)
 				}
-				if d.ByClientID(name) == nil {
+				if d.ByClient("", name) == nil {
 					t.Errorf("%s was created and is not found", name)
 				}
 				if err := d.Delete(ctx, name); err != nil {
 					t.Error(err)
 				}
-				if d.ByClientID(name) != nil {
+				if d.ByClient("", name) != nil {
 					t.Errorf("%s was deleted and is found", name)
 				}
 			}

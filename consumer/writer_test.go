@@ -159,7 +159,7 @@ func TestChangesThatWaitAreWrittenUnderOneHead(t *testing.T) {
 					t.Errorf("%s: %s is known: %v, want %v", where, name, got, want)
 				}
 			}
-			if c := l.byCustomID.get("freed"); c == nil || c.Username != "carl" {
+			if c := l.byClient.get("freed"); c == nil || c.Username != "carl" {
 				t.Errorf("%s: the custom_id belongs to %v, want carl", where, c)
 			}
 		}

@@ -29,7 +29,8 @@ type Authenticator struct {
 	Config
 
 	app       *introspect.App
-	provider  *introspect.Provider
+	provider  *introspect.Provider // the one that verifies tokens; nil if there are several
+	several   introspect.Providers // nil if there is one
 	consumers *consumer.Directory
 	answerer  Answerer
 	logger    *zap.Logger
@@ -58,7 +59,7 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 		return err
 	}
 	a.app, a.logger, a.consumers = app, ctx.Logger(), app.Directory()
-	if a.provider, err = a.findProvider(ctx); err != nil {
+	if err := a.findProviders(ctx); err != nil {
 		return err
 	}
 	if err := a.checkAnonymous(); err != nil {
@@ -88,13 +89,6 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 		return err
 	}
 	return a.provisionUpstream(kind, metrics)
-}
-
-func (a *Authenticator) findProvider(ctx caddy.Context) (*introspect.Provider, error) {
-	if a.hasOwnProvider() {
-		return a.app.AddProvider(ctx, &introspect.Provider{Config: a.Config.Config})
-	}
-	return a.app.Provider(a.Config.Provider)
 }
 
 // checkAnonymous refuses the name of a consumer that does not exist. While the
@@ -164,52 +158,52 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nex
 
 	credential, err := ReadCredential(r.Header)
 	if err != nil {
-		return a.refuse(w, r, nil, Malformed(err))
+		return a.refuse(w, r, a.caller(a.provider, nil), Malformed(err))
 	}
 	if credential.Token == "" && a.Optional {
 		// No handler has verified a credential of another scheme.
 		removeCredential(r.Header)
-		Attach(r, &Identity{Provider: a.provider.Name(), Realm: a.realm()})
+		Attach(r, a.caller(a.provider, nil))
 		return next.ServeHTTP(w, r)
 	}
 	if credential.Token == "" {
-		return a.withoutToken(w, r, next, nil, NoToken())
+		return a.withoutToken(w, r, next, a.caller(a.provider, nil), NoToken())
 	}
-	token, err, known := a.provider.Cached(credential.Token)
+	provider, token, err, known := a.cached(credential.Token)
 	if !known {
 		if err := credential.CheckToken(); err != nil {
-			return a.refuse(w, r, nil, Malformed(err))
+			return a.refuse(w, r, a.caller(provider, nil), Malformed(err))
 		}
-		token, err = a.provider.Verify(r.Context(), credential.Token)
+		token, err = provider.Verify(r.Context(), credential.Token)
 	}
 	if err == nil {
-		err = a.provider.CheckBinding(r, token, string(credential.Scheme), credential.Token)
+		err = provider.CheckBinding(r, token, string(credential.Scheme), credential.Token)
 	}
 	if err != nil {
-		return a.withoutToken(w, r, next, nil, InvalidToken(asProviderError(err)))
+		return a.withoutToken(w, r, next, a.caller(provider, nil), InvalidToken(asProviderError(err)))
 	}
 	c := a.consumerOf(token)
 	if c == nil && (enabled(a.ConsumerMapping) || token.Consumer != "") {
 		if !a.consumers.Ready() {
-			return a.refuse(w, r, token, NotReady(errors.New("the live consumers cannot be read yet")))
+			return a.refuse(w, r, a.caller(provider, token), NotReady(errors.New("the live consumers cannot be read yet")))
 		}
-		return a.withoutToken(w, r, next, token, UnknownConsumer())
+		return a.withoutToken(w, r, next, a.caller(provider, token), UnknownConsumer())
 	}
-	rendered, err := a.rendering(credential.Token, token, c)
+	rendered, err := a.rendering(provider, credential.Token, token, c)
 	if err != nil {
-		return a.refuse(w, r, token, unrendered(err))
+		return a.refuse(w, r, a.caller(provider, token), unrendered(err))
 	}
 	if credential.Scheme == DPoP {
 		// RFC 9449, section 8.2: a client that has the next nonce in time needs
 		// no refusal to get it.
-		if nonce := a.provider.NextNonce(); nonce != "" {
+		if nonce := provider.NextNonce(); nonce != "" {
 			w.Header().Set("DPoP-Nonce", nonce)
 		}
 	}
 	a.applyPassCredentials(r.Header, token)
 	rendered.Apply(r.Header)
 	rendered.authenticated.Inc()
-	Attach(r, &Identity{Token: token, Consumer: c, Provider: a.provider.Name(), Realm: a.realm()})
+	Attach(r, &Identity{Token: token, Consumer: c, Provider: provider.Name(), Realm: a.realm()})
 	return next.ServeHTTP(w, r)
 }
 
@@ -220,39 +214,39 @@ func (a *Authenticator) consumerOf(token *token.Token) *consumer.Consumer {
 	if token.Consumer != "" {
 		return a.consumers.Find(token.Consumer)
 	}
-	return a.consumers.ByClientID(token.ClientID)
+	return a.consumers.ByClient(token.Provider, token.ClientID)
 }
 
 // withoutToken goes on as the anonymous consumer, or answers with the refusal
 // where there is none.
-func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, token *token.Token, refusal Refusal) error {
+func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, id *Identity, refusal Refusal) error {
 	if a.Anonymous == "" || !refusal.isAboutToken() {
-		return a.refuse(w, r, token, refusal)
+		return a.refuse(w, r, id, refusal)
 	}
 	c := a.consumers.Find(a.Anonymous)
 	if c == nil {
 		// It was a live one and has been deleted.
-		return a.refuse(w, r, token, refusal)
+		return a.refuse(w, r, id, refusal)
 	}
 	rendered := a.anonymous.Load()
 	if !a.upstream.IsCurrent(rendered, c) {
 		var err error
-		if rendered, err = a.upstream.render(a.provider.Name(), nil, c); err != nil {
-			return a.refuse(w, r, nil, unrendered(err))
+		if rendered, err = a.upstream.render(id.Provider, nil, c); err != nil {
+			return a.refuse(w, r, id, unrendered(err))
 		}
 		a.anonymous.Store(rendered)
 	}
 	if entry := a.logger.Check(zap.DebugLevel, "request goes on as the anonymous consumer"); entry != nil {
-		entry.Write(zap.String("reason", refusal.Reason), zap.String("consumer", c.Name()), zap.String("provider", a.provider.Name()))
+		entry.Write(zap.String("reason", refusal.Reason), zap.String("consumer", c.Name()), zap.String("provider", id.Provider))
 	}
 	removeCredential(r.Header)
 	rendered.Apply(r.Header)
-	Attach(r, &Identity{Consumer: c, Anonymous: true, Provider: a.provider.Name(), Realm: a.realm()})
+	Attach(r, &Identity{Consumer: c, Anonymous: true, Provider: id.Provider, Realm: a.realm()})
 	return next.ServeHTTP(w, r)
 }
 
 // rendering returns the headers for a token, as a rule those that are kept with it.
-func (a *Authenticator) rendering(raw string, token *token.Token, c *consumer.Consumer) (*HeaderSet, error) {
+func (a *Authenticator) rendering(provider *introspect.Provider, raw string, token *token.Token, c *consumer.Consumer) (*HeaderSet, error) {
 	if kept, ok := token.Value(a.stateKey).(*HeaderSet); ok && a.upstream.IsCurrent(kept, c) {
 		return kept, nil
 	}
@@ -262,10 +256,10 @@ func (a *Authenticator) rendering(raw string, token *token.Token, c *consumer.Co
 		if kept, ok := token.Value(a.stateKey).(*HeaderSet); ok && a.upstream.IsCurrent(kept, c) {
 			return kept, nil
 		}
-		rendered, err := a.upstream.render(a.provider.Name(), token, c)
+		rendered, err := a.upstream.render(provider.Name(), token, c)
 		if err == nil {
 			token.SetValue(a.stateKey, rendered)
-			a.provider.Grown(raw, token)
+			provider.Grown(raw, token)
 		}
 		return rendered, err
 	})
@@ -291,11 +285,11 @@ func removeCredential(h http.Header) {
 
 // refuse answers a request without an authenticated caller. The record still
 // says what is known.
-func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, token *token.Token, refusal Refusal) error {
+func (a *Authenticator) refuse(w http.ResponseWriter, r *http.Request, id *Identity, refusal Refusal) error {
 	if a.DryRun {
-		return a.observed(r, token, refusal)
+		return a.observed(r, id, refusal)
 	}
-	return a.answerer.RefuseAs(w, r, &Identity{Token: token, Provider: a.provider.Name(), Realm: a.realm()}, refusal)
+	return a.answerer.RefuseAs(w, r, id, refusal)
 }
 
 // asProviderError returns the error of a provider, which always is an

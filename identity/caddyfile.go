@@ -15,7 +15,7 @@ import (
 
 // UnmarshalCaddyfile sets up an authentication handler. Syntax:
 //
-//	<directive> [<matcher>] [<provider>] {
+//	<directive> [<matcher>] [<provider>...] {
 //		issuer|op_url|client_id|client_secret|... <value>   # a provider of its own, as in the app
 //		provider embedded [<issuer>]
 //		id <name>
@@ -31,9 +31,13 @@ import (
 //		dry_run [true|false]
 //	}
 func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
-	start, err := directive.BeginNamed(d, "provider", &c.Provider)
-	if err != nil {
-		return err
+	start := directive.Begin(d)
+	switch names := d.RemainingArgs(); len(names) {
+	case 0:
+	case 1:
+		c.Provider = names[0]
+	default:
+		c.Providers = names
 	}
 	var once directive.Once
 	places := make(map[string]caddyfile.Token)

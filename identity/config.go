@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 
 	"github.com/caddy-gluu/gateway/headers"
@@ -22,6 +23,12 @@ type Config struct {
 	// Default: `default`, unless the handler describes a provider of its own
 	// with the fields below.
 	Provider string `json:"provider,omitempty"`
+
+	// The names of several providers of the app `gluu`, instead of one. A JWT is
+	// verified by the one whose issuer it names in `iss`, with the keys of that one
+	// alone; every other token by the first one that introspects. In a Caddyfile
+	// they are the values of the directive.
+	Providers []string `json:"providers,omitempty"`
 
 	// A provider for this handler alone, in the same words as in the app.
 	provider.Config
@@ -87,6 +94,9 @@ var expressionVars = []string{"introspect_data", "consumer"}
 // by the Caddyfile parser, to name the line, and when a handler is
 // provisioned.
 func (c *Config) check() error {
+	if err := c.checkProviders(); err != nil {
+		return err
+	}
 	if c.Provider != "" && c.hasOwnProvider() {
 		return fmt.Errorf("provider %q is named and another one is described: leave out the name, or the settings of the other (issuer, client_id, ...)", c.Provider)
 	}
@@ -107,6 +117,27 @@ func (c *Config) check() error {
 	}
 	if c.PhantomTokenAlg != "" && c.PassCredentials != phantomToken && !set.NeedsSigning() {
 		return errors.New("phantom_token_alg has no effect: nothing is signed without 'pass_credentials phantom_token' or a header with the format jwt")
+	}
+	return nil
+}
+
+// checkProviders refuses lists of providers that say two things.
+func (c *Config) checkProviders() error {
+	switch {
+	case len(c.Providers) == 0:
+		return nil
+	case c.Provider != "":
+		return fmt.Errorf("provider %q and providers %q are both given: put all names into providers", c.Provider, c.Providers)
+	case c.hasOwnProvider():
+		return fmt.Errorf("providers %q are named and another one is described: leave out the names, or the settings of the other (issuer, client_id, ...)", c.Providers)
+	}
+	for i, name := range c.Providers {
+		switch {
+		case name == "":
+			return errors.New("providers names providers of the app; one of the names is empty")
+		case slices.Contains(c.Providers[:i], name):
+			return fmt.Errorf("providers names %q twice: keep one of them", name)
+		}
 	}
 	return nil
 }

@@ -8,8 +8,6 @@ import (
 	"slices"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
-
-	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // In a dry run a handler authenticates and records as always, but refuses nothing
@@ -35,9 +33,9 @@ func (a *Authenticator) observe(w http.ResponseWriter, r *http.Request, next cad
 }
 
 // observed records a refusal that is not carried out.
-func (a *Authenticator) observed(r *http.Request, token *token.Token, refusal Refusal) error {
-	a.answerer.Record(r, &Identity{Token: token, Provider: a.provider.Name(), Realm: a.realm()}, refusal, "request would be refused")
-	Attach(r, &Identity{Provider: a.provider.Name(), Realm: a.realm()})
+func (a *Authenticator) observed(r *http.Request, id *Identity, refusal Refusal) error {
+	a.answerer.Record(r, id, refusal, "request would be refused")
+	Attach(r, &Identity{Provider: id.Provider, Realm: id.Realm})
 	return errObserved
 }
 

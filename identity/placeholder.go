@@ -32,6 +32,8 @@ func (id *Identity) placeholder(key string) (any, bool) {
 		return id.rateKey(), true
 	case "client_id":
 		return id.ClientID(), true
+	case "provider":
+		return id.Provider, true
 	case "subject", "scope":
 		switch {
 		case id.Token == nil:

@@ -11,5 +11,5 @@ import (
 // CheckReferences refuses a provider or consumer that the Caddyfile does not
 // define.
 func (c *Config) CheckReferences(h httpcaddyfile.Helper) error {
-	return introspect.References{Providers: []string{c.Provider}, Consumer: c.Anonymous}.Check(h)
+	return introspect.References{Providers: append([]string{c.Provider}, c.Providers...), Consumer: c.Anonymous}.Check(h)
 }

@@ -345,6 +345,7 @@ func consumerVar(c *consumer.Consumer) map[string]any {
 	set("id", c.ID)
 	set("username", c.Username)
 	set("custom_id", c.CustomID)
+	set("provider", c.Provider)
 	for name, texts := range map[string][]string{"tags": c.Tags, "groups": c.Groups} {
 		if len(texts) > 0 {
 			v[name] = []any(listOf(texts))

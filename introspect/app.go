@@ -150,7 +150,22 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.directory, err = consumer.NewDirectory(a.Consumers, live); err != nil {
 		return err
 	}
+	a.directory.CheckProvider = a.checkProvider
+	for _, c := range a.Consumers {
+		if c.Provider == "" {
+			continue
+		}
+		if err := a.checkProvider(c.Provider); err != nil {
+			return fmt.Errorf("consumer %q: custom_id %q: %w", c.Name(), c.CustomID, err)
+		}
+	}
 	return a.provisionSigner(ctx.Storage())
+}
+
+// checkProvider refuses the name of a provider that does not exist.
+func (a *App) checkProvider(name string) error {
+	_, err := a.Provider(name)
+	return err
 }
 
 // check refuses impossible settings. A Caddyfile was checked when it was parsed,

@@ -5,6 +5,7 @@ package introspect
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"sort"
 
 	"github.com/caddyserver/caddy/v2"
@@ -77,7 +78,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //		}
 //		consumer <username> {
 //			id <uuid>
-//			custom_id <oauth client id>
+//			custom_id <oauth client id> [<provider>]
 //			tags <tag>...
 //			groups <group>...
 //		}
@@ -228,7 +229,7 @@ func (a *App) parseConsumer(d *caddyfile.Dispenser) error {
 		case "id":
 			err = directive.SetString(block, &c.ID)
 		case "custom_id":
-			err = directive.SetString(block, &c.CustomID)
+			err = parseCustomID(block, &c)
 		case "tags":
 			err = directive.AddStrings(block, &c.Tags)
 		case "groups":
@@ -248,6 +249,23 @@ func (a *App) parseConsumer(d *caddyfile.Dispenser) error {
 		return directive.At(at).WrapErr(err)
 	}
 	a.Consumers = append(a.Consumers, c)
+	return nil
+}
+
+// parseCustomID reads a client id and perhaps the provider that it belongs to.
+func parseCustomID(d *caddyfile.Dispenser, c *consumer.Consumer) error {
+	args := d.RemainingArgs()
+	switch {
+	case c.CustomID != "":
+		return d.Errf("custom_id is set twice: write one consumer for each client")
+	case len(args) == 0 || len(args) > 2:
+		return d.Errf("custom_id takes a client id and perhaps the name of its provider, got %d values", len(args))
+	case slices.Contains(args, ""):
+		return d.Errf("custom_id is empty: write a value or remove it")
+	}
+	if c.CustomID = args[0]; len(args) == 2 {
+		c.Provider = args[1]
+	}
 	return nil
 }
 

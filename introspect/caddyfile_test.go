@@ -96,7 +96,10 @@ func TestCaddyfileOfTheApp(t *testing.T) {
 			groups admins
 			groups "night shift"
 		}
-		consumer bob
+		consumer bob {
+			custom_id app partners
+		}
+		consumer carol
 		cache {
 			size 5000
 			max_age 1m
@@ -121,7 +124,7 @@ func TestCaddyfileOfTheApp(t *testing.T) {
 		"inside":{"issuer":"https://login.example/{tid}/v2.0","issuers":["users-auth","urn:old","https://sts.example/{tid}/"],"tenants":["1f2e","3d4c"],
 			"discovery_url":"http://login.internal:8080/.well-known/openid-configuration","insecure_hosts":["login.internal"],"verify":"jwt"},
 		"registering":{"issuer":"https://as.example","register":{"initial_access_token":"t","client_name":"my gateway","scopes":["a","b"]}}},
-		"consumers":[{"id":"8a5ae2d6-6f6e-4a4f-9b0f-9a1b3c6d7e8f","username":"alice","custom_id":"app","tags":["gold","new"],"groups":["admins","night shift"]},{"username":"bob"}],
+		"consumers":[{"id":"8a5ae2d6-6f6e-4a4f-9b0f-9a1b3c6d7e8f","username":"alice","custom_id":"app","tags":["gold","new"],"groups":["admins","night shift"]},{"username":"bob","custom_id":"app","provider":"partners"},{"username":"carol"}],
 		"cache":{"size":5000,"max_age":60000000000,"negative_age":5000000000},
 		"signing_key":"key.pem","error_format":"caddy"}`
 	if !sameJSON(t, got, want) {
@@ -240,6 +243,11 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"consumer", 3, "consumer <username>"},
 		{"consumer a b", 3, "one username"},
 		{"consumer a {\nid 5\n}", 4, "UUID"},
+		{"consumer a {\ncustom_id\n}", 4, "custom_id takes a client id and perhaps the name of its provider, got 0 values"},
+		{"consumer a {\ncustom_id b c d\n}", 4, "custom_id takes a client id and perhaps the name of its provider, got 3 values"},
+		{"consumer a {\ncustom_id b \"\"\n}", 4, "custom_id is empty"},
+		{"consumer a {\ncustom_id b\ncustom_id c\n}", 5, "custom_id is set twice: write one consumer for each client"},
+		{"consumer a {\ncustom_id b p\n}\nconsumer b {\ncustom_id b p\n}", 6, `the same custom_id "b"`},
 		{"consumer a {\ncustom_id b\ntags a \"\"\n}", 5, "tags contain an empty one"},
 		{"consumer a {\ncustom_id b\ngroups a,b\n}", 5, "a comma separates groups"},
 		{"consumer a {\ncustom_id b\ngroups a\ngroups a\n}", 6, "groups contain \"a\" twice"},

@@ -76,6 +76,29 @@ func (i Issuers) Claim(iss string) bool {
 	})
 }
 
+// Common returns a value of `iss`, or a pattern of values, that is one of both
+// servers, "" if there is none.
+func (i Issuers) Common(other Issuers) string {
+	for _, n := range i.names {
+		if n.claim == "" && other.Claim(n.before) || slices.Contains(other.names, n) {
+			return n.String()
+		}
+	}
+	for _, n := range other.names {
+		if n.claim == "" && i.Claim(n.before) {
+			return n.String()
+		}
+	}
+	return ""
+}
+
+func (n issuerName) String() string {
+	if n.claim == "" {
+		return n.before
+	}
+	return n.before + "{" + n.claim + "}" + n.after
+}
+
 // Check returns the `iss` of claims if it is this server's and, where it names a
 // tenant, an allowed one that the claims name too.
 func (i Issuers) Check(claims jose.Object) (iss string, err error) {
@@ -104,7 +127,7 @@ func (i Issuers) Check(claims jose.Object) (iss string, err error) {
 func (i Issuers) expected(iss string) string {
 	for _, n := range i.names {
 		if n.claim != "" {
-			return n.before + "{" + n.claim + "}" + n.after
+			return n.String()
 		}
 		if n.before != iss {
 			return n.before

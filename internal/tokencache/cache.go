@@ -149,19 +149,28 @@ func (c *Cache) Destruct() error {
 // Lookup returns what is known about a token: either the token or the refusal,
 // or nil twice. It allocates nothing.
 func (c *Cache) Lookup(key Key, now time.Time) (*token.Token, *token.Error) {
-	nano := now.UnixNano()
-	if nano%sampleRate != 0 {
-		if e, ok := c.positive.GetEntryQuietly(key); ok && nano < e.Value.fresh {
-			return e.Value.token, nil
-		}
+	if t := c.LookupVerified(key, now); t != nil {
+		return t, nil
 	}
-	if e, ok := c.positive.GetIfPresent(key); ok && nano < e.fresh {
-		return e.token, nil
-	}
-	if e, ok := c.negative.GetIfPresent(key); ok && nano < e.fresh {
+	if e, ok := c.negative.GetIfPresent(key); ok && now.UnixNano() < e.fresh {
 		return nil, e.err
 	}
 	return nil, nil
+}
+
+// LookupVerified returns the token if it is known to be verified, else nil. It
+// allocates nothing.
+func (c *Cache) LookupVerified(key Key, now time.Time) *token.Token {
+	nano := now.UnixNano()
+	if nano%sampleRate != 0 {
+		if e, ok := c.positive.GetEntryQuietly(key); ok && nano < e.Value.fresh {
+			return e.Value.token
+		}
+	}
+	if e, ok := c.positive.GetIfPresent(key); ok && nano < e.fresh {
+		return e.token
+	}
+	return nil
 }
 
 // LookupStale returns a token that would have to be verified again, if it may
