@@ -36,7 +36,7 @@ var rooms = []room{
 	{"cmd/caddy", built, "."},
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddystore caddyui caddyuma cli directive kongconfig"},
 
-	{"cli", built, "authserver directive enforce internal/policylint pathmatch scopeexpr"},
+	{"cli", built, "authserver directive enforce internal/explain internal/policylint pathmatch scopeexpr"},
 	{"caddyui", planned, "caddyadmin identity internal/*"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", planned, "directive enforce identity introspect internal/*"},
@@ -67,6 +67,7 @@ var rooms = []room{
 	{"internal/provider", planned, "directive jose internal/jwtcheck internal/retry internal/spans internal/storagelock internal/strictjson internal/token"},
 	{"internal/provider/providertest", forTests, "jose"},
 	{"internal/localserver", built, "internal/token"},
+	{"internal/explain", built, "internal/token"},
 	{"internal/token", built, "jose internal/strictjson"},
 	{"internal/jwtcheck", built, "jose"},
 	{"internal/optest", forTests, "jose"},

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/caddytest"
+	"github.com/caddy-gluu/gateway/internal/explain"
 )
 
 // Each row of the table of refusals in docs/troubleshooting.md is what a gateway
@@ -202,6 +203,21 @@ func (s *scene) expectRefusal(method, target, token string, lines ...string) {
 		s.t.Fatalf("%s %s: got %d %s and %d log lines, want a refusal", method, target, got.status, got.body, after-before)
 	}
 	s.keep(got)
+	if len(lines) > 0 {
+		return
+	}
+	// `caddy gluu explain --token` says the same.
+	_, answer, text := s.explain(explain.Question{Token: token, Request: method + " " + target})
+	last := s.records("request refused")[before]
+	refused := answer.Decision.Refused
+	if answer.Caller != nil && answer.Caller.Bound != "" {
+		return // a proof is not checked there
+	}
+	if refused == nil || refused.Status != got.status || refused.Reason != last["reason"] {
+		s.t.Errorf("%s %s: got %d %v, and the explanation %s", method, target, got.status, last["reason"], text)
+	} else if cause, _ := last["error"].(string); refused.Error != cause && !strings.HasPrefix(cause, "expired at") {
+		s.t.Errorf("%s %s: the log says %q, and the explanation %q", method, target, cause, refused.Error)
+	}
 }
 
 // keep keeps what is seen of the last refusal.

@@ -76,7 +76,7 @@ func TestEveryCommandHasItsHelp(t *testing.T) {
 }
 
 func TestWrongArgumentsAreErrors(t *testing.T) {
-	checkError(t, newExplainCommand, nil, "missing required flag --policy")
+	checkError(t, newExplainCommand, nil, "missing required flag --request")
 	checkError(t, newExplainCommand, []string{"--policy", "testdata/todos.json"}, "missing required flag --request")
 	checkError(t, newExplainCommand, []string{"--polizy", "x"}, "unknown flag")
 	checkError(t, newExplainCommand, []string{"-p", "testdata/none.json", "-r", "GET /"}, "no such file")

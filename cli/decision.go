@@ -63,11 +63,17 @@ func (r request) String() string {
 	return r.method + " " + strings.ReplaceAll(r.path, string(pathmatch.KeptSlash), "%2F")
 }
 
-// A decision is the decision of a source on a request with these scopes.
+// A caller is who a request is from: a token with these scopes, or none.
+type caller struct {
+	scopes  []string
+	noToken bool
+}
+
+// A decision is the decision of a source on a request of a caller.
 type decision struct {
 	source  *source
 	request request
-	scopes  []string
+	caller
 
 	what        string
 	rule        *scopeexpr.Rule // nil: none
@@ -76,8 +82,8 @@ type decision struct {
 }
 
 // decide decides a request as the handlers do.
-func (s *source) decide(r request, scopes []string) *decision {
-	d := &decision{source: s, request: r, scopes: scopes, what: badRequest}
+func (s *source) decide(r request, c caller) *decision {
+	d := &decision{source: s, request: r, caller: c, what: badRequest}
 	if r.bad != nil {
 		d.reason = r.bad.Error()
 		return d
@@ -99,7 +105,7 @@ func (s *source) decide(r request, scopes []string) *decision {
 		d.what, d.reason = unprotected, "no rule matches this path and method, and deny_by_default is false"
 		return d
 	}
-	d.explanation = d.rule.Explain(r.path, scopes)
+	d.explanation = d.rule.Explain(r.path, c.scopes)
 	d.what, d.reason = deny, d.explanation.Failed
 	if d.explanation.Granted {
 		d.what = allow
@@ -109,6 +115,9 @@ func (s *source) decide(r request, scopes []string) *decision {
 		d.reason = "the rule is public: no token is needed"
 	case scopeexpr.Authenticated:
 		d.reason = "any verified token may pass; without one the answer is 401"
+	}
+	if c.noToken && d.rule.Access() != scopeexpr.Public {
+		d.what, d.reason = deny, "a caller without a token may pass only where a rule is public"
 	}
 	return d
 }

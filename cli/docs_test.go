@@ -75,7 +75,7 @@ func TestDocsTableOfPaths(t *testing.T) {
 				if err != nil || r.bad != nil {
 					t.Fatalf("%s: %v, %v", path, err, r.bad)
 				}
-				if got, want := s.decide(r, []string{"x"}).rule != nil, i == 0; got != want {
+				if got, want := s.decide(r, caller{scopes: []string{"x"}}).rule != nil, i == 0; got != want {
 					t.Errorf("%s and %s: got %v, want %v", row[0][0], path, got, want)
 				}
 			}

@@ -4,6 +4,7 @@ package cli
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -18,16 +19,23 @@ import (
 // newExplainCommand returns `caddy gluu explain`.
 func newExplainCommand() *cobra.Command {
 	var flags sourceFlags
+	var running runningFlags
 	var requestText, scopes string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "explain --policy <file> --request <request> [--scopes <scopes>] [--handler <n>] [--json] [...]",
+		Use:   "explain (--policy <file> [--scopes <scopes>] | --token <token>) --request <request> [--handler <n>] [--json] [...]",
 		Short: "Explains the decision for one request",
 		Long: `
-Decides one request offline and explains the decision: the matching rule and
-why it takes precedence, the captures of the path, the scope that satisfies
-each entry of the rule's data, and the expression as a tree. The decision is
-one of:
+Decides one request and explains the decision.
+
+With --policy it decides offline, and shows the matching rule and why it takes
+precedence, the captures of the path, the scope that satisfies each entry of
+the rule's data, and the expression as a tree. With --token it asks a running
+gateway through its admin endpoint, and shows the provider, the issuer, the
+audience, the client, the consumer, the grants and the expiry of the token, the
+rule and the decision. Nothing is sent to the upstream.
+
+The decision is one of:
 
 	allow        the scopes satisfy the rule, or it is public or authenticated
 	deny         the scopes do not satisfy the rule, or no rule matches and
@@ -50,8 +58,23 @@ one of:
     The scopes of the token, separated by spaces. For gluu_uma_pep, the scopes
     of the permission for the resource.
 
+--no-token
+    Decide for a caller without a token, with --policy or on a running gateway.
+
+--token
+    The token, a JWT or an opaque one. Other users of the machine can see the
+    arguments of a command: write - to read the token from standard input.
+
+--address
+    The address of the running gateway's admin endpoint; localhost:2019 if left
+    out.
+
+--host
+    Which site of the running gateway, if several have rules.
+
 --json
-    Print {"decision", "rule", "method", "captures", "data": [{"entry",
+    With --token, print {"hosts", "request", "caller", "decision"}, as the admin
+    endpoint answers. With --policy, print {"decision", "rule", "method", "captures", "data": [{"entry",
     "matched", "by"}], "expression"}, where "expression" is the rule in JSON
     Logic. Rules of gluu_uma_pep also have "resource" and "ticket"; a decision
     without a rule also has "reason". Rules that are public or authenticated
@@ -60,15 +83,27 @@ one of:
 The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 `,
 		Example: `  caddy gluu explain --policy scopes.json --request "GET /todos/hh" --scopes "todos:hh email"
-  caddy gluu explain --policy Caddyfile --handler 2 --request "HEAD /todos/hh" --json`,
+  caddy gluu explain --policy Caddyfile --handler 2 --request "HEAD /todos/hh" --json
+  caddy gluu explain --token - --request "GET /todos/hh" <token.txt`,
 		Args: cobra.NoArgs,
 	}
 	flags.register(cmd)
 	flags.registerDefaults(cmd)
+	running.register(cmd)
 	cmd.Flags().StringVarP(&requestText, "request", "r", "", `Request to decide, for example "GET /todos/hh"`)
 	cmd.Flags().StringVarP(&scopes, "scopes", "s", "", "Scopes of the token, separated by spaces")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
-	return asCommand(cmd, []string{"policy", "request"}, func(cmd *cobra.Command, _ []string) (int, error) {
+	cmd.MarkFlagsMutuallyExclusive("policy", "token")
+	cmd.MarkFlagsMutuallyExclusive("no-token", "token")
+	cmd.MarkFlagsMutuallyExclusive("no-token", "scopes")
+	cmd.MarkFlagsMutuallyExclusive("token", "scopes")
+	return asCommand(cmd, []string{"request"}, func(cmd *cobra.Command, _ []string) (int, error) {
+		if flags.Policy == "" {
+			if running.token == "" && !running.noToken {
+				return exitError, errors.New("missing flag: write --policy <file> to decide offline, or --token <token> to ask a running gateway")
+			}
+			return running.explainRunning(cmd, requestText, flags.Handler, asJSON)
+		}
 		if !cmd.Flags().Changed("deny-by-default") {
 			flags.DenyByDefault = nil // use the configuration
 		}
@@ -80,7 +115,7 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 		if err != nil {
 			return exitError, err
 		}
-		d := s.decide(r, splitScopes(scopes))
+		d := s.decide(r, caller{splitScopes(scopes), running.noToken})
 		if asJSON {
 			err = d.writeJSON(cmd.OutOrStdout())
 		} else {
@@ -178,13 +213,16 @@ func writeLine(w io.Writer, v any) error {
 // print prints the decision for people.
 func (d *decision) print(p *painter) {
 	p.line("%s %s", p.faint("request   "), printable(d.request.String()))
+	if d.noToken {
+		p.line("%s %s", p.faint("token     "), "none")
+	}
 	if len(d.scopes) > 0 {
 		p.line("%s %s", p.faint("scopes    "), printable(strings.Join(d.scopes, " ")))
 	}
 	if d.rule != nil {
 		d.printRule(p)
 	}
-	if d.rule != nil && d.rule.Access() == "" {
+	if d.rule != nil && d.rule.Access() == "" && !d.noToken {
 		d.printData(p)
 		p.line("\n%s", p.faint("expression"))
 		printTree(p, d.explanation.Tree, "  ")

@@ -31,6 +31,7 @@ policy:
 	  - name: own todos     # optional
 	    request: GET /todos/hh/command/123-abcd
 	    scopes: [todos:hh, command:123]
+	                        # or no_token: true for a caller without one
 	    want: allow         # allow, deny, unprotected, bad_request or refused
 	    rule: /todos/?/command/{^(\d\d\d)-([a-d]{4})$}  # optional
 	    captures: [hh, 123, abcd]                       # optional; ~ for an absent group

@@ -29,6 +29,7 @@ type testCase struct {
 	Name     string    `yaml:"name"`
 	Request  string    `yaml:"request"`
 	Scopes   yaml.Node `yaml:"scopes"`
+	NoToken  bool      `yaml:"no_token"`
 	Want     string    `yaml:"want"`
 	Rule     yaml.Node `yaml:"rule"`
 	Captures yaml.Node `yaml:"captures"`
@@ -151,6 +152,9 @@ func (c *testCase) run(policy *source, why error) (result, error) {
 	if err != nil {
 		return r, err
 	}
+	if c.NoToken && !c.Scopes.IsZero() {
+		return r, errors.New("a case has scopes or no_token, not both: a caller without a token has no scopes")
+	}
 	r.scopes = scopes
 	if c.Request == "" && c.Want != refused {
 		return r, fmt.Errorf("a case that wants %q needs a request", c.Want)
@@ -168,7 +172,7 @@ func (c *testCase) run(policy *source, why error) (result, error) {
 	if err != nil {
 		return r, err
 	}
-	err = c.compare(&r, policy.decide(request, scopes))
+	err = c.compare(&r, policy.decide(request, caller{scopes, c.NoToken}))
 	return r, err
 }
 

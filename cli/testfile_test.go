@@ -243,3 +243,33 @@ func TestYAMLQuestionMarks(t *testing.T) {
 		}
 	}
 }
+
+// A case can be about a caller without a token, who may pass only where a rule is
+// public.
+func TestCasesWithoutAToken(t *testing.T) {
+	const access = `
+scope_expression:
+  - path: /open
+    conditions: [{httpMethods: [GET], access: public}]
+  - path: /mine
+    conditions: [{httpMethods: [GET], access: authenticated}]
+  - path: /never
+    conditions:
+      - httpMethods: [GET]
+        scope_expression: {rule: {"!": {var: 0}}, data: [blocked]}
+tests:
+`
+	out, code, err := runTests(t, access+`
+  - {request: GET /open, no_token: true, want: allow}
+  - {request: GET /mine, no_token: true, want: deny}
+  - {request: GET /mine, want: allow}
+  - {request: GET /never, no_token: true, want: deny}
+  - {request: GET /never, want: allow}
+`)
+	if err != nil || code != exitYes {
+		t.Errorf("got %d, %v\n%s", code, err, out)
+	}
+	if _, _, err := runTests(t, access+"\n  - {request: GET /open, no_token: true, scopes: [a], want: allow}\n"); err == nil || !strings.Contains(err.Error(), "scopes or no_token, not both") {
+		t.Errorf("got %v, want scopes refused beside no_token", err)
+	}
+}

@@ -162,6 +162,7 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	e.counters = newCounters(metrics, policy.NumRules())
 	e.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
 	app.NoteEnforcement(siteguard.Site(ctx))
+	e.offerExplanations(ctx)
 	e.warnOfUnreachable(siteguard.Site(ctx))
 	e.uniform = kind == identity.OAuth
 	if kind == identity.OAuth {
@@ -278,7 +279,7 @@ func (e *Enforcer) decide(req Request, decide Decide) *identity.Refusal {
 	}
 	if id == nil {
 		refusal := identity.NotAuthenticated()
-		refusal.Cause = errors.New("no authentication handler ran before this one: add gluu_oauth_auth or gluu_uma_auth, or check its matcher and the order in a route block")
+		refusal.Cause = errNotAuthenticated
 		return &refusal
 	}
 	if id.Token == nil {
@@ -296,6 +297,8 @@ func (e *Enforcer) decide(req Request, decide Decide) *identity.Refusal {
 	req.Memo.granted.Inc()
 	return nil
 }
+
+var errNotAuthenticated = errors.New("no authentication handler ran before this one: add gluu_oauth_auth or gluu_uma_auth, or check its matcher and the order in a route block")
 
 // authentication refuses a caller who did not authenticate as the rule requires. A
 // login handler knows how a person logged in, and decides if there is one: a

@@ -65,6 +65,7 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	if err := a.checkAnonymous(); err != nil {
 		return err
 	}
+	a.offerExplanations(ctx)
 	app.NoteAuthentication(siteguard.Site(ctx), a.Anonymous == "" && !a.Optional)
 	if a.Optional {
 		a.warnUnlessEnforced(siteguard.Site(ctx))

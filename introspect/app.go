@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/session"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
@@ -75,6 +76,7 @@ type App struct {
 	public     collected[publicPath, map[publicPath]bool]
 	enforcing  collected[string, []string] // sites
 	demands    collected[demand, []demand]
+	explained  collected[explain.Part, []explain.Part]
 	signer     *headers.Signer
 	releases   []func() error // of what outlives configurations
 	background background

@@ -3,6 +3,7 @@
 package introspect
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"slices"
@@ -13,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
 
@@ -124,6 +126,16 @@ func (a *App) DemandsToken(site string) bool {
 	demands := a.demands.get(func(all []demand) []demand { return all })
 	lenient := func(d demand) bool { return !d.token && (d.site == site || d.site == "") }
 	return slices.Contains(demands, demand{site, true}) && !slices.ContainsFunc(demands, lenient)
+}
+
+// AddExplained tells, while a handler is provisioned, that it can be asked what it
+// would do.
+func (a *App) AddExplained(part explain.Part) { a.explained.add(part) }
+
+// Explain says what the handlers of this configuration would do. An error says what
+// is wrong with the question.
+func (a *App) Explain(ctx context.Context, q explain.Question) (*explain.Answer, error) {
+	return explain.Ask(ctx, a.explained.get(func(parts []explain.Part) []explain.Part { return parts }), q)
 }
 
 // AnnounceScopes tells, while a handler is provisioned, which scopes its rules

@@ -87,6 +87,16 @@ func AudienceOf(claims jose.Object) ([]string, error) {
 	return audience, nil
 }
 
+// AudienceIn is AudienceOf for claims as text, nil if they cannot be read.
+func AudienceIn(claims string) []string {
+	object, err := jose.ParseObject([]byte(claims))
+	if err != nil {
+		return nil
+	}
+	audience, _ := AudienceOf(object)
+	return audience
+}
+
 // Audience refuses a token that names none of the wanted audiences (RFC 7519,
 // section 4.1.3). All comparisons are exact: an audience is a name, not an
 // address. With no audience wanted every token passes.

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enforce
+
+import (
+	"errors"
+	"net/http"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/explain"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
+	"github.com/caddy-gluu/gateway/internal/token"
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// offerExplanations lets the admin API ask this handler about requests.
+func (e *Enforcer) offerExplanations(ctx caddy.Context) {
+	hosts, _ := siteguard.Address(ctx)
+	e.app.AddExplained(explain.Part{Site: siteguard.Site(ctx), Hosts: hosts, Enforcer: e})
+}
+
+// ExplainRequest implements explain.Enforcer. It decides as Enforce does, without a
+// trace in the records.
+func (e *Enforcer) ExplainRequest(r *http.Request, caller *explain.Caller) *explain.Decision {
+	d := &explain.Decision{Decision: explain.Deny, DryRun: e.DryRun}
+	path, err := canonicalize(r, e.policy, e.PathOptions())
+	if err != nil {
+		d.Decision, d.Refused = explain.BadRequest, identity.Explained(asRefusal(err))
+		return d
+	}
+	rule, err := e.policy.Lookup(r.Method, path)
+	if err != nil || rule == nil {
+		refusal := identity.NoRule()
+		if refusal.Cause = err; err == nil && e.open() {
+			d.Decision = explain.Unprotected
+			return d
+		}
+		d.Refused = identity.Explained(refusal)
+		return d
+	}
+	d.Method, d.Rule, d.Access, d.Required = rule.Method(), rule.Pattern(), rule.Access(), required(rule)
+	if refusal := e.explainRule(d, rule, path, caller); refusal != nil {
+		d.Refused = identity.Explained(*refusal)
+		return d
+	}
+	d.Decision = explain.Allow
+	return d
+}
+
+// explainRule returns why a rule refuses a caller, nil if it does not.
+func (e *Enforcer) explainRule(d *explain.Decision, rule *scopeexpr.Rule, path string, caller *explain.Caller) *identity.Refusal {
+	var t *token.Token
+	var scopes []string
+	if caller != nil && caller.Token != nil {
+		t, scopes = caller.Token, caller.Token.Scopes
+	}
+	explanation := rule.Explain(path, scopes)
+	for _, capture := range explanation.Captures {
+		d.Captures = append(d.Captures, capture.Value)
+	}
+	var refusal identity.Refusal
+	switch {
+	case rule.Access() == scopeexpr.Public:
+		return nil
+	case caller == nil:
+		refusal = identity.NotAuthenticated()
+		refusal.Cause = errNotAuthenticated
+	case t == nil:
+		refusal = identity.NoToken()
+	case rule.UMA():
+		refusal = identity.InsufficientScope("")
+		refusal.Cause = errors.New("gluu_uma_pep decides by the permissions that the authorization server has granted for the resource, which cannot be explained here")
+	case !explanation.Granted:
+		refusal = identity.InsufficientScope(rule.ChallengeScope())
+	default:
+		return (&Memo{event: func() authenticationEvent { return eventOf(t) }}).authentication(rule, e.now())
+	}
+	return &refusal
+}
+
+// Interface guard
+var _ explain.Enforcer = (*Enforcer)(nil)

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package explain says what the handlers of a running gateway would do with a
+// token and a request. Nothing is sent to an upstream, logged or counted.
+//
+// Handlers register their [Part] while they are provisioned; the admin API asks
+// them ([Ask]).
+package explain
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddy-gluu/gateway/internal/token"
+)
+
+// Part is a handler of a site that can be asked. One of Authenticator and Enforcer
+// is set.
+type Part struct {
+	Site  string   // of siteguard
+	Hosts []string // of the site; a leading `*.` stands for one label; none: all
+
+	Authenticator Authenticator
+	Enforcer      Enforcer
+}
+
+// Authenticator finds out who is calling.
+type Authenticator interface {
+	// ExplainToken says what becomes of a caller with a token, "" for none.
+	ExplainToken(ctx context.Context, raw string) *Caller
+}
+
+// Enforcer decides whether a request may pass.
+type Enforcer interface {
+	// ExplainRequest decides about a request of a caller, nil if no authentication
+	// handler has seen it.
+	ExplainRequest(r *http.Request, caller *Caller) *Decision
+}
+
+// Caller is what an authentication handler makes of a token.
+type Caller struct {
+	Provider  string    `json:"provider,omitempty"`
+	Issuer    string    `json:"issuer,omitempty"`
+	Audience  []string  `json:"audience,omitempty"`
+	Subject   string    `json:"subject,omitempty"`
+	ClientID  string    `json:"client_id,omitempty"`
+	ExpiresAt time.Time `json:"expires_at,omitzero"`
+	Consumer  string    `json:"consumer,omitempty"`
+	Anonymous bool      `json:"anonymous,omitempty"`
+	Grants    []string  `json:"grants,omitempty"`
+	JWT       bool      `json:"jwt,omitempty"`
+
+	// Bound says how the caller must prove possession of a key, which is not checked
+	// here: `DPoP` or `mutual TLS`.
+	Bound string `json:"bound,omitempty"`
+
+	// Refused says why there is no verified token, nil if there is one. A caller who
+	// goes on all the same has Continues.
+	Refused   *Refusal `json:"refused,omitempty"`
+	Continues bool     `json:"-"`
+
+	Token *token.Token `json:"-"` // the verified one, nil if there is none
+}
+
+// Refusal is an answer to a refused client with what the log says.
+type Refusal struct {
+	Status int    `json:"status"`
+	Reason string `json:"reason"`
+	Error  string `json:"error,omitempty"`
+}
+
+// String returns the refusal on one line.
+func (r *Refusal) String() string {
+	text := fmt.Sprintf("%d %s", r.Status, r.Reason)
+	if r.Error != "" {
+		text += ": " + r.Error
+	}
+	return text
+}
+
+// Decision is what a handler decides about a request.
+type Decision struct {
+	Decision string   `json:"decision"` // one of those below
+	Method   string   `json:"method,omitempty"`
+	Rule     string   `json:"rule,omitempty"`
+	Captures []string `json:"captures,omitempty"`
+	Access   string   `json:"access,omitempty"`
+	Required string   `json:"required,omitempty"`
+	DryRun   bool     `json:"dry_run,omitempty"`
+	Refused  *Refusal `json:"refused,omitempty"`
+}
+
+// The decisions, as `caddy gluu explain` has them without a running gateway.
+const (
+	Allow       = "allow"
+	Deny        = "deny"
+	Unprotected = "unprotected" // no rule, and deny_by_default false
+	BadRequest  = "bad_request"
+)
+
+// Question is a request to explain.
+type Question struct {
+	Token   string `json:"token"`   // "" for a caller without one
+	Request string `json:"request"` // such as "GET /todos"
+	Host    string `json:"host"`    // "" if one site alone has rules
+	Handler int    `json:"handler"` // which of several, counting from 1; 0 if there is one
+}
+
+// Answer says what the gateway would do.
+type Answer struct {
+	Hosts    []string  `json:"hosts"`
+	Request  string    `json:"request"`
+	Caller   *Caller   `json:"caller"` // null if no handler authenticates here
+	Decision *Decision `json:"decision"`
+}
+
+// Ask asks the parts of a running configuration. An error says what is wrong with
+// the question.
+func Ask(ctx context.Context, parts []Part, q Question) (*Answer, error) {
+	method, target, _ := strings.Cut(strings.TrimSpace(q.Request), " ")
+	r, err := newRequest(ctx, method, strings.TrimSpace(target))
+	if err != nil {
+		return nil, err
+	}
+	rules, err := enforcerFor(parts, q)
+	if err != nil {
+		return nil, err
+	}
+	answer := &Answer{Hosts: rules.Hosts, Request: method + " " + r.RequestURI}
+	answer.Caller = callerAt(ctx, parts, rules.Site, q.Token)
+	if c := answer.Caller; c != nil && c.Refused != nil && !c.Continues {
+		answer.Decision = &Decision{Decision: Deny, Refused: c.Refused}
+		return answer, nil
+	}
+	answer.Decision = rules.Enforcer.ExplainRequest(r, answer.Caller)
+	return answer, nil
+}
+
+// newRequest returns a request as a client sends it.
+func newRequest(ctx context.Context, method, target string) (*http.Request, error) {
+	if method == "" || !strings.HasPrefix(target, "/") || strings.ContainsAny(target, " \r\n") {
+		return nil, errors.New(`write a method and a path, for example "GET /todos"`)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, "http://localhost"+target, nil)
+	if err != nil {
+		return nil, fmt.Errorf("the request cannot be read: %w", err)
+	}
+	r.RequestURI = target
+	return r, nil
+}
+
+// enforcerFor returns the handler with rules that a question is about.
+func enforcerFor(parts []Part, q Question) (*Part, error) {
+	var found []*Part
+	for i := range parts {
+		if parts[i].Enforcer != nil && (q.Host == "" || parts[i].serves(q.Host)) {
+			found = append(found, &parts[i])
+		}
+	}
+	switch {
+	case len(found) == 0 && q.Host != "":
+		return nil, fmt.Errorf("no site with rules has the host %q", q.Host)
+	case len(found) == 0:
+		return nil, errors.New("the running configuration has no handler with rules")
+	case q.Handler < 0 || q.Handler > len(found):
+		return nil, fmt.Errorf("there is no handler %d; choose one of:%s", q.Handler, list(found))
+	case q.Handler > 0:
+		return found[q.Handler-1], nil
+	case len(found) > 1:
+		return nil, fmt.Errorf("several handlers have rules; choose one by its site with host, or by its number with handler:%s", list(found))
+	}
+	return found[0], nil
+}
+
+func list(parts []*Part) string {
+	var b strings.Builder
+	for i, p := range parts {
+		hosts := strings.Join(p.Hosts, ", ")
+		if hosts == "" {
+			hosts = "all hosts"
+		}
+		fmt.Fprintf(&b, "\n\t%d  %s", i+1, hosts)
+	}
+	return b.String()
+}
+
+// serves reports whether the site of a part is reached under a host.
+func (p *Part) serves(host string) bool {
+	if len(p.Hosts) == 0 {
+		return true
+	}
+	_, parent, _ := strings.Cut(host, ".")
+	for _, own := range p.Hosts {
+		if strings.EqualFold(own, host) || strings.EqualFold(own, "*."+parent) {
+			return true
+		}
+	}
+	return false
+}
+
+// callerAt returns who is calling, as the first authentication handler of a site
+// says that accepts the token, or else the first one; nil if there is none.
+func callerAt(ctx context.Context, parts []Part, site, raw string) (caller *Caller) {
+	for _, p := range parts {
+		if p.Authenticator == nil || p.Site != site && p.Site != "" && site != "" {
+			continue
+		}
+		c := p.Authenticator.ExplainToken(ctx, raw)
+		if c.Refused == nil {
+			return c
+		}
+		if caller == nil {
+			caller = c
+		}
+	}
+	return caller
+}
