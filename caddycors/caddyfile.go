@@ -31,6 +31,7 @@ func parseCORS(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		headers <header>...
 //		exposed_headers <header>...
 //		credentials true|false
+//		credentials_for_all true|false
 //		max_age <seconds>|<duration>
 //		preflight_continue true|false
 //		private_network true|false
@@ -73,6 +74,8 @@ func (c *CORS) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		err = directive.AddStrings(d, &c.ExposedHeaders)
 	case "credentials":
 		c.Credentials, err = directive.Bool(d)
+	case "credentials_for_all":
+		c.CredentialsForAll, err = directive.Bool(d)
 	case "max_age":
 		c.MaxAge, err = maxAge(d)
 	case "preflight_continue":
@@ -80,7 +83,7 @@ func (c *CORS) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "private_network":
 		c.PrivateNetwork, err = directive.Bool(d)
 	default:
-		err = directive.Unknown(d, "gluu_cors", "origins", "methods", "headers", "exposed_headers", "credentials", "max_age", "preflight_continue", "private_network", "id")
+		err = directive.Unknown(d, "gluu_cors", "origins", "methods", "headers", "exposed_headers", "credentials", "credentials_for_all", "max_age", "preflight_continue", "private_network", "id")
 	}
 	if err != nil {
 		return err

@@ -54,6 +54,12 @@ type CORS struct {
 	// that are named. Default: false
 	Credentials bool `json:"credentials,omitempty"`
 
+	// Allow credentials for the pages of all origins, as Kong does. Every page
+	// that a person opens can then act as that person: it is meant for
+	// configurations of Kong that had it, until the origins are named. Default:
+	// false
+	CredentialsForAll bool `json:"credentials_for_all,omitempty"`
+
 	// How long a browser may remember the answer to a preflight request, in
 	// seconds. Default: the browser's own choice, which is 5 seconds.
 	MaxAge *int `json:"max_age,omitempty"`
@@ -91,6 +97,9 @@ func (c *CORS) Provision(ctx caddy.Context) error {
 	for _, entry := range origins.loose {
 		ctx.Logger().Warn("a dot in an expression for origins matches any character: write '\\.'", zap.String("origin", entry))
 	}
+	if c.CredentialsForAll {
+		ctx.Logger().Warn("credentials_for_all lets every web page act as its visitor: name the origins")
+	}
 	app, err := ctx.AppIfConfigured("gluu")
 	if err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
 		return err
@@ -125,13 +134,13 @@ func (c *CORS) options(origins *origins) cors.Options {
 			options.MaxAge = -1 // what rs/cors takes for zero; its zero is for nothing
 		}
 	}
-	if origins.all {
+	if origins.all && !c.CredentialsForAll {
 		options.AllowedOrigins = []string{"*"}
 	} else {
 		options.AllowOriginVaryRequestFunc = func(r *http.Request, origin string) (bool, []string) {
 			// Of two Origin headers the one that is judged need not be the one
 			// that is repeated.
-			return len(r.Header["Origin"]) == 1 && origins.allow(origin), nil
+			return len(r.Header["Origin"]) == 1 && (origins.all || origins.allow(origin)), nil
 		}
 	}
 	return options
@@ -143,7 +152,10 @@ func (c *CORS) check() (*origins, error) {
 	if err != nil {
 		return nil, err
 	}
-	if c.Credentials {
+	if c.CredentialsForAll && !c.Credentials {
+		return nil, errors.New("credentials_for_all is about credentials: write credentials true too, or remove it")
+	}
+	if c.Credentials && !c.CredentialsForAll {
 		if err := origins.checkCredentials(); err != nil {
 			return nil, err
 		}
