@@ -5,7 +5,7 @@
 // finds one of many routes, and the handler gluu_upstream_path, which makes the
 // path for the upstream.
 //
-// Paths are compared in one normal form (normalize.go). A route is split into
+// Paths are compared in one normal form ([kongpath]). A route is split into
 // rules that have an order among each other (order.go), and an index finds the
 // first rule that matches (index.go):
 //

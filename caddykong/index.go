@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/internal/kongpath"
 )
 
 // index finds the first of many rules that matches a request.
@@ -35,8 +37,8 @@ type rule struct {
 // say.
 type place struct {
 	rule  *rule
-	regex *pathRegex // nil for a prefix
-	port  int        // of the host; 0: any
+	regex *kongpath.Regex // nil for a prefix
+	port  int             // of the host; 0: any
 }
 
 // headerCondition is a header of which one value must be there.
@@ -161,7 +163,7 @@ type search struct {
 
 // lookup returns the first rule that matches; none if there is no such rule.
 func (x *index) lookup(r *http.Request) (match, error) {
-	s := search{r: r, path: normalPath(r.URL)}
+	s := search{r: r, path: kongpath.Of(r.URL)}
 	host, port, _ := cutPort(r.Host)
 	s.port = port
 	host = strings.ToLower(host) // allocates only if there is a capital
@@ -206,7 +208,7 @@ func (s *search) consider(p *place, depth int) {
 		s.best, s.matched, s.err = p, depth, nil
 		return
 	}
-	ok, err := p.regex.matches(s.path)
+	ok, err := p.regex.Matches(s.path)
 	if ok || err != nil {
 		s.best, s.matched, s.err = p, -1, err
 	}

@@ -10,12 +10,14 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/internal/kongpath"
 )
 
 // match is a rule that has matched a request.
 type match struct {
 	rule   *rule
-	regex  *pathRegex
+	regex  *kongpath.Regex
 	path   string // of the request, in its normal form
 	length int    // of the part that has matched; -1: regex knows
 }
@@ -42,7 +44,7 @@ func (m *match) prefix() string {
 	if m.length >= 0 {
 		return m.path[:m.length]
 	}
-	values, _, err := m.regex.captures(m.path)
+	values, _, err := m.regex.Captures(m.path)
 	if err != nil || len(values) == 0 {
 		return ""
 	}
@@ -59,6 +61,8 @@ func (m *match) placeholder(name string) (any, bool) {
 		return m.rule.of.ID, true
 	case "name":
 		return m.rule.of.Name, true
+	case "prefix":
+		return m.prefix(), true
 	}
 	capture, ok := strings.CutPrefix(name, "capture.")
 	return m.capture(capture), ok
@@ -70,7 +74,7 @@ func (m *match) capture(name string) string {
 	if m.regex == nil {
 		return ""
 	}
-	values, names, err := m.regex.captures(m.path)
+	values, names, err := m.regex.Captures(m.path)
 	if err != nil {
 		return ""
 	}

@@ -8,6 +8,8 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+
+	"github.com/caddy-gluu/gateway/internal/kongpath"
 )
 
 // An oracle for the order: for each request it looks at every path of every route
@@ -39,11 +41,11 @@ func oracle(routes []*MatchRoute, r *http.Request) int {
 		for _, path := range route.Paths {
 			rule := base
 			if source, ok := strings.CutPrefix(path, "~"); ok {
-				regex, err := compilePath(source)
+				regex, err := kongpath.Compile(source)
 				if err != nil {
 					panic(err)
 				}
-				if matches, _ := regex.matches(r.URL.Path); !matches {
+				if matches, _ := regex.Matches(r.URL.Path); !matches {
 					continue
 				}
 				rule.regex, rule.priority = 1, route.RegexPriority

@@ -11,6 +11,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/internal/kongpath"
 )
 
 func init() {
@@ -23,7 +25,8 @@ func init() {
 // The path is compared in its normal form: escapes are decoded unless they
 // stand for a reserved character, dot segments are resolved and repeated slashes
 // merged. A request that matches has the placeholders `{gluu.route.id}`,
-// `{gluu.route.name}` and `{gluu.route.capture.<number or name>}`, and
+// `{gluu.route.name}`, `{gluu.route.prefix}` and
+// `{gluu.route.capture.<number or name>}`, and
 // `gluu_upstream_path` knows which part of its path has matched.
 type MatchRoute struct {
 	// The id of the route, for `{gluu.route.id}`.
@@ -126,7 +129,7 @@ func (m *MatchRoute) check() error {
 		}
 	}
 	for _, path := range m.Paths {
-		if err := checkPath(path); err != nil {
+		if err := kongpath.Check(path); err != nil {
 			return err
 		}
 	}
@@ -187,37 +190,6 @@ func cutPort(host string) (name, port string, found bool) {
 		return host, "", false
 	}
 	return host[:i], host[i+1:], true
-}
-
-func checkPath(path string) error {
-	if _, isRegex := strings.CutPrefix(path, "~"); isRegex {
-		_, err := compilePath(path[1:])
-		return err
-	}
-	if !strings.HasPrefix(path, "/") {
-		return fmt.Errorf("paths: %q does not begin with a slash: write %q, or ~ before a regular expression", path, "/"+path)
-	}
-	for _, c := range []byte(path) {
-		if !isPathByte(c) || c == '[' || c == ']' {
-			return fmt.Errorf("paths: %q has a character that a prefix cannot have, %q: write %q if it is a regular expression, and an escape such as %%20 otherwise", path, c, "~"+path)
-		}
-	}
-	if err := checkEscapes(path); err != nil {
-		return err
-	}
-	if normal := normalize(path); normal != path {
-		return fmt.Errorf("paths: %q is not in its normal form: write %q", path, escape(normal))
-	}
-	return nil
-}
-
-func checkEscapes(path string) error {
-	for i := range len(path) {
-		if path[i] == '%' && (i+2 >= len(path) || !isHex(path[i+1]) || !isHex(path[i+2])) {
-			return fmt.Errorf("paths: %q has a %% without two hexadecimal digits: write %%25 for the character itself", path)
-		}
-	}
-	return nil
 }
 
 func checkHeader(name string, values []string) error {

@@ -123,8 +123,8 @@ func TestPlaceholders(t *testing.T) {
 		t.Fatal(ok, err)
 	}
 	replacer := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
-	got := replacer.ReplaceAll("{gluu.route.id} {gluu.route.name} {gluu.route.capture.kind} {gluu.route.capture.2} [{gluu.route.capture.9}]", "?")
-	if want := "4711 pets cats 12 [?]"; got != want {
+	got := replacer.ReplaceAll("{gluu.route.id} {gluu.route.name} {gluu.route.capture.kind} {gluu.route.capture.2} [{gluu.route.capture.9}] {gluu.route.prefix}", "?")
+	if want := "4711 pets cats 12 [?] /cats/12"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

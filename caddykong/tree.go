@@ -2,7 +2,11 @@
 
 package caddykong
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/caddy-gluu/gateway/internal/kongpath"
+)
 
 // tree holds the rules of a host by their paths: at the node of a prefix the
 // rules with that prefix, and at the node of the literal text that begins a
@@ -30,11 +34,11 @@ func (t *tree) add(r *rule, port int) error {
 			t.root.insert(path, place{rule: r, port: port})
 			continue
 		}
-		regex, err := compilePath(source)
+		regex, err := kongpath.Compile(source)
 		if err != nil {
 			return r.of.located(err)
 		}
-		t.root.insert(regex.literal, place{rule: r, regex: regex, port: port})
+		t.root.insert(regex.Literal(), place{rule: r, regex: regex, port: port})
 	}
 	return nil
 }

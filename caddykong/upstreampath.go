@@ -9,6 +9,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/internal/kongpath"
 )
 
 func init() {
@@ -58,10 +60,10 @@ func (u *UpstreamPath) check() error {
 	if !strings.HasPrefix(u.Base, "/") {
 		return fmt.Errorf("base: %q does not begin with a slash: write %q", u.Base, "/"+u.Base)
 	}
-	if normal := normalize(u.Base); escape(normal) != u.Base {
-		return fmt.Errorf("base: %q is not in its normal form: write %q", u.Base, escape(normal))
+	if normal := kongpath.Normalize(u.Base); kongpath.Escape(normal) != u.Base {
+		return fmt.Errorf("base: %q is not in its normal form: write %q", u.Base, kongpath.Escape(normal))
 	}
-	return checkEscapes(u.Base)
+	return kongpath.CheckEscapes(u.Base)
 }
 
 // ServeHTTP sets the path and passes the request on.
@@ -69,12 +71,12 @@ func (u *UpstreamPath) ServeHTTP(w http.ResponseWriter, r *http.Request, next ca
 	if !strings.HasPrefix(r.URL.Path, "/") {
 		return next.ServeHTTP(w, r) // "*" of OPTIONS
 	}
-	path := normalPath(r.URL)
+	path := kongpath.Of(r.URL)
 	var prefix string
 	if m := matchOf(r); m != nil && u.StripPath {
 		prefix = m.prefix()
 	}
-	if err := setPath(r.URL, u.join(path, prefix)); err != nil {
+	if err := kongpath.Set(r.URL, u.join(path, prefix)); err != nil {
 		return caddyhttp.Error(http.StatusBadRequest, err)
 	}
 	r.RequestURI = r.URL.RequestURI()

@@ -113,32 +113,3 @@ func upstreamOf(t *testing.T, m *MatchRoute, u *UpstreamPath, target string) str
 	}
 	return got
 }
-
-func TestNormalize(t *testing.T) {
-	for path, want := range map[string]string{
-		"/": "/", "/a": "/a", "/a/": "/a/", "//a///b": "/a/b", "/./a/.": "/a/", "/a/..": "/", "/a/b/..": "/a/",
-		"/../x": "/x", "/%2e%2E/x": "/x", "/%41": "/A", "/%2f": "/%2F", "/%3a%40": "/%3A%40", "/%zz": "/%zz",
-		"/a%": "/a%", "/...": "/...", "/.a": "/.a", "*": "*", "/%25": "/%25", "/%e9": "/\xe9",
-	} {
-		if got := normalize(path); got != want {
-			t.Errorf("%s: got %q, want %q", path, got, want)
-		}
-	}
-}
-
-func FuzzNormalize(f *testing.F) {
-	f.Add("/a/%2e%2e//b%2f")
-	f.Add("/%61/../%5c..")
-	f.Fuzz(func(t *testing.T, path string) {
-		if !strings.HasPrefix(path, "/") {
-			return
-		}
-		once := normalize(path)
-		if strings.Contains(once, "//") || strings.HasPrefix(once, "/../") || strings.Contains(once, "/../") || strings.Contains(once, "/./") {
-			t.Errorf("%q: got %q", path, once)
-		}
-		if again := normalize(escape(once)); checkEscapes(path) == nil && again != once {
-			t.Errorf("%q: got %q and then %q", path, once, again)
-		}
-	})
-}

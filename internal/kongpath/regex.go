@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package caddykong
+package kongpath
 
 import (
 	"fmt"
@@ -10,22 +10,26 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// pathRegex is a regular expression for a path, compiled by Go's engine or, if
+// Regex is a regular expression for a path, compiled by Go's engine or, if
 // it needs look-around or back-references, by one with Kong's dialect.
-type pathRegex struct {
+type Regex struct {
 	linear    *regexp.Regexp
 	backtrack *regexp2.Regexp
-	literal   string // every path that matches begins with it
+	literal   string
 }
+
+// Literal returns what every path that matches begins with.
+func (e *Regex) Literal() string { return e.literal }
 
 // matchTimeout ends a match of the second engine, whose time can grow
 // exponentially with the path.
 const matchTimeout = 50 * time.Millisecond
 
-func compilePath(source string) (*pathRegex, error) {
+// Compile reads a regular expression, without the ~ before it.
+func Compile(source string) (*Regex, error) {
 	anchored := "^(?:" + source + ")"
 	if linear, err := regexp.Compile(anchored); err == nil {
-		return &pathRegex{linear: linear, literal: literalPrefix(source)}, nil
+		return &Regex{linear: linear, literal: literalPrefix(source)}, nil
 	}
 	backtrack, err := regexp2.Compile(anchored, regexp2.RE2)
 	if err != nil {
@@ -35,7 +39,7 @@ func compilePath(source string) (*pathRegex, error) {
 		return nil, fmt.Errorf("paths: %q is not a valid regular expression: %w", "~"+source, err)
 	}
 	backtrack.MatchTimeout = matchTimeout
-	return &pathRegex{backtrack: backtrack}, nil
+	return &Regex{backtrack: backtrack}, nil
 }
 
 // literalPrefix returns what every match begins with. It asks for the prefix
@@ -49,17 +53,17 @@ func literalPrefix(source string) string {
 	return prefix
 }
 
-// matches reports whether a path matches. An error says that it took too long.
-func (e *pathRegex) matches(path string) (bool, error) {
+// Matches reports whether a path matches. An error says that it took too long.
+func (e *Regex) Matches(path string) (bool, error) {
 	if e.linear != nil {
 		return e.linear.MatchString(path), nil
 	}
 	return e.backtrack.MatchString(path)
 }
 
-// captures returns the end of the match and its groups; the first is the match
+// Captures returns the groups of a match and their names; the first is the match
 // itself.
-func (e *pathRegex) captures(path string) (values, names []string, err error) {
+func (e *Regex) Captures(path string) (values, names []string, err error) {
 	if e.linear != nil {
 		return e.linear.FindStringSubmatch(path), e.linear.SubexpNames(), nil
 	}

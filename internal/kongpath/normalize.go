@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package caddykong
+// Package kongpath reads paths as Kong does: the normal form in which they are
+// compared, and what a route of Kong may say about them.
+package kongpath
 
 import (
 	"net/url"
@@ -14,10 +16,10 @@ import (
 //
 //	/%61//b/./c%2fd   becomes   /a/b/c%2Fd
 
-// normalPath returns the normal form of a request's path. It allocates nothing
+// Of returns the normal form of a request's path. It allocates nothing
 // if the path is in that form already.
-func normalPath(u *url.URL) string {
-	return normalize(spelling(u))
+func Of(u *url.URL) string {
+	return Normalize(spelling(u))
 }
 
 // spelling returns the path as the client has written it. EscapedPath alone
@@ -31,7 +33,8 @@ func spelling(u *url.URL) string {
 	return u.EscapedPath()
 }
 
-func normalize(path string) string {
+// Normalize brings a path into its normal form.
+func Normalize(path string) string {
 	if strings.Contains(path, "%") {
 		path = decodeUnreserved(path)
 	}
@@ -88,9 +91,9 @@ func removeDotSegments(path string) string {
 	return result
 }
 
-// setPath makes a normal path the path of a URL, spelled as RFC 3986 asks.
-func setPath(u *url.URL, normal string) error {
-	escaped := escape(normal)
+// Set makes a normal path the path of a URL, spelled as RFC 3986 asks.
+func Set(u *url.URL, normal string) error {
+	escaped := Escape(normal)
 	path, err := url.PathUnescape(escaped)
 	if err != nil {
 		return err
@@ -102,9 +105,9 @@ func setPath(u *url.URL, normal string) error {
 	return nil
 }
 
-// escape encodes what cannot be literal in a path. The percent sign stays: in a
+// Escape encodes what cannot be literal in a path. The percent sign stays: in a
 // normal path it begins an escape.
-func escape(normal string) string {
+func Escape(normal string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
 	for i := range len(normal) {
