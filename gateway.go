@@ -17,4 +17,5 @@ import (
 	_ "github.com/caddy-gluu/gateway/caddyuma"
 	_ "github.com/caddy-gluu/gateway/cli"
 	_ "github.com/caddy-gluu/gateway/directive"
+	_ "github.com/caddy-gluu/gateway/kongconfig"
 )

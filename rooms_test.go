@@ -45,8 +45,8 @@ var rooms = []room{
 	{"caddyoidc", built, "caddystore consumer directive headers identity introspect jose pathmatch internal/*"},
 	{"caddyconsumer", built, "consumer directive headers identity introspect internal/*"},
 	{"caddycors", built, "directive identity introspect pathmatch internal/*"},
-	{"caddykong", built, "directive pathmatch"},
-	{"kongconfig", planned, "scopeexpr"},
+	{"caddykong", built, "directive internal/kongpath"},
+	{"kongconfig", built, "scopeexpr internal/kongpath"},
 	{"authserver", built, "authserver/kong authserver/rfc consumer directive jose internal/*"},
 	{"authserver/kong", planned, "jose internal/*"},
 	{"authserver/rfc", planned, "jose internal/*"},
@@ -58,6 +58,7 @@ var rooms = []room{
 	{"consumer", built, "internal/*"},
 	{"headers", built, "jose internal/*"},
 
+	{"internal/kongpath", built, ""},
 	{"internal/clientlimit", built, ""},
 	{"internal/siteguard", built, "directive pathmatch"},
 	{"internal/siteorder", built, ""},

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kongconfig
+
+import (
+	"slices"
+)
+
+// consumer is a party that calls.
+type consumer struct {
+	entity
+	customID string
+	tags     []string
+	groups   []string
+	created  int
+}
+
+func (f *file) readConsumer(o *object, _ any, _ int) {
+	c := &consumer{entity: entity{o: o, id: o.str("id"), name: o.str("username")}, customID: o.str("custom_id"), tags: o.strs("tags")}
+	o.read["created_at"] = false
+	c.created = o.number("created_at", 0, 0)
+	o.ignore("type", "username_lower")
+	switch {
+	case c.name == "" && c.customID == "":
+		o.errorf("username", "is required: write username or custom_id")
+	case c.id == "" && c.name == "":
+		c.id = kongID("consumers", c.customID)
+	case c.id == "":
+		c.id = kongID("consumers", c.name)
+	}
+	if len(o.list("groups")) > 0 {
+		o.errorf("groups", "consumer groups are not kept: give the plugins to the consumer, or use acls with the plugin acl")
+	}
+	f.register(o, "consumers", c, c.id, c.name)
+	f.consumers = append(f.consumers, c)
+	f.nested(o, c, "acls", "oauth2_credentials", "plugins")
+	for _, kind := range credentialCollections {
+		if len(o.list(kind)) > 0 {
+			f.noteCredential(kind, o.at(kind))
+		}
+	}
+}
+
+// readGroup reads a group of a consumer.
+func (f *file) readGroup(o *object, parent any, _ int) {
+	o.ignore("id")
+	group, ref := o.str("group"), reference(o, "consumer")
+	c, _ := parent.(*consumer)
+	if c == nil {
+		c = lookup[*consumer](f, o, "consumer", "consumers", ref)
+	}
+	switch {
+	case group == "":
+		o.errorf("group", "is required: write the name of a group")
+	case c == nil && ref == "":
+		o.errorf("consumer", "is required: name the consumer that has the group")
+	case c != nil && !slices.Contains(c.groups, group):
+		c.groups = append(c.groups, group)
+	}
+}
+
+// connectConsumers refuses two consumers that a client could be.
+func (f *file) connectConsumers() {
+	byCustomID := make(map[string]*consumer)
+	for _, c := range f.consumers {
+		if c.customID == "" {
+			continue
+		}
+		if other := byCustomID[c.customID]; other != nil {
+			c.o.errorf("custom_id", "%q is that of %s already: a client can be one consumer only", c.customID, other.o.entity)
+		}
+		byCustomID[c.customID] = c
+	}
+}
+
+// json returns the consumer for the app gluu.
+func (c *consumer) json() map[string]any {
+	m := map[string]any{"id": c.id}
+	if c.name != "" {
+		m["username"] = c.name
+	}
+	if c.customID != "" {
+		m["custom_id"] = c.customID
+	}
+	if len(c.tags) > 0 {
+		m["tags"] = c.tags
+	}
+	if len(c.groups) > 0 {
+		m["groups"] = c.groups
+	}
+	if c.created > 0 {
+		m["created_at"] = c.created
+	}
+	return m
+}
