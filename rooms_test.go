@@ -48,7 +48,7 @@ var rooms = []room{
 	{"caddykong", built, "directive internal/kongpath"},
 	{"kongconfig", built, "scopeexpr internal/kongpath"},
 	{"authserver", built, "authserver/kong authserver/rfc consumer directive jose internal/*"},
-	{"authserver/kong", planned, "jose internal/*"},
+	{"authserver/kong", built, "directive internal/*"},
 	{"authserver/rfc", planned, "jose internal/*"},
 
 	{"caddystore", built, "directive internal/* internal/store/embedded internal/store/postgres internal/store/redis"},

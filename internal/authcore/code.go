@@ -67,6 +67,10 @@ type Redemption struct {
 	// Resources narrow what the access token is for; none: all of the grant.
 	Resources []string
 
+	// RequireChallenge refuses a code whose authorization request had no code
+	// challenge, because the client has to use PKCE.
+	RequireChallenge bool
+
 	// Accept looks at the grant that is about to begin and returns the terms of
 	// its tokens, or why it must not begin.
 	Accept func(*Grant) (Terms, error)
@@ -147,6 +151,8 @@ func (c *Code) matches(by Redemption) error {
 		return fault(InvalidGrant, ReasonRedirectURI, "redirect_uri is not the one of the authorization request")
 	}
 	switch {
+	case c.Challenge == "" && by.RequireChallenge:
+		return fault(InvalidGrant, ReasonVerifierMissing, "the authorization request had no code_challenge, which this client needs")
 	case c.Challenge == "" && by.Verifier != "":
 		// An attacker may have removed the challenge (RFC 9700 section 4.8.2).
 		return fault(InvalidRequest, ReasonVerifierUnwanted, "there is a code_verifier, and the authorization request had no code_challenge")

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kong
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/caddy-gluu/gateway/internal/strictjson"
+)
+
+// maxBody is the size that a request can have.
+const maxBody = 64 << 10
+
+// parameters are those of a request, of the body and the URL together. A value that is not
+// one text (a list, a number, null) is there and is not a text.
+type parameters struct {
+	texts map[string]string
+	other map[string]string // as JSON
+
+	repeated bool
+}
+
+// isRepeated reports whether a parameter is there more than once in one place.
+func (p *parameters) isRepeated() bool { return p.repeated }
+
+// secrets are the parameters that do not belong into a URL, since URLs are logged. The
+// provision key and the user that it vouches for are never read from there, the others
+// if the configuration says so.
+var secrets = []string{"client_secret", "code", "refresh_token", "code_verifier"}
+
+var neverInURL = []string{"provision_key", "authenticated_userid"}
+
+// readParameters reads the URL and the body. Of a parameter in both places the body counts.
+// A body that cannot be read is as good as none.
+func readParameters(w http.ResponseWriter, r *http.Request, secretsInURL bool) (*parameters, error) {
+	p := &parameters{texts: make(map[string]string), other: make(map[string]string)}
+	p.addForm(r.URL.Query())
+	leaveOut := neverInURL
+	if !secretsInURL {
+		leaveOut = append(leaveOut[:len(leaveOut):len(leaveOut)], secrets...)
+	}
+	for _, name := range leaveOut {
+		p.remove(name)
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
+	if _, large := errors.AsType[*http.MaxBytesError](err); large {
+		return nil, tooLarge()
+	}
+	if err != nil {
+		return nil, malformed("the body cannot be read")
+	}
+	p.addBody(r.Header.Get("Content-Type"), body)
+	return p, nil
+}
+
+func (p *parameters) addBody(contentType string, body []byte) {
+	kind, params, err := mime.ParseMediaType(contentType)
+	if err != nil {
+		return
+	}
+	switch kind {
+	case "application/x-www-form-urlencoded":
+		if form, err := url.ParseQuery(string(body)); err == nil {
+			p.addForm(form)
+		}
+	case "multipart/form-data":
+		form, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(maxBody)
+		if err == nil {
+			p.addForm(form.Value)
+			_ = form.RemoveAll()
+		}
+	case "application/json":
+		p.addJSON(body)
+	}
+}
+
+func (p *parameters) addForm(form map[string][]string) {
+	for name, values := range form {
+		p.remove(name)
+		if len(values) == 1 {
+			p.texts[name] = values[0]
+		} else {
+			p.other[name], p.repeated = "[]", true
+		}
+	}
+}
+
+// addJSON adds the members of an object. One that two readers could understand in two ways,
+// such as with a member twice, is not read.
+func (p *parameters) addJSON(body []byte) {
+	members, err := strictjson.Object(body)
+	if err != nil {
+		return
+	}
+	for _, member := range members {
+		p.remove(member.Name)
+		if !strings.HasPrefix(member.Value, `"`) {
+			p.other[member.Name] = member.Value
+		} else if text, err := strictjson.Unquote(member.Value); err == nil {
+			p.texts[member.Name] = text
+		}
+	}
+}
+
+func (p *parameters) remove(name string) {
+	delete(p.texts, name)
+	delete(p.other, name)
+}
+
+// text returns a parameter, "" if it is missing or not a text.
+func (p *parameters) text(name string) string { return p.texts[name] }
+
+// has reports whether a parameter is there, as a text or not.
+func (p *parameters) has(name string) bool {
+	_, text := p.texts[name]
+	_, other := p.other[name]
+	return text || other
+}
+
+// isText reports whether a parameter is there as a text.
+func (p *parameters) isText(name string) bool {
+	_, text := p.texts[name]
+	return text
+}
+
+// isBlank reports whether a parameter is missing, not a text, or consists of white space.
+func (p *parameters) isBlank(name string) bool { return strings.TrimSpace(p.texts[name]) == "" }
