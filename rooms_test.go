@@ -69,6 +69,7 @@ var rooms = []room{
 	{"internal/provider/providertest", forTests, "jose"},
 	{"internal/localserver", built, "internal/token"},
 	{"internal/explain", built, "internal/token"},
+	{"internal/streams", built, "directive internal/token"},
 	{"internal/token", built, "jose internal/strictjson"},
 	{"internal/jwtcheck", built, "jose"},
 	{"internal/optest", forTests, "jose"},

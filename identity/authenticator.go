@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-gluu/gateway/internal/events"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/siteorder"
+	"github.com/caddy-gluu/gateway/internal/streams"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 )
@@ -36,6 +37,7 @@ type Authenticator struct {
 	logger    *zap.Logger
 	stateKey  token.ValueKey
 	upstream  *HeaderWriter
+	streams   *streams.Guard
 
 	renderings singleflight.Group
 
@@ -75,6 +77,9 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	}
 	if siteorder.HasEarlyLimit(ctx) {
 		a.logger.Warn("rate_limit runs before authentication, so that its key with {gluu. is empty: write 'order rate_limit after gluu_opa_pep' into the global options")
+	}
+	if a.streams, err = app.NewStreamGuard(ctx, a.Streams); err != nil {
+		return err
 	}
 	metrics, err := NewMetrics(ctx, kind)
 	if err != nil {
@@ -204,7 +209,11 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nex
 	a.applyPassCredentials(r.Header, token)
 	rendered.Apply(r.Header)
 	rendered.authenticated.Inc()
-	Attach(r, &Identity{Token: token, Consumer: c, Provider: provider.Name(), Realm: a.realm()})
+	id := &Identity{Token: token, Consumer: c, Provider: provider.Name(), Realm: a.realm()}
+	Attach(r, id)
+	if streams.IsStream(r) {
+		return a.streams.ServeHTTP(w, r, streamOf(id, provider, credential.Token), next)
+	}
 	return next.ServeHTTP(w, r)
 }
 
@@ -216,6 +225,19 @@ func (a *Authenticator) consumerOf(token *token.Token) *consumer.Consumer {
 		return a.consumers.Find(token.Consumer)
 	}
 	return a.consumers.ByClient(token.Provider, token.ClientID)
+}
+
+// streamOf says whose stream a request is that may become one. The provider is the
+// one that verified the token, nil if there is none.
+func streamOf(id *Identity, provider *introspect.Provider, raw string) streams.Caller {
+	caller := streams.Caller{Token: id.Token, Raw: raw, Provider: id.Provider}
+	if c := id.Consumer; c != nil {
+		caller.ConsumerID, caller.Consumer = c.ID, c.Name()
+	}
+	if provider != nil && provider.AsksServer(raw) {
+		caller.Again = func(ctx context.Context) (*token.Token, error) { return provider.Again(ctx, raw) }
+	}
+	return caller
 }
 
 // withoutToken goes on as the anonymous consumer, or answers with the refusal
@@ -242,7 +264,11 @@ func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, nex
 	}
 	removeCredential(r.Header)
 	rendered.Apply(r.Header)
-	Attach(r, &Identity{Consumer: c, Anonymous: true, Provider: id.Provider, Realm: a.realm()})
+	anonymous := &Identity{Consumer: c, Anonymous: true, Provider: id.Provider, Realm: a.realm()}
+	Attach(r, anonymous)
+	if streams.IsStream(r) {
+		return a.streams.ServeHTTP(w, r, streamOf(anonymous, nil, ""), next)
+	}
 	return next.ServeHTTP(w, r)
 }
 

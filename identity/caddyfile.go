@@ -11,6 +11,7 @@ import (
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/streams"
 )
 
 // UnmarshalCaddyfile sets up an authentication handler. Syntax:
@@ -29,6 +30,9 @@ import (
 //		phantom_token_alg ES256|RS256|EdDSA|none
 //		realm <text>
 //		dry_run [true|false]
+//		streams {
+//			end_with_token|grace|max_age|recheck|jitter|close_code|sse_event <value>
+//		}
 //	}
 func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	start := directive.Begin(d)
@@ -69,7 +73,7 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // options are the subdirectives that are not those of a provider.
 var options = []string{
 	"anonymous", "optional", "pass_credentials", "consumer_mapping", "upstream_headers",
-	"header", "header_each", "phantom_token_alg", "realm", "dry_run", "provider", "id",
+	"header", "header_each", "phantom_token_alg", "realm", "dry_run", "streams", "provider", "id",
 }
 
 // addingOptions are those that can stand several times.
@@ -99,6 +103,9 @@ func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 		err = directive.SetString(d, &c.PhantomTokenAlg)
 	case "realm":
 		err = directive.SetString(d, &c.Realm)
+	case "streams":
+		c.Streams = new(streams.Config)
+		return true, c.Streams.UnmarshalCaddyfile(d)
 	case "consumer_mapping":
 		c.ConsumerMapping, err = option(d)
 	case "upstream_headers":

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/streams"
 )
 
 // Config is the configuration that authentication handlers share.
@@ -54,6 +55,10 @@ type Config struct {
 	// Whether a token is refused whose client id is not the `custom_id` of a
 	// consumer. Default: true.
 	ConsumerMapping *bool `json:"consumer_mapping,omitempty"`
+
+	// When WebSockets, event streams and gRPC calls end that began with a token of
+	// this handler. Default: with their token.
+	Streams *streams.Config `json:"streams,omitempty"`
 
 	// Whether the standard headers are sent to the upstream: X-Consumer-ID,
 	// X-Consumer-Custom-ID, X-Consumer-Username, X-OAuth-Client-ID,
@@ -109,6 +114,9 @@ func (c *Config) check() error {
 		}
 	}
 	if err := c.checkValues(); err != nil {
+		return err
+	}
+	if err := c.Streams.Check(); err != nil {
 		return err
 	}
 	set, err := headers.CompileSet(c.CustomHeaders, expressionVars...)

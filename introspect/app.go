@@ -131,6 +131,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	if a.cache, err = tokencache.Open(settings); err != nil {
 		return err
 	}
+	a.cache.OnRevoked(endStreams)
 	a.releases = append(a.releases, a.cache.Release)
 	if err := registerMetrics(ctx.GetMetricsRegistry(), a.cache); err != nil {
 		return fmt.Errorf("metrics: %w", err)
@@ -204,6 +205,7 @@ func (a *App) Start() error {
 	}
 	a.warnOfUnusedConsumers()
 	a.signer.Start()
+	a.Background(a.watchStreams)
 	a.background.start()
 	running.add(a)
 	return nil

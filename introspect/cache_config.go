@@ -75,6 +75,14 @@ func (c *CacheConfig) settings() (tokencache.Settings, error) {
 	}, nil
 }
 
+// maxAge is how long an answer is used without asking again.
+func (c *CacheConfig) maxAge() time.Duration {
+	if c == nil {
+		return defaultMaxAge
+	}
+	return cmp.Or(time.Duration(c.MaxAge), defaultMaxAge)
+}
+
 // Check refuses impossible settings, whatever the values of the placeholders in
 // them will be.
 func (c *CacheConfig) Check() error { return c.check(directive.HasPlaceholder) }

@@ -165,6 +165,37 @@ func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch
 	return nil, refusal
 }
 
+// Again verifies a token once more, whatever is remembered of it, for a stream
+// that has gone on since. The outcome replaces what is remembered: a token that
+// the server does not vouch for any more is forgotten by all gateways.
+func (p *Provider) Again(ctx context.Context, raw string) (*Token, error) {
+	s := p.verifier.server
+	key := p.verifier.cacheKeys.Key(raw)
+	epoch := p.cache.Epoch()
+	token, refusal := p.verifier.recoverPanics(ctx, &presented{raw: raw, question: string(key[:])})
+	now := s.Now()
+	switch {
+	case refusal == nil:
+		p.prepare(token, raw)
+		p.cache.Keep(key, epoch, token, now, now, time.Duration(s.Config().StaleIfError))
+		return token, nil
+	case refusal.IsRefusal():
+		// What other gateways have not been told is on its way to them.
+		_, _ = p.cache.Withdraw(ctx, tokencache.One(raw), []tokencache.Key{key})
+		if isLasting(refusal) {
+			refusal = refusal.WithoutCause()
+			p.cache.KeepRefusal(key, p.cache.Epoch(), refusal, now)
+		}
+	}
+	return nil, refusal
+}
+
+// AsksServer reports whether the authorization server is asked about a token,
+// rather than its signature checked.
+func (p *Provider) AsksServer(raw string) bool {
+	return !p.verifier.verifiesLocally(&presented{raw: raw})
+}
+
 // prepare makes a token ready to be kept.
 func (p *Provider) prepare(token *Token, raw string) {
 	token.Provider = p.verifier.server.Name()

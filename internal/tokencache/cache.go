@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -50,6 +51,7 @@ type Cache struct {
 	negative *otter.Cache[Key, refused]
 	weigh    weigher
 	shared   sharedStore // nil: this process has no second level
+	revoked  atomic.Pointer[func(isRevoked func(t *token.Token, raw string) bool)]
 
 	// epoch counts evictions. The outcome of a verification that started in an
 	// older epoch is not kept: it may be from before the revocation.
@@ -260,12 +262,32 @@ func (c *Cache) IsShared() bool { return c.shared != nil }
 // many there were here. An error means that the other gateways have not been
 // told yet. Keys are those of the selected token, if it is one: each verifier
 // has a key of its own for it.
+func (c *Cache) Forget(ctx context.Context, what Selection, keys []Key) (forgotten int, err error) {
+	forgotten, err = c.Withdraw(ctx, what, keys)
+	c.tellRevoked(what.isRevoked)
+	return forgotten, err
+}
+
+// Withdraw is Forget for whoever has found out by itself that the tokens are
+// worth nothing any more: no one is told about it here.
 //
 // The second level goes first, so that a token that is missing here afterwards
 // is not found there again.
-func (c *Cache) Forget(ctx context.Context, what Selection, keys []Key) (forgotten int, err error) {
+func (c *Cache) Withdraw(ctx context.Context, what Selection, keys []Key) (forgotten int, err error) {
 	if c.shared != nil {
 		err = c.shared.forget(ctx, what)
 	}
 	return c.forget(what, keys), err
+}
+
+// OnRevoked has a function called when tokens are revoked, here or by another
+// gateway, with what tells them: they may be in use without being in the cache.
+func (c *Cache) OnRevoked(tell func(isRevoked func(t *token.Token, raw string) bool)) {
+	c.revoked.Store(&tell)
+}
+
+func (c *Cache) tellRevoked(isRevoked func(t *token.Token, raw string) bool) {
+	if tell := c.revoked.Load(); tell != nil {
+		(*tell)(isRevoked)
+	}
 }

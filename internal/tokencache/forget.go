@@ -44,6 +44,15 @@ func (s Selection) matches(t *token.Token) bool {
 	return false
 }
 
+// isRevoked is matches for a token that is in use, of which it is known what was
+// sent.
+func (s Selection) isRevoked(t *token.Token, raw string) bool {
+	if s.kind == oneToken {
+		return raw != "" && raw == s.value
+	}
+	return s.matches(t)
+}
+
 // forget forgets tokens of this process. For one token these are its keys.
 // Otherwise all entries are compared: revocations are rare, and an index would
 // cost memory for each token.
@@ -77,20 +86,28 @@ func (c *Cache) forget(what Selection, keys []Key) (forgotten int) {
 func (c *Cache) forgetRevoked(what []revocation) {
 	removed := make(map[revocation]bool, len(what))
 	for _, r := range what {
-		if r.Kind == allTokens {
+		switch r.Kind {
+		case lostTrack:
 			c.forget(All(), nil)
+			return
+		case allTokens:
+			c.forget(All(), nil)
+			c.tellRevoked(All().isRevoked)
 			return
 		}
 		removed[r] = true
 	}
+	isRemoved := func(t *token.Token, _ string) bool {
+		return removed[revocation{tokensOfClient, t.ClientID}] || removed[revocation{tokensOfSubject, t.Subject}] ||
+			removed[revocation{oneToken, string(t.SharedName[:])}]
+	}
 	c.newEpoch()
 	for key, e := range c.positive.All() {
-		t := e.token
-		if removed[revocation{tokensOfClient, t.ClientID}] || removed[revocation{tokensOfSubject, t.Subject}] ||
-			removed[revocation{oneToken, string(t.SharedName[:])}] {
+		if isRemoved(e.token, "") {
 			c.positive.Invalidate(key)
 		}
 	}
+	c.tellRevoked(isRemoved)
 }
 
 // newEpoch makes the outcome of every verification under way one that is not

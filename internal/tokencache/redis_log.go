@@ -131,7 +131,7 @@ func (l *redisLog) begin(ctx context.Context) error {
 	if err := l.startOver(ctx, run); err != nil {
 		return err
 	}
-	l.tellCaches([]revocation{{Kind: allTokens}}, nil)
+	l.tellCaches([]revocation{{Kind: lostTrack}}, nil)
 	return nil
 }
 

@@ -52,8 +52,14 @@ type revocation struct {
 	Value string        `json:"value,omitempty"` // a tokenName for oneToken
 }
 
-// nothingRevoked starts an empty log.
-const nothingRevoked selectionKind = -1
+const (
+	// nothingRevoked starts an empty log.
+	nothingRevoked selectionKind = -1
+
+	// lostTrack is never written: a part of the log is gone, so nothing that is
+	// remembered can be relied on, though nothing may have been revoked.
+	lostTrack selectionKind = -2
+)
 
 func (r revocation) encode() []byte {
 	text, err := json.Marshal(struct {

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package streams
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+)
+
+// Guard ends the streams that come in through one handler.
+type Guard struct {
+	limits  limits
+	logger  *zap.Logger
+	metrics *metrics
+}
+
+// NewGuard returns the guard of a handler that is being provisioned.
+// cacheMaxAge is how long the authorization server's answers are used.
+func NewGuard(ctx caddy.Context, config *Config, cacheMaxAge time.Duration) (*Guard, error) {
+	metrics, err := newMetrics(ctx.GetMetricsRegistry())
+	if err != nil {
+		return nil, err
+	}
+	return &Guard{limits: config.limits(cacheMaxAge), logger: ctx.Logger(), metrics: metrics}, nil
+}
+
+// protocolOf reports what a request may become a stream of, "" if it is a
+// request like any other. It looks at the request alone: looking at every answer
+// would cost every request.
+func protocolOf(r *http.Request) Protocol {
+	if len(r.Header["Upgrade"]) > 0 {
+		return WebSocket
+	}
+	if r.Method == http.MethodConnect {
+		return Other
+	}
+	for _, value := range r.Header["Accept"] {
+		if containsFold(value, "text/event-stream") {
+			return EventStream
+		}
+	}
+	if types := r.Header["Content-Type"]; len(types) == 1 && isGRPC(types[0]) {
+		return GRPC
+	}
+	return ""
+}
+
+// isGRPC reports whether a media type is gRPC's own. Of gRPC-Web, trailers are
+// part of the body, so it is not.
+func isGRPC(mediaType string) bool {
+	const name = "application/grpc"
+	if len(mediaType) < len(name) || !strings.EqualFold(mediaType[:len(name)], name) {
+		return false
+	}
+	rest := mediaType[len(name):]
+	return rest == "" || rest[0] == '+' || rest[0] == ';' || rest[0] == ' '
+}
+
+// containsFold reports whether a text contains a word in lower case, whatever
+// the case of the text.
+func containsFold(text, word string) bool {
+	for i := 0; i+len(word) <= len(text); i++ {
+		if strings.EqualFold(text[i:i+len(word)], word) {
+			return true
+		}
+	}
+	return false
+}
+
+// IsStream reports whether a request may become a stream.
+func IsStream(r *http.Request) bool { return protocolOf(r) != "" }
+
+// ServeHTTP passes a request on that may become a stream, and ends that in time.
+func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, caller Caller, next caddyhttp.Handler) error {
+	protocol := protocolOf(r)
+	if protocol == "" {
+		return next.ServeHTTP(w, r)
+	}
+	ctx, cancel := context.WithCancelCause(r.Context())
+	defer cancel(nil)
+	stream := Open.begin(protocol, requestOf(r), caller, &g.limits, g.report)
+	defer stream.close()
+	r = r.WithContext(ctx)
+	if protocol == WebSocket {
+		return next.ServeHTTP(&hijackable{ResponseWriter: w, stream: stream, cancel: cancel}, r)
+	}
+	body := &bodyWriter{ResponseWriter: w, stream: stream, cancel: cancel, event: g.limits.event}
+	if protocol == GRPC {
+		body.track(&messages{}, GRPC)
+	}
+	return body.serve(r, next)
+}
+
+func requestOf(r *http.Request) requestInfo {
+	address, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	if address == "" {
+		address, _, _ = net.SplitHostPort(r.RemoteAddr)
+	}
+	return requestInfo{host: r.Host, path: r.URL.Path, clientIP: address}
+}
+
+// report records that the gateway has ended a stream.
+func (g *Guard) report(s *Stream, reason Reason) {
+	info := s.info()
+	g.metrics.ended.WithLabelValues(string(info.Protocol), string(reason)).Inc()
+	if entry := g.logger.Check(zap.InfoLevel, "stream ended"); entry != nil {
+		entry.Write(
+			zap.String("reason", string(reason)), zap.String("protocol", string(info.Protocol)),
+			zap.String("host", info.Host), zap.String("path", info.Path), zap.String("client_ip", info.ClientIP),
+			zap.String("client_id", info.ClientID), zap.String("consumer", info.Consumer), zap.String("provider", info.Provider),
+			zap.Duration("open_for", time.Since(info.StartedAt)))
+	}
+}

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"context"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/internal/streams"
+)
+
+// NewStreamGuard returns what ends the streams of a handler that is being
+// provisioned.
+func (a *App) NewStreamGuard(ctx caddy.Context, config *streams.Config) (*streams.Guard, error) {
+	return streams.NewGuard(ctx, config, a.Cache.maxAge())
+}
+
+// endStreams ends the streams whose tokens are revoked.
+func endStreams(isRevoked func(t *Token, raw string) bool) { streams.Open.EndTokens(isRevoked) }
+
+// sweepInterval is how soon a stream ends whose consumer was deleted.
+const sweepInterval = time.Second
+
+// watchStreams ends streams for reasons that nothing tells them about.
+func (a *App) watchStreams(ctx context.Context) { streams.Open.Watch(ctx, sweepInterval, a.endsStream) }
+
+// endsStream returns why a stream must not go on under this configuration, ""
+// for none.
+func (a *App) endsStream(s streams.Info) streams.Reason {
+	if s.ConsumerID != "" && a.directory.Ready() && a.directory.Find(s.ConsumerID) == nil {
+		return streams.ConsumerDeleted
+	}
+	return ""
+}
