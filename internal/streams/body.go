@@ -168,16 +168,12 @@ func (b *bodyWriter) finishGRPC(reason Reason) {
 	if !b.tracker.atBorder() {
 		panic(http.ErrAbortHandler)
 	}
-	const unauthenticated, permissionDenied = "16", "7"
-	status := unauthenticated
-	if reason == RuleChanged {
-		status = permissionDenied
-	}
+	const unauthenticated = "16"
 	h := b.Header()
 	if !b.hasHeader {
 		h.Set("Content-Type", "application/grpc")
 		b.ResponseWriter.WriteHeader(http.StatusOK)
 	}
-	h.Set(http.TrailerPrefix+"Grpc-Status", status)
+	h.Set(http.TrailerPrefix+"Grpc-Status", unauthenticated)
 	h.Set(http.TrailerPrefix+"Grpc-Message", string(reason))
 }

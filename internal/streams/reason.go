@@ -12,7 +12,6 @@ const (
 	RecheckInactive Reason = "recheck_inactive" // the authorization server does not vouch for its token any more
 	ConsumerDeleted Reason = "consumer_deleted"
 	SessionEnded    Reason = "session_ended" // the person has logged out
-	RuleChanged     Reason = "rule_changed"  // the rules of now would refuse the request
 	Admin           Reason = "admin"         // DELETE /gluu/streams
 )
 
@@ -31,5 +30,4 @@ const (
 	codeGoingAway    = 1001
 	codePolicy       = 1008
 	codeUnauthorized = 3000
-	codeForbidden    = 3003
 )

@@ -267,9 +267,6 @@ func (s *Stream) recheck() bool {
 
 // code is that of the WebSocket Close frame.
 func (s *Stream) code(reason Reason) int {
-	if reason == RuleChanged {
-		return codeForbidden
-	}
 	if reason == Admin {
 		return codeUnauthorized
 	}
