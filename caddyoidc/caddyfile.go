@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/streams"
 )
 
 func init() {
@@ -76,6 +77,9 @@ func parseOpenIDConnect(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, er
 //		header_each <name with {*}> <expression> [string|base64|urlencoded]
 //		phantom_token_alg ES256|RS256|EdDSA|none
 //		realm <text>
+//		streams {
+//			end_with_token|grace|max_age|recheck|jitter|close_code|sse_event <value>
+//		}
 //	}
 func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	start, err := directive.BeginNamed(d, "provider", &c.Provider)
@@ -245,6 +249,9 @@ func (p *parser) unmarshalSpecial(d *caddyfile.Dispenser) (known bool, err error
 		return true, p.unmarshalPath(d)
 	case "header", "header_each":
 		return true, c.unmarshalHeader(d, d.Val() == "header_each")
+	case "streams":
+		c.Streams = new(streams.Config)
+		return true, c.Streams.UnmarshalCaddyfile(d)
 	}
 	return false, nil
 }

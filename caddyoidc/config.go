@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/streams"
 )
 
 // Config is the configuration of the handler.
@@ -180,6 +181,10 @@ type Config struct {
 
 	// The protection space that challenges name. Default: `api`.
 	Realm string `json:"realm,omitempty"`
+
+	// When WebSockets, event streams and gRPC calls end that began with a session.
+	// Default: with the session's access token, unless it is renewed.
+	Streams *streams.Config `json:"streams,omitempty"`
 }
 
 // AuthorizationParam is a parameter of the authorization request.

@@ -15,6 +15,7 @@ import (
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/session"
+	"github.com/caddy-gluu/gateway/internal/streams"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 )
@@ -31,7 +32,8 @@ type people struct {
 	claim       string // that names the consumer, "" if none does
 	mapping     bool   // a person who is not a consumer is refused
 	anonymous   string // consumer for requests without a session
-	accessToken bool   // the upstream gets it
+	streams     *streams.Guard
+	accessToken bool // the upstream gets it
 }
 
 // viewKey is under which a session keeps what one handler makes of it.
@@ -58,6 +60,9 @@ func (o *OpenIDConnect) newPeople(ctx caddy.Context, provider *introspect.Provid
 	}
 	if p.anonymous != "" && p.consumers.Ready() && p.consumers.Find(p.anonymous) == nil {
 		return nil, errors.New("anonymous: there is no consumer " + strconv.Quote(p.anonymous) + ": define it in the app, or name another one by username or id")
+	}
+	if p.streams, err = o.app.NewStreamGuard(ctx, o.Streams); err != nil {
+		return nil, err
 	}
 	p.headers, err = identity.NewHeaderWriter(o.app, identity.HeaderOptions{
 		Standard: enabled(o.UpstreamHeaders), Expiration: "X-OAuth-Expiration", Custom: o.CustomHeaders, Vars: expressionVars, SigningAlg: o.PhantomTokenAlg,
@@ -91,6 +96,9 @@ func (p *people) admit(v *visit) error {
 	id.Token, id.Consumer = seen.token, seen.consumer
 	id.Interaction, id.Details = interaction{v}, details{v.session, seen}.value
 	identity.Attach(v.r, id)
+	if streams.IsStream(v.r) {
+		return p.streams.ServeHTTP(v.w, v.r, p.streamOf(v, seen), v.next)
+	}
 	return v.next.ServeHTTP(v.w, v.r)
 }
 

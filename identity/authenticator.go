@@ -235,6 +235,7 @@ func streamOf(id *Identity, provider *introspect.Provider, raw string) streams.C
 		caller.ConsumerID, caller.Consumer = c.ID, c.Name()
 	}
 	if provider != nil && provider.AsksServer(raw) {
+		caller.Holds = provider.Holds
 		caller.Again = func(ctx context.Context) (*token.Token, error) { return provider.Again(ctx, raw) }
 	}
 	return caller

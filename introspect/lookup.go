@@ -172,6 +172,9 @@ func (p *Provider) Again(ctx context.Context, raw string) (*Token, error) {
 	s := p.verifier.server
 	key := p.verifier.cacheKeys.Key(raw)
 	epoch := p.cache.Epoch()
+	if p.embedded != nil {
+		return p.askEmbedded(ctx, key, epoch, raw)
+	}
 	token, refusal := p.verifier.recoverPanics(ctx, &presented{raw: raw, question: string(key[:])})
 	now := s.Now()
 	switch {
@@ -193,8 +196,12 @@ func (p *Provider) Again(ctx context.Context, raw string) (*Token, error) {
 // AsksServer reports whether the authorization server is asked about a token,
 // rather than its signature checked.
 func (p *Provider) AsksServer(raw string) bool {
-	return !p.verifier.verifiesLocally(&presented{raw: raw})
+	return p.embedded != nil || !p.verifier.verifiesLocally(&presented{raw: raw})
 }
+
+// Holds reports whether a token that was verified before is still good, as far as
+// that can be told without asking.
+func (p *Provider) Holds(t *Token) bool { return p.stillHolds(t) }
 
 // prepare makes a token ready to be kept.
 func (p *Provider) prepare(token *Token, raw string) {

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-gluu/gateway/internal/session"
 	"github.com/caddy-gluu/gateway/internal/store"
 	"github.com/caddy-gluu/gateway/internal/storedsecret"
+	"github.com/caddy-gluu/gateway/internal/streams"
 )
 
 // SessionConfig says where the sessions of people are kept who log in with
@@ -156,6 +157,7 @@ func (a *App) openSessions(ctx caddy.Context, c *SessionConfig) (caddy.Construct
 		if err != nil {
 			return nil, errors.Join(err, release())
 		}
+		manager.OnChange(streams.Open.SessionChanged)
 		return &pooledSessions{manager, release}, nil
 	}, identity, nil
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -69,6 +70,7 @@ type Manager struct {
 	near    *nearCache
 	flights singleflight.Group
 	stop    func() // watching the store
+	changed atomic.Pointer[func(tag string)]
 }
 
 // Expires says when the record of a session can be removed.
@@ -87,11 +89,29 @@ func NewManager(config Config) (*Manager, error) {
 	m.stop = config.Store.Watch(kindSession, func(key []byte) {
 		if len(key) != idSize {
 			near.clear() // announcements may have been missed
+			m.tellChanged(nil)
 			return
 		}
 		near.remove([idSize]byte(key))
+		m.tellChanged(key)
 	})
 	return m, nil
+}
+
+// OnChange has a function called when a session has changed or ended, here or at
+// another gateway, with its name in logs ([Session.Tag]); "" stands for any. It
+// must return quickly.
+func (m *Manager) OnChange(tell func(tag string)) { m.changed.Store(&tell) }
+
+func (m *Manager) tellChanged(key []byte) {
+	tell := m.changed.Load()
+	switch {
+	case tell == nil:
+	case key == nil:
+		(*tell)("")
+	default:
+		(*tell)(reference{id: [idSize]byte(key)}.tag())
+	}
 }
 
 // Close ends the Manager. The store goes on.

@@ -15,10 +15,11 @@ import (
 
 // Register holds the streams that are open in this process.
 type Register struct {
-	mu   sync.Mutex
-	open map[*Stream]struct{}
-	last uint64
-	wake chan struct{} // holds a value after a stream has opened
+	mu       sync.Mutex
+	open     map[*Stream]struct{}
+	sessions map[string]map[*Stream]struct{} // the streams of a person's session
+	last     uint64
+	wake     chan struct{} // holds a value after a stream has opened
 }
 
 // Open are the streams of all configurations: a stream goes on when its
@@ -27,7 +28,9 @@ var Open = NewRegister()
 
 // NewRegister returns an empty register.
 func NewRegister() *Register {
-	return &Register{open: make(map[*Stream]struct{}), wake: make(chan struct{}, 1)}
+	return &Register{
+		open: make(map[*Stream]struct{}), sessions: make(map[string]map[*Stream]struct{}), wake: make(chan struct{}, 1),
+	}
 }
 
 func (r *Register) add(s *Stream) {
@@ -36,6 +39,12 @@ func (r *Register) add(s *Stream) {
 	r.last++
 	s.id = strconv.FormatUint(r.last, 10)
 	r.open[s] = struct{}{}
+	if name := s.caller.Session; name != "" {
+		if r.sessions[name] == nil {
+			r.sessions[name] = make(map[*Stream]struct{})
+		}
+		r.sessions[name][s] = struct{}{}
+	}
 	r.signal()
 }
 
@@ -50,6 +59,12 @@ func (r *Register) remove(s *Stream) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.open, s)
+	if name := s.caller.Session; name != "" {
+		delete(r.sessions[name], s)
+		if len(r.sessions[name]) == 0 {
+			delete(r.sessions, name)
+		}
+	}
 }
 
 // all returns the streams that are open, the oldest first.
@@ -98,6 +113,22 @@ func (r *Register) EndTokens(revoked func(t *token.Token, raw string) bool) (end
 	return ended
 }
 
+// SessionChanged has the streams of a session look at it again: it was renewed, or
+// is over. An empty name stands for all sessions.
+func (r *Register) SessionChanged(name string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sessions := r.sessions
+	if name != "" {
+		sessions = map[string]map[*Stream]struct{}{name: r.sessions[name]}
+	}
+	for _, streams := range sessions {
+		for s := range streams {
+			go s.askAgain()
+		}
+	}
+}
+
 // List describes the streams that are selected, the oldest first.
 func (r *Register) List(selected func(Info) bool) []Info {
 	infos := []Info{}
@@ -110,11 +141,16 @@ func (r *Register) List(selected func(Info) bool) []Info {
 }
 
 // Sweep looks after all streams once: it ends those that a step of the clock has
-// made due, and those for which a reason is returned.
+// made due, those whose token does not hold, and those for which a reason is
+// returned.
 func (r *Register) Sweep(now time.Time, reasonFor func(Info) Reason) {
 	for _, s := range r.all() {
 		if reason := reasonFor(s.info()); reason != "" {
 			s.end(reason)
+			continue
+		}
+		if holds := s.caller.Holds; holds != nil && !holds(s.token()) {
+			s.end(TokenRevoked)
 			continue
 		}
 		s.endIfOver(now)

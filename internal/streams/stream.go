@@ -21,6 +21,10 @@ type Caller struct {
 	Consumer   string // its name
 	Session    string // of a person who is logged in: the name that sessions have in logs
 
+	// Holds reports whether the token is still good as far as can be told without
+	// asking anyone. It is called every second. Nil if nothing can be told.
+	Holds func(*token.Token) bool
+
 	// Again asks the authorization server, or the session, once more. Nil if there
 	// is no one to ask, as for a JWT that is verified by its signature. An error
 	// that is no refusal leaves the stream open until the next time.
@@ -199,22 +203,35 @@ func (s *Stream) nextRecheck() time.Time {
 	return s.asked.Add(s.limits.recheck)
 }
 
-// due does what the timer was set for.
+// due does what the timer was set for. A session may have been renewed since.
 func (s *Stream) due() {
 	now := time.Now()
-	if s.endIfOver(now) {
+	if s.caller.Session != "" && s.recheck() || s.endIfOver(now) {
 		return
 	}
 	s.mu.Lock()
 	recheck := s.nextRecheck()
 	isDue := s.reason == "" && !s.isClosed && !recheck.IsZero() && !now.Before(recheck)
 	s.mu.Unlock()
-	if isDue && s.recheck() {
+	if isDue {
+		s.askAgain()
 		return
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.reason == "" && !s.isClosed {
+		s.schedule(time.Now())
+	}
+}
+
+// askAgain asks at once, and moves the timer to what was learned.
+func (s *Stream) askAgain() {
+	if s.recheck() {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reason == "" && !s.isClosed && s.ending != nil {
 		s.schedule(time.Now())
 	}
 }
