@@ -10,7 +10,7 @@ BENCH ?= .
 PKG   ?= $(shell go list ./... | grep -v /e2e)
 COUNT ?= 1
 
-.PHONY: build run test lint unit fuzz policy e2e bench bench-load soak clean
+.PHONY: build run test lint unit fuzz policy e2e schema bench bench-load soak clean
 
 # bin/caddy: Caddy with this working tree and the plugins of xcaddy.json.
 build:
@@ -30,6 +30,11 @@ unit fuzz:
 
 policy e2e: build
 	@$(CHECK) $@
+
+# The JSON schema of all modules, from the Go types and their comments. A test
+# fails if it is older than the code.
+schema:
+	@go run ./docs/schema
 
 # Figures for people and benchstat; no test depends on them.
 bench:

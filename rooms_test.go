@@ -98,6 +98,7 @@ var rooms = []room{
 
 	{"bench", forTests, "internal/testenv"},
 	{"docs", forTests, ""},
+	{"docs/schema", forTests, ". scopeexpr"},
 	{"e2e", forTests, "e2e/harness internal/testenv"},
 	{"e2e/harness", forTests, "internal/testenv"},
 	{"examples/quickstart", forTests, ""},
