@@ -34,6 +34,7 @@ const (
 // module or a library that stands alone goes below internal.
 var rooms = []room{
 	{"cmd/caddy", built, "."},
+	{"docs/schema", forTests, ". scopeexpr"},
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddystore caddyui caddyuma cli directive kongconfig"},
 
 	{"cli", built, "authserver directive enforce internal/explain internal/policylint pathmatch scopeexpr"},
@@ -98,7 +99,6 @@ var rooms = []room{
 
 	{"bench", forTests, "internal/testenv"},
 	{"docs", forTests, ""},
-	{"docs/schema", forTests, ". scopeexpr"},
 	{"e2e", forTests, "e2e/harness internal/testenv"},
 	{"e2e/harness", forTests, "internal/testenv"},
 	{"examples/quickstart", forTests, ""},
