@@ -21,6 +21,7 @@ var caddyfileBlock = regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
 // standard build are left to the examples.
 func TestEveryCaddyfileCanBeRead(t *testing.T) {
 	pages := files(t, ".md")
+	writePolicies(t)
 	for page, content := range pages {
 		if !strings.HasPrefix(page, "../docs/") {
 			continue
@@ -33,6 +34,23 @@ func TestEveryCaddyfileCanBeRead(t *testing.T) {
 			if _, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), map[string]any{"filename": page}); err != nil {
 				t.Errorf("%s: %v\n%s", page, err, source)
 			}
+		}
+	}
+}
+
+// writePolicies goes to a folder with the files that Caddyfiles of the pages name.
+func writePolicies(t *testing.T) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if err := os.Mkdir("policies", 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for name, document := range map[string]string{
+		"photos.json": `[{"path": "/photos", "conditions": [{"httpMethods": ["GET"], "scope_expression": {"rule": {"var": 0}, "data": ["photos:read"]}}]}]`,
+		"levels.json": `[{"path": "/payments", "conditions": [{"httpMethods": ["?"], "required_acrs": ["urn:example:gold"]}]}]`,
+	} {
+		if err := os.WriteFile("policies/"+name, []byte(document), 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
