@@ -36,6 +36,7 @@ var rooms = []room{
 	{"cmd/caddy", built, "."},
 	{"docs/schema", forTests, ". scopeexpr"},
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddystore caddyui caddyuma cli directive kongconfig"},
+	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddyratelimit caddystore caddyui caddyuma cli directive kongconfig"},
 
 	{"cli", built, "authserver directive enforce internal/explain internal/policylint pathmatch scopeexpr"},
 	{"caddyui", planned, "caddyadmin identity internal/*"},
@@ -45,6 +46,7 @@ var rooms = []room{
 	{"caddyoauth", built, "directive enforce headers identity introspect scopeexpr internal/*"},
 	{"caddyoidc", built, "caddystore consumer directive headers identity introspect jose pathmatch internal/*"},
 	{"caddyconsumer", built, "consumer directive headers identity introspect internal/*"},
+	{"caddyratelimit", built, "directive identity internal/* internal/store/redis"},
 	{"caddycors", built, "directive identity introspect pathmatch internal/*"},
 	{"caddykong", built, "directive internal/kongpath"},
 	{"kongconfig", built, "scopeexpr internal/kongpath"},
@@ -60,6 +62,7 @@ var rooms = []room{
 	{"headers", built, "jose internal/*"},
 
 	{"internal/kongpath", built, ""},
+	{"internal/ratelimit", built, ""},
 	{"internal/clientlimit", built, ""},
 	{"internal/siteguard", built, "directive pathmatch"},
 	{"internal/siteorder", built, ""},

@@ -22,6 +22,7 @@ var order = []string{
 	"gluu_uma_pep",
 	"gluu_opa_pep",
 	"gluu_acl",
+	"gluu_rate_limit",
 	"gluu_upstream_path",
 }
 

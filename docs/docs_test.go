@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-gluu/gateway/caddykong"
 	"github.com/caddy-gluu/gateway/caddyoauth"
 	"github.com/caddy-gluu/gateway/caddyoidc"
+	"github.com/caddy-gluu/gateway/caddyratelimit"
 	"github.com/caddy-gluu/gateway/caddyuma"
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
@@ -38,6 +39,7 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		{"gluu_resource_metadata.md", []any{caddyoauth.ResourceMetadata{}}},
 		{"gluu_cors.md", []any{caddycors.CORS{}}},
 		{"gluu_acl.md", []any{caddyconsumer.ACL{}}},
+		{"gluu_rate_limit.md", []any{caddyratelimit.RateLimit{}}},
 		{"gluu_route.md", []any{caddykong.MatchRoute{}, caddykong.Routes{}, caddykong.Route{}}},
 		{"gluu_upstream_path.md", []any{caddykong.UpstreamPath{}}},
 	} {
