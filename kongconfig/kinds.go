@@ -35,6 +35,7 @@ func init() {
 		"ip-restriction":          {priority: 990, read: readIPRestriction},
 		"request-size-limiting":   {priority: 951, read: readRequestSize},
 		"acl":                     {priority: 950, read: readACL, noConsumer: true},
+		"rate-limiting":           {priority: 910, read: readRateLimiting},
 		"request-transformer":     {priority: 801, read: readRequestTransformer},
 		"response-transformer":    {priority: 800, read: readResponseTransformer},
 		"redirect":                {priority: 779, read: readRedirect},

@@ -59,6 +59,52 @@ func TestRoutingAsKong(t *testing.T) {
 	}
 }
 
+// Case 12: of limits for a consumer, a route, and a route with its service, the
+// last one counts.
+func TestTheMostSpecificLimit(t *testing.T) {
+	as := newAuthorizationServer(t)
+	file := `{_format_version: "3.0", consumers: [{username: c, custom_id: client-c}], services: [{name: s, url: "http://UPSTREAM", routes: [{name: r, paths: [/]}]}],
+ plugins: [` + as.plugin("") + `, {name: rate-limiting, consumer: c, config: {hour: 5}}, {name: rate-limiting, route: r, config: {hour: 100}}THIRD]}`
+	for third, want := range map[string]string{", {name: rate-limiting, route: r, service: s, config: {hour: 50}}": "50", "": "5"} {
+		g := run(t, strings.ReplaceAll(file, "THIRD", third), nil)
+		got := g.ask("GET h /", "Authorization: Bearer of-client-c")
+		if got.status != 200 || got.header.Get("X-RateLimit-Limit-Hour") != want {
+			t.Errorf("got %d %v, want a limit of %s", got.status, got.header, want)
+		}
+	}
+}
+
+func TestRateLimiting(t *testing.T) {
+	g := run(t, `{_format_version: "3.0", services: [{name: s, url: "http://UPSTREAM", plugins: [{name: rate-limiting, config: {year: 3, limit_by: service, policy: local, error_code: 430, error_message: slow down}}],
+ routes: [{name: a, paths: [/a]}, {name: b, paths: [/b]}]}, {name: t, url: "http://UPSTREAM", routes: [{name: c, paths: [/c]}]}]}`, nil)
+	for i, want := range []string{"/a", "/b", "/b", "430 slow down"} {
+		path := []string{"/a/a", "/b/b", "/b/b", "/a/a"}[i]
+		if got := g.ask("GET h " + path).said(); got != want {
+			t.Errorf("%s: got %q, want %q", path, got, want)
+		}
+	}
+	if got := g.ask("GET h /c/c"); got.said() != "/c" || got.header.Get("RateLimit-Limit") != "" {
+		t.Errorf("the other service: got %+v", got)
+	}
+}
+
+func TestLimitsOnRedis(t *testing.T) {
+	const file = `{"_format_version": "3.0", "plugins": [{"name": "rate-limiting", "config": {"minute": 5, "policy": %s}}], "routes": [{"paths": ["/"]}]}`
+	for policy, want := range map[string]string{
+		`"redis", "redis_host": "r.internal", "redis_password": "p@:s", "redis_database": 2`:                                  "redis://:p%40%3As@r.internal:6379/2",
+		`"redis", "redis": {"host": "r.internal", "port": 6380, "ssl": true, "username": "u", "password": "{vault://env/p}"}`: "rediss://u:{env.P}@r.internal:6380/0",
+	} {
+		got, _, err := adapt(t, strings.ReplaceAll(file, "%s", policy), nil)
+		if err != nil || !strings.Contains(string(got), `"redis":"`+want+`"`) {
+			t.Errorf("%s: got %s, %v, want %s", policy, got, err, want)
+		}
+	}
+	_, warnings, err := adapt(t, strings.ReplaceAll(file, "%s", `"cluster"`), nil)
+	if err != nil || find(warnings, "each gateway counts alone") < 0 {
+		t.Errorf("got %v, %v", warnings, err)
+	}
+}
+
 func TestHTTPSOnly(t *testing.T) {
 	g := run(t, `{_format_version: "3.0", services: [{name: s, url: "http://UPSTREAM", routes: [
  {name: upgrade, paths: [/u], protocols: [https]}, {name: redirect, paths: [/r], protocols: [https], https_redirect_status_code: 302}]}]}`, nil)
