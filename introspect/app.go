@@ -75,6 +75,7 @@ type App struct {
 	noted      sync.Map // ids of consumers that handlers name
 	public     collected[publicPath, map[publicPath]bool]
 	enforcing  collected[string, []string] // sites
+	ready      collected[readiness, []readiness]
 	demands    collected[demand, []demand]
 	explained  collected[explain.Part, []explain.Part]
 	signer     *headers.Signer

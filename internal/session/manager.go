@@ -98,6 +98,14 @@ func NewManager(config Config) (*Manager, error) {
 	return m, nil
 }
 
+// Ping returns an error if the store does not answer.
+func (m *Manager) Ping(ctx context.Context) error {
+	if _, err := m.Store.Get(ctx, kindSession, make([]byte, idSize)); err != nil && !errors.Is(err, store.ErrNotFound) {
+		return unavailable(err)
+	}
+	return nil
+}
+
 // OnChange has a function called when a session has changed or ended, here or at
 // another gateway, with its name in logs ([Session.Tag]); "" stands for any. It
 // must return quickly.

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package introspect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/caddy-gluu/gateway/internal/provider"
+)
+
+// readiness is something without which the gateway cannot decide.
+type readiness struct {
+	what  string
+	check func(ctx context.Context) error
+}
+
+// ReadyWhen adds a condition for a gateway that takes part in a load balancer. A
+// handler calls it while it is provisioned. The check is called for each question
+// and returns what is missing; it must not wait for longer than its context.
+func (a *App) ReadyWhen(what string, check func(ctx context.Context) error) {
+	a.ready.add(readiness{what, check})
+}
+
+// Unready is why a gateway is not ready.
+type Unready struct {
+	What   string `json:"what"`
+	Reason string `json:"reason"`
+}
+
+// readyTimeout bounds a question to a store.
+const readyTimeout = 2 * time.Second
+
+// Unready returns what is missing until this gateway can decide about requests: the
+// metadata and keys of a provider, the live consumers, the store of the sessions,
+// and what handlers have added. What was found once stays found: a server that is
+// unavailable for a while does not make all gateways leave the load balancer.
+func (a *App) Unready(ctx context.Context) []Unready {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	missing := []Unready{}
+	for _, r := range a.conditions() {
+		if err := r.check(ctx); err != nil {
+			missing = append(missing, Unready{r.what, err.Error()})
+		}
+	}
+	return missing
+}
+
+func (a *App) conditions() []readiness {
+	var conditions []readiness
+	for _, p := range a.all() {
+		conditions = append(conditions, readiness{"provider " + p.name, p.isReady})
+	}
+	conditions = append(conditions, readiness{"consumers", a.consumersAreReady}, readiness{"sessions", a.sessionsAreReady})
+	return append(conditions, a.ready.get(func(all []readiness) []readiness { return all })...)
+}
+
+func (p *Provider) isReady(context.Context) error {
+	if p.Embedded {
+		return nil // in this process, and checked when the configuration loaded
+	}
+	status := p.server.Status()
+	if status.Health != provider.HealthPending {
+		return nil
+	}
+	if status.LastError != nil {
+		return fmt.Errorf("not found yet: %s", status.LastError.Error)
+	}
+	return errors.New("not found yet")
+}
+
+func (a *App) consumersAreReady(context.Context) error {
+	if !a.directory.Ready() {
+		return errors.New("the live consumers cannot be read yet")
+	}
+	return nil
+}
+
+func (a *App) sessionsAreReady(ctx context.Context) error {
+	a.mu.Lock()
+	sessions := a.sessions
+	a.mu.Unlock()
+	if sessions == nil {
+		return nil
+	}
+	return sessions.Ping(ctx)
+}
