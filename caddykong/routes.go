@@ -34,6 +34,10 @@ type Routes struct {
 	// Handlers that are the same, byte by byte, are set up once.
 	Routes []Route `json:"routes,omitempty"`
 
+	// Tell clients that send `Kong-Debug: 1` the route of their request, in
+	// Kong-Route-Id and Kong-Route-Name. Default: false
+	DebugHeader bool `json:"debug_header,omitempty"`
+
 	index  *index
 	chains []caddyhttp.Handler // by route
 }
@@ -129,6 +133,10 @@ func (h *Routes) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 	}
 	if found.rule == nil {
 		return next.ServeHTTP(w, r)
+	}
+	if h.DebugHeader && r.Header.Get("Kong-Debug") != "" {
+		w.Header().Set("Kong-Route-Id", found.rule.of.ID)
+		w.Header().Set("Kong-Route-Name", found.rule.of.Name)
 	}
 	if answered := answerProtocol(w, r, found.rule.of); answered {
 		return nil

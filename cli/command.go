@@ -37,6 +37,7 @@ var commands = []func() *cobra.Command{
 	newTestCommand,
 	newRulesCommand,
 	newHashSecretCommand,
+	newCompareCommand,
 	newVersionCommand,
 }
 

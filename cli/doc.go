@@ -6,6 +6,7 @@
 //	caddy gluu explain      explains the decision for one request
 //	caddy gluu test         runs policy tests
 //	caddy gluu rules        lists rules in order of precedence, with warnings
+//	caddy gluu compare      sends requests to two gateways and prints differences
 //	caddy gluu hash-secret  hashes a client secret
 //
 // The commands call the same packages as the handlers, so both always decide

@@ -86,11 +86,15 @@ func (r *route) upstreamPath() map[string]any {
 }
 
 func (f *file) httpApp(routes []any) map[string]any {
+	router := map[string]any{"handler": "gluu_routes", "routes": routes}
+	if f.settings.debugHeader {
+		router["debug_header"] = true
+	}
 	server := map[string]any{
 		"listen":          slices.Concat(f.settings.plain, f.settings.secure),
 		"automatic_https": map[string]any{"disable": true},
 		"routes": []any{map[string]any{"handle": []any{
-			map[string]any{"handler": "gluu_routes", "routes": routes},
+			router,
 			answer(404, "no Route matched with those values"),
 		}}},
 		"errors": map[string]any{"routes": errorRoutes()},

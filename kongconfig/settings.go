@@ -21,6 +21,7 @@ type settings struct {
 	cert, certKey string
 	closeRoutes   bool   // GLUU_KONG_UNSUPPORTED
 	rfc           bool   // GLUU_KONG_PROFILE
+	debugHeader   bool   // KONG_ALLOW_DEBUG_HEADER
 	baseURL       string // GLUU_KONG_BASE_URL
 	store         string
 	storeKey      string
@@ -45,6 +46,7 @@ func readSettings(getenv func(string) string, p *problems) settings {
 		closeRoutes:  env("GLUU_KONG_UNSUPPORTED", "refuse", "refuse", "close") == "close",
 		rfc:          env("GLUU_KONG_PROFILE", "kong", "kong", "rfc") == "rfc",
 		baseURL:      strings.TrimSuffix(env("GLUU_KONG_BASE_URL", ""), "/"),
+		debugHeader:  env("KONG_ALLOW_DEBUG_HEADER", "off", "on", "off") == "on",
 		store:        env("GLUU_KONG_STORE", ""),
 		storeKey:     env("GLUU_KONG_STORE_KEY", ""),
 	}

@@ -105,6 +105,19 @@ func TestLimitsOnRedis(t *testing.T) {
 	}
 }
 
+func TestDebugHeader(t *testing.T) {
+	const file = `{_format_version: "3.0", services: [{name: s, url: "http://UPSTREAM", routes: [{name: r, paths: [/]}]}]}`
+	for setting, want := range map[string]string{"on": "r", "off": ""} {
+		g := run(t, file, environment{"KONG_ALLOW_DEBUG_HEADER": setting})
+		if got := g.ask("GET h /", "Kong-Debug: 1").header.Get("Kong-Route-Name"); got != want {
+			t.Errorf("%s: got %q, want %q", setting, got, want)
+		}
+		if got := g.ask("GET h /").header.Get("Kong-Route-Name"); got != "" {
+			t.Errorf("%s: got %q without Kong-Debug", setting, got)
+		}
+	}
+}
+
 func TestHTTPSOnly(t *testing.T) {
 	g := run(t, `{_format_version: "3.0", services: [{name: s, url: "http://UPSTREAM", routes: [
  {name: upgrade, paths: [/u], protocols: [https]}, {name: redirect, paths: [/r], protocols: [https], https_redirect_status_code: 302}]}]}`, nil)
