@@ -113,16 +113,23 @@ func (s *browserSite) forbidSecrets(w *harness.Window) {
 			s.Forbid(u.Query().Get(name))
 		}
 	}
-	for _, body := range s.tokenAnswers() {
-		var answer map[string]any
-		if json.Unmarshal([]byte(body), &answer) != nil {
-			continue
-		}
-		for _, name := range []string{"access_token", "refresh_token", "id_token"} {
-			token, _ := answer[name].(string)
-			s.Forbid(token)
+	for _, answer := range s.tokenAnswers() {
+		s.Forbid(tokensIn(answer)...)
+	}
+}
+
+// tokensIn returns what is secret in an answer of a token endpoint.
+func tokensIn(answer string) (tokens []string) {
+	var members map[string]any
+	if json.Unmarshal([]byte(answer), &members) != nil {
+		return nil
+	}
+	for _, name := range []string{"access_token", "refresh_token", "id_token"} {
+		if token, _ := members[name].(string); token != "" {
+			tokens = append(tokens, token)
 		}
 	}
+	return tokens
 }
 
 func (s *browserSite) forbidCookies(w *harness.Window) {

@@ -15,7 +15,7 @@ import (
 )
 
 // A Redis is a redis-server that belongs to one test. It stores nothing on
-// disk, so it is empty after a restart.
+// disk, so it is empty after a restart, unless it is a durable one.
 type Redis struct {
 	*Process
 	Addr string // host:port
@@ -34,6 +34,16 @@ func StartRedis(t testing.TB) *Redis {
 	t.Helper()
 	r := newRedis(t)
 	r.options = []string{"--port", r.port()}
+	r.Start()
+	return r
+}
+
+// StartDurableRedis starts a server that writes each change to disk, and has it
+// again after a restart.
+func StartDurableRedis(t testing.TB) *Redis {
+	t.Helper()
+	r := newRedis(t)
+	r.options = []string{"--port", r.port(), "--appendonly", "yes", "--appendfsync", "always"}
 	r.Start()
 	return r
 }

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 )
 
 // A Relay is a proxy between the gateway and an authorization server. It counts
@@ -30,6 +31,7 @@ type Relay struct {
 	counts map[string]int
 	faults map[string]http.HandlerFunc
 	bodies map[string][]string // of the answers of recorded paths
+	slow   map[string]time.Duration
 }
 
 // newRelay listens at once, so that its address is known before the server
@@ -103,7 +105,7 @@ func (r *Relay) close() { r.server.Close() }
 func (r *Relay) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	r.mu.Lock()
 	r.counts[request.URL.Path]++
-	fault, target := r.faults[request.URL.Path], r.target
+	fault, target, wait := r.faults[request.URL.Path], r.target, r.slow[request.URL.Path]
 	if fault == nil {
 		fault = r.faults["*"]
 	}
@@ -115,6 +117,13 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 	if target == nil {
 		http.Error(w, "this relay has no server behind it yet", http.StatusBadGateway)
 		return
+	}
+	if wait > 0 {
+		select {
+		case <-time.After(wait):
+		case <-request.Context().Done():
+			return
+		}
 	}
 	// The Host header stays: the server behind names itself by it.
 	(&httputil.ReverseProxy{Rewrite: func(p *httputil.ProxyRequest) {
@@ -129,6 +138,16 @@ func (r *Relay) ServeHTTP(w http.ResponseWriter, request *http.Request) {
 			p.Out.Header.Set("X-Client-Certificate", base64.StdEncoding.EncodeToString(certificates[0].Raw))
 		}
 	}, ModifyResponse: r.record}).ServeHTTP(w, request)
+}
+
+// Slow makes the server behind it take this much longer for a path.
+func (r *Relay) Slow(path string, wait time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.slow == nil {
+		r.slow = map[string]time.Duration{}
+	}
+	r.slow[path] = wait
 }
 
 // Record makes it keep the bodies of the answers of a path.
