@@ -24,6 +24,11 @@ import (
 //
 //   - However many tokens ask, the server is asked at most once per cool-down,
 //     and by one request at a time, which those who came meanwhile wait for.
+//   - The first token that names an unknown key when all was calm is an exception:
+//     a server may have changed its keys right before it signed that token. The
+//     set is fetched at once, or a second after the last fetch, and the cool-down
+//     begins again. The exception comes back when nothing was denied for a whole
+//     cool-down.
 //   - A token that asks during the cool-down is answered from what is known,
 //     and a fetch is due at the end of the cool-down. A flood of invented keys
 //     can therefore neither multiply fetches nor use them up: the key that the
@@ -52,6 +57,10 @@ const (
 	// the cool-down: a server that starts together with the gateway should not
 	// be found half a minute later.
 	firstRetry = time.Second
+
+	// justFetched is how long a set is taken for the newest there is, whatever is
+	// missing in it.
+	justFetched = time.Second
 )
 
 // RemoteKeySetConfig is what a key set needs of the world.
@@ -78,7 +87,9 @@ type RemoteKeySet struct {
 	mu      sync.Mutex
 	running chan struct{} // closed when the fetch that runs has ended; nil if none runs
 	due     *time.Timer   // of the fetch at the end of the cool-down; nil if none is asked for
+	begun   time.Time     // the latest fetch
 	next    time.Time     // no fetch begins before
+	hurried bool          // one has, since it was calm
 	lastErr error         // of the latest fetch; nil if it went well
 	backoff retry.Backoff // before the first good set
 	closed  bool
@@ -233,7 +244,7 @@ func (s *RemoteKeySet) refresh(ctx context.Context) <-chan struct{} {
 	if s.running != nil || s.closed {
 		return s.running
 	}
-	if wait := s.next.Sub(s.Now()); wait > 0 {
+	if wait := s.earliest().Sub(s.Now()); wait > 0 {
 		if s.due == nil {
 			s.due = time.AfterFunc(wait, s.refreshDue)
 		}
@@ -243,24 +254,40 @@ func (s *RemoteKeySet) refresh(ctx context.Context) <-chan struct{} {
 	return s.running
 }
 
+// earliest is when the next fetch may begin: at the end of the cool-down, or
+// earlier once. The caller holds the lock.
+func (s *RemoteKeySet) earliest() time.Time {
+	soon := s.begun.Add(justFetched)
+	if s.hurried || s.lastErr != nil || s.current.Load() == nil || !soon.Before(s.next) {
+		return s.next
+	}
+	return soon
+}
+
 // refreshDue is run by the timer. A token that came in the same moment may have
 // begun the next cool-down already.
 func (s *RemoteKeySet) refreshDue() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.running == nil && !s.closed && !s.Now().Before(s.next) {
+	if s.running == nil && !s.closed && !s.Now().Before(s.earliest()) {
 		s.start(s.ctx)
 	}
 }
 
 // start begins a fetch. The caller holds the lock and has seen that none runs.
 func (s *RemoteKeySet) start(ctx context.Context) {
+	begun := s.Now()
+	switch {
+	case begun.Before(s.next):
+		s.hurried = true
+	case s.due == nil: // nothing was denied
+		s.hurried = false
+	}
 	if s.due != nil {
 		s.due.Stop()
 		s.due = nil
 	}
-	begun := s.Now()
-	s.next = begun.Add(s.CoolDown)
+	s.begun, s.next = begun, begun.Add(s.CoolDown)
 	s.running = make(chan struct{})
 	s.wg.Go(func() {
 		keys, err := s.load(spans.OnBehalfOf(ctx, s.ctx))
@@ -356,12 +383,12 @@ func (s *RemoteKeySet) takeOver(from *RemoteKeySet) {
 		return
 	}
 	from.mu.Lock()
-	next := from.next
+	begun, next, hurried := from.begun, from.next, from.hurried
 	from.mu.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.current.CompareAndSwap(nil, known) {
-		s.next = next
+		s.begun, s.next, s.hurried = begun, next, hurried
 	}
 }
 
