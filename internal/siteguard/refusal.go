@@ -5,6 +5,8 @@ package siteguard
 import (
 	"encoding/json"
 	"net/http"
+	"reflect"
+	"slices"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -53,14 +55,23 @@ func (answerer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp
 // provisioning or will provision: it appends the handlers that it loads to those
 // that are there. It reports false if it is too late.
 func addAnswerer(route *caddyhttp.Route) bool {
-	if len(route.Handlers) > 0 {
-		_, ok := route.Handlers[0].(answerer)
-		return ok
-	}
-	if route.HandlersRaw == nil {
+	return addFirst(route, func(name string) caddyhttp.MiddlewareHandler { return answerer{name} })
+}
+
+// addFirst puts a handler of this package before the handlers of a route, once.
+// It is made with the name of the handler that was first. It reports false if it
+// is too late.
+func addFirst(route *caddyhttp.Route, handler func(name string) caddyhttp.MiddlewareHandler) bool {
+	first := handler(firstHandler(*route))
+	isSame := func(other caddyhttp.MiddlewareHandler) bool { return reflect.TypeOf(other) == reflect.TypeOf(first) }
+	switch {
+	case slices.ContainsFunc(route.Handlers, isSame):
+		return true
+	case route.HandlersRaw == nil:
 		return false
 	}
-	route.Handlers = []caddyhttp.MiddlewareHandler{answerer{firstHandler(*route)}}
+	// What stands there is of this package: Caddy has not loaded the others yet.
+	route.Handlers = append(route.Handlers, first)
 	return true
 }
 
