@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/internal/events"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
 
 // DefaultRealm is the realm of challenges where none is configured.
@@ -53,11 +54,10 @@ func (a *Answerer) Refuse(w http.ResponseWriter, r *http.Request, refusal Refusa
 // RefuseAs is Refuse on behalf of an identity that the request does not carry.
 func (a *Answerer) RefuseAs(w http.ResponseWriter, r *http.Request, id *Identity, refusal Refusal) error {
 	a.Record(r, id, refusal, "request refused")
-	a.emitRefused(r, id, refusal)
+	a.EmitRefused(r, id, refusal)
 
+	siteguard.NoStore(w) // a refusal is about one caller at one time
 	h := w.Header()
-	// A refusal is about one caller at one time.
-	h.Set("Cache-Control", "no-store")
 	if refusal.Challenge != nil {
 		h["Www-Authenticate"] = []string{string(refusal.Challenge.append(nil, a.realm(id), resourceMetadata(r).address()))}
 	}
@@ -159,8 +159,9 @@ func hungUp(r *http.Request, refusal Refusal) bool {
 	return refusal.Reason == ReasonProviderUnavailable && errors.Is(r.Context().Err(), context.Canceled)
 }
 
-// emitRefused emits the event of a refusal, with the same data as its log line.
-func (a *Answerer) emitRefused(r *http.Request, id *Identity, refusal Refusal) {
+// EmitRefused emits the event of a refusal, with the same data as its log line. A
+// handler calls it that answers with a page of its own.
+func (a *Answerer) EmitRefused(r *http.Request, id *Identity, refusal Refusal) {
 	if !a.Events.Enabled(events.Refused) || hungUp(r, refusal) {
 		return
 	}

@@ -118,7 +118,7 @@ func (s siteRefusal) Answer(w http.ResponseWriter, r *http.Request) error {
 // HandlerError implements [siteguard.Refusal].
 func (s siteRefusal) HandlerError(r *http.Request) error {
 	s.answerer.Record(r, nil, s.refusal, "request refused")
-	s.answerer.emitRefused(r, nil, s.refusal)
+	s.answerer.EmitRefused(r, nil, s.refusal)
 	return s.answerer.hand(r, s.refusal)
 }
 

@@ -25,6 +25,8 @@ import (
 const (
 	Refused      = "gluu.refused"
 	TokenRevoked = "gluu.token_revoked"
+	LoggedIn     = "gluu.logged_in"
+	LoggedOut    = "gluu.logged_out"
 )
 
 const appID = "events"
