@@ -17,7 +17,7 @@ func init() {
 
 // sessions counts and ends the sessions of people:
 //
-//	GET    /gluu/sessions?sub=<subject>              how many a person has
+//	GET    /gluu/sessions?sub=<subject>              how many a person has, and since when
 //	DELETE /gluu/sessions?sub=<subject> or ?sid=...  ends them, on all gateways
 //
 // `iss` names the OpenID Provider where several are configured.
@@ -47,19 +47,19 @@ func serveSessions(app *introspect.App, w http.ResponseWriter, r *http.Request) 
 		return apiError(http.StatusBadRequest, errors.New("name a person with ?sub=, or to end one session its ?sid="))
 	}
 	if isCount {
-		n, err := app.CountSessions(r.Context(), issuer, subject)
-		return answerSessions(w, "sessions", n, err)
+		times, err := app.SessionTimes(r.Context(), issuer, subject)
+		return answerSessions(w, map[string]any{"sessions": len(times), "times": times}, err)
 	}
 	n, err := app.EndSessions(r.Context(), issuer, sid, subject)
-	return answerSessions(w, "ended", n, err)
+	return answerSessions(w, map[string]any{"ended": n}, err)
 }
 
-func answerSessions(w http.ResponseWriter, name string, n int, err error) error {
+func answerSessions(w http.ResponseWriter, answer map[string]any, err error) error {
 	switch {
 	case errors.Is(err, introspect.ErrNoSessions):
 		return apiError(http.StatusNotFound, err)
 	case err != nil:
 		return apiError(http.StatusServiceUnavailable, err)
 	}
-	return writeJSON(w, http.StatusOK, map[string]int{name: n})
+	return writeJSON(w, http.StatusOK, answer)
 }

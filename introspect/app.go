@@ -86,6 +86,7 @@ type App struct {
 	inline   map[digest]*Provider // providers of handlers, by settings
 	sites    map[string]any       // what the handlers of a site share, by siteguard.Key
 	sessions *session.Manager     // nil until a handler asks for them
+	keepers  []SessionKeeper
 }
 
 const (

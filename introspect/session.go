@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/internal/seal"
@@ -116,7 +117,25 @@ func (a *App) Sessions(ctx caddy.Context) (*session.Manager, error) {
 		_, err := sessionPool.Delete(identity)
 		return err
 	})
-	return a.sessions, nil
+	return a.sessions, registerSessions(ctx.GetMetricsRegistry(), a.sessions, engineOf(c))
+}
+
+// engineOf is the name of the engine that a configuration keeps sessions in.
+func engineOf(c *SessionConfig) string {
+	var named struct{ Engine string }
+	if c.StoreRaw == nil || json.Unmarshal(c.StoreRaw, &named) != nil {
+		return "embedded"
+	}
+	return named.Engine
+}
+
+// registerSessions makes the number of sessions visible in a configuration's
+// registry.
+func registerSessions(registry *prometheus.Registry, sessions *session.Manager, engine string) error {
+	return registry.Register(prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+		Name: "gluu_sessions", Help: "Sessions of people that this gateway has opened in memory, by the engine that they are stored in.",
+		ConstLabels: prometheus.Labels{"store": engine},
+	}, func() float64 { return float64(sessions.InMemory()) }))
 }
 
 // openSessions returns how the sessions are opened, and what identifies them.

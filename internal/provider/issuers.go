@@ -168,6 +168,23 @@ func (i Issuers) HasTenants() bool {
 	return slices.ContainsFunc(i.names, func(n issuerName) bool { return n.claim != "" })
 }
 
+// Known returns the issuers that can be named: all of them, unless tenants are
+// not listed.
+func (i Issuers) Known() (known []string) {
+	for _, n := range i.names {
+		if n.claim == "" {
+			known = append(known, n.before)
+			continue
+		}
+		for _, tenant := range i.tenants {
+			if tenant != AnyTenant {
+				known = append(known, n.before+tenant+n.after)
+			}
+		}
+	}
+	return known
+}
+
 // with returns the issuers and one more, which may be "".
 func (i Issuers) with(name string) Issuers {
 	if name == "" || i.Claim(name) {

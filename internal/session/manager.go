@@ -313,11 +313,24 @@ func hasEntry(record store.Record, wanted store.Entry) bool {
 	})
 }
 
-// Count returns how many sessions a person has.
-func (m *Manager) Count(ctx context.Context, issuer, subject string) (int, error) {
+// TimesOf returns the times of the sessions that a person has, the oldest first.
+func (m *Manager) TimesOf(ctx context.Context, issuer, subject string) ([]Times, error) {
 	records, err := m.find(ctx, issuer, "", subject)
-	return len(records), err
+	if err != nil {
+		return nil, err
+	}
+	times := make([]Times, 0, len(records))
+	for _, record := range records {
+		if t, ok := timesOf(record); ok {
+			times = append(times, t)
+		}
+	}
+	slices.SortFunc(times, func(a, b Times) int { return a.Created.Compare(b.Created) })
+	return times, nil
 }
+
+// InMemory is about how many sessions this process has opened in memory.
+func (m *Manager) InMemory() int { return m.near.size() }
 
 // Once reports whether it is the first time, on any gateway, that something is
 // named for a purpose. It is remembered until it expires.

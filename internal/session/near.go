@@ -114,6 +114,9 @@ func (c *nearCache) forget(id [idSize]byte, key nearKey) {
 	}
 }
 
+// size is about how many sessions are here.
+func (c *nearCache) size() int { return c.entries.EstimatedSize() }
+
 // clear forgets all sessions.
 func (c *nearCache) clear() {
 	for i := range c.removals {

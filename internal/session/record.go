@@ -3,10 +3,13 @@
 package session
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/caddy-gluu/gateway/internal/seal"
+	"github.com/caddy-gluu/gateway/internal/store"
 )
 
 // What is sealed and named, and for what.
@@ -15,6 +18,34 @@ const (
 	purposeSecret = "session secret" // what seals it, by the cookie's secret
 	recordLabel   = "gluu session record"
 )
+
+// Times are what an operator sees of a session without its cookie.
+type Times struct {
+	Created time.Time `json:"created"`
+	Seen    time.Time `json:"seen"`
+	Expires time.Time `json:"expires"`
+}
+
+// timesSize is the length of the times before the sealed session in a record.
+const timesSize = 16
+
+// withTimes puts the times of a session before its sealed form. The store seals
+// both.
+func withTimes(s *Session, sealed []byte) []byte {
+	value := make([]byte, 0, timesSize+len(sealed))
+	value = binary.BigEndian.AppendUint64(value, uint64(s.Created.Unix()))
+	value = binary.BigEndian.AppendUint64(value, uint64(s.Seen.Unix()))
+	return append(value, sealed...)
+}
+
+// timesOf reads the times of a record.
+func timesOf(r store.Record) (t Times, ok bool) {
+	if len(r.Value) < timesSize {
+		return t, false
+	}
+	at := func(b []byte) time.Time { return time.Unix(int64(binary.BigEndian.Uint64(b)), 0).UTC() }
+	return Times{Created: at(r.Value), Seen: at(r.Value[8:]), Expires: r.Expires.UTC().Truncate(time.Second)}, true
+}
 
 // sealRecord seals a session with a key that takes both the secret of the
 // cookie and the key of the configuration.
@@ -31,12 +62,16 @@ func sealRecord(s *seal.Sealer, ref *reference, session *Session) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	return sealer.Seal(text, purposeRecord, ref.id[:]), nil
+	return withTimes(session, sealer.Seal(text, purposeRecord, ref.id[:])), nil
 }
 
 // openRecord opens a record. A cookie with the right id and another secret
 // opens nothing.
-func openRecord(s *seal.Sealer, ref *reference, sealed []byte) (*Session, error) {
+func openRecord(s *seal.Sealer, ref *reference, value []byte) (*Session, error) {
+	if len(value) < timesSize {
+		return nil, ErrNone
+	}
+	sealed := value[timesSize:]
 	for _, secret := range s.MACs(purposeSecret, ref.secret[:]) {
 		sealer, err := seal.New(recordLabel, string(secret[:]))
 		if err != nil {

@@ -109,6 +109,12 @@ func (s *Session) SetValue(key, value any) {
 	}
 }
 
+// IsOf reports whether the session is that of a person, whose subject is unique
+// at their issuer only.
+func (s *Session) IsOf(issuer, subject string) bool {
+	return s.Issuer == issuer && s.Subject == subject
+}
+
 // Newest returns the newest authentication. Every session has one.
 func (s *Session) Newest() *Authentication {
 	return &s.Authentications[len(s.Authentications)-1]
