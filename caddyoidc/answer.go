@@ -12,22 +12,29 @@ import (
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/session"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
 
 // answerer answers refused requests: people with a page, programs as everywhere.
 type answerer struct {
 	identity.Answerer
 	name func(*session.Session) *identity.Identity // who the record is about
+	owns func(cookie string) bool                  // cookies that no upstream sees
 }
 
 // refuse answers a request that does not go on.
 func (a *answerer) refuse(w http.ResponseWriter, r *http.Request, s *session.Session, refusal identity.Refusal) error {
+	if !a.JSON {
+		removeCookies(r.Header, a.owns) // error routes may have an upstream
+	}
 	if !a.JSON || !showsPage(r) || refusal.Challenge != nil && !isNavigation(r.Header) {
 		return a.RefuseAs(w, r, a.name(s), refusal)
 	}
-	a.Record(r, a.name(s), refusal, "request refused")
+	id := a.name(s)
+	a.Record(r, id, refusal, "request refused")
+	a.EmitRefused(r, id, refusal)
+	siteguard.NoStore(w)
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
 	if refusal.RetryAfter > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64(refusal.RetryAfter.Seconds()), 10))
 	}

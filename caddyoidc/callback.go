@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/session"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
 
 // callbackParams are the protocol parameters of the way back. Each may be there
@@ -28,7 +29,7 @@ var errACR = errors.New("the authentication context is not one that was asked fo
 // is checked before a session exists: a login that fails at any step leaves
 // nothing behind.
 func (v *visitor) callback(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Cache-Control", "no-store")
+	siteguard.NoStore(w)
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", http.MethodGet)
 		return v.answerer.refuse(w, r, nil, methodNotAllowed())
@@ -96,7 +97,7 @@ func (v *visit) comeBack(query url.Values, origin string) error {
 // provider, or one that lacks what its provider promises, is a mix-up.
 func (rp *relyingParty) checkIssuer(query url.Values) error {
 	switch iss, there := query["iss"]; {
-	case there && iss[0] != rp.op.Issuer():
+	case there && !rp.verifier.issuers.Spoke(iss[0]):
 		return fmt.Errorf("iss is %.100q, not the OpenID Provider of this login", iss[0])
 	case !there && rp.op.Metadata("authorization_response_iss_parameter_supported"):
 		return errors.New("iss is missing, although the OpenID Provider promises it")
@@ -158,7 +159,6 @@ func (v *visit) complete(code string, attempt *session.Attempt, origin string) e
 	if err := v.establish(login, attempt); err != nil {
 		return v.answerer.refuse(v.w, v.r, v.session, sessionUnavailable(err))
 	}
-	v.metrics.login("completed")
 	return v.goBack(attempt, origin)
 }
 
@@ -218,7 +218,7 @@ func (v *visit) tooWeak(attempt *session.Attempt, origin string, login *session.
 // What the same person had before goes into it; what another person had ends.
 func (v *visit) establish(s *session.Session, attempt *session.Attempt) error {
 	ctx, former := v.r.Context(), v.session
-	if former != nil && former.Subject == s.Subject && former.Succeeded.IsZero() {
+	if former != nil && former.IsOf(s.Issuer, s.Subject) && former.Succeeded.IsZero() {
 		s.Inherit(former)
 		if attempt.Session != "" {
 			// A renewal or step-up is the same session; session_max_age goes on
@@ -232,10 +232,10 @@ func (v *visit) establish(s *session.Session, attempt *session.Attempt) error {
 	}
 	v.jar.setSession(v.w, cookie)
 	if former != nil {
-		v.retire(former, former.Subject == s.Subject)
+		v.retire(former, former.IsOf(s.Issuer, s.Subject))
 	}
 	v.session = created
-	v.logger.Info("person logged in", zap.String("session", created.Tag()), zap.String("acr", s.Newest().ACR), zap.Bool("step_up", former != nil))
+	v.noteLogin(v.r, created, former != nil)
 	return nil
 }
 

@@ -27,6 +27,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/optest"
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/seal"
 	"github.com/caddy-gluu/gateway/internal/session"
 	"github.com/caddy-gluu/gateway/internal/store"
@@ -190,7 +191,7 @@ func (w *world) start(configure func(*visitor)) {
 		w.Fatal(err)
 	}
 	verifier := &idTokenVerifier{
-		issuer: w.op.Issuer(), clientID: w.provider.ClientID, algorithms: jose.Algorithms(), keys: w.provider,
+		issuers: provider.IssuersOf([]string{w.op.Issuer()}, nil), clientID: w.provider.ClientID, algorithms: jose.Algorithms(), keys: w.provider,
 		leeway: 30 * time.Second, maxAge: time.Hour, maxLength: 16 << 10, now: w.clock.now,
 	}
 	v := &visitor{
@@ -377,8 +378,8 @@ func TestCallbackIsStrict(t *testing.T) {
 		headers http.Header
 		status  int
 	}{
-		{"state missing", func(q url.Values) { q.Del("state") }, "GET", navigation, 400},
-		{"another state", func(q url.Values) { q.Set("state", "x"+q.Get("state")) }, "GET", navigation, 400},
+		{"fapi2 ensure-authorization-response-with-invalid-missing-state-fails", func(q url.Values) { q.Del("state") }, "GET", navigation, 400},
+		{"fapi2 ensure-authorization-response-with-invalid-state-fails", func(q url.Values) { q.Set("state", "x"+q.Get("state")) }, "GET", navigation, 400},
 		{"state twice", func(q url.Values) { q.Add("state", q.Get("state")) }, "GET", navigation, 400},
 		{"code twice", func(q url.Values) { q.Add("code", "x") }, "GET", navigation, 400},
 		{"code missing", func(q url.Values) { q.Del("code") }, "GET", navigation, 400},

@@ -12,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/events"
 	"github.com/caddy-gluu/gateway/internal/seal"
 	"github.com/caddy-gluu/gateway/internal/session"
 	"github.com/caddy-gluu/gateway/pathmatch"
@@ -37,6 +38,7 @@ type visitor struct {
 	endpoints    map[string]endpoint // by path
 	paths        paths
 	metrics      *metrics
+	events       *events.Emitter
 	answerer     *answerer
 	logger       *zap.Logger
 	now          func() time.Time
@@ -155,7 +157,7 @@ func (v *visit) find(candidates []string) error {
 		case err != nil:
 			v.metrics.lookup("away")
 			return err
-		case s.Issuer == v.rp.op.Issuer() && s.ClientID == v.rp.op.ClientID():
+		case v.rp.verifier.issuers.Spoke(s.Issuer) && s.ClientID == v.rp.op.ClientID():
 			v.metrics.lookup("hit")
 			v.session = s
 			return v.keepAlive()
@@ -200,8 +202,7 @@ func (v *visit) end(s *session.Session, kind string) {
 		v.logger.Error("a session could not be ended", zap.String("session", s.Tag()), zap.Error(err))
 		return
 	}
-	v.metrics.logout(kind)
-	v.logger.Info("session ended", zap.String("session", s.Tag()), zap.String("kind", kind))
+	v.noteLogout(ofOne(s, kind))
 }
 
 // admit lets the request pass if the session is good for it.

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/session"
 	"github.com/caddy-gluu/gateway/jose"
 )
@@ -22,7 +23,7 @@ import (
 // idTokenVerifier verifies what an OpenID Provider signs for this client: ID
 // tokens, and with verifySigned logout tokens and signed userinfo.
 type idTokenVerifier struct {
-	issuer     string
+	issuers    provider.Issuers
 	clientID   func() string // known later where the client registers itself
 	audiences  []string      // further values of aud that an ID token may have
 	algorithms []string
@@ -64,7 +65,12 @@ func (v *idTokenVerifier) verify(ctx context.Context, raw string, want expectati
 	if err != nil {
 		return nil, err
 	}
-	token := &idToken{raw: raw, issuer: v.issuer, claims: claims}
+	// iss: of a server with tenants the claims must name the same one.
+	issuer, err := v.issuers.Check(claims)
+	if err != nil {
+		return nil, err
+	}
+	token := &idToken{raw: raw, issuer: issuer, claims: claims}
 	token.Claims = jwt.Payload
 	if token.subject, err = subjectOf(claims); err != nil {
 		return nil, err
@@ -111,7 +117,7 @@ func (v *idTokenVerifier) verifyJWT(ctx context.Context, jwt *jwtcheck.JWT, type
 	if claims, err = jwt.Claims(); err != nil {
 		return claims, err
 	}
-	if err := jwtcheck.Issuer(claims, v.issuer); err != nil {
+	if _, err := v.issuerOf(claims); err != nil {
 		return claims, err
 	}
 	key, err := v.keys.Key(ctx, jwt.Header.KeyName, jwt.Header.Algorithm)
@@ -119,6 +125,15 @@ func (v *idTokenVerifier) verifyJWT(ctx context.Context, jwt *jwtcheck.JWT, type
 		return claims, err
 	}
 	return claims, jwt.Verify(key, jwt.Header.Algorithm)
+}
+
+// issuerOf returns the issuer of what the provider has signed.
+func (v *idTokenVerifier) issuerOf(claims jose.Object) (string, error) {
+	issuer, err := claims.Text("iss")
+	if err == nil && !v.issuers.Spoke(issuer) {
+		_, err = v.issuers.Check(claims) // says what is wrong
+	}
+	return issuer, err
 }
 
 func subjectOf(claims jose.Object) (string, error) {

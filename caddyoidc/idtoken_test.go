@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -49,7 +50,7 @@ func newKey(t *testing.T, alg string) jose.PrivateKey {
 
 func testVerifier(keys testKeys) *idTokenVerifier {
 	return &idTokenVerifier{
-		issuer: testIssuer, clientID: func() string { return testClient }, algorithms: jose.Algorithms(), keys: keys,
+		issuers: provider.IssuersOf([]string{testIssuer}, nil), clientID: func() string { return testClient }, algorithms: jose.Algorithms(), keys: keys,
 		leeway: 30 * time.Second, maxAge: time.Hour, maxLength: 16 << 10, now: func() time.Time { return testTime },
 	}
 }
@@ -224,5 +225,47 @@ func TestAuthTimeCanBeOptional(t *testing.T) {
 	raw := sign(t, key, testClaims(map[string]any{"auth_time": nil}), "k", "")
 	if _, err := testVerifier(testKeys{"k": key}).verify(t.Context(), raw, expectation{authAge: time.Minute}); err != nil {
 		t.Errorf("got %v, want a token without auth_time to be accepted", err)
+	}
+}
+
+// A server with tenants has an issuer for each: the token must be of one that is
+// allowed, and a person is known by the issuer that the token names.
+func TestAnIDTokenOfATenant(t *testing.T) {
+	key := newKey(t, "RS256")
+	v := testVerifier(testKeys{"k": key})
+	v.issuers = provider.IssuersOf([]string{"https://login.example.com/{tid}/v2.0", "https://login.example.org"}, []string{"red", "blue"})
+	for _, test := range []struct {
+		name    string
+		changes map[string]any
+		good    bool
+	}{
+		{"of an allowed tenant", map[string]any{"iss": "https://login.example.com/red/v2.0", "tid": "red"}, true},
+		{"of a further issuer", map[string]any{"iss": "https://login.example.org"}, true},
+		{"of another tenant", map[string]any{"iss": "https://login.example.com/green/v2.0", "tid": "green"}, false},
+		{"whose claim names another tenant", map[string]any{"iss": "https://login.example.com/red/v2.0", "tid": "blue"}, false},
+		{"without the claim", map[string]any{"iss": "https://login.example.com/red/v2.0"}, false},
+		{"with the pattern itself", map[string]any{"iss": "https://login.example.com/{tid}/v2.0", "tid": "{tid}"}, false},
+		{"without an issuer", map[string]any{"iss": nil, "tid": "red"}, false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			raw := sign(t, key, testClaims(test.changes), "k", "JWT")
+			token, err := v.verify(t.Context(), raw, expectation{nonce: "n-1", authTime: true})
+			if (err == nil) != test.good {
+				t.Fatalf("got %v", err)
+			}
+			if test.good && token.issuer != test.changes["iss"] {
+				t.Errorf("the person is of %q, want %q", token.issuer, test.changes["iss"])
+			}
+		})
+	}
+	logout := func(issuer string) error {
+		_, err := v.verifyLogout(t.Context(), sign(t, key, logoutClaims(map[string]any{"iss": issuer}), "k", "logout+jwt"))
+		return err
+	}
+	if err := logout("https://login.example.com/blue/v2.0"); err != nil {
+		t.Errorf("a logout token of an allowed tenant: %v", err)
+	}
+	if logout("https://login.example.com/green/v2.0") == nil {
+		t.Error("a logout token of another tenant was accepted")
 	}
 }

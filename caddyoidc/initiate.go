@@ -11,17 +11,18 @@ import (
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/session"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
 
 // initiateLogin starts a login because another site asks for one, such as a
 // portal of applications (OpenID Connect Core, section 4).
 func (v *visitor) initiateLogin(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Cache-Control", "no-store")
+	siteguard.NoStore(w)
 	params, err := initiateParams(w, r)
 	if err == nil {
 		err = once(params, []string{"iss", "login_hint", "target_link_uri"})
 	}
-	if err == nil && params.Get("iss") != v.rp.op.Issuer() {
+	if err == nil && !v.rp.verifier.issuers.Spoke(params.Get("iss")) {
 		// It would be a login at a provider that another site chose.
 		err = errors.New("iss is not the OpenID Provider of this site")
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/session"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
 
 // withoutSession answers a request from someone who is not logged in.
@@ -81,8 +82,8 @@ func (v *visit) redirectTo(request ask) error {
 		return v.answerer.refuse(v.w, v.r, v.session, identity.Internal(err))
 	}
 	v.metrics.login("started")
+	siteguard.NoStore(v.w)
 	h := v.w.Header()
-	h.Set("Cache-Control", "no-store")
 	h.Set("Referrer-Policy", "no-referrer")
 	if v.keepFragment && request.prompt != "none" {
 		return writePage(v.w, http.StatusOK, page{

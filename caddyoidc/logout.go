@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/session"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
 
 // maxHintedURL is how long an address with an id_token_hint may be. Servers and
@@ -24,7 +25,7 @@ const maxHintedURL = 8000
 // logout logs a person out: here first, then at the OpenID Provider
 // (OpenID Connect RP-Initiated Logout 1.0).
 func (v *visitor) logout(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Cache-Control", "no-store")
+	siteguard.NoStore(w)
 	if r.Method != http.MethodGet && r.Method != http.MethodPost {
 		w.Header().Set("Allow", "GET, POST")
 		return v.answerer.refuse(w, r, nil, methodNotAllowed())
@@ -53,8 +54,7 @@ func (v *visit) logOut(origin string) error {
 		if err := v.sessions.End(v.r.Context(), s); err != nil && !errors.Is(err, session.ErrNone) {
 			return v.answerer.refuse(v.w, v.r, s, sessionUnavailable(err))
 		}
-		v.metrics.logout("rp")
-		v.logger.Info("session ended", zap.String("session", s.Tag()), zap.String("kind", "rp"))
+		v.noteLogout(ofOne(s, "rp"))
 		v.revokeLater(s)
 	}
 	v.jar.clearSession(v.w)
@@ -115,7 +115,7 @@ const maxLogoutForm = 16 << 10
 // backchannelLogout ends sessions because the OpenID Provider says so (OpenID
 // Connect Back-Channel Logout 1.0, section 2.5 to 2.8).
 func (v *visitor) backchannelLogout(w http.ResponseWriter, r *http.Request) error {
-	w.Header().Set("Cache-Control", "no-store")
+	siteguard.NoStore(w)
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return v.answerer.refuseJSON(w, r, methodNotAllowed())
@@ -132,21 +132,18 @@ func (v *visitor) backchannelLogout(w http.ResponseWriter, r *http.Request) erro
 	case err != nil:
 		return v.answerer.refuseJSON(w, r, logoutTokenInvalid(err))
 	}
-	first, err := v.sessions.Once(ctx, "logout token", token.expires, v.rp.op.Issuer(), token.id)
+	first, err := v.sessions.Once(ctx, "logout token", token.expires, token.issuer, token.id)
 	switch {
 	case err != nil:
 		return v.answerer.refuseJSON(w, r, sessionUnavailable(err))
 	case !first:
 		return v.answerer.refuseJSON(w, r, logoutTokenInvalid(errors.New("the token was used before")))
 	}
-	ended, err := v.sessions.EndBy(ctx, v.rp.op.Issuer(), token.sid, token.subject)
+	ended, err := v.sessions.EndBy(ctx, token.issuer, token.sid, token.subject)
 	if err != nil {
 		return v.answerer.refuseJSON(w, r, sessionUnavailable(err))
 	}
-	for range ended {
-		v.metrics.logout("backchannel")
-	}
-	v.logger.Info("the OpenID Provider ended sessions", zap.Int("sessions", ended))
+	v.noteLogout(loggedOut{kind: "backchannel", issuer: token.issuer, subject: token.subject, sid: token.sid, sessions: ended})
 	w.WriteHeader(http.StatusOK)
 	return nil
 }
@@ -178,8 +175,8 @@ func logoutTokenOf(w http.ResponseWriter, r *http.Request) (string, error) {
 // browser come here, so it takes the sid, which only the two of
 // them know, and revokes nothing elsewhere.
 func (v *visitor) frontchannelLogout(w http.ResponseWriter, r *http.Request) error {
+	siteguard.NoStore(w)
 	h := w.Header()
-	h.Set("Cache-Control", "no-store")
 	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors "+v.opOrigin())
 	if r.Method != http.MethodGet {
 		h.Set("Allow", http.MethodGet)
@@ -189,7 +186,7 @@ func (v *visitor) frontchannelLogout(w http.ResponseWriter, r *http.Request) err
 	if err == nil {
 		err = once(query, []string{"iss", "sid"})
 	}
-	if err == nil && (query.Get("iss") != v.rp.op.Issuer() || query.Get("sid") == "") {
+	if err == nil && (!v.rp.verifier.issuers.Spoke(query.Get("iss")) || query.Get("sid") == "") {
 		err = errors.New("iss and sid do not name a session of the OpenID Provider")
 	}
 	if err != nil {
@@ -197,13 +194,11 @@ func (v *visitor) frontchannelLogout(w http.ResponseWriter, r *http.Request) err
 	}
 	// Browsers send no cookies into the frame of another site, so the session is
 	// found by its sid.
-	ended, err := v.sessions.EndBy(r.Context(), v.rp.op.Issuer(), query.Get("sid"), "")
+	ended, err := v.sessions.EndBy(r.Context(), query.Get("iss"), query.Get("sid"), "")
 	if err != nil {
 		return v.answerer.refuse(w, r, nil, sessionUnavailable(err))
 	}
-	for range ended {
-		v.metrics.logout("frontchannel")
-	}
+	v.noteLogout(loggedOut{kind: "frontchannel", issuer: query.Get("iss"), sid: query.Get("sid"), sessions: ended})
 	v.jar.clearSession(w)
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	w.WriteHeader(http.StatusOK)

@@ -15,6 +15,7 @@ import (
 
 // logoutToken is what a verified logout token says: which sessions have to end.
 type logoutToken struct {
+	issuer  string
 	subject string // "" if the token names a session only
 	sid     string // "" if it names a person only: then all of their sessions end
 	id      string // jti, which is good once
@@ -45,6 +46,9 @@ func (v *idTokenVerifier) verifyLogout(ctx context.Context, raw string) (*logout
 		return nil, errors.New("aud does not name this client")
 	}
 	token := new(logoutToken)
+	if token.issuer, err = v.issuerOf(claims); err != nil {
+		return nil, err
+	}
 	if token.expires, err = v.checkLogoutTimes(claims); err != nil {
 		return nil, err
 	}

@@ -3,6 +3,7 @@
 package caddyoidc
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"maps"
 	"strings"
@@ -10,10 +11,45 @@ import (
 	"time"
 )
 
+// logoutClaims are those of a good logout token, with some of them set otherwise; a
+// claim that is nil is left out.
+func logoutClaims(changes map[string]any) []byte {
+	claims := map[string]any{
+		"iss": testIssuer, "aud": testClient, "iat": testTime.Unix(), "exp": testTime.Unix() + 60, "jti": "j-1",
+		"sub": "alice", "sid": "s-1", "events": map[string]any{logoutEvent: map[string]any{}},
+	}
+	maps.Copy(claims, changes)
+	maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
+	text, err := json.Marshal(claims)
+	if err != nil {
+		panic(err)
+	}
+	return text
+}
+
+func TestLogoutTokenSignature(t *testing.T) {
+	rsa, ec := newKey(t, "RS256"), newKey(t, "ES256")
+	v := testVerifier(testKeys{"rsa": rsa, "ec": ec})
+	v.algorithms = []string{"RS256"}
+	part := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
+	for _, test := range []struct{ name, raw, fault string }{
+		{"as configured", sign(t, rsa, logoutClaims(nil), "rsa", "logout+jwt"), ""},
+		{"oidcc-client-test-rp-backchannel-rpinitlogout-alg-none", part(`{"alg":"none","typ":"logout+jwt"}`) + "." + part(string(logoutClaims(nil))) + ".", "compact"},
+		{"oidcc-client-test-rp-backchannel-rpinitlogout-wrong-alg", sign(t, ec, logoutClaims(nil), "ec", "logout+jwt"), "algorithm"},
+		{"another key", sign(t, newKey(t, "RS256"), logoutClaims(nil), "rsa", "logout+jwt"), "signature"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, err := v.verifyLogout(t.Context(), test.raw)
+			if (err == nil) != (test.fault == "") || err != nil && !strings.Contains(err.Error(), test.fault) {
+				t.Errorf("got %v, want an error with %q", err, test.fault)
+			}
+		})
+	}
+}
+
 func TestLogoutToken(t *testing.T) {
 	key := newKey(t, "RS256")
 	v := testVerifier(testKeys{"k": key})
-	event := map[string]any{logoutEvent: map[string]any{}}
 	for _, test := range []struct {
 		name    string
 		changes map[string]any
@@ -46,17 +82,7 @@ func TestLogoutToken(t *testing.T) {
 		{"jti that is a number", map[string]any{"jti": 1}, "", "not a string"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			claims := map[string]any{
-				"iss": testIssuer, "aud": testClient, "iat": testTime.Unix(), "exp": testTime.Unix() + 60, "jti": "j-1",
-				"sub": "alice", "sid": "s-1", "events": event,
-			}
-			maps.Copy(claims, test.changes)
-			maps.DeleteFunc(claims, func(_ string, value any) bool { return value == nil })
-			text, err := json.Marshal(claims)
-			if err != nil {
-				t.Fatal(err)
-			}
-			token, err := v.verifyLogout(t.Context(), sign(t, key, text, "k", test.typ))
+			token, err := v.verifyLogout(t.Context(), sign(t, key, logoutClaims(test.changes), "k", test.typ))
 			switch {
 			case test.fault == "" && err != nil:
 				t.Errorf("got %v, want the token to be accepted", err)

@@ -15,6 +15,7 @@ import (
 
 	_ "github.com/caddy-gluu/gateway/caddystore" // where sessions are kept
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/events"
 	"github.com/caddy-gluu/gateway/internal/session"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/introspect"
@@ -65,6 +66,7 @@ func (o *OpenIDConnect) Provision(ctx caddy.Context) error {
 	if err := siteguard.Protect(ctx, app); err != nil {
 		return err
 	}
+	siteguard.KeepNoStore(ctx)
 	o.app = app
 	provider, err := o.findProvider(ctx)
 	if err != nil {
@@ -90,8 +92,9 @@ func (o *OpenIDConnect) Provision(ctx caddy.Context) error {
 	}
 	// A rule that lets some paths pass without a login leaves them to the PEP.
 	app.NoteAuthentication(siteguard.Site(ctx), o.visitor.mode != unauthenticatedPass && o.visitor.rules == nil)
+	app.NoteSessionKeeper(introspect.SessionKeeper{Issuers: o.visitor.rp.verifier.issuers, Ended: o.visitor.endedByOperator})
 	o.visitor.admitted = o.people.admit
-	o.visitor.answerer.name = o.people.identityOf
+	o.visitor.answerer.name, o.visitor.answerer.owns = o.people.identityOf, o.visitor.jar.names.owns
 	return o.provisionBearer(ctx)
 }
 
@@ -132,11 +135,16 @@ func (o *OpenIDConnect) newVisitor(ctx caddy.Context, provider *introspect.Provi
 	if err != nil {
 		return nil, err
 	}
+	emitter, err := events.NewEmitter(ctx)
+	if err != nil {
+		return nil, err
+	}
 	v := &visitor{
 		rp: rp, sessions: sessions, sealer: sessions.Sealer, jar: o.cookieJar(site), site: site, lifetimes: o.lifetimes(), rules: rules,
 		mode: unauthenticated(either(o.Unauthenticated, string(unauthenticatedAuto))), refresh: enabled(o.Refresh), askUserinfo: enabled(o.Userinfo),
 		keepFragment: o.KeepFragment, authTime: !o.MaxIDTokenAuthAgeOptional, id: provider.Name() + " " + provider.ClientID(), metrics: metrics,
-		answerer: &answerer{Answerer: identity.Answerer{JSON: o.app.ErrorJSON(), Realm: either(o.Realm, identity.DefaultRealm), Logger: ctx.Logger(), Metrics: records}},
+		answerer: &answerer{Answerer: identity.Answerer{JSON: o.app.ErrorJSON(), Realm: either(o.Realm, identity.DefaultRealm), Logger: ctx.Logger(), Metrics: records, Events: emitter, Stripper: o.app.Stripper}},
+		events:   emitter,
 		logger:   ctx.Logger(), now: time.Now, background: func(work func()) { go work() },
 	}
 	if o.RestoreOriginalAuthParams {
@@ -177,7 +185,7 @@ func (o *OpenIDConnect) relyingParty(provider *introspect.Provider) *relyingPart
 		op: newOPServer(server), scopes: o.RequestedScopes, resources: o.Resources,
 		pushed: pushedAuthorization(either(o.PAR, string(pushedAuto))), acrEssential: o.ACR != "voluntary", now: time.Now,
 		verifier: &idTokenVerifier{
-			issuer: provider.Issuer(), clientID: provider.ClientID, audiences: settings.Audience, algorithms: settings.Algorithms, keys: opKeys{server},
+			issuers: settings.ConfiguredIssuers(), clientID: provider.ClientID, audiences: settings.Audience, algorithms: settings.Algorithms, keys: opKeys{server},
 			leeway: duration(o.ClockLeeway, defaultLeeway), maxAge: positive(o.MaxIDTokenAge, defaultIDTokenAge), maxLength: maxIDToken, now: time.Now,
 		},
 	}

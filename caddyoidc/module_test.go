@@ -3,6 +3,8 @@
 package caddyoidc_test
 
 import (
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -11,10 +13,13 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
 	_ "github.com/caddy-gluu/gateway/caddyadmin"
@@ -32,6 +37,8 @@ type site struct {
 	dir     string
 	address string
 	admin   string // the address of the admin endpoint, "" if it is off
+
+	provider string // further options of the provider
 }
 
 func newSite(t *testing.T) *site {
@@ -55,6 +62,7 @@ func (s *site) run(app, handlers string) error {
 			issuer %s
 			client_id web
 			client_secret web-secret
+			%s
 		}
 		%s
 	}
@@ -62,7 +70,7 @@ func (s *site) run(app, handlers string) error {
 http://%s {
 	%s
 	respond "user {gluu.subject} mail {gluu.userinfo.email} acr {gluu.acr} claim {gluu.token.sub} auth {http.auth.user.id} header {header.X-Authenticated-Userid} custom {header.X-Mail} cookie {header.Cookie} authorization {header.Authorization} session {gluu.session}"
-}`, caddytest.Options(s.dir, s.admin), s.op.Issuer(), app, s.address, handlers), s.address)
+}`, caddytest.Options(s.dir, s.admin), s.op.Issuer(), s.provider, app, s.address, handlers), s.address)
 }
 
 func (s *site) mustRun(app, handlers string) {
@@ -314,9 +322,9 @@ func TestNoSecretIsLogged(t *testing.T) {
 func TestAnOperatorEndsTheSessionsOfAPerson(t *testing.T) {
 	s := newSite(t)
 	s.admin = caddytest.FreeAddress(t)
-	ask := func(method, query string) (int, string) {
+	ask := func(method, path string) (int, string) {
 		t.Helper()
-		req, err := http.NewRequest(method, "http://"+s.admin+"/gluu/sessions"+query, nil)
+		req, err := http.NewRequest(method, "http://"+s.admin+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -332,28 +340,40 @@ func TestAnOperatorEndsTheSessionsOfAPerson(t *testing.T) {
 		return res.StatusCode, strings.TrimSpace(string(body))
 	}
 	s.mustRun("", "respond ok")
-	if status, body := ask("GET", "?sub=alice"); status != 404 {
+	if status, body := ask("GET", "/gluu/sessions?sub=alice"); status != 404 {
 		t.Errorf("without a handler that keeps sessions: got %d %s", status, body)
 	}
 	s.mustRun("", "gluu_openid_connect")
 	one, two := s.browser(), s.browser()
 	s.get(one, "/", nil)
 	s.get(two, "/", nil)
+	var listed struct {
+		Sessions int
+		Times    []struct{ Created, Seen, Expires time.Time }
+	}
+	_, body := ask("GET", "/gluu/sessions?sub=alice")
+	if err := json.Unmarshal([]byte(body), &listed); err != nil || listed.Sessions != 2 || len(listed.Times) != 2 {
+		t.Fatalf("got %s, want two sessions", body)
+	}
+	for _, times := range listed.Times {
+		if now := time.Now(); now.Sub(times.Created) > time.Minute || now.Sub(times.Seen) > time.Minute || !times.Expires.After(now.Add(30*time.Minute)) {
+			t.Errorf("got %s at %s", body, now)
+		}
+	}
 	for _, step := range []struct {
 		method, query string
 		status        int
 		body          string
 	}{
-		{"GET", "?sub=alice", 200, `{"sessions":2}`},
-		{"GET", "?sub=alice&iss=https://other.example", 200, `{"sessions":0}`},
+		{"GET", "?sub=alice&iss=https://other.example", 200, `{"sessions":0,"times":[]}`},
 		{"GET", "", 400, ""},
 		{"DELETE", "", 400, ""},
 		{"POST", "?sub=alice", 405, ""},
 		{"DELETE", "?sub=bob", 200, `{"ended":0}`},
 		{"DELETE", "?sub=alice&iss=" + url.QueryEscape(s.op.Issuer()), 200, `{"ended":2}`},
-		{"GET", "?sub=alice", 200, `{"sessions":0}`},
+		{"GET", "?sub=alice", 200, `{"sessions":0,"times":[]}`},
 	} {
-		if status, body := ask(step.method, step.query); status != step.status || step.body != "" && body != step.body {
+		if status, body := ask(step.method, "/gluu/sessions"+step.query); status != step.status || step.body != "" && body != step.body {
 			t.Errorf("%s %s: got %d %s, want %d %s", step.method, step.query, status, body, step.status, step.body)
 		}
 	}
@@ -361,5 +381,155 @@ func TestAnOperatorEndsTheSessionsOfAPerson(t *testing.T) {
 		if status, body, _ := s.get(person, "/", program); status != 401 {
 			t.Errorf("an ended session: got %d %s, want 401", status, body)
 		}
+	}
+	_, metrics := ask("GET", "/metrics")
+	for _, want := range []string{
+		`gluu_openid_connect_logouts_total{kind="admin",provider="default"} 2`,
+		`gluu_openid_connect_logins_total{outcome="started",provider="default"} 2`,
+		`gluu_openid_connect_logins_total{outcome="completed",provider="default"} 2`,
+		`gluu_openid_connect_users_authenticated{consumer="",provider="default"} 2`,
+		`gluu_session_lookups_total{result="hit"} 2`, `gluu_session_lookups_total{result="miss"} 2`,
+		`gluu_sessions{store="embedded"} 0`,
+	} {
+		if !strings.Contains(metrics, want) {
+			t.Errorf("the metrics lack %s", want)
+		}
+	}
+	if t.Failed() {
+		for line := range strings.Lines(metrics) {
+			if strings.HasPrefix(line, "gluu_") {
+				t.Log(line)
+			}
+		}
+	}
+}
+
+// recorder is a handler of events.
+type recorder struct{}
+
+var recorded = make(chan caddy.Event, 100)
+
+func init() { caddy.RegisterModule(recorder{}) }
+
+func (recorder) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{ID: "events.handlers.recorder", New: func() caddy.Module { return new(recorder) }}
+}
+
+func (*recorder) Handle(_ context.Context, e caddy.Event) error {
+	recorded <- e
+	return nil
+}
+
+func (*recorder) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next()
+	return nil
+}
+
+func TestLoginsAndLogoutsAreEvents(t *testing.T) {
+	s := newSite(t)
+	source := fmt.Sprintf(`{
+	%s
+	events {
+		on gluu.logged_in recorder
+		on gluu.logged_out recorder
+		on gluu.refused recorder
+	}
+	gluu {
+		provider {
+			issuer %s
+			client_id web
+			client_secret web-secret
+		}
+	}
+}
+http://%s {
+	gluu_openid_connect {
+		logout_path /logout
+		post_logout_redirect_path_or_url /goodbye
+	}
+	respond ok
+}`, caddytest.Options(s.dir, ""), s.op.Issuer(), s.address)
+	if err := caddytest.Run(source, s.address); err != nil {
+		t.Fatal(err)
+	}
+	person := s.browser()
+	s.get(person, "/callback?state=made-up&code=c", nil) // a page
+	s.get(person, "/a", program)                         // not a page
+	s.get(person, "/a", nil)
+	s.get(person, "/logout", nil)
+	for _, want := range []map[string]any{
+		{"name": "gluu.refused", "reason": "login_state_unknown", "status": 400},
+		{"name": "gluu.refused", "reason": "login_required", "status": 401},
+		{"name": "gluu.logged_in", "provider": "default", "issuer": s.op.Issuer(), "subject": "alice", "acr": "silver", "step_up": false, "client_ip": "127.0.0.1"},
+		{"name": "gluu.logged_out", "provider": "default", "issuer": s.op.Issuer(), "subject": "alice", "kind": "rp", "sessions": 1},
+	} {
+		select {
+		case e := <-recorded:
+			if e.Name() != want["name"] {
+				t.Fatalf("got event %s with %v, want %v", e.Name(), e.Data, want)
+			}
+			for name, value := range want {
+				if got := e.Data[name]; name != "name" && got != value {
+					t.Errorf("%s: %s is %v (%T), want %v", e.Name(), name, got, got, value)
+				}
+			}
+			if strings.Contains(fmt.Sprint(e.Data), "made-up") {
+				t.Errorf("%s has a state: %v", e.Name(), e.Data)
+			}
+		case <-time.After(10 * time.Second):
+			t.Fatalf("no event, want %v", want)
+		}
+	}
+}
+
+// A directive that is applied when an answer is written must not make a login
+// redirect cacheable: with an old state in it, it would loop.
+func TestSec_S116_NoAnswerOfTheGatewayIsCached(t *testing.T) {
+	for name, directive := range map[string]string{
+		"before":   `header Cache-Control "public, max-age=600"`,
+		"deferred": `header >Cache-Control "public, max-age=600"`,
+		"appended": "header {\n+Cache-Control public\ndefer\n}",
+		"removed":  `header >-Cache-Control`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newSite(t)
+			s.mustRun("", directive+`
+				encode
+				gluu_openid_connect {
+					logout_path /logout
+					initiate_login_path /initiate
+				}`)
+			person := s.browser()
+			if status, body, h := s.get(person, "/", nil); status != 200 || strings.Contains(h.Get("Cache-Control"), "no-store") {
+				t.Errorf("a page of the site: got %d with Cache-Control %q: %s", status, h.Get("Cache-Control"), body)
+			}
+			stranger := s.browser()
+			stranger.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+			for path, want := range map[string]int{
+				"/": 302, "/callback?state=x&code=y": 400, "/callback": 400, "/logout": 302, "/initiate": 400,
+				"/initiate?iss=" + url.QueryEscape(s.op.Issuer()): 302,
+			} {
+				if status, _, h := s.get(stranger, path, nil); status != want || !slices.Equal(h.Values("Cache-Control"), []string{"no-store"}) {
+					t.Errorf("%s: got %d with Cache-Control %q, want %d with no-store", path, status, h.Values("Cache-Control"), want)
+				}
+			}
+			if status, _, h := s.get(stranger, "/", program); status != 401 || !slices.Equal(h.Values("Cache-Control"), []string{"no-store"}) {
+				t.Errorf("a program: got %d with Cache-Control %q", status, h.Values("Cache-Control"))
+			}
+		})
+	}
+}
+
+// What refuses a person may hand the request to an error route with an upstream
+// of its own.
+func TestTheSessionCookieStaysHereInErrorRoutes(t *testing.T) {
+	s := newSite(t)
+	s.mustRun("error_format caddy", `gluu_openid_connect
+		handle_errors {
+			respond "error route sees {header.Cookie}" 401
+		}`)
+	header := http.Header{"Accept": {"application/json"}, "Cookie": {"gluu_session=1secret; theme=dark; gluu_login_abc=secret"}}
+	if status, body, _ := s.get(s.browser(), "/", header); status != 401 || strings.Contains(body, "secret") || !strings.Contains(body, "theme=dark") {
+		t.Errorf("got %d %s", status, body)
 	}
 }

@@ -99,7 +99,7 @@ func (v *visit) refreshed(ctx context.Context, current *session.Session) (*sessi
 		if err != nil {
 			return nil, asLoginError("refreshed ID token", err)
 		}
-		if token.subject != current.Subject {
+		if !current.IsOf(token.issuer, token.subject) {
 			return nil, errUserChanged
 		}
 	}

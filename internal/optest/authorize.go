@@ -173,5 +173,9 @@ func (op *OP) logout(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintln(w, "You are logged out.")
 		return
 	}
-	http.Redirect(w, r, target+"?"+url.Values{"state": {r.URL.Query().Get("state")}}.Encode(), http.StatusFound)
+	back := url.Values{"state": {r.URL.Query().Get("state")}}
+	if op.EditLogout != nil {
+		op.EditLogout(back)
+	}
+	http.Redirect(w, r, target+"?"+back.Encode(), http.StatusFound)
 }

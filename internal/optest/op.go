@@ -67,6 +67,8 @@ type OP struct {
 	EditTokenAnswer func(map[string]any)
 	EditUserinfo    func(map[string]any)
 	SignIDToken     func(claims []byte, header map[string]any) string
+	EditLogout      func(url.Values)      // the query of the way back from the logout
+	SignUserinfo    bool                  // userinfo is a JWT
 	BeforeToken     func(form url.Values) // runs without the lock; it may block
 	Fail            map[string]int        // by endpoint: answer this status
 	RefuseRefresh   bool
@@ -175,6 +177,13 @@ func (op *OP) AddKey(key jose.PrivateKey) {
 	op.Lock()
 	defer op.Unlock()
 	op.Keys = append(op.Keys, key)
+}
+
+// ReplaceKeys signs with another key from now on, and forgets the others.
+func (op *OP) ReplaceKeys(key jose.PrivateKey) {
+	op.Lock()
+	defer op.Unlock()
+	op.Keys = []jose.PrivateKey{key}
 }
 
 // Issuer is the issuer identifier.

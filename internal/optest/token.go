@@ -162,7 +162,29 @@ func (op *OP) userinfo(w http.ResponseWriter, r *http.Request) {
 	if op.EditUserinfo != nil {
 		op.EditUserinfo(claims)
 	}
+	if op.SignUserinfo {
+		op.writeSigned(w, claims)
+		return
+	}
 	writeJSON(w, http.StatusOK, claims)
+}
+
+// writeSigned answers with claims in a JWT for the client (OpenID Connect Core,
+// section 5.3.2).
+func (op *OP) writeSigned(w http.ResponseWriter, claims map[string]any) {
+	claims["iss"], claims["aud"] = op.URL, op.Client.ID
+	key := op.Keys[len(op.Keys)-1]
+	text, err := json.Marshal(claims)
+	var raw string
+	if err == nil {
+		raw, err = jose.Sign(text, key, key.Algorithm(), key.ID(), "JWT")
+	}
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	w.Header().Set("Content-Type", "application/jwt")
+	_, _ = w.Write([]byte(raw))
 }
 
 func (op *OP) revoke(w http.ResponseWriter, r *http.Request) {
