@@ -45,7 +45,7 @@ func newStreamWorld(t *testing.T, gateways int) *world {
 	})
 }
 
-func TestAStreamEndsWithItsSession(t *testing.T) {
+func TestSec_S502_AStreamEndsWithItsSession(t *testing.T) {
 	w := newStreamWorld(t, 2)
 	at, p := w.gateways[0], w.newPerson()
 	p.want(p.open(at.URL+"/"), 200, "alice")

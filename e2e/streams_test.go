@@ -112,7 +112,8 @@ func closeFrame(t *testing.T, r *bufio.Reader) (code uint16, reason string) {
 	return binary.BigEndian.Uint16(payload), string(payload[2:])
 }
 
-func TestStreamsEndWithTheirToken(t *testing.T) {
+// S-514: `encode` stands between the handlers and the client, and nothing is buffered.
+func TestSec_S514_StreamsEndWithTheirToken(t *testing.T) {
 	t.Parallel()
 	stub := newStubServer(t)
 	gateway := harness.StartGateway(t, harness.GatewayConfig{

@@ -4,6 +4,7 @@ package streams
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"net/http/httptest"
 	"net/http/httputil"
 	"net/url"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -169,7 +171,7 @@ func wantGoingAway(t *testing.T, got <-chan []byte) {
 	}
 }
 
-func TestAWebSocketEndsWithItsToken(t *testing.T) {
+func TestSec_S501_AWebSocketEndsWithItsToken(t *testing.T) {
 	got := make(chan []byte, 1)
 	p := newProxy(t, Config{}, expiring(500*time.Millisecond), echo(got))
 	conn, r := p.dial(t)
@@ -192,7 +194,7 @@ func TestAWebSocketEndsWithItsToken(t *testing.T) {
 
 // A client that has sent half a frame, and one whose frame is half sent to it, get
 // the Close frame at a border.
-func TestAWebSocketEndsBetweenFrames(t *testing.T) {
+func TestSec_S507_NothingPassesAfterTheEnd(t *testing.T) {
 	got := make(chan []byte, 1)
 	arrived, finish := make(chan struct{}), make(chan struct{})
 	backend := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -231,6 +233,7 @@ func TestAWebSocketEndsBetweenFrames(t *testing.T) {
 	}
 	close(finish)
 	_, _ = conn.Write(half[9:])
+	_, _ = conn.Write(frame(0x81, []byte("after the end"), true))
 	if payload, first, err := readFrame(r); err != nil || first != 0x82 || len(payload) != 200 {
 		t.Fatalf("got %#x with %d bytes (%v), want the frame that was under way, whole", first, len(payload), err)
 	}
@@ -239,7 +242,7 @@ func TestAWebSocketEndsBetweenFrames(t *testing.T) {
 }
 
 // A client that does not read is cut off, and holds no one up.
-func TestABlockedClientHoldsNobodyUp(t *testing.T) {
+func TestSec_S506_ABlockedClientHoldsNoOneUp(t *testing.T) {
 	done := make(chan struct{})
 	backend := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		defer close(done)
@@ -268,6 +271,86 @@ func TestABlockedClientHoldsNobodyUp(t *testing.T) {
 	case <-time.After(limit):
 		t.Error("the backend's connection stays open")
 	}
+}
+
+// The gRPC code of a token that is over is 16: with 7 a client would give up.
+func TestSec_S513_AGRPCCallEndsUnauthenticated(t *testing.T) {
+	for name, sent := range map[string][]byte{
+		"between messages":            message(filled(10)),
+		"before the upstream answers": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			metrics, err := newMetrics(prometheus.NewRegistry())
+			if err != nil {
+				t.Fatal(err)
+			}
+			guard := &Guard{limits: (*Config)(nil).limits(time.Hour), logger: zap.NewNop(), metrics: metrics}
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_ = guard.ServeHTTP(w, r, expiring(time.Hour), caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+					if sent != nil {
+						w.Header().Set("Content-Type", "application/grpc")
+						_, _ = w.Write(sent)
+						_ = http.NewResponseController(w).Flush()
+					}
+					<-r.Context().Done()
+					return context.Cause(r.Context())
+				}))
+			}))
+			server.EnableHTTP2 = true
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/todos.Todos/Watch", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", "application/grpc+proto")
+			revoke := func() {
+				waitFor(t, "the call", func() bool { return len(Open.List(isOf("client"))) == 1 })
+				Open.EndTokens(func(_ *token.Token, raw string) bool { return raw == "raw" })
+			}
+			if sent == nil {
+				go revoke()
+			}
+			answer, err := server.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			if sent != nil {
+				revoke()
+			}
+			body, err := io.ReadAll(answer.Body)
+			if err != nil || !bytes.Equal(body, sent) || answer.ProtoMajor != 2 {
+				t.Errorf("got %x over HTTP/%d (%v), want %x", body, answer.ProtoMajor, err, sent)
+			}
+			if got := answer.Trailer.Get("Grpc-Status") + " " + answer.Trailer.Get("Grpc-Message"); got != "16 token_revoked" {
+				t.Errorf("got the trailers %q", got)
+			}
+		})
+	}
+}
+
+// Streams leave no goroutine and no entry behind, whichever side ends them.
+func TestSec_S504_NothingIsLeftOver(t *testing.T) {
+	got := make(chan []byte, 20)
+	p := newProxy(t, Config{}, expiring(time.Hour), echo(got))
+	before := runtime.NumGoroutine()
+	for i := range 20 {
+		conn, r := p.dial(t)
+		if i%2 == 0 {
+			conn.Close()
+			<-got
+			continue
+		}
+		waitFor(t, "the stream to be open", func() bool { return len(Open.List(isOf("client"))) == 1 })
+		Open.End(Admin, isOf("client"))
+		wantClose(t, r, 3000, "admin")
+		<-got
+		conn.Close()
+	}
+	waitFor(t, "all streams to be over", func() bool { return Open.Len() == 0 })
+	// Connections that the test's servers keep open for the next request are few.
+	waitFor(t, "their goroutines to end", func() bool { return runtime.NumGoroutine() <= before+2 })
 }
 
 func isOf(client string) func(Info) bool {
@@ -385,7 +468,7 @@ func TestOtherAnswersOfAnEventStreamRequest(t *testing.T) {
 	}
 }
 
-func TestTheServerIsAskedAgain(t *testing.T) {
+func TestSec_S509_TheServerIsAskedAgain(t *testing.T) {
 	refused := &token.Error{Reason: token.Inactive, Err: errors.New("revoked")}
 	for name, tc := range map[string]struct {
 		err     error
@@ -434,7 +517,7 @@ func TestTheServerIsAskedAgain(t *testing.T) {
 	}
 }
 
-func TestWhenAStreamEnds(t *testing.T) {
+func TestSec_S503_StreamsOnlyEndEarlier(t *testing.T) {
 	started := time.Unix(1000, 0)
 	minute := caddy.Duration(time.Minute)
 	for name, tc := range map[string]struct {
@@ -472,7 +555,7 @@ func TestWhenAStreamEnds(t *testing.T) {
 }
 
 // The clock is set while a timer runs; a consumer is deleted.
-func TestSweep(t *testing.T) {
+func TestSec_S511_TheClockIsSet(t *testing.T) {
 	r := NewRegister()
 	l := (*Config)(nil).limits(time.Hour)
 	var ended []string
