@@ -260,13 +260,14 @@ func (o *object) ignore(fields ...string) {
 	}
 }
 
-// done reports the fields that nothing has read.
+// done reports the fields that nothing has read. An export names fields that
+// are not set, as null.
 func (o *object) done() {
 	if o == nil {
 		return
 	}
 	for _, name := range o.names {
-		if !o.read[name] {
+		if !o.read[name] && o.has(name) {
 			o.errorf(name, "this field is not known: remove it, or correct its name")
 		}
 	}

@@ -35,7 +35,6 @@ func adapt(t testing.TB, source string, env environment) ([]byte, []caddyconfig.
 type gateway struct {
 	t       testing.TB
 	address string
-	client  *http.Client
 }
 
 // run adapts a file, in which UPSTREAM stands for the address of an upstream,
@@ -54,7 +53,7 @@ func run(t testing.TB, source string, env environment) *gateway {
 		t.Fatal(err)
 	}
 	load(t, config, address)
-	return &gateway{t: t, address: address, client: &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}}
+	return &gateway{t: t, address: address}
 }
 
 // load runs a configuration without an admin endpoint.
