@@ -171,7 +171,7 @@ func (c *compiler) requirement(pattern *pathmatch.Pattern, condition *Condition)
 		}
 		// Who may pass is the handler's to decide: any token that gets as far has
 		// what the rule requires.
-		return c.intern(&node{ref: -1, constant: true}, nil)
+		return c.intern(&node{ref: -1, constant: condition.Access != Denied}, nil)
 	}
 	err = c.at("scope_expression", func() (err *Error) {
 		e, err = c.expression(condition.ScopeExpression, pattern)
@@ -182,7 +182,7 @@ func (c *compiler) requirement(pattern *pathmatch.Pattern, condition *Condition)
 
 // access checks a condition that has no scope expression.
 func (c *compiler) access(condition *Condition) *Error {
-	if reason := checkAccess(condition.Access); reason != "" {
+	if reason := checkAccess(condition.Access); reason != "" && condition.Access != Denied {
 		return c.errorf(JSONPath{"access"}, hintAccess, "%s", reason)
 	}
 	switch {

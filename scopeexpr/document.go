@@ -52,12 +52,21 @@ type Condition struct {
 	// ResourceName is the name by which the resource is registered or found at
 	// the UMA authorization server. UMA only.
 	ResourceName string `json:"resource_name,omitempty"`
+
+	// Operation names what the condition is about, for logs and metrics: the
+	// operationId of an OpenAPI document. It cannot be written in a document.
+	Operation string `json:"-"`
 }
 
 // Values of Condition.Access.
 const (
 	Public        = "public"
 	Authenticated = "authenticated"
+
+	// Denied is for requests that are refused whoever sends them. It cannot be
+	// written in a document, where leaving a path out says the same; a rule made of
+	// something else needs it against a wider rule.
+	Denied = "denied"
 )
 
 // Expression is a JSON Logic rule over a list of scopes.

@@ -170,10 +170,13 @@ func (r *Rule) Methods() []string { return slices.Clone(r.condition.HTTPMethods)
 // return the same pointer. It must not be changed.
 func (r *Rule) Condition() *Condition { return r.condition }
 
-// Access returns Public or Authenticated for a rule that requires no scopes, and ""
+// Access returns Public, Authenticated or Denied for a rule that requires no scopes, and ""
 // for one with a scope expression. Who may pass by an access is the caller's to
-// decide; Decide allows every token.
+// decide; Decide allows every token, unless the rule is Denied.
 func (r *Rule) Access() string { return r.condition.Access }
+
+// Operation returns what the condition of the rule is called, "" if it has no name.
+func (r *Rule) Operation() string { return r.condition.Operation }
 
 // Expression returns the scope expression of the document, nil for a rule with an
 // Access. It must not be changed.
