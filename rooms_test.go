@@ -39,6 +39,7 @@ var rooms = []room{
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddyratelimit caddystore caddyui caddyuma cli directive kongconfig"},
 
 	{"cli", built, "authserver directive enforce internal/explain internal/policylint pathmatch scopeexpr"},
+	{"cli", built, "authserver directive enforce internal/openapi internal/policylint pathmatch scopeexpr"},
 	{"caddyui", planned, "caddyadmin identity internal/*"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", planned, "directive enforce identity introspect internal/*"},
@@ -67,6 +68,7 @@ var rooms = []room{
 	{"internal/siteguard", built, "directive pathmatch"},
 	{"internal/siteorder", built, ""},
 	{"internal/policylint", built, "pathmatch scopeexpr"},
+	{"internal/openapi", built, "directive pathmatch scopeexpr"},
 	{"internal/dpop", built, "jose internal/jwtcheck internal/seal internal/token internal/tokencache"},
 	{"internal/tokencache", built, "internal/jwtcheck internal/retry internal/seal internal/spans internal/token"},
 	{"internal/provider", planned, "directive jose internal/jwtcheck internal/retry internal/spans internal/storagelock internal/strictjson internal/token"},

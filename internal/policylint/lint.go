@@ -37,12 +37,18 @@ func Check(p *scopeexpr.Policy) []Warning {
 	for i, r := range p.Rules() {
 		if text := l.neverMatches(i); text != "" {
 			warnings = append(warnings, Warning{NeverMatches, r, text})
-		} else if text := l.pointless(i); text != "" {
+		} else if text := l.pointless(i); text != "" && !fromDocument(r) {
 			warnings = append(warnings, Warning{Pointless, r, text})
 		}
 		warnings = append(warnings, checkRule(r)...)
 	}
 	return warnings
+}
+
+// fromDocument reports whether a rule was made of an OpenAPI document. It is not
+// pointless that such a document describes each operation.
+func fromDocument(r *scopeexpr.Rule) bool {
+	return r.Operation() != "" || r.Access() == scopeexpr.Denied
 }
 
 // CheckRules is Check for a policy that may have very many rules: it looks at each
