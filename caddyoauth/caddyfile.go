@@ -62,6 +62,14 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //				max_age <duration>
 //			}]
 //		}
+//		openapi <file> {
+//			security_scheme <name>...
+//			base_path <path>|servers|none
+//			unlisted deny|public|authenticated
+//			prefix <text>
+//			watch [true|false]
+//		}
+//		override path <pattern> { ... }
 //		oauth_scope_expression <json>
 //		oauth_scope_expression_file <path>
 //		id <name>
@@ -82,7 +90,7 @@ func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	rules := enforce.Rules{Options: scopeexpr.Options{}}
 	var once directive.Once
 	for d.NextBlock(0) {
-		if err := once.Check(d, "path", option, option+"_file"); err != nil {
+		if err := once.Check(d, "path", "override", option, option+"_file"); err != nil {
 			return err
 		}
 		known, err := p.UnmarshalOption(d)
@@ -95,6 +103,10 @@ func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		switch name := d.Val(); name {
 		case "path":
 			err = rules.UnmarshalPath(d)
+		case "openapi":
+			err = rules.UnmarshalOpenAPI(d)
+		case "override":
+			err = rules.UnmarshalOverride(d)
 		case option:
 			err = rules.UnmarshalDocument(d)
 		case option + "_file":
@@ -107,13 +119,13 @@ func (p *OAuthPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				}
 			}
 		default:
-			err = directive.Unknown(d, "gluu_oauth_pep", "path", option, option+"_file", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants", "id")
+			err = directive.Unknown(d, "gluu_oauth_pep", "path", "openapi", "override", option, option+"_file", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants", "id")
 		}
 		if err != nil {
 			return err
 		}
 	}
-	p.ScopeExpression, err = rules.Finish(start, option, p.ScopeExpressionFile)
+	p.ScopeExpression, p.RuleOptions, err = rules.Finish(start, option, p.ScopeExpressionFile)
 	return err
 }
 

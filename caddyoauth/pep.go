@@ -42,6 +42,8 @@ type OAuthPEP struct {
 	// others; no path can stand in both. It is read when the configuration
 	// loads.
 	ScopeExpressionFile string `json:"oauth_scope_expression_file,omitempty"`
+
+	enforce.RuleOptions
 }
 
 // CaddyModule returns the Caddy module information.
@@ -57,16 +59,17 @@ const option = "oauth_scope_expression"
 
 // Provision compiles the rules.
 func (p *OAuthPEP) Provision(ctx caddy.Context) error {
-	policy, err := p.Policy()
-	if err != nil {
-		return err
-	}
-	return p.Enforcer.Provision(ctx, identity.OAuth, policy)
+	return p.ProvisionRules(ctx, identity.OAuth, p.rules())
+}
+
+func (p *OAuthPEP) rules() *enforce.RuleSource {
+	return &enforce.RuleSource{RuleOptions: p.RuleOptions, Option: option, Inline: p.ScopeExpression, File: p.ScopeExpressionFile}
 }
 
 // Policy compiles the rules of the configuration.
 func (p *OAuthPEP) Policy() (*scopeexpr.Policy, error) {
-	return enforce.Compile(option, p.ScopeExpression, p.ScopeExpressionFile, scopeexpr.Options{})
+	policy, _, err := p.rules().Compile()
+	return policy, err
 }
 
 // ServeHTTP lets the request pass or answers it.

@@ -41,6 +41,13 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //				max_age <duration>
 //			}]
 //		}
+//		openapi <file> {
+//			security_scheme <name>...
+//			base_path <path>|servers|none
+//			unlisted deny|public|authenticated
+//			prefix <text>
+//		}
+//		override path <pattern> { ... }
 //		uma_scope_expression <json>
 //		uma_scope_expression_file <path>
 //		resource_prefix <text>
@@ -63,7 +70,7 @@ func (p *UMAPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	rules := enforce.Rules{Options: documentOptions}
 	var once directive.Once
 	for d.NextBlock(0) {
-		if err := once.Check(d, "path", option, option+"_file"); err != nil {
+		if err := once.Check(d, "path", "override", option, option+"_file"); err != nil {
 			return err
 		}
 		known, err := p.UnmarshalOption(d)
@@ -74,7 +81,7 @@ func (p *UMAPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
-	p.ScopeExpression, err = rules.Finish(start, option, p.ScopeExpressionFile)
+	p.ScopeExpression, p.RuleOptions, err = rules.Finish(start, option, p.ScopeExpressionFile)
 	return err
 }
 
@@ -83,6 +90,10 @@ func (p *UMAPEP) unmarshalOwn(d *caddyfile.Dispenser, rules *enforce.Rules) (err
 	switch name := d.Val(); name {
 	case "path":
 		return rules.UnmarshalPath(d)
+	case "openapi":
+		return rules.UnmarshalOpenAPI(d)
+	case "override":
+		return rules.UnmarshalOverride(d)
 	case option:
 		return rules.UnmarshalDocument(d)
 	case option + "_file":
@@ -104,7 +115,7 @@ func (p *UMAPEP) unmarshalOwn(d *caddyfile.Dispenser, rules *enforce.Rules) (err
 		}
 		err = p.check()
 	default:
-		return directive.Unknown(d, "gluu_uma_pep", "path", option, option+"_file", "resource_prefix", "registration", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants", "id")
+		return directive.Unknown(d, "gluu_uma_pep", "path", "openapi", "override", option, option+"_file", "resource_prefix", "registration", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants", "id")
 	}
 	if err != nil {
 		return d.WrapErr(err)

@@ -54,6 +54,8 @@ type UMAPEP struct {
 	// loads.
 	ScopeExpressionFile string `json:"uma_scope_expression_file,omitempty"`
 
+	enforce.RuleOptions
+
 	// A text that the names of registered resources begin with, so that
 	// several APIs of one client can be told apart. A resource is named
 	// `<methods> <path>`. Default: none.
@@ -99,11 +101,7 @@ func (p *UMAPEP) Provision(ctx caddy.Context) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	policy, err := p.Policy()
-	if err != nil {
-		return err
-	}
-	if err := p.Enforcer.Provision(ctx, identity.UMA, policy); err != nil {
+	if err := p.ProvisionRules(ctx, identity.UMA, p.rules()); err != nil {
 		return err
 	}
 	app, err := introspect.FromContext(ctx)
@@ -125,7 +123,7 @@ func (p *UMAPEP) Provision(ctx caddy.Context) error {
 	}
 	p.now = time.Now
 	p.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
-	p.resources = newResources(policy, p.ResourcePrefix, p.Registration, p.authority, app.Generation(), ctx.Storage(), ctx.Logger())
+	p.resources = newResources(p.InForce(), p.ResourcePrefix, p.Registration, p.authority, app.Generation(), ctx.Storage(), ctx.Logger())
 	p.authority.announce(p.resources, p.provider)
 	p.tickets = &tickets{authority: p.authority, count: counter}
 	app.Background(p.resources.keep)
@@ -144,9 +142,14 @@ func (p *UMAPEP) check() error {
 	return nil
 }
 
+func (p *UMAPEP) rules() *enforce.RuleSource {
+	return &enforce.RuleSource{RuleOptions: p.RuleOptions, Option: option, Inline: p.ScopeExpression, File: p.ScopeExpressionFile, Options: documentOptions}
+}
+
 // Policy compiles the rules of the configuration.
 func (p *UMAPEP) Policy() (*scopeexpr.Policy, error) {
-	return enforce.Compile(option, p.ScopeExpression, p.ScopeExpressionFile, documentOptions)
+	policy, _, err := p.rules().Compile()
+	return policy, err
 }
 
 // Cleanup lets go of what is known about the authorization server.

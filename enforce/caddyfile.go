@@ -79,6 +79,11 @@ type Rules struct {
 
 	document scopeexpr.Document
 	places   []place // of document's elements
+
+	openapi        *OpenAPI
+	openapiAt      caddyfile.Token
+	overrides      scopeexpr.Document
+	overridePlaces []place
 }
 
 // place is the position of a path and its conditions.
@@ -104,25 +109,32 @@ type place struct {
 // The method `?` is any method that the path does not name. For UMA the block of a
 // condition may also have `resource_id <id>` and `resource_name <name>`.
 func (r *Rules) UnmarshalPath(d *caddyfile.Dispenser) error {
+	rule, at, err := r.unmarshalPath(d)
+	if err != nil {
+		return err
+	}
+	r.document, r.places = append(r.document, rule), append(r.places, at)
+	return nil
+}
+
+func (r *Rules) unmarshalPath(d *caddyfile.Dispenser) (rule scopeexpr.PathRule, at place, err error) {
 	args := d.RemainingArgsAsTokens()
 	if len(args) != 1 {
-		return d.Errf("path takes exactly one pattern and a block of rules: write 'path /users/?/todos { GET scope <expression> }'")
+		return rule, at, d.Errf("path takes exactly one pattern and a block of rules: write 'path /users/?/todos { GET scope <expression> }'")
 	}
-	rule := scopeexpr.PathRule{Path: args[0].Text}
-	at := place{path: args[0]}
+	rule, at = scopeexpr.PathRule{Path: args[0].Text}, place{path: args[0]}
 	for nesting := d.Nesting(); d.NextBlock(nesting); {
 		at.conditions = append(at.conditions, d.Token())
 		condition, err := r.unmarshalCondition(d)
 		if err != nil {
-			return err
+			return rule, at, err
 		}
 		rule.Conditions = append(rule.Conditions, condition)
 	}
 	if len(rule.Conditions) == 0 {
-		return directive.At(at.path).Errf("path %q has no rules: write 'GET scope <expression>' on its own line inside the block", rule.Path)
+		return rule, at, directive.At(at.path).Errf("path %q has no rules: write 'GET scope <expression>' on its own line inside the block", rule.Path)
 	}
-	r.document, r.places = append(r.document, rule), append(r.places, at)
-	return nil
+	return rule, at, nil
 }
 
 func (r *Rules) unmarshalCondition(d *caddyfile.Dispenser) (condition scopeexpr.Condition, err error) {
@@ -258,31 +270,43 @@ func lineWithin(token caddyfile.Token, err error) caddyfile.Token {
 	return token
 }
 
-// Finish checks all rules, including those of a file ("" for none), and returns the
-// document of the rules in the Caddyfile, or nil if there are none. Call it at the
-// end of the block. option is the name of the document in JSON.
-func (r *Rules) Finish(d *caddyfile.Dispenser, option, file string) (json.RawMessage, error) {
-	if len(r.document) == 0 && file == "" {
-		return nil, d.Errf("there are no rules: write 'path <pattern> { <method> scope <expression> }', %s or %s_file", option, option)
+// Finish checks all rules, including those of a file ("" for none) and of an OpenAPI
+// document, and returns the document of the rules in the Caddyfile, or nil if there are
+// none. Call it at the end of the block. option is the name of the document in JSON.
+func (r *Rules) Finish(d *caddyfile.Dispenser, option, file string) (json.RawMessage, RuleOptions, error) {
+	var none RuleOptions
+	if len(r.overrides) > 0 && r.openapi == nil {
+		return nil, none, directive.At(r.overridePlaces[0].path).Errf("override replaces rules of an OpenAPI document: write openapi <file> too, or leave override out")
+	}
+	if len(r.document) == 0 && file == "" && r.openapi == nil {
+		return nil, none, d.Errf("there are no rules: write 'path <pattern> { <method> scope <expression> }', %s, %s_file or openapi", option, option)
 	}
 	if len(r.document) > 0 {
 		if _, err := r.document.Compile(r.Options); err != nil {
-			return nil, r.explain(d, err)
+			return nil, none, r.explain(d, err)
 		}
 	}
-	var document json.RawMessage
-	if len(r.document) > 0 {
-		var err error
-		if document, err = json.Marshal(r.document); err != nil {
-			return nil, d.WrapErr(err)
-		}
+	document, err := marshalRules(r.document)
+	if err != nil {
+		return nil, none, d.WrapErr(err)
 	}
 	if file != "" {
 		if _, err := Compile(option, document, file, r.Options); err != nil {
-			return nil, d.WrapErr(r.explainFile(option, file, err))
+			return nil, none, d.WrapErr(r.explainFile(option, file, err))
 		}
 	}
-	return document, nil
+	if r.openapi == nil {
+		return document, none, nil
+	}
+	options, err := r.finishOpenAPI(option, document, file)
+	return document, options, err
+}
+
+func marshalRules(document scopeexpr.Document) (json.RawMessage, error) {
+	if len(document) == 0 {
+		return nil, nil
+	}
+	return json.Marshal(document)
 }
 
 // explain adds the line to an error about the rules.

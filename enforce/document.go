@@ -17,6 +17,12 @@ import (
 // string that contains one, and of the rules in a file. Either may be missing, but
 // not both. option is the name of the configuration field, for errors.
 func Compile(option string, inline json.RawMessage, file string, opts scopeexpr.Options) (*scopeexpr.Policy, error) {
+	policy, _, err := (&RuleSource{Option: option, Inline: inline, File: file, Options: opts}).Compile()
+	return policy, err
+}
+
+// ownRules returns the rules that an operator wrote, in the configuration and in a file.
+func ownRules(option string, inline json.RawMessage, file string, opts scopeexpr.Options) (scopeexpr.Document, error) {
 	var document scopeexpr.Document
 	if len(inline) > 0 && !bytes.Equal(inline, []byte("null")) {
 		parsed, err := scopeexpr.ParseDocument(inline)
@@ -32,14 +38,7 @@ func Compile(option string, inline json.RawMessage, file string, opts scopeexpr.
 		}
 		document = slices.Concat(document, fromFile)
 	}
-	if len(document) == 0 {
-		return nil, fmt.Errorf("there are no rules: write 'path <pattern> { <method> scope <expression> }', %s or %s_file", option, option)
-	}
-	policy, err := document.Compile(opts)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", option, err)
-	}
-	return policy, nil
+	return document, nil
 }
 
 // maxDocument bounds the size of a file with rules.

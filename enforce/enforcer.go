@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -124,12 +125,9 @@ type Enforcer struct {
 	Config
 
 	app      *introspect.App
-	policy   *scopeexpr.Policy
+	current  atomic.Pointer[ruleset]
 	answerer identity.Answerer
-	counters counters
 	stateKey token.ValueKey
-	memos    memos
-	stepsUp  bool // a rule requires a certain authentication (RFC 9470)
 	uniform  bool // the answer to a caller without a token is the same for all rules
 	now      func() time.Time
 }
@@ -150,7 +148,7 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	if err != nil {
 		return err
 	}
-	e.app, e.policy, e.now = app, policy, time.Now
+	e.app, e.now = app, time.Now
 	emitter, err := events.NewEmitter(ctx)
 	if err != nil {
 		return err
@@ -159,18 +157,12 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	if err := identity.ProtectSite(ctx, app, &e.answerer, e.siteRules()); err != nil {
 		return err
 	}
-	e.counters = newCounters(metrics, policy.NumRules())
 	e.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
 	app.NoteEnforcement(siteguard.Site(ctx))
+	e.uniform = kind == identity.OAuth
+	e.use(policy)
 	e.offerExplanations(ctx)
 	e.warnOfUnreachable(siteguard.Site(ctx))
-	e.uniform = kind == identity.OAuth
-	if kind == identity.OAuth {
-		app.AnnounceScopes(policy.AllScopes()...) // for the metadata of the resource
-	}
-	for _, rule := range policy.Rules() {
-		e.stepsUp = e.stepsUp || asksForAuthentication(rule)
-	}
 	warn(ctx, policy)
 	if e.DryRun {
 		ctx.Logger().Warn("dry_run is on: requests are not refused")
@@ -181,7 +173,7 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 // warnOfUnreachable warns when the configuration runs if a rule is public and no
 // request without a token gets as far as the rules.
 func (e *Enforcer) warnOfUnreachable(site string) {
-	rules := e.policy.Rules()
+	rules := e.InForce().Rules()
 	i := slices.IndexFunc(rules, func(r *scopeexpr.Rule) bool { return r.Access() == scopeexpr.Public })
 	if i < 0 || site == "" {
 		return
@@ -203,6 +195,7 @@ type Request struct {
 	Memo     *Memo // nil if the caller has no verified token
 
 	enforcer *Enforcer
+	rules    *ruleset
 }
 
 // ChallengeScope returns the scopes that a client could request to satisfy the
@@ -227,11 +220,12 @@ func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhtt
 		// No authentication handler has done so.
 		e.app.Stripper().StripRequest(r)
 	}
-	path, err := canonicalize(r, e.policy, e.PathOptions())
+	rules := e.current.Load()
+	path, err := canonicalize(r, rules.policy, e.PathOptions())
 	if err != nil {
 		return e.reject(w, r, next, asRefusal(err))
 	}
-	rule, err := e.lookup(id, r.Method, path)
+	rule, err := e.lookup(rules.policy, id, r.Method, path)
 	if err != nil {
 		refusal := identity.NoRule()
 		refusal.Cause = err
@@ -243,14 +237,14 @@ func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhtt
 		}
 		return e.reject(w, r, next, identity.NoRule())
 	}
-	e.counters.endpoint(rule, r.Method).Inc()
-	if refusal := e.decide(Request{Request: r, Path: path, Rule: rule, Identity: id, enforcer: e}, decide); refusal != nil {
+	rules.counters.count(rule, r.Method)
+	if refusal := e.decide(Request{Request: r, Path: path, Rule: rule, Identity: id, enforcer: e, rules: rules}, decide); refusal != nil {
 		explainRefusal(refusal, rule, id)
 		return e.reject(w, r, next, *refusal)
 	}
 	if e.LogGrants {
 		if id == nil {
-			id = &identity.Identity{Rule: rule.Pattern()} // a public rule
+			id = &identity.Identity{Rule: rule.Pattern(), Operation: rule.Operation()} // a public rule
 		}
 		e.answerer.Granted(r, id)
 	}
@@ -258,24 +252,28 @@ func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhtt
 }
 
 // lookup finds the rule for a request.
-func (e *Enforcer) lookup(id *identity.Identity, method, path string) (*scopeexpr.Rule, error) {
+func (e *Enforcer) lookup(policy *scopeexpr.Policy, id *identity.Identity, method, path string) (*scopeexpr.Rule, error) {
 	if e.uniform && (id == nil || id.Token == nil) {
-		return e.policy.LookupWithoutToken(method, path, e.open())
+		return policy.LookupWithoutToken(method, path, e.open())
 	}
-	return e.policy.Lookup(method, path)
+	return policy.Lookup(method, path)
 }
 
 // decide wraps the decision of the handler with the common checks.
 func (e *Enforcer) decide(req Request, decide Decide) *identity.Refusal {
 	id := req.Identity
 	if id != nil {
-		id.Rule = req.Rule.Pattern()
+		id.Rule, id.Operation = req.Rule.Pattern(), req.Rule.Operation()
 	}
-	if req.Rule.Access() == scopeexpr.Public {
+	switch req.Rule.Access() {
+	case scopeexpr.Public:
 		if id != nil && id.Token != nil {
-			e.memo(id).granted.Inc()
+			e.memo(req.rules, id).granted.Inc()
 		}
 		return nil
+	case scopeexpr.Denied:
+		refusal := identity.NoRule()
+		return &refusal
 	}
 	if id == nil {
 		refusal := identity.NotAuthenticated()
@@ -285,11 +283,11 @@ func (e *Enforcer) decide(req Request, decide Decide) *identity.Refusal {
 	if id.Token == nil {
 		return decide(req)
 	}
-	req.Memo = e.memo(id)
+	req.Memo = e.memo(req.rules, id)
 	if refusal := decide(req); refusal != nil {
 		return refusal
 	}
-	if e.stepsUp {
+	if req.rules.stepsUp {
 		if refusal := req.authentication(e.now()); refusal != nil {
 			return refusal
 		}
@@ -324,7 +322,7 @@ func (e *Enforcer) reject(w http.ResponseWriter, r *http.Request, next caddyhttp
 	}
 	id := identity.Of(r)
 	if id != nil {
-		id.Rule = refusal.Rule // and not that of a handler before this one
+		id.Rule, id.Operation = refusal.Rule, refusal.Operation // and not that of a handler before this one
 	}
 	if id != nil && id.Interaction != nil && refusal.StepUp != nil {
 		e.answerer.Record(r, id, refusal, "request needs a stronger login")

@@ -25,12 +25,13 @@ func (e *Enforcer) offerExplanations(ctx caddy.Context) {
 // trace in the records.
 func (e *Enforcer) ExplainRequest(r *http.Request, caller *explain.Caller) *explain.Decision {
 	d := &explain.Decision{Decision: explain.Deny, DryRun: e.DryRun}
-	path, err := canonicalize(r, e.policy, e.PathOptions())
+	policy := e.InForce()
+	path, err := canonicalize(r, policy, e.PathOptions())
 	if err != nil {
 		d.Decision, d.Refused = explain.BadRequest, identity.Explained(asRefusal(err))
 		return d
 	}
-	rule, err := e.policy.Lookup(r.Method, path)
+	rule, err := policy.Lookup(r.Method, path)
 	if err != nil || rule == nil {
 		refusal := identity.NoRule()
 		if refusal.Cause = err; err == nil && e.open() {
@@ -41,6 +42,7 @@ func (e *Enforcer) ExplainRequest(r *http.Request, caller *explain.Caller) *expl
 		return d
 	}
 	d.Method, d.Rule, d.Access, d.Required = rule.Method(), rule.Pattern(), rule.Access(), required(rule)
+	d.Operation = rule.Operation()
 	if refusal := e.explainRule(d, rule, path, caller); refusal != nil {
 		d.Refused = identity.Explained(*refusal)
 		return d
@@ -64,6 +66,8 @@ func (e *Enforcer) explainRule(d *explain.Decision, rule *scopeexpr.Rule, path s
 	switch {
 	case rule.Access() == scopeexpr.Public:
 		return nil
+	case rule.Access() == scopeexpr.Denied:
+		refusal = identity.NoRule()
 	case caller == nil:
 		refusal = identity.NotAuthenticated()
 		refusal.Cause = errNotAuthenticated

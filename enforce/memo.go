@@ -22,30 +22,31 @@ type Memo struct {
 	// Scopes are the token's scopes in the form that the policy decides on.
 	Scopes *scopeexpr.Scopes
 
+	rules    *ruleset
 	consumer *consumer.Consumer
 	granted  identity.Count
 	event    func() authenticationEvent // nil if no rule asks for it
 }
 
-func (e *Enforcer) memo(id *identity.Identity) *Memo {
+func (e *Enforcer) memo(rules *ruleset, id *identity.Identity) *Memo {
 	token := id.Token
 	kept, ok := token.Value(e.stateKey).(*Memo)
-	if ok && kept.consumer == id.Consumer {
+	if ok && kept.rules == rules && kept.consumer == id.Consumer {
 		return kept
 	}
 	create := func() *Memo {
 		return &Memo{
-			Scopes:   scopeexpr.NewScopes(e.policy, token.Scopes),
-			consumer: id.Consumer, granted: e.answerer.Metrics.Granted(id.Consumer),
+			Scopes: scopeexpr.NewScopes(rules.policy, token.Scopes),
+			rules:  rules, consumer: id.Consumer, granted: e.answerer.Metrics.Granted(id.Consumer),
 		}
 	}
 	var memo *Memo
 	if set := token.ScopeSet(); set != nil {
-		memo = e.memos.of(memoKey{set, id.Consumer}, create)
+		memo = rules.memos.of(memoKey{set, id.Consumer}, create)
 	} else {
 		memo = create()
 	}
-	if e.stepsUp {
+	if rules.stepsUp {
 		own := *memo
 		own.event = sync.OnceValue(func() authenticationEvent { return eventOf(token) })
 		memo = &own

@@ -13,7 +13,7 @@ import (
 // expression that it requires, and the scopes that the token has. A handler that
 // decides by something else than the token's scopes has set them itself.
 func explainRefusal(refusal *identity.Refusal, rule *scopeexpr.Rule, id *identity.Identity) {
-	refusal.Rule = rule.Pattern()
+	refusal.Rule, refusal.Operation = rule.Pattern(), rule.Operation()
 	switch refusal.Reason {
 	case identity.ReasonScopeMissing, identity.ReasonNoToken:
 	default:

@@ -109,6 +109,7 @@ func (a *Answerer) hand(r *http.Request, refusal Refusal) error {
 		repl.Set("gluu.error.description", refusal.Description)
 		repl.Set("gluu.error.reason", refusal.Reason)
 		repl.Set("gluu.rule", refusal.Rule)
+		repl.Set("gluu.operation", refusal.Operation)
 	}
 	return caddyhttp.Error(refusal.Status, errors.New(refusal.Error+": "+refusal.Description))
 }
@@ -142,7 +143,7 @@ func (a *Answerer) Record(r *http.Request, id *Identity, refusal Refusal, messag
 	if entry == nil {
 		return
 	}
-	fields := append(fieldsOf(r, id, refusal.Rule),
+	fields := append(fieldsOf(r, id, refusal.Rule, refusal.Operation),
 		zap.String("reason", refusal.Reason),
 		zap.Int("status", refusal.Status))
 	fields = append(fields, refusal.compared()...)
@@ -166,7 +167,7 @@ func (a *Answerer) EmitRefused(r *http.Request, id *Identity, refusal Refusal) {
 		return
 	}
 	encoder := zapcore.NewMapObjectEncoder()
-	for _, field := range fieldsOf(r, id, refusal.Rule) {
+	for _, field := range fieldsOf(r, id, refusal.Rule, refusal.Operation) {
 		field.AddTo(encoder)
 	}
 	encoder.AddString("reason", refusal.Reason)
@@ -177,14 +178,14 @@ func (a *Answerer) EmitRefused(r *http.Request, id *Identity, refusal Refusal) {
 // Granted logs that a request may pass. The identity cannot be nil.
 func (a *Answerer) Granted(r *http.Request, id *Identity) {
 	if entry := a.Logger.Check(zapcore.InfoLevel, "request granted"); entry != nil {
-		entry.Write(fieldsOf(r, id, id.Rule)...)
+		entry.Write(fieldsOf(r, id, id.Rule, id.Operation)...)
 	}
 }
 
 // fieldsOf says in a log line which request it is about and whose. The query
 // is left out, since clients put tokens there.
-func fieldsOf(r *http.Request, id *Identity, rule string) []zap.Field {
-	fields := make([]zap.Field, 0, 14)
+func fieldsOf(r *http.Request, id *Identity, rule, operation string) []zap.Field {
+	fields := make([]zap.Field, 0, 15)
 	fields = append(fields,
 		zap.String("request_id", RequestID(r)),
 		zap.String("method", r.Method),
@@ -193,6 +194,9 @@ func fieldsOf(r *http.Request, id *Identity, rule string) []zap.Field {
 		zap.String("client_ip", clientIP(r)),
 		zap.String("rule", rule),
 		zap.String("client_id", id.ClientID()))
+	if operation != "" {
+		fields = append(fields, zap.String("operation", operation))
+	}
 	if id == nil {
 		return append(fields, zap.String("consumer", ""), zap.String("provider", ""))
 	}

@@ -37,6 +37,10 @@ type Identity struct {
 	// as long as none has.
 	Rule string
 
+	// Operation is the operationId of an OpenAPI document that the rule was made of,
+	// "" for any other rule.
+	Operation string
+
 	// Interaction is what can be asked of a person who is logged in; nil for a
 	// program.
 	Interaction Interaction

@@ -29,8 +29,8 @@ const (
 // Counters are looked up once and kept by who counts, since a lookup by labels
 // costs more than the rest of a decision.
 type Metrics struct {
-	authenticated, granted, endpoint, refused *prometheus.CounterVec
-	totalAuthenticated, totalGranted          prometheus.Counter
+	authenticated, granted, endpoint, operation, refused *prometheus.CounterVec
+	totalAuthenticated, totalGranted                     prometheus.Counter
 }
 
 // NewMetrics returns the metrics of a kind of handlers in the registry of the
@@ -49,6 +49,8 @@ func NewMetrics(ctx caddy.Context, kind Kind) (*Metrics, error) {
 			"Requests that a rule let pass, by consumer.", "consumer"),
 		endpoint: register.vector("gluu_endpoint_method",
 			"Requests that a rule decided about, by the rule's path pattern and the method.", "endpoint", "method"),
+		operation: register.vector("gluu_operation",
+			"Requests that a rule decided about, by operation of the OpenAPI document.", "operation"),
 		refused: register.vector("gluu_client_refused",
 			"Requests refused, by reason and by the path pattern of the rule, if one decided.", "reason", "rule"),
 		totalAuthenticated: register.counter("gluu_total_client_authenticated",
@@ -109,6 +111,11 @@ func (m *Metrics) Granted(c *consumer.Consumer) Count {
 // about.
 func (m *Metrics) Endpoint(rule string, method Method) prometheus.Counter {
 	return m.endpoint.WithLabelValues(rule, methodLabels[method])
+}
+
+// Operation returns what counts requests of an operation.
+func (m *Metrics) Operation(name string) prometheus.Counter {
+	return m.operation.WithLabelValues(name)
 }
 
 // Refused counts a refusal.

@@ -28,6 +28,8 @@ func (id *Identity) placeholder(key string) (any, bool) {
 		return id.Anonymous, true
 	case "rule":
 		return id.Rule, true
+	case "operation":
+		return id.Operation, true
 	case "rate_key":
 		return id.rateKey(), true
 	case "client_id":

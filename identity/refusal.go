@@ -70,6 +70,10 @@ type Refusal struct {
 	// empty it is that of the request's identity.
 	Rule string
 
+	// Operation is the operation of the OpenAPI document that the rule was made of, ""
+	// if there is none.
+	Operation string
+
 	// StepUp is the authentication that would do, nil if none would.
 	StepUp *Requirement
 

@@ -84,14 +84,15 @@ func (r *Refusal) String() string {
 
 // Decision is what a handler decides about a request.
 type Decision struct {
-	Decision string   `json:"decision"` // one of those below
-	Method   string   `json:"method,omitempty"`
-	Rule     string   `json:"rule,omitempty"`
-	Captures []string `json:"captures,omitempty"`
-	Access   string   `json:"access,omitempty"`
-	Required string   `json:"required,omitempty"`
-	DryRun   bool     `json:"dry_run,omitempty"`
-	Refused  *Refusal `json:"refused,omitempty"`
+	Decision  string   `json:"decision"` // one of those below
+	Method    string   `json:"method,omitempty"`
+	Rule      string   `json:"rule,omitempty"`
+	Operation string   `json:"operation,omitempty"`
+	Captures  []string `json:"captures,omitempty"`
+	Access    string   `json:"access,omitempty"`
+	Required  string   `json:"required,omitempty"`
+	DryRun    bool     `json:"dry_run,omitempty"`
+	Refused   *Refusal `json:"refused,omitempty"`
 }
 
 // The decisions, as `caddy gluu explain` has them without a running gateway.

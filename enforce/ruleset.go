@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package enforce
+
+import (
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/openapi"
+	"github.com/caddy-gluu/gateway/scopeexpr"
+)
+
+// A ruleset is a policy with what is kept about its rules. A request uses one from
+// beginning to end, while another one may take its place.
+type ruleset struct {
+	policy   *scopeexpr.Policy
+	counters counters
+	memos    memos
+	stepsUp  bool // a rule requires a certain authentication (RFC 9470)
+}
+
+// InForce returns the rules that are in force.
+func (e *Enforcer) InForce() *scopeexpr.Policy { return e.current.Load().policy }
+
+// use puts rules into force, for the requests that begin from now on.
+func (e *Enforcer) use(policy *scopeexpr.Policy) {
+	rules := &ruleset{policy: policy, counters: newCounters(e.answerer.Metrics, policy.NumRules())}
+	for _, rule := range policy.Rules() {
+		rules.stepsUp = rules.stepsUp || asksForAuthentication(rule)
+	}
+	if e.uniform {
+		e.app.AnnounceScopes(policy.AllScopes()...) // for the metadata of the resource
+	}
+	e.current.Store(rules)
+}
+
+// ProvisionRules sets up the enforcer of a handler with rules that may come from an
+// OpenAPI document.
+func (e *Enforcer) ProvisionRules(ctx caddy.Context, kind identity.Kind, source *RuleSource) error {
+	watches := source.OpenAPI != nil && source.OpenAPI.Watch
+	if watches && source.UMA {
+		return errUMAWatch
+	}
+	policy, api, err := source.Compile()
+	if err != nil {
+		return err
+	}
+	if err := e.Provision(ctx, kind, policy); err != nil {
+		return err
+	}
+	if api == nil {
+		return nil
+	}
+	e.warnOfDocument(api)
+	if watches {
+		w := &documentWatch{enforcer: e, source: source, watcher: openapi.NewWatcher(api, source.OpenAPI.File, source.OpenAPI.options(source.UMA))}
+		e.app.Background(w.run)
+	}
+	return nil
+}
+
+// maxDocumentWarnings bounds the lines that one document can write to the log.
+const maxDocumentWarnings = 20
+
+func (e *Enforcer) warnOfDocument(api *openapi.API) {
+	for i, warning := range api.Warnings {
+		if i == maxDocumentWarnings {
+			e.answerer.Logger.Warn("the OpenAPI document has further mistakes; 'caddy gluu rules --openapi' lists all", zap.Int("count", len(api.Warnings)-i))
+			return
+		}
+		e.answerer.Logger.Warn("the OpenAPI document probably has a mistake", zap.String("file", warning.File), zap.Int("line", warning.Line),
+			zap.String("operation", warning.Operation), zap.String("warning", warning.Text()))
+	}
+}
