@@ -5,6 +5,8 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
@@ -36,6 +38,7 @@ var commands = []func() *cobra.Command{
 	newExplainCommand,
 	newTestCommand,
 	newRulesCommand,
+	newOpenAPICommand,
 	newHashSecretCommand,
 	newCompareCommand,
 	newVersionCommand,
@@ -49,7 +52,8 @@ const (
 )
 
 // asCommand completes a command with a function that returns an exit code.
-// Wrong flags and arguments are reported like any other error.
+// Wrong flags and arguments are reported like any other error. Of required flags that
+// are joined by a bar one suffices.
 func asCommand(cmd *cobra.Command, required []string, command func(cmd *cobra.Command, args []string) (int, error)) *cobra.Command {
 	positional := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
@@ -59,8 +63,8 @@ func asCommand(cmd *cobra.Command, required []string, command func(cmd *cobra.Co
 	cmd.DisableFlagsInUseLine = true
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		for _, name := range required {
-			if !cmd.Flags().Changed(name) {
-				return failure(cmd, fmt.Errorf("missing required flag --%s; run %q for usage", name, cmd.CommandPath()+" --help"))
+			if !slices.ContainsFunc(strings.Split(name, "|"), cmd.Flags().Changed) {
+				return failure(cmd, fmt.Errorf("missing required flag --%s; run %q for usage", strings.ReplaceAll(name, "|", " or --"), cmd.CommandPath()+" --help"))
 			}
 		}
 		code, err := command(cmd, args)

@@ -115,6 +115,11 @@ func (s *source) decide(r request, c caller) *decision {
 		d.reason = "the rule is public: no token is needed"
 	case scopeexpr.Authenticated:
 		d.reason = "any verified token may pass; without one the answer is 401"
+	case scopeexpr.Denied:
+		d.reason = "the OpenAPI document has no security for this operation, and unlisted is deny"
+		if d.rule.Operation() == "" {
+			d.reason = "the OpenAPI document has an operation only for a last parameter that is not empty"
+		}
 	}
 	if c.noToken && d.rule.Access() != scopeexpr.Public {
 		d.what, d.reason = deny, "a caller without a token may pass only where a rule is public"

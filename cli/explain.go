@@ -23,7 +23,7 @@ func newExplainCommand() *cobra.Command {
 	var requestText, scopes string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "explain (--policy <file> [--scopes <scopes>] | --token <token>) --request <request> [--handler <n>] [--json] [...]",
+		Use:   "explain ((--policy <file> | --openapi <file>) [--scopes <scopes>] | --token <token>) --request <request> [--handler <n>] [--json] [...]",
 		Short: "Explains the decision for one request",
 		Long: `
 Decides one request and explains the decision.
@@ -46,6 +46,10 @@ The decision is one of:
 --policy
     A scope expression document in JSON, a Caddyfile, or a Caddy JSON
     configuration.
+
+--openapi
+    An OpenAPI document, in place of a policy, with the options of the openapi
+    block as flags: --security-scheme, --base-path, --unlisted, --prefix.
 
 --handler
     Which handler to use if several in the configuration have a policy,
@@ -78,7 +82,8 @@ The decision is one of:
     "matched", "by"}], "expression"}, where "expression" is the rule in JSON
     Logic. Rules of gluu_uma_pep also have "resource" and "ticket"; a decision
     without a rule also has "reason". Rules that are public or authenticated
-    have "access" and "reason", and no expression.
+    have "access" and "reason", and no expression. Rules of an OpenAPI document
+    have "operation".
 
 The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 `,
@@ -93,12 +98,12 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 	cmd.Flags().StringVarP(&requestText, "request", "r", "", `Request to decide, for example "GET /todos/hh"`)
 	cmd.Flags().StringVarP(&scopes, "scopes", "s", "", "Scopes of the token, separated by spaces")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
-	cmd.MarkFlagsMutuallyExclusive("policy", "token")
+	cmd.MarkFlagsMutuallyExclusive("policy", "openapi", "token")
 	cmd.MarkFlagsMutuallyExclusive("no-token", "token")
 	cmd.MarkFlagsMutuallyExclusive("no-token", "scopes")
 	cmd.MarkFlagsMutuallyExclusive("token", "scopes")
 	return asCommand(cmd, []string{"request"}, func(cmd *cobra.Command, _ []string) (int, error) {
-		if flags.Policy == "" {
+		if flags.Policy == "" && flags.OpenAPI == "" {
 			if running.token == "" && !running.noToken {
 				return exitError, errors.New("missing flag: write --policy <file> to decide offline, or --token <token> to ask a running gateway")
 			}
@@ -145,6 +150,7 @@ type explanationJSON struct {
 	Data       []dataJSON      `json:"data"`
 	Expression json.RawMessage `json:"expression"`
 	Access     string          `json:"access,omitempty"`
+	Operation  string          `json:"operation,omitempty"`
 	Resource   *resourceJSON   `json:"resource,omitempty"`
 	Ticket     []string        `json:"ticket,omitempty"`
 	Reason     string          `json:"reason,omitempty"`
@@ -168,7 +174,7 @@ func (d *decision) writeJSON(w io.Writer) error {
 	if d.rule != nil {
 		method := d.rule.Method()
 		out.Method = &method
-		out.Access = d.rule.Access()
+		out.Access, out.Operation = d.rule.Access(), d.rule.Operation()
 		if expression := d.rule.Expression(); expression != nil {
 			out.Expression = expression.Rule
 		}
@@ -251,6 +257,9 @@ func (d *decision) resource() *resourceJSON {
 // rules that it takes precedence over.
 func (d *decision) printRule(p *painter) {
 	p.line("%s %s %s", p.faint("rule      "), d.rule.Method(), p.bold(d.rule.Pattern()))
+	if operation := d.rule.Operation(); operation != "" {
+		p.line("%s %s", p.faint("operation "), printable(operation))
+	}
 	for i, c := range d.explanation.Captures {
 		label := ""
 		if i == 0 {

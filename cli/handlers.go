@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/caddy-gluu/gateway/enforce"
-	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
 // A pepHandler is a handler with a policy in a configuration.
@@ -24,6 +23,8 @@ type pepHandler struct {
 	AmbiguousPaths  string          `json:"ambiguous_paths"`
 	EncodedSlashes  string          `json:"encoded_slashes"`
 	ResourcePrefix  string          `json:"resource_prefix"`
+
+	enforce.RuleOptions
 }
 
 // The handlers with policies.
@@ -73,11 +74,11 @@ func (h *pepHandler) source(hosts []string) *source {
 	if len(hosts) > 0 {
 		s.name += " of " + strings.Join(hosts, ", ")
 	}
+	rules := enforce.RuleSource{RuleOptions: h.RuleOptions, Option: "oauth_scope_expression", Inline: h.OAuthExpression, File: h.OAuthFile}
 	if h.Handler == umaPEP {
-		s.policy, s.refused = enforce.Compile("uma_scope_expression", h.UMAExpression, h.UMAFile, scopeexpr.Options{UMA: true})
-	} else {
-		s.policy, s.refused = enforce.Compile("oauth_scope_expression", h.OAuthExpression, h.OAuthFile, scopeexpr.Options{})
+		rules.Option, rules.Inline, rules.File, rules.UMA = "uma_scope_expression", h.UMAExpression, h.UMAFile, true
 	}
+	s.policy, s.api, s.refused = rules.Compile()
 	return s
 }
 

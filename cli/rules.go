@@ -19,7 +19,7 @@ func newRulesCommand() *cobra.Command {
 	var flags sourceFlags
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "rules --policy <file> [--handler <n>] [--json]",
+		Use:   "rules (--policy <file> | --openapi <file>) [--handler <n>] [--json]",
 		Short: "Lists rules in order of precedence, with warnings",
 		Long: `
 Lists the rules of a policy in order of precedence: the method, the path, the
@@ -35,6 +35,12 @@ right; regular expressions that are too complex to compare produce none.
     A scope expression document in JSON, a Caddyfile, or a Caddy JSON
     configuration.
 
+--openapi
+    An OpenAPI document, in place of a policy: lists the rules that gluu_oauth_pep
+    makes of it, and what is probably wrong with the document. The flags
+    --security-scheme, --base-path, --unlisted and --prefix are the options of
+    the same names; --security-scheme can be repeated.
+
 --handler
     List only this handler of the configuration, counting from 1. Without it,
     all handlers with a policy are listed.
@@ -42,6 +48,7 @@ right; regular expressions that are too complex to compare produce none.
 --json
     Print one JSON object per handler: {"handler", "rules": [{"method", "path",
     "expression", "data"}], "warnings": [{"kind", "method", "path", "text"}]}.
+    Rules of an OpenAPI document have "operation".
     Rules that are public or authenticated have "access", and no expression.
 
 The exit code is 0, even if there are warnings, and 2 for an error.
@@ -51,7 +58,7 @@ The exit code is 0, even if there are warnings, and 2 for an error.
 	}
 	flags.register(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
-	return asCommand(cmd, []string{"policy"}, func(cmd *cobra.Command, _ []string) (int, error) {
+	return asCommand(cmd, []string{"policy|openapi"}, func(cmd *cobra.Command, _ []string) (int, error) {
 		sources, err := flags.chosen("")
 		if err != nil {
 			return exitError, err
@@ -83,13 +90,22 @@ func (s *source) printRules(p *painter) error {
 	p.line("%s, %s", p.bold(s.name), plural(len(rules), "rule"))
 	out := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
 	for _, r := range rules {
-		_, _ = fmt.Fprintf(out, "  %s\t%s\t%s\n", r.Method(), r.Pattern(), s.demand(r))
+		_, _ = fmt.Fprintf(out, "  %s\t%s\t%s", r.Method(), r.Pattern(), s.demand(r))
+		if operation := r.Operation(); operation != "" {
+			_, _ = fmt.Fprintf(out, "\t%s", printable(operation))
+		}
+		_, _ = fmt.Fprintln(out)
 	}
 	if err := out.Flush(); err != nil {
 		return err
 	}
 	if !s.denyByDefault {
 		p.line("%s requests that no rule matches are not protected (deny_by_default false)", p.warn("!"))
+	}
+	if s.api != nil {
+		for _, w := range s.api.Warnings {
+			p.line("%s %s", p.warn("!"), printable(w.Error()))
+		}
 	}
 	for _, w := range policylint.Check(s.policy) {
 		p.line("%s %s %s %s", p.warn("!"), w.Rule.Method(), w.Rule.Pattern(), printable(w.Text))
@@ -133,6 +149,7 @@ type ruleJSON struct {
 	Method     string          `json:"method"`
 	Path       string          `json:"path"`
 	Access     string          `json:"access,omitempty"`
+	Operation  string          `json:"operation,omitempty"`
 	Expression json.RawMessage `json:"expression"`
 	Data       []string        `json:"data"`
 	ACR        []string        `json:"acr,omitempty"`
@@ -151,13 +168,18 @@ func (s *source) rulesJSON() rulesJSON {
 	out := rulesJSON{Handler: s.name, Rules: []ruleJSON{}, Warnings: []warningJSON{}}
 	for _, r := range s.policy.Rules() {
 		rule := ruleJSON{
-			Method: r.Method(), Path: r.Pattern(), Access: r.Access(), Data: []string{},
+			Method: r.Method(), Path: r.Pattern(), Access: r.Access(), Operation: r.Operation(), Data: []string{},
 			ACR: r.Condition().ACR, MaxAge: r.Condition().MaxAge, Resource: resourceOf(r, s.resourcePrefix),
 		}
 		if expression := r.Expression(); expression != nil {
 			rule.Expression, rule.Data = expression.Rule, expression.Data
 		}
 		out.Rules = append(out.Rules, rule)
+	}
+	if s.api != nil {
+		for _, w := range s.api.Warnings {
+			out.Warnings = append(out.Warnings, warningJSON{Kind: "openapi", Text: w.Error()})
+		}
 	}
 	for _, w := range policylint.Check(s.policy) {
 		out.Warnings = append(out.Warnings, warningJSON{w.Kind, w.Rule.Method(), w.Rule.Pattern(), w.Text})

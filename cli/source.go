@@ -5,6 +5,7 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-gluu/gateway/enforce"
+	"github.com/caddy-gluu/gateway/internal/openapi"
 	"github.com/caddy-gluu/gateway/pathmatch"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
@@ -26,7 +28,8 @@ type source struct {
 	ambiguousPaths string
 	encodedSlashes string
 	resourcePrefix string
-	refused        error // why the policy is missing
+	api            *openapi.API // what the OpenAPI document says, nil if there is none
+	refused        error        // why the policy is missing
 }
 
 // paths says how the handler reads paths.
@@ -50,6 +53,8 @@ type sourceFlags struct {
 	AmbiguousPaths string `yaml:"ambiguous_paths"`
 	EncodedSlashes string `yaml:"encoded_slashes"`
 	UMA            bool   `yaml:"uma"`
+
+	documentFlags `yaml:",inline"`
 }
 
 // register adds the flags to a command.
@@ -57,6 +62,8 @@ func (f *sourceFlags) register(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.Policy, "policy", "p", "", "Scope expression document (JSON), Caddyfile or Caddy JSON configuration")
 	cmd.Flags().IntVar(&f.Handler, "handler", 0, "Number of the handler, counting from 1")
 	cmd.Flags().BoolVar(&f.UMA, "uma", false, "Read the document as one of gluu_uma_pep")
+	cmd.Flags().StringVar(&f.OpenAPI, "openapi", "", "OpenAPI document, in place of a policy")
+	f.documentFlags.registerOptions(cmd)
 	_ = cmd.MarkFlagFilename("policy")
 }
 
@@ -149,6 +156,16 @@ const maxPolicyFile = 64 << 20
 
 // all loads every policy in a file. There is at least one.
 func (f *sourceFlags) all(folder string) ([]*source, error) {
+	switch {
+	case f.OpenAPI != "" && f.Policy != "":
+		return nil, fmt.Errorf("policy %q and openapi %q exclude each other; leave one out", f.Policy, f.OpenAPI)
+	case f.OpenAPI != "" && f.Handler > 0:
+		return nil, fmt.Errorf("a handler can be chosen only in a configuration, and %q is an OpenAPI document; leave the handler out", f.OpenAPI)
+	case f.OpenAPI != "":
+		return f.fromDocument(folder), nil
+	case f.documentFlags.hasOptions():
+		return nil, errors.New("security_scheme, base_path, unlisted and prefix are only for an OpenAPI document; a configuration has them in its openapi block")
+	}
 	name := f.Policy
 	if !filepath.IsAbs(name) {
 		name = filepath.Join(folder, name)

@@ -22,7 +22,9 @@ policy:
 	policy: scopes.json     # path relative to this file: a scope expression
 	                        # document, a Caddyfile or a Caddy JSON configuration
 	                        # (add handler: N if several handlers have a policy);
-	                        # or write scope_expression: [...] inline
+	                        # or write scope_expression: [...] inline, or
+	                        # openapi: <file> with security_scheme, base_path,
+	                        # unlisted and prefix as in the openapi block
 	deny_by_default: true   # overrides the configuration
 	ambiguous_paths: reject # overrides the configuration
 	encoded_slashes: reject # overrides the configuration

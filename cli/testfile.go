@@ -122,8 +122,8 @@ func (s *suite) run(file string, results []result) ([]result, error) {
 // refusedError.
 func (s *suite) load(file string) (*source, error) {
 	inline := !s.ScopeExpression.IsZero()
-	if inline == (s.Policy != "") {
-		return nil, errors.New("a document needs either policy (a file name) or scope_expression (inline)")
+	if inline == (s.Policy != "" || s.OpenAPI != "") {
+		return nil, errors.New("a document needs either policy or openapi (a file name) or scope_expression (inline)")
 	}
 	if !inline {
 		return s.one(filepath.Dir(file))

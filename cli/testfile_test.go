@@ -202,8 +202,8 @@ func TestTestFilesThatAreWrong(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                         "this file has no tests",
 		"scope_expression: []\n":   "a document has no tests; add a list named tests",
-		"tests: [{want: refused}]": "a document needs either policy (a file name) or scope_expression (inline)",
-		"policy: x\nscope_expression: []\ntests: [{want: refused}]":                                   "either policy (a file name) or",
+		"tests: [{want: refused}]": "a document needs either policy or openapi (a file name) or scope_expression (inline)",
+		"policy: x\nscope_expression: []\ntests: [{want: refused}]":                                   "either policy or openapi (a file name) or",
 		"policy: none.json\ntests: [{want: refused}]":                                                 "no such file",
 		"scope_expression: []\nhandler: 1\ntests: [{want: refused}]":                                  "handler is only for a policy that is a configuration; leave it out",
 		"scope_expression: []\nambiguous_paths: maybe\ntests: [{want: refused}]":                      "reject or allow",
