@@ -35,11 +35,9 @@ const (
 var rooms = []room{
 	{"cmd/caddy", built, "."},
 	{"docs/schema", forTests, ". scopeexpr"},
-	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddystore caddyui caddyuma cli directive kongconfig"},
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddyratelimit caddystore caddyui caddyuma cli directive kongconfig"},
 
-	{"cli", built, "authserver directive enforce internal/explain internal/policylint pathmatch scopeexpr"},
-	{"cli", built, "authserver directive enforce internal/openapi internal/policylint pathmatch scopeexpr"},
+	{"cli", built, "authserver directive enforce internal/explain internal/openapi internal/policylint pathmatch scopeexpr"},
 	{"caddyui", planned, "caddyadmin identity internal/*"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", planned, "directive enforce identity introspect internal/*"},
