@@ -4,6 +4,7 @@ package docs_test
 
 import (
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,6 +22,10 @@ var caddyfileBlock = regexp.MustCompile("(?s)```caddyfile\n(.*?)```")
 // standard build are left to the examples.
 func TestEveryCaddyfileCanBeRead(t *testing.T) {
 	pages := files(t, ".md")
+	petstore, err := filepath.Abs("../examples/openapi/petstore.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
 	writePolicies(t)
 	for page, content := range pages {
 		if !strings.HasPrefix(page, "../docs/") {
@@ -31,7 +36,7 @@ func TestEveryCaddyfileCanBeRead(t *testing.T) {
 			if strings.Contains(source, "rate_limit") {
 				continue
 			}
-			source = strings.ReplaceAll(source, "openapi petstore.yaml", "openapi ../examples/openapi/petstore.yaml")
+			source = strings.ReplaceAll(source, "openapi petstore.yaml", "openapi "+petstore)
 			if _, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(source), map[string]any{"filename": page}); err != nil {
 				t.Errorf("%s: %v\n%s", page, err, source)
 			}
