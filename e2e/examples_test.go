@@ -3,8 +3,10 @@
 package e2e
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -42,6 +44,60 @@ func TestExamplesLoad(t *testing.T) {
 	}
 }
 
+var (
+	exampleAddress = regexp.MustCompile(`\{\$ADDRESS:http://localhost:([0-9]+)\}`)
+	exampleState   = regexp.MustCompile(`storage file_system \{\$STATE:[^}]*\}|store embedded \{\s*path \{\$STATE:[^}]*\}\S*\s*\}`)
+	exampleAPI     = regexp.MustCompile(`http://127\.0\.0\.1:\{\$API_PORT:([0-9]+)\} (?s:.*)`)
+	exampleAdmin   = regexp.MustCompile(`admin \{\$CADDY_ADMIN:127\.0\.0\.1:([0-9]+)\}`)
+)
+
+// asTest is the Caddyfile of an example at the address of a test: its files are in
+// the home of the test's gateway, and its stand-in for an API is left out.
+func asTest(caddyfile, address string) string {
+	caddyfile = exampleAPI.ReplaceAllString(caddyfile, "")
+	caddyfile = exampleState.ReplaceAllString(caddyfile, "")
+	return exampleAddress.ReplaceAllLiteralString(caddyfile, address)
+}
+
+// Examples can run at once: no two have a port, a realm or a file in common, and
+// none can be reached from other machines.
+func TestExamplesDoNotDisturbOneAnother(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(filepath.Join(harness.Root(), "examples", "*", "Caddyfile"))
+	if err != nil || len(files) < 6 {
+		t.Fatal(files, err)
+	}
+	owner := map[string]string{}
+	claim := func(name, what string) {
+		if other, taken := owner[what]; taken && other != name {
+			t.Errorf("%s and %s both have %s", other, name, what)
+		}
+		owner[what] = name
+	}
+	for _, file := range files {
+		name := filepath.Base(filepath.Dir(file))
+		if name == "quickstart" {
+			continue // chooses its ports, and has a test of its own
+		}
+		content := readFile(t, "examples/"+name+"/Caddyfile")
+		for _, ports := range []*regexp.Regexp{exampleAddress, exampleAPI, exampleAdmin} {
+			for _, port := range ports.FindAllStringSubmatch(content, -1) {
+				claim(name, "port "+port[1])
+			}
+		}
+		if !exampleAdmin.MatchString(content) || !strings.Contains(content, "bind {$BIND:127.0.0.1}") || !strings.Contains(content, "storage file_system {$STATE:.cache/"+name+"}") {
+			t.Errorf("%s does not keep to 127.0.0.1, an admin address and a folder of its own", name)
+		}
+		if strings.Contains(content, "\n\treverse_proxy") && !exampleAPI.MatchString(content) {
+			t.Errorf("%s has no stand-in for the API", name)
+		}
+		var realm struct{ Realm string }
+		if text, err := os.ReadFile(filepath.Join(filepath.Dir(file), "realm.json")); err == nil && json.Unmarshal(text, &realm) == nil {
+			claim(name, "the realm "+realm.Realm)
+		}
+	}
+}
+
 // The introspection example with a real authorization server.
 func TestExampleIntrospection(t *testing.T) {
 	t.Parallel()
@@ -60,7 +116,7 @@ func TestExampleIntrospection(t *testing.T) {
 	upstream := harness.StartUpstream(t)
 	a := &api{t: t, upstream: upstream, server: server}
 	a.Gateway = harness.StartGateway(t, harness.GatewayConfig{
-		Caddyfile: strings.Replace(string(content), "{$ADDRESS:http://localhost:8080}", "{$SITE}", 1),
+		Caddyfile: asTest(string(content), "{$SITE}"),
 		Binary:    harness.StandardBinary(t),
 		Env: map[string]string{
 			"ISSUER": server.Issuer, "CLIENT_ID": gatewayID, "CLIENT_SECRET": gatewaySecret,

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/caddy-gluu/gateway/e2e/harness"
@@ -45,7 +44,7 @@ func testKeycloakTokens(t *testing.T, keycloak *harness.Keycloak) {
 	upstream := harness.StartUpstream(t)
 	a := &api{t: t, upstream: upstream}
 	a.Gateway = harness.StartGateway(t, harness.GatewayConfig{
-		Caddyfile: strings.Replace(string(content), "{$ADDRESS:http://localhost:8080}", "{$SITE}", 1),
+		Caddyfile: asTest(string(content), "{$SITE}"),
 		Env:       map[string]string{"ISSUER": keycloak.Issuer, "UPSTREAM": upstream.Addr},
 	})
 	read := keycloak.Token(t, "todo-app", "todo-app-secret", "todos:read")

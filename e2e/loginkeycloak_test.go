@@ -44,7 +44,7 @@ func startKeycloakLogin(t *testing.T, keycloak *harness.Keycloak) *keycloakLogin
 	tokens := k.keycloak.Path(harness.KeycloakTokenPath)
 	k.keycloak.Record(tokens)
 	k.tokenAnswers = func() []string { return k.keycloak.Recorded(tokens) }
-	caddyfile := strings.NewReplacer("{$ADDRESS:http://localhost:8080}", "http://localhost:{$PORT}", "\n\tgluu {", "\n\tdebug\n\tgluu {").Replace(string(content))
+	caddyfile := strings.Replace(asTest(string(content), "http://localhost:{$PORT}"), "\n\tgluu {", "\n\tdebug\n\tgluu {", 1)
 	k.Gateway = harness.StartGateway(t, harness.GatewayConfig{
 		Caddyfile: caddyfile,
 		Env:       map[string]string{"ISSUER": k.keycloak.Issuer, "UPSTREAM": k.app.addr()},

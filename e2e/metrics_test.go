@@ -25,7 +25,7 @@ func startExample(t *testing.T, name string) *api {
 	}
 	a := &api{t: t}
 	a.Gateway = harness.StartGateway(t, harness.GatewayConfig{
-		Caddyfile: strings.ReplaceAll(string(content), "{$ADDRESS:http://localhost:8080}", "{$SITE}"),
+		Caddyfile: asTest(string(content), "{$SITE}"),
 		Binary:    harness.StandardBinary(t),
 	})
 	a.WaitReady("/", harness.Bearer("is-the-authorization-server-there"))

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -42,7 +41,7 @@ func startUMA(t *testing.T, server umaServer, upstream *harness.Upstream, home s
 	}
 	g := &umaGateway{t: t, server: server, upstream: upstream}
 	g.Gateway = harness.StartGateway(t, harness.GatewayConfig{
-		Caddyfile: strings.Replace(string(content), "{$ADDRESS:http://localhost:8080}", "{$SITE}", 1),
+		Caddyfile: asTest(string(content), "{$SITE}"),
 		Env:       map[string]string{"ISSUER": server.issuer(), "CLIENT_SECRET": harness.UMASecret, "UPSTREAM": upstream.Addr},
 		Home:      home,
 	})
