@@ -30,6 +30,7 @@ func TestTheEmbeddedServersPage(t *testing.T) {
 	block := func(language string) string {
 		return regexp.MustCompile("(?s)```" + language + "\n(.*?)```").FindStringSubmatch(string(page))[1]
 	}
+	storage := t.TempDir() // has the key of the server's file
 	for _, format := range []string{"opaque", "jwt"} {
 		address := caddytest.FreeAddress(t)
 		config := strings.NewReplacer(
@@ -39,7 +40,7 @@ func TestTheEmbeddedServersPage(t *testing.T) {
 			"reverse_proxy localhost:9000", `respond "{header.X-Consumer-Username}"`,
 			"path /todos/??", "path /api",
 		).Replace(block("caddyfile"))
-		config = strings.Replace(config, "{\n", "{\n"+caddytest.Options(t.TempDir(), "")+"\n", 1)
+		config = strings.Replace(config, "{\n", "{\n"+caddytest.Options(storage, "")+"\n", 1)
 		if err := caddytest.Run(config, address); err != nil {
 			t.Fatal(err)
 		}

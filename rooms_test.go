@@ -49,9 +49,9 @@ var rooms = []room{
 	{"caddycors", built, "directive identity introspect pathmatch internal/*"},
 	{"caddykong", built, "directive internal/kongpath"},
 	{"kongconfig", built, "scopeexpr internal/kongpath"},
-	{"authserver", built, "authserver/kong authserver/rfc consumer directive jose internal/*"},
+	{"authserver", built, "authserver/kong authserver/rfc caddystore consumer directive jose internal/* internal/store/embedded"},
 	{"authserver/kong", built, "directive internal/*"},
-	{"authserver/rfc", planned, "jose internal/*"},
+	{"authserver/rfc", built, "directive jose internal/*"},
 
 	{"caddystore", built, "directive internal/* internal/store/embedded internal/store/postgres internal/store/redis"},
 	{"enforce", built, "consumer directive identity introspect pathmatch scopeexpr internal/*"},
@@ -62,6 +62,7 @@ var rooms = []room{
 
 	{"internal/kongpath", built, ""},
 	{"internal/ratelimit", built, ""},
+	{"internal/clientauth", built, "jose internal/authcore internal/clientlimit internal/jwtcheck"},
 	{"internal/clientlimit", built, ""},
 	{"internal/siteguard", built, "directive pathmatch"},
 	{"internal/siteorder", built, ""},

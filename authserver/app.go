@@ -54,7 +54,7 @@ func startWith(ctx caddy.Context, s *Server) error {
 func (a *App) Start() error {
 	for _, s := range a.servers {
 		if err := s.start(a.ctx); err != nil {
-			return fmt.Errorf("gluu_oauth_server of %s: %w", s.issuer.name, err)
+			return fmt.Errorf("gluu_oauth_server of %s: %w", s.issuer.Name, err)
 		}
 	}
 	return nil

@@ -3,7 +3,8 @@
 package authserver
 
 import (
-	"fmt"
+	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
@@ -11,7 +12,10 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gluu/gateway/authserver/rfc"
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/internal/authcore"
+	"github.com/caddy-gluu/gateway/internal/clientauth"
 )
 
 func init() {
@@ -28,13 +32,53 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //	gluu_oauth_server [<matcher>] {
 //		issuer       <url>
 //		scopes       <scope>...
-//		token_ttl    <duration>
+//		scope        <scope> "<text>"
+//		resources    <uri>...
+//		token_ttl    <duration> [<with a user>]
 //		token_format opaque|jwt
+//		code_ttl     <duration>
+//		refresh_token {
+//			idle     <duration>
+//			absolute <duration>
+//			rotate   on|off
+//			grace    <duration>
+//		}
+//		pkce all|public
+//		login <url> {
+//			secret        <hash> [<hash>]
+//			allow         <cidr>...
+//			challenge_ttl <duration>
+//		}
+//		consent_page [<template file>]
+//		pushed_authorization optional|required
+//		registration {
+//			token          <hash>...
+//			open
+//			redirect_hosts <host>...
+//			scopes         <scope>...
+//			unused         <duration>
+//			max            <number>
+//		}
+//		client_metadata_documents <host>...
+//		legacy <name>...
+//		limit {
+//			client  <number>/<s|m|h>
+//			address <number>/<s|m|h>
+//		}
+//		service <name>
 //		client <client_id> {
-//			secret       <hash>
-//			grants       client_credentials
-//			scopes       <scope>...
-//			token_format opaque|jwt
+//			name          <text>
+//			consumer      <username|id>
+//			type          confidential|public
+//			secret        <hash> [<hash>]
+//			auth          basic|post|private_key_jwt|none
+//			jwks          <file|url>
+//			grants        <grant>...
+//			scopes        <scope>...
+//			resources     <uri>...
+//			token_format  opaque|jwt
+//			redirect_uris <uri>...
+//			post_logout_redirect_uris <uri>...
 //		}
 //		store embedded|postgres|redis ...
 //	}
@@ -45,8 +89,7 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	var once directive.Once
 	var later []func() error
 	for d.NextBlock(0) {
-		name := d.Val()
-		if name == "client" {
+		if d.Val() == "client" {
 			check, err := s.unmarshalClient(d)
 			if err != nil {
 				return err
@@ -54,36 +97,18 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			later = append(later, check)
 			continue
 		}
-		if err := once.Check(d); err != nil {
+		if err := once.Check(d, "scopes", "scope", "resources", "legacy", "client_metadata_documents"); err != nil {
 			return err
 		}
-		var err error
-		switch name {
-		case "issuer":
-			s.Issuer, err = issuerURL(d)
-		case "scopes":
-			s.Scopes, err = checked(d, checkScope)
-		case "token_ttl":
-			s.TokenTTL, err = directive.Duration(d)
-			if err == nil && s.TokenTTL == 0 {
-				err = d.Err("token_ttl is 0; a token has to last at least 1s")
-			}
-		case "token_format":
-			s.TokenFormat, err = format(d)
-		case "store", "storage":
-			err = s.unmarshalStorage(d)
-		default:
-			err = directive.Unknown(d, "gluu_oauth_server", "issuer", "scopes", "token_ttl", "token_format", "client", "store")
-		}
-		if err != nil {
+		if err := s.unmarshalOption(d, &later); err != nil {
 			return err
 		}
 	}
 	if s.Issuer == "" {
-		_, err := parseIssuer("")
+		_, err := rfc.ParseIssuer("", false)
 		return d.WrapErr(err)
 	}
-	// The scopes of the server may stand below the clients.
+	// The scopes of the server, and who asks people, may stand below the clients.
 	for _, check := range later {
 		if err := check(); err != nil {
 			return err
@@ -92,59 +117,107 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// unmarshalClient reads one client, and returns what can be checked only when
-// the whole server is read.
-func (s *Server) unmarshalClient(d *caddyfile.Dispenser) (check func() error, err error) {
-	id, err := directive.String(d)
-	if err != nil {
-		return nil, d.Err("client takes exactly one client_id: write 'client <client_id> { secret <hash> ... }'")
-	}
-	if err := checkClientID(id); err != nil {
-		return nil, d.WrapErr(err)
-	}
-	if s.Clients[id] != nil {
-		return nil, d.Errf("client %q is given twice: keep one of them", id)
-	}
-	c := new(Client)
-	scopesAt := d.Token()
-	var once directive.Once
-	for d.NextBlock(1) {
-		name := d.Val()
-		if err := once.Check(d); err != nil {
-			return nil, err
+// unmarshalOption reads an option, and adds what can be checked only when the whole server
+// is read.
+func (s *Server) unmarshalOption(d *caddyfile.Dispenser, later *[]func() error) (err error) {
+	at := directive.At(d.Token())
+	switch d.Val() {
+	case "issuer":
+		s.Issuer, err = directive.String(d)
+		*later = append(*later, func() error { return s.checkIssuer(at) })
+	case "scopes":
+		err = addChecked(d, &s.Scopes, authcore.CheckScope)
+	case "scope":
+		err = s.unmarshalScope(d)
+	case "resources":
+		err = addChecked(d, &s.Resources, authcore.CheckResource)
+	case "token_ttl":
+		err = s.unmarshalTokenTTL(d)
+	case "token_format":
+		s.TokenFormat, err = format(d)
+	case "code_ttl":
+		s.CodeTTL, err = directive.Duration(d)
+		if err == nil && (time.Duration(s.CodeTTL) < time.Second || time.Duration(s.CodeTTL) > maxCodeTTL) {
+			err = d.Errf("code_ttl is %s; a code lasts 1s to %s", time.Duration(s.CodeTTL), maxCodeTTL)
 		}
-		switch name {
-		case "secret":
-			c.Secret, err = secret(d)
-		case "grants":
-			c.Grants, err = checked(d, checkGrant)
-		case "scopes":
-			scopesAt = d.Token()
-			c.Scopes, err = checked(d, checkScope)
-		case "token_format":
-			c.TokenFormat, err = format(d)
-		case "redirect_uris":
-			err = d.WrapErr(errRedirectURIs)
-		default:
-			err = directive.Unknown(d, "client", "secret", "grants", "scopes", "token_format")
-		}
-		if err != nil {
-			return nil, err
-		}
+	case "refresh_token":
+		err = s.unmarshalRefreshToken(d)
+	case "pkce":
+		err = oneOf(d, &s.PKCE, pkceAll, pkcePublic)
+	case "login":
+		err = s.unmarshalLogin(d)
+	case "consent_page":
+		err = s.unmarshalConsentPage(d)
+	case "pushed_authorization":
+		err = oneOf(d, &s.PushedAuthorization, pushedOptional, pushedRequired)
+	case "registration":
+		err = s.unmarshalRegistration(d)
+	case "client_metadata_documents":
+		err = directive.AddStrings(d, &s.ClientMetadataDocuments)
+	case "legacy":
+		err = addChecked(d, &s.Legacy, checkLegacy)
+	case "limit":
+		err = s.unmarshalLimit(d)
+	case "service":
+		s.Service, err = directive.String(d)
+	case "store", "storage":
+		err = s.unmarshalStorage(d)
+	default:
+		err = directive.Unknown(d, "gluu_oauth_server", "issuer", "scopes", "scope", "resources", "token_ttl", "token_format", "code_ttl", "refresh_token",
+			"pkce", "login", "consent_page", "pushed_authorization", "registration", "client_metadata_documents", "legacy", "limit", "service", "client", "store")
 	}
-	if c.Secret == "" {
-		return nil, d.WrapErr(errNoSecret)
-	}
-	if s.Clients == nil {
-		s.Clients = make(map[string]*Client)
-	}
-	s.Clients[id] = c
-	return func() error {
-		if err := c.checkScopes(s.Scopes); err != nil {
-			return fmt.Errorf("client %q: %w, at %s:%d", id, err, scopesAt.File, scopesAt.Line)
-		}
+	return err
+}
+
+func (s *Server) checkIssuer(at *caddyfile.Dispenser) error {
+	if directive.HasPlaceholder(s.Issuer) {
 		return nil
-	}, nil
+	}
+	if _, err := rfc.ParseIssuer(s.Issuer, s.hasLegacy(legacyPlainHTTP)); err != nil {
+		return at.WrapErr(err)
+	}
+	return nil
+}
+
+func (s *Server) unmarshalScope(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) != 2 {
+		return d.Err("scope takes a scope and what it means to people: write 'scope todos:read \"Read your todos\"'")
+	}
+	if err := authcore.CheckScope(args[0]); err != nil {
+		return d.WrapErr(err)
+	}
+	if s.ScopeTexts[args[0]] != "" {
+		return d.Errf("scope %q has two texts: keep one of them", args[0])
+	}
+	if s.ScopeTexts == nil {
+		s.ScopeTexts = make(map[string]string)
+	}
+	s.ScopeTexts[args[0]] = args[1]
+	if !slices.Contains(s.Scopes, args[0]) {
+		s.Scopes = append(s.Scopes, args[0])
+	}
+	return nil
+}
+
+func (s *Server) unmarshalTokenTTL(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return d.Err("token_ttl takes one or two durations: for a client itself, and with a user")
+	}
+	for i, field := range []*caddy.Duration{&s.TokenTTL, &s.UserTokenTTL}[:len(args)] {
+		ttl, err := caddy.ParseDuration(args[i])
+		switch {
+		case err != nil:
+			return d.Errf("token_ttl is a duration such as 1h, not %q", args[i])
+		case ttl < 0:
+			return d.Errf("token_ttl is %s; it cannot be negative", ttl)
+		case ttl < time.Second:
+			return d.Errf("token_ttl is %s; a token has to last at least 1s", args[i])
+		}
+		*field = caddy.Duration(ttl)
+	}
+	return nil
 }
 
 // isStore reports whether a name is that of a store that gateways share.
@@ -181,31 +254,47 @@ func (s *Server) unmarshalStorage(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func issuerURL(d *caddyfile.Dispenser) (string, error) {
-	value, err := directive.String(d)
-	if err != nil || directive.HasPlaceholder(value) {
-		return value, err
+// secretsOf reads one or two hashes. No error shows what was written, which may be the
+// secret itself.
+func secretsOf(d *caddyfile.Dispenser) (first, second string, err error) {
+	args := d.RemainingArgs()
+	if len(args) < 1 || len(args) > 2 {
+		return "", "", d.Err("secret takes one value, the hash that caddy gluu hash-secret prints, or two while it is replaced")
 	}
-	if _, err := parseIssuer(value); err != nil {
-		return "", d.WrapErr(err)
+	for _, value := range args {
+		if directive.HasPlaceholder(value) {
+			continue
+		}
+		if _, err := clientauth.Parse(value); err != nil {
+			return "", "", d.WrapErr(err)
+		}
 	}
-	return value, nil
+	return args[0], append(args, "")[1], nil
 }
 
-// secret reads a hash. No error shows what was written, which may be the
-// secret itself.
-func secret(d *caddyfile.Dispenser) (string, error) {
+func oneOf(d *caddyfile.Dispenser, field *string, words ...string) error {
+	option := d.Val()
 	value, err := directive.String(d)
 	if err != nil {
-		return "", d.Err("secret takes exactly one value, the hash that caddy gluu hash-secret prints")
+		return err
 	}
-	if directive.HasPlaceholder(value) {
-		return value, nil
+	if !slices.Contains(words, value) {
+		return d.Errf("%s is %s, not %q", option, directive.Either(words), value)
 	}
-	if _, err := parseSecretHash(value); err != nil {
-		return "", d.WrapErr(err)
+	*field = value
+	return nil
+}
+
+// addChecked adds one or more values, each of which has to pass.
+func addChecked(d *caddyfile.Dispenser, field *[]string, check func(string) error) error {
+	values, err := checked(d, check)
+	for _, value := range values {
+		if slices.Contains(*field, value) {
+			return d.Errf("%q is given twice: keep one of them", value)
+		}
+		*field = append(*field, value)
 	}
-	return value, nil
+	return err
 }
 
 func format(d *caddyfile.Dispenser) (string, error) {

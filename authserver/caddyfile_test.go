@@ -109,7 +109,7 @@ func TestCaddyfileMistakesAreNamedWithLineAndRemedy(t *testing.T) {
 		want        []string
 	}{
 		{"nothing", "", ":3", []string{"issuer is missing", "write 'issuer https://<host>'"}},
-		{"an unknown option", "issuer https://a.example\nnonsense 1", ":3", []string{`there is no "nonsense"`, "issuer, scopes, token_ttl"}},
+		{"an unknown option", "issuer https://a.example\nnonsense 1", ":3", []string{`there is no "nonsense"`, "issuer, scopes, scope, resources, token_ttl"}},
 		{"an option twice", "issuer https://a.example\nissuer https://b.example", ":3", []string{"issuer is set twice: keep one of them"}},
 		{"an issuer that is not protected", "issuer http://a.example", ":2", []string{"not protected", "https://"}},
 		{"two issuers", "issuer https://a.example https://b.example", ":2", []string{"issuer takes exactly one value"}},
@@ -123,12 +123,12 @@ func TestCaddyfileMistakesAreNamedWithLineAndRemedy(t *testing.T) {
 		{"a client with a space", "issuer https://a.example\nclient `a b` {\n}", ":3", []string{"printable ASCII"}},
 		{"a client twice", "issuer https://a.example\n" + client + "\n" + client, ":6", []string{`client "a" is given twice`}},
 		{"a client without a secret", "issuer https://a.example\nclient a {\n}", ":4", []string{"no secret", "caddy gluu hash-secret"}},
-		{"a secret in the clear", "issuer https://a.example\nclient a {\n secret hunter2\n}", ":4", []string{"not an argon2id or bcrypt hash", "caddy gluu hash-secret"}},
-		{"a secret with a space", "issuer https://a.example\nclient a {\n secret hunter2 hunter2\n}", ":4", []string{"exactly one value", "caddy gluu hash-secret"}},
+		{"a secret in the clear", "issuer https://a.example\nclient a {\n secret hunter2\n}", ":4", []string{"not an argon2id, bcrypt or PBKDF2-SHA512 hash", "caddy gluu hash-secret"}},
+		{"a secret with a space", "issuer https://a.example\nclient a {\n secret hunter2 hunter2\n}", ":4", []string{"caddy gluu hash-secret"}},
 		{"an unknown option of a client", "issuer https://a.example\nclient a {\n secret HASH\n colour red\n}", ":5", []string{`there is no "colour"`}},
-		{"authorization_code", "issuer https://a.example\nclient a {\n secret HASH\n grants client_credentials authorization_code\n}", ":5", []string{`grant "authorization_code" is not served`, "this version serves client_credentials"}},
-		{"refresh_token", "issuer https://a.example\nclient a {\n secret HASH\n grants refresh_token\n}", ":5", []string{"this version serves client_credentials"}},
-		{"redirect_uris", "issuer https://a.example\nclient a {\n secret HASH\n redirect_uris https://c.example\n}", ":5", []string{"authorization_code", "this version serves client_credentials"}},
+		{"authorization_code", "issuer https://a.example\nclient a {\n secret HASH\n grants client_credentials authorization_code\n}", ":5", []string{`grant "authorization_code" needs somebody to ask`, "consent_page"}},
+		{"refresh_token", "issuer https://a.example\nclient a {\n secret HASH\n grants refresh_token\n}", ":5", []string{`grant "refresh_token" needs somebody to ask`}},
+		{"redirect_uris", "issuer https://a.example\nclient a {\n secret HASH\n redirect_uris https://c.example\n}", ":5", []string{"redirect_uris belongs to the grant authorization_code"}},
 		{"a scope that the server does not have", "issuer https://a.example\nscopes x\nclient a {\n secret HASH\n grants client_credentials\n scopes x y\n}", ":7", []string{`client "a"`, "scope \"y\" is not among the scopes of the server"}},
 		{"scopes without a grant", "issuer https://a.example\nscopes x\nclient a {\n secret HASH\n scopes x\n}", ":6", []string{"no grant to get them by"}},
 		{"storage without a name", "issuer https://a.example\nstorage", ":3", []string{"storage embedded"}},
@@ -185,8 +185,8 @@ func TestConfigurationMistakesAreRefusedWhenItLoads(t *testing.T) {
 		{"a secret from nowhere", func(s *Server) { s.Clients["app"].Secret = "{env.TEST_EMPTY}" }, "nothing"},
 		{"a secret in the clear from the environment", func(s *Server) { s.Clients["app"].Secret = "{env.TEST_PLAIN}" }, "caddy gluu hash-secret"},
 		{"a secret from the request", func(s *Server) { s.Clients["app"].Secret = "{http.request.header.X}" }, "{http.request.header.X}"},
-		{"a grant that is not served", func(s *Server) { s.Clients["app"].Grants = []string{"implicit"} }, "this version serves client_credentials"},
-		{"redirect_uris", func(s *Server) { s.Clients["app"].RedirectURIs = []string{"https://x.example"} }, "this version serves client_credentials"},
+		{"a grant that is not served", func(s *Server) { s.Clients["app"].Grants = []string{"implicit"} }, "legacy implicit"},
+		{"redirect_uris", func(s *Server) { s.Clients["app"].RedirectURIs = []string{"https://x.example"} }, "redirect_uris belongs to"},
 		{"a scope twice", func(s *Server) { s.Scopes = append(s.Scopes, "admin") }, `"admin" is given twice`},
 		{"an empty scope", func(s *Server) { s.Scopes = append(s.Scopes, "") }, "a scope is empty"},
 		{"a scope of a client twice", func(s *Server) { s.Clients["jwt-app"].Scopes = []string{"admin", "admin"} }, `client "jwt-app": scope "admin" is given twice`},
@@ -248,8 +248,8 @@ func FuzzCaddyfile(f *testing.F) {
 			t.Errorf("%q: got %s, want %s", text, reencoded, encoded)
 		}
 		for id, c := range s.Clients {
-			if !directive.HasPlaceholder(c.Secret) {
-				if _, err := c.compile(id, opaqueFormat, s.Scopes); err != nil {
+			if !directive.HasPlaceholder(c.Secret+c.SecondSecret) && c.JWKS == "" {
+				if _, err := c.compile(id, s); err != nil {
 					t.Errorf("%q: the Caddyfile was accepted, the client is not: %v", text, err)
 				}
 			}

@@ -5,28 +5,53 @@ package authserver
 import (
 	"errors"
 	"fmt"
+	"net/url"
+	"os"
 	"slices"
 	"strings"
-	"time"
-
-	"github.com/zitadel/oidc/v3/pkg/oidc"
-	"github.com/zitadel/oidc/v3/pkg/op"
 
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/internal/authcore"
+	"github.com/caddy-gluu/gateway/internal/clientauth"
+	"github.com/caddy-gluu/gateway/jose"
 )
 
 // Client is a client of the authorization server, or a resource server (an API
 // gateway, say) that asks it about tokens. Its name in the configuration is
 // its client_id.
 type Client struct {
+	// What people read on the consent page. Default: the client_id.
+	Name string `json:"name,omitempty"`
+
+	// The consumer that the client is, by username or id; several clients can be the same one. Once that consumer is
+	// deleted, the client is unknown and its tokens are inactive. Default: the consumer whose
+	// `custom_id` is the client_id, if there is one.
+	Consumer string `json:"consumer,omitempty"`
+
+	// `confidential`, a client that can keep a secret, or `public`, such as an app or
+	// a page, which cannot: it has no secret and needs PKCE. Default: confidential.
+	Type string `json:"type,omitempty"`
+
 	// The hash of the client's secret, as `caddy gluu hash-secret` prints
-	// it (argon2id), or a bcrypt hash. Load-time placeholders ({env.X},
+	// it (argon2id), a bcrypt hash, or the PBKDF2 hash that Kong makes. Load-time placeholders ({env.X},
 	// {file./path}) may stand for it; the secret itself is refused.
-	// Required.
+	// Required, unless the client is public or has a key.
 	Secret string `json:"secret,omitempty"`
 
-	// The grants by which this client can get tokens. This version serves
-	// `client_credentials`. Without any the client gets no tokens: it can
+	// The hash of another secret that is good as well, while one is replaced.
+	SecondSecret string `json:"second_secret,omitempty"`
+
+	// How the client authenticates, and in no other way: `basic`, `post`,
+	// `private_key_jwt` or `none`. Default: `basic` or `post`, as the client likes;
+	// `private_key_jwt` with `jwks`, and `none` for a public client.
+	Auth string `json:"auth,omitempty"`
+
+	// The client's public keys for `private_key_jwt`: a file with a JWK Set, or an
+	// https address, which is fetched every five minutes.
+	JWKS string `json:"jwks,omitempty"`
+
+	// The grants by which this client can get tokens: `authorization_code`,
+	// `refresh_token`, `client_credentials`, and `implicit` with `legacy`. Without any the client gets no tokens: it can
 	// introspect them, which is all that a resource server needs.
 	Grants []string `json:"grants,omitempty"`
 
@@ -34,94 +59,180 @@ type Client struct {
 	// They are also what it gets when it asks for none in particular.
 	Scopes []string `json:"scopes,omitempty"`
 
+	// The resources that this client can have tokens for, all of them among the
+	// server's. Default: all of them.
+	Resources []string `json:"resources,omitempty"`
+
 	// What this client's access tokens are: `opaque`, a random text to be
 	// introspected, or `jwt`, a signed token that anyone can verify and that
 	// stays valid until it expires for those who do. Default: the server's.
 	TokenFormat string `json:"token_format,omitempty"`
 
-	// For the grant `authorization_code`, which this version does not serve:
-	// setting it is refused, so that it is not mistaken for being in force.
+	// Where people are sent back with a code. They are compared character by
+	// character; a literal loopback address may have another port. Required with
+	// `authorization_code` and `implicit`.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
+
+	// Where people may be sent after a logout. Default: nowhere.
+	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
 }
 
 const (
 	opaqueFormat = "opaque"
 	jwtFormat    = "jwt"
+
+	publicType       = "public"
+	confidentialType = "confidential"
 )
 
-// served are the grants of this version, in the order in which they are
-// listed.
-var served = []oidc.GrantType{oidc.GrantTypeClientCredentials}
-
-func servedGrants() string {
-	names := make([]string, len(served))
-	for i, grant := range served {
-		names[i] = string(grant)
-	}
-	return strings.Join(names, ", ")
-}
-
-// client is a client ready for use: what a request needs to know about it is
-// looked up, not computed.
-type client struct {
-	id     string
-	secret *secretHash
-	grants []oidc.GrantType
-	scopes []string
-	jwt    bool
+// authMethods are the words of the option auth.
+var authMethods = map[string]string{
+	"basic": authcore.AuthBasic, "post": authcore.AuthPost, authcore.AuthPrivateKeyJWT: authcore.AuthPrivateKeyJWT, "none": authcore.AuthNone,
 }
 
 // compile checks a client against the server that it belongs to.
-func (c *Client) compile(id, serverFormat string, serverScopes []string) (*client, error) {
+func (c *Client) compile(id string, s *Server) (*authcore.Client, error) {
 	if err := checkClientID(id); err != nil {
 		return nil, err
 	}
-	if len(c.RedirectURIs) > 0 {
-		return nil, errRedirectURIs
-	}
-	compiled := &client{id: id}
-	for _, grant := range c.Grants {
-		if err := checkGrant(grant); err != nil {
+	for _, check := range []func(*Server) error{c.checkGrants, c.checkScopes, c.checkResources, c.checkRedirects} {
+		if err := check(s); err != nil {
 			return nil, err
 		}
-		compiled.grants = append(compiled.grants, oidc.GrantType(grant))
 	}
-	if err := c.checkScopes(serverScopes); err != nil {
-		return nil, err
+	if c.TokenFormat != "" {
+		if err := checkFormat(c.TokenFormat); err != nil {
+			return nil, err
+		}
 	}
-	compiled.scopes = c.Scopes
-	format := c.TokenFormat
-	if format == "" {
-		format = serverFormat
+	compiled := &authcore.Client{
+		ID: id, ClientID: id, Name: c.Name, Consumer: c.Consumer, Grants: c.Grants, Scopes: c.Scopes, Resources: c.Resources,
+		TokenFormat: c.TokenFormat, RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs, Configured: true,
 	}
-	if err := checkFormat(format); err != nil {
-		return nil, err
-	}
-	compiled.jwt = format == jwtFormat
-
-	if c.Secret == "" {
-		return nil, errNoSecret
-	}
-	hash, err := directive.Resolve(c.Secret)
-	if err != nil {
-		return nil, fmt.Errorf("secret: %w", err)
-	}
-	compiled.secret, err = parseSecretHash(hash)
-	return compiled, err
+	return compiled, c.compileAuthentication(compiled)
 }
 
 var (
-	errRedirectURIs = fmt.Errorf("redirect_uris belongs to the grant authorization_code; this version serves %s", servedGrants())
-	errNoSecret     = errors.New("the client has no secret; run: caddy gluu hash-secret, and write 'secret <hash>' with what it prints")
+	errNoSecret     = errors.New("the client has no secret; run: caddy gluu hash-secret, and write 'secret <hash>' with what it prints; or write 'type public' for an app that cannot keep one")
+	errPublicSecret = errors.New("the client is public, so everyone knows its secret: remove 'secret', or write 'type confidential'")
+	errNoJWKS       = errors.New("private_key_jwt needs the client's public keys: write 'jwks <file>' or 'jwks https://...'")
 )
 
-// checkScopes checks the client's scopes against those of the server.
-func (c *Client) checkScopes(serverScopes []string) error {
-	for i, scope := range c.Scopes {
-		if err := checkScope(scope); err != nil {
+// compileAuthentication decides how a client authenticates: in one way.
+func (c *Client) compileAuthentication(compiled *authcore.Client) error {
+	auth, known := authMethods[c.Auth]
+	switch {
+	case c.Type != "" && c.Type != publicType && c.Type != confidentialType:
+		return fmt.Errorf("type is %s or %s, not %q", confidentialType, publicType, c.Type)
+	case c.Auth != "" && !known:
+		return fmt.Errorf("auth is basic, post, private_key_jwt or none, not %q", c.Auth)
+	}
+	compiled.Public = c.Type == publicType || auth == authcore.AuthNone
+	switch {
+	case compiled.Public && (c.Type == confidentialType || known && auth != authcore.AuthNone):
+		return errors.New("auth none is for public clients, and they have no other: write 'type public' and remove 'auth', or choose one of basic, post and private_key_jwt")
+	case compiled.Public && (c.Secret != "" || c.SecondSecret != "" || c.JWKS != ""):
+		return errPublicSecret
+	case compiled.Public:
+		compiled.Auth = authcore.AuthNone
+		return nil
+	case auth == authcore.AuthPrivateKeyJWT || !known && c.JWKS != "":
+		return c.compileKeys(compiled)
+	case c.JWKS != "":
+		return fmt.Errorf("jwks has no effect with 'auth %s': remove one of them", c.Auth)
+	}
+	compiled.Auth = auth
+	return c.compileSecrets(compiled)
+}
+
+func (c *Client) compileSecrets(compiled *authcore.Client) error {
+	if c.Secret == "" {
+		return errNoSecret
+	}
+	for _, text := range []string{c.Secret, c.SecondSecret} {
+		if text == "" {
+			continue
+		}
+		hash, err := directive.Resolve(text)
+		if err != nil {
+			return fmt.Errorf("secret: %w", err)
+		}
+		if _, err := clientauth.Parse(hash); err != nil {
 			return err
 		}
-		if !slices.Contains(serverScopes, scope) {
+		compiled.Secrets = append(compiled.Secrets, authcore.Secret{Hash: hash})
+	}
+	return nil
+}
+
+// compileKeys reads the keys of a file. Those at an address are fetched when they are
+// needed.
+func (c *Client) compileKeys(compiled *authcore.Client) error {
+	compiled.Auth = authcore.AuthPrivateKeyJWT
+	if c.JWKS == "" {
+		return errNoJWKS
+	}
+	if c.Secret != "" || c.SecondSecret != "" {
+		return errors.New("a client authenticates in one way: remove 'secret', or 'jwks' and 'auth private_key_jwt'")
+	}
+	place, err := directive.Resolve(c.JWKS)
+	if err != nil {
+		return fmt.Errorf("jwks: %w", err)
+	}
+	if u, err := url.Parse(place); err == nil && (u.Scheme == "https" || u.Scheme == "http" && directive.IsLoopback(u.Hostname())) {
+		compiled.JWKSURI = place
+		return nil
+	}
+	text, err := os.ReadFile(place)
+	if err != nil {
+		return fmt.Errorf("jwks: %w", err)
+	}
+	set, err := jose.ParseKeySet(text)
+	if err != nil || len(set.Keys) == 0 {
+		return fmt.Errorf("jwks: %q has no public key for signatures (%w)", place, errors.Join(append(set.Ignored, err)...))
+	}
+	compiled.JWKS = text
+	return nil
+}
+
+// checkGrants checks that the server serves the grants.
+func (c *Client) checkGrants(s *Server) error {
+	for _, grant := range c.Grants {
+		if err := s.checkGrant(grant); err != nil {
+			return err
+		}
+	}
+	asks := slices.Contains(c.Grants, authcore.GrantAuthorizationCode) || slices.Contains(c.Grants, authcore.GrantImplicit)
+	if slices.Contains(c.Grants, authcore.GrantRefreshToken) && !slices.Contains(c.Grants, authcore.GrantAuthorizationCode) {
+		return errors.New("the grant refresh_token comes with authorization_code: add that, or remove it")
+	}
+	switch {
+	case asks && len(c.RedirectURIs) == 0:
+		return errors.New("a client that people allow something needs an address to send them back to: add 'redirect_uris <uri>...'")
+	case !asks && len(c.RedirectURIs) > 0:
+		return errors.New("redirect_uris belongs to the grant authorization_code: add it, or remove redirect_uris")
+	case c.Type == publicType && slices.Contains(c.Grants, authcore.GrantClientCredentials):
+		return errors.New("a public client cannot authenticate, so it cannot have the grant client_credentials: remove it, or write 'type confidential'")
+	}
+	return nil
+}
+
+func (c *Client) checkRedirects(s *Server) error {
+	for _, uri := range slices.Concat(c.RedirectURIs, c.PostLogoutRedirectURIs) {
+		if err := authcore.CheckRedirectURI(uri, s.hasLegacy(legacyHTTPRedirects)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkScopes checks the client's scopes against those of the server.
+func (c *Client) checkScopes(s *Server) error {
+	for i, scope := range c.Scopes {
+		if err := authcore.CheckScope(scope); err != nil {
+			return err
+		}
+		if !slices.Contains(s.Scopes, scope) {
 			return fmt.Errorf("scope %q is not among the scopes of the server: add it there, or remove it here", scope)
 		}
 		if slices.Contains(c.Scopes[:i], scope) {
@@ -129,7 +240,16 @@ func (c *Client) checkScopes(serverScopes []string) error {
 		}
 	}
 	if len(c.Scopes) > 0 && len(c.Grants) == 0 {
-		return fmt.Errorf("the client has scopes and no grant to get them by: add 'grants %s', or remove the scopes", servedGrants())
+		return errors.New("the client has scopes and no grant to get them by: add 'grants client_credentials', or remove the scopes")
+	}
+	return nil
+}
+
+func (c *Client) checkResources(s *Server) error {
+	for _, resource := range c.Resources {
+		if !slices.Contains(s.Resources, resource) {
+			return fmt.Errorf("resource %q is not among the resources of the server: add it there, or remove it here", resource)
+		}
 	}
 	return nil
 }
@@ -145,25 +265,8 @@ func checkClientID(id string) error {
 			return fmt.Errorf("the client_id %q has a character that is not printable ASCII", id)
 		}
 	}
-	return nil
-}
-
-func checkGrant(grant string) error {
-	if !slices.Contains(served, oidc.GrantType(grant)) {
-		return fmt.Errorf("grant %q is not served: this version serves %s", grant, servedGrants())
-	}
-	return nil
-}
-
-// checkScope refuses anything but a scope-token of RFC 6749 section 3.3.
-func checkScope(scope string) error {
-	if scope == "" {
-		return errors.New("a scope is empty")
-	}
-	for _, c := range []byte(scope) {
-		if c <= ' ' || c > '~' || c == '"' || c == '\\' {
-			return fmt.Errorf("scope %q has a character that no scope can have (RFC 6749 section 3.3)", scope)
-		}
+	if strings.HasPrefix(id, "https://") {
+		return fmt.Errorf("the client_id %q is an address, as those of clients with a metadata document are: choose another", id)
 	}
 	return nil
 }
@@ -174,38 +277,3 @@ func checkFormat(format string) error {
 	}
 	return nil
 }
-
-// What follows makes a client one of the op package. Most of it describes
-// logins, which no client of this server can ask for.
-
-func (c *client) GetID() string                       { return c.id }
-func (c *client) GrantTypes() []oidc.GrantType        { return c.grants }
-func (c *client) IsScopeAllowed(scope string) bool    { return slices.Contains(c.scopes, scope) }
-func (c *client) AuthMethod() oidc.AuthMethod         { return oidc.AuthMethodBasic }
-func (c *client) ApplicationType() op.ApplicationType { return op.ApplicationTypeWeb }
-
-func (c *client) AccessTokenType() op.AccessTokenType {
-	if c.jwt {
-		return op.AccessTokenTypeJWT
-	}
-	return op.AccessTokenTypeBearer
-}
-
-func (c *client) RedirectURIs() []string               { return nil }
-func (c *client) PostLogoutRedirectURIs() []string     { return nil }
-func (c *client) ResponseTypes() []oidc.ResponseType   { return nil }
-func (c *client) LoginURL(string) string               { return "" }
-func (c *client) IDTokenLifetime() time.Duration       { return 0 }
-func (c *client) DevMode() bool                        { return false }
-func (c *client) IDTokenUserinfoClaimsAssertion() bool { return false }
-func (c *client) ClockSkew() time.Duration             { return 0 }
-func (c *client) RestrictAdditionalIdTokenScopes() func([]string) []string {
-	return func([]string) []string { return nil }
-}
-
-func (c *client) RestrictAdditionalAccessTokenScopes() func([]string) []string {
-	return func(scopes []string) []string { return scopes }
-}
-
-// Interface guard
-var _ op.Client = (*client)(nil)

@@ -1,22 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package authserver is the authorization server that runs inside the
-// gateway: the handler gluu_oauth_server. It issues access tokens to the
-// clients of its configuration (client credentials grant, RFC 6749), tells
-// resource servers whether a token is good (introspection, RFC 7662), takes
-// tokens back (revocation, RFC 7009), publishes its keys (RFC 7517) and says
-// all of that in its metadata (RFC 8414 and OpenID Connect Discovery).
+// Package authserver is the authorization server that runs inside the gateway: the handler
+// gluu_oauth_server. Here are its configuration and its life within Caddy. What it does is
+// elsewhere:
 //
-// The protocol is zitadel/oidc's op package: it routes a request to the grant,
-// decodes it and writes the answer. What is decided here is who the client is
-// (clientauth.go), what it may have (grants.go), and what is remembered of a
-// token (storage.go).
+//   - internal/authcore decides and stores, and knows neither HTTP nor Caddy;
+//   - authserver/rfc speaks HTTP as the standards have it;
+//   - internal/clientauth finds out who a client is.
 //
-// It is not an identity provider: no end user ever logs in, no grant that
-// needs one is served. Storage is the seam for the grants that will need to
-// remember more than access tokens.
+// It has no accounts. Who a person is, says a handler in front of it (consent_page), or an
+// application of the operator (login).
 //
-// Everything that this package keeps about a token is its SHA-256; everything
-// that a configuration holds about a client secret is a slow hash of it, made
-// by HashSecret (caddy gluu hash-secret).
+// Everything that is stored about a token is its SHA-256, with the rest sealed; everything
+// that a configuration holds about a client secret is a slow hash of it, made by HashSecret
+// (caddy gluu hash-secret).
 package authserver

@@ -5,6 +5,7 @@ package authserver
 import (
 	"encoding/json"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"strings"
@@ -23,8 +24,11 @@ func TestDocumentationIsTrue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := string(text)
+	page := strings.ReplaceAll(string(text), "/var/lib/caddy/", t.TempDir()+"/")
 	t.Setenv("GATEWAY_SECRET_HASH", testHash)
+	t.Setenv("LOGIN_KEY_HASH", testHash)
+	t.Setenv("TODO_APP_SECRET_HASH", testHash)
+	t.Setenv("REGISTRATION_TOKEN_HASH", testHash)
 	t.Setenv("STORE_KEY", storeSecret)
 	t.Setenv("XDG_DATA_HOME", t.TempDir()) // where the default storage is
 
@@ -59,8 +63,8 @@ func TestDocumentationIsTrue(t *testing.T) {
 		}
 		loaded++
 	}
-	if loaded != 4 {
-		t.Errorf("%d configurations were loaded, want the smallest example in both forms, one for the same process, and one with a store", loaded)
+	if loaded != 8 {
+		t.Errorf("%d configurations were loaded, want the smallest example in both forms, one for the same process, three that ask people, all options, and one with a store", loaded)
 	}
 
 	rows := make(map[string]bool) // the first and third cells of all tables
@@ -71,33 +75,46 @@ func TestDocumentationIsTrue(t *testing.T) {
 			rows[name] = true
 		}
 	}
-	for _, config := range []any{Server{}, Client{}, EmbeddedStorage{}, caddystore.Postgres{}, caddystore.Redis{}} {
+	for _, config := range []any{Server{}, Client{}, RefreshToken{}, Login{}, Registration{}, Limit{}, EmbeddedStorage{}, caddystore.Postgres{}, caddystore.Redis{}} {
 		for _, field := range reflect.VisibleFields(reflect.TypeOf(config)) {
 			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 			switch name {
-			case "", "redirect_uris": // no option; refused
+			case "":
 				continue
 			case "clients":
 				name = "client"
 			case "keys":
 				name = "key"
+			case "tokens":
+				name = "token"
+			case "secrets":
+				name = "secret"
 			}
-			if !rows[name] {
+			if !rows[name] && !strings.Contains(page, "JSON: `"+name+"`") && !strings.Contains(page, "`, and `"+name+"`") && !strings.Contains(page, "`, `"+name+"`.") && !strings.Contains(page, "`"+name+" ") {
 				t.Errorf("the option %s has no row", name)
 			}
 		}
 	}
-	source, err := os.ReadFile("request.go")
-	if err != nil {
-		t.Fatal(err)
-	}
-	reasons := regexp.MustCompile(`(?m)^\treason\w+ += "(\w+)"$`).FindAllStringSubmatch(string(source), -1)
-	if len(reasons) < 10 {
-		t.Fatalf("only %d reasons in request.go", len(reasons))
-	}
-	for _, reason := range reasons {
-		if !rows[reason[1]] {
-			t.Errorf("the reason %s has no row", reason[1])
+	count := 0
+	for _, pattern := range []string{"rfc/*.go", "../internal/authcore/*.go", "../internal/clientauth/*.go"} {
+		sources, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
 		}
+		for _, name := range sources {
+			source, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, reason := range regexp.MustCompile(`(?m)^\t[rR]eason\w+ += "(\w+)"$`).FindAllStringSubmatch(string(source), -1) {
+				count++
+				if !rows[reason[1]] {
+					t.Errorf("the reason %s has no row", reason[1])
+				}
+			}
+		}
+	}
+	if count < 40 {
+		t.Errorf("only %d reasons were found", count)
 	}
 }

@@ -7,13 +7,16 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"sync"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/caddystore"
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/internal/store"
+	"github.com/caddy-gluu/gateway/internal/store/embedded"
 )
 
 func init() {
@@ -23,8 +26,8 @@ func init() {
 // defaultMaxTokens takes about 50 MB of disk at the most for a client.
 const defaultMaxTokens = 100_000
 
-// EmbeddedStorage keeps the tokens of an authorization server in one file of
-// this machine. Nothing has to be installed for it, and what it holds survives
+// EmbeddedStorage keeps what an authorization server has to remember in one file of
+// this machine, sealed with a key in Caddy's storage. Nothing has to be installed for it, and what it holds survives
 // restarts, reloads and crashes. One process at a time can use a file; several
 // servers of one process may share it.
 type EmbeddedStorage struct {
@@ -33,12 +36,13 @@ type EmbeddedStorage struct {
 	// does not shrink: the space of expired tokens is used again.
 	Path string `json:"path,omitempty"`
 
-	// The most tokens that one client can hold at a time, expired ones not
+	// The most tokens of its own that one client can hold at a time, expired ones not
 	// counted: one that asks for a token with each of its requests is
 	// refused, and fills no disk. Default: 100000.
 	MaxTokensPerClient int `json:"max_tokens_per_client,omitempty"`
 
 	path   string
+	keys   certmagic.Storage
 	logger *zap.Logger
 }
 
@@ -52,7 +56,7 @@ func (EmbeddedStorage) CaddyModule() caddy.ModuleInfo {
 
 // Provision works out where the file is. It does not touch it.
 func (s *EmbeddedStorage) Provision(ctx caddy.Context) error {
-	s.logger = ctx.Logger()
+	s.logger, s.keys = ctx.Logger(), ctx.Storage()
 	s.path = filepath.Join(caddy.AppDataDir(), "gluu", "oauth_server.db")
 	if s.Path != "" {
 		resolved, err := directive.Resolve(s.Path)
@@ -111,59 +115,30 @@ func (s *EmbeddedStorage) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// tokenFiles holds the files that are open in this process. bbolt locks a
-// file, so a new configuration has to go on with what the previous one opened.
-var tokenFiles = caddy.NewUsagePool()
-
-// OpenStorage opens the file, or takes it over from the running configuration.
-func (s *EmbeddedStorage) OpenStorage() (Storage, error) {
+// OpenStore implements store.Opener: it opens the file, or takes part in it if the running
+// configuration, or another server, has it open. What an older version has left in it is
+// taken over first.
+func (s *EmbeddedStorage) OpenStore() (*store.Store, func() error, error) {
 	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
-		return nil, fmt.Errorf("making the folder of the token storage: %w", err)
+		return nil, nil, fmt.Errorf("making the folder of the token storage: %w", err)
 	}
-	key := s.path
-	if folder, err := filepath.EvalSymlinks(filepath.Dir(s.path)); err == nil {
-		key = filepath.Join(folder, filepath.Base(s.path))
+	path := s.path
+	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
+		path = filepath.Join(folder, filepath.Base(path))
 	}
-	file, _, err := tokenFiles.LoadOrNew(key, func() (caddy.Destructor, error) {
-		return openTokenFile(key, s.logger)
+	opened, release, err := caddystore.OpenFile(context.Background(), s.keys, path, s.logger, func(file *embedded.Engine, records *store.Store) error {
+		return migrate(file, records, s.logger)
 	})
 	if err != nil {
-		return nil, err
+		return nil, nil, fmt.Errorf("the token storage: %w", err)
 	}
-	return &embeddedHandle{tokenFile: file.(*tokenFile), key: key, limit: s.MaxTokensPerClient}, nil
-}
-
-// embeddedHandle is one configuration's hold on a file.
-type embeddedHandle struct {
-	*tokenFile
-	key   string
-	limit int
-	close sync.Once
-}
-
-func (h *embeddedHandle) PutToken(_ context.Context, token *Token) error {
-	return h.put(token, h.limit)
-}
-
-func (h *embeddedHandle) Token(_ context.Context, id TokenID) (*Token, error) {
-	return h.get(id)
-}
-
-func (h *embeddedHandle) DeleteToken(_ context.Context, id TokenID) error {
-	return h.delete(id)
-}
-
-// Close gives the hold back; the last one closes the file.
-func (h *embeddedHandle) Close() (err error) {
-	h.close.Do(func() { _, err = tokenFiles.Delete(h.key) })
-	return err
+	return opened, release, nil
 }
 
 // Interface guards
 var (
-	_ StorageModule         = (*EmbeddedStorage)(nil)
+	_ store.Opener          = (*EmbeddedStorage)(nil)
 	_ caddy.Provisioner     = (*EmbeddedStorage)(nil)
 	_ caddy.Validator       = (*EmbeddedStorage)(nil)
 	_ caddyfile.Unmarshaler = (*EmbeddedStorage)(nil)
-	_ Storage               = (*embeddedHandle)(nil)
 )

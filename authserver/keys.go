@@ -14,14 +14,10 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/authserver/rfc"
 	"github.com/caddy-gluu/gateway/internal/storagelock"
 	"github.com/caddy-gluu/gateway/jose"
 )
-
-// signingAlgorithm is the one that every resource server has to know (RFC 9068
-// section 2.1), and the cheapest to verify, which happens far more often than
-// signing.
-const signingAlgorithm = "RS256"
 
 // keyTimeout bounds how long the start waits for Caddy's storage. The lock of
 // a process that was killed holding it lasts a few seconds.
@@ -31,7 +27,7 @@ const keyTimeout = 30 * time.Second
 // Caddy's storage, so that gateways which share one sign with the same key,
 // and is made there when it is needed first. A key that cannot be read is an
 // error and never replaced: what was signed with it would no longer be valid.
-func signingKey(ctx context.Context, storage certmagic.Storage, i issuer, logger *zap.Logger) (jose.PrivateKey, error) {
+func signingKey(ctx context.Context, storage certmagic.Storage, i rfc.Issuer, logger *zap.Logger) (jose.PrivateKey, error) {
 	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
 	defer cancel()
 	name := keyName(i)
@@ -49,7 +45,7 @@ func signingKey(ctx context.Context, storage certmagic.Storage, i issuer, logger
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if key, err = jose.GenerateKey(signingAlgorithm); err != nil {
+	if key, err = jose.GenerateKey(rfc.SigningAlgorithm); err != nil {
 		return jose.PrivateKey{}, err
 	}
 	pem, err := key.MarshalPEM()
@@ -72,7 +68,7 @@ func loadKey(ctx context.Context, storage certmagic.Storage, name string) (jose.
 	if err != nil {
 		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is damaged (%w): put back a copy of it, or delete it to have a new one made, with which no JWT of before is valid", name, err)
 	}
-	if !key.Public().Fits(signingAlgorithm) {
+	if !key.Public().Fits(rfc.SigningAlgorithm) {
 		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is not an RSA key: put back a copy of it, or delete it to have a new one made", name)
 	}
 	return key, nil
@@ -80,7 +76,7 @@ func loadKey(ctx context.Context, storage certmagic.Storage, name string) (jose.
 
 // keyName is where the key of an issuer lies. Each has its own: who can sign
 // for one cannot sign for another.
-func keyName(i issuer) string {
-	sum := sha256.Sum256([]byte(i.name))
+func keyName(i rfc.Issuer) string {
+	sum := sha256.Sum256([]byte(i.Name))
 	return "gluu/oauth_server/" + hex.EncodeToString(sum[:16]) + "/signing_key.pem"
 }

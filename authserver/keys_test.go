@@ -15,12 +15,13 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/authserver/rfc"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
-func mustIssuer(t *testing.T, name string) issuer {
+func mustIssuer(t *testing.T, name string) rfc.Issuer {
 	t.Helper()
-	i, err := parseIssuer(name)
+	i, err := rfc.ParseIssuer(name, false)
 	if err != nil {
 		t.Fatal(err)
 	}

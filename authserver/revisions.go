@@ -39,6 +39,15 @@ func changed(t thing) { t.slot().Add(1) }
 // allChanged is called when it is not known what has changed.
 func allChanged() { revisionEpoch.Add(1) }
 
+// noteChange is told by the store what has changed, here or at another gateway.
+func noteChange(kind string, key []byte) {
+	if key == nil {
+		allChanged()
+		return
+	}
+	changed(thing{kind, string(key)})
+}
+
 // snapshot is the revisions of up to four things. It is taken before the things
 // are read: what changes afterwards shows.
 type snapshot struct {

@@ -13,8 +13,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"go.etcd.io/bbolt"
+
+	"github.com/caddy-gluu/gateway/internal/authcore"
 )
 
 // TestSec_S79 holds this server against what went wrong in others: a token
@@ -51,12 +55,12 @@ func TestSec_S79(t *testing.T) {
 	t.Run("a revocation that fails is reported", func(t *testing.T) {
 		server := start(t, testConfig(), t.TempDir())
 		token := server.token("app")
-		working := server.protocol.storage
-		server.protocol.storage = failingStorage{}
+		working := server.rfc.Store
+		server.rfc.Store = failingStore(t)
 		if a := server.revoke("app", token); a.Code < 500 {
 			t.Errorf("got %d, want an error", a.Code)
 		}
-		server.protocol.storage = working
+		server.rfc.Store = working
 		if !server.active(token) {
 			t.Error("the token is not active; then the revocation did not fail")
 		}
@@ -120,7 +124,7 @@ func TestSec_S65(t *testing.T) {
 			}
 		}
 	}
-	server.protocol.storage = failingStorage{}
+	server.rfc.Store = failingStore(t)
 	record(server.revoke("app", opaque))
 
 	log, err := os.ReadFile(logFile)
@@ -139,7 +143,7 @@ func TestSec_S65(t *testing.T) {
 	}
 	seen := make(map[string]bool)
 	for range 1000 {
-		text := randomText(tokenBytes)
+		text := authcore.RandomText(authcore.TokenBytes)
 		if len(text) != 43 || seen[text] {
 			t.Fatalf("token %q: too short, or not for the first time", text)
 		}
@@ -216,9 +220,11 @@ func TestSec_S70(t *testing.T) {
 		if _, err := tryStart(t, testConfig(), dir); err == nil || !strings.Contains(err.Error(), "damaged") {
 			t.Errorf("got %v, want the key to be called damaged", err)
 		}
-		if refs, open := tokenFiles.References(filepath.Join(dir, "tokens.db")); open {
-			t.Errorf("the storage is held %d times by a server that did not start", refs)
+		file, err := bbolt.Open(filepath.Join(dir, "tokens.db"), 0o600, &bbolt.Options{Timeout: time.Second})
+		if err != nil {
+			t.Fatalf("the storage is held by a server that did not start: %v", err)
 		}
+		file.Close()
 	})
 }
 
@@ -226,10 +232,7 @@ func TestSec_S70(t *testing.T) {
 // half of what they need.
 func TestRequestsThatComeBeforeTheStart(t *testing.T) {
 	started := start(t, testConfig(), t.TempDir())
-	early := &running{Server: &Server{
-		issuer: started.issuer, routes: started.routes, protocol: started.protocol, logger: started.logger,
-		ready: make(chan struct{}),
-	}, t: t}
+	early := &running{Server: &Server{issuer: started.issuer, rfc: started.rfc, logger: started.logger, ready: make(chan struct{})}, t: t}
 	var wait sync.WaitGroup
 	wait.Go(func() {
 		if a := early.do(httptest.NewRequest(http.MethodGet, "/oauth2/jwks", nil)); a.Code != http.StatusOK {
@@ -242,7 +245,6 @@ func TestRequestsThatComeBeforeTheStart(t *testing.T) {
 	if a := early.do(request); a.Code != http.StatusServiceUnavailable {
 		t.Errorf("a request that could not wait: got %d, want 503", a.Code)
 	}
-	early.handler = started.handler
 	close(early.ready)
 	wait.Wait()
 }
@@ -251,7 +253,6 @@ func TestRequestsThatComeBeforeTheStart(t *testing.T) {
 // of the server, and must not look like one in its log.
 func TestAClientThatHangsUpIsNotAFailure(t *testing.T) {
 	server := start(t, testConfig(), t.TempDir())
-	server.protocol.verifier.turns.free = 0
 	gone, cancel := context.WithCancel(t.Context())
 	cancel()
 	request := postForm(tokenEndpoint, "grant_type=client_credentials&client_id=app&client_secret=x").WithContext(gone)

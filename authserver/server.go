@@ -3,6 +3,7 @@
 package authserver
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,8 +17,10 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/authserver/rfc"
 	"github.com/caddy-gluu/gateway/directive"
-	"github.com/caddy-gluu/gateway/internal/events"
+	"github.com/caddy-gluu/gateway/internal/authcore"
+	"github.com/caddy-gluu/gateway/internal/clientauth"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/store"
 )
@@ -26,44 +29,94 @@ func init() {
 	caddy.RegisterModule(Server{})
 }
 
-// defaultTokenTTL is how long a token is good for if nothing else is said.
-const defaultTokenTTL = time.Hour
-
 // Server is an authorization server that runs inside Caddy. It issues access
-// tokens to the clients of its configuration, and answers resource servers
+// tokens to clients, by itself or because a person allows it, and answers resource servers
 // that ask about them, at
 //
-//   - `POST /oauth2/token`: the client credentials grant (RFC 6749 section 4.4)
+//   - `POST /oauth2/token`: the grants client_credentials, authorization_code and
+//     refresh_token (RFC 6749)
+//   - `GET, POST /oauth2/authorize`: a person allows a client something (RFC 6749 with PKCE
+//     and RFC 9207); `POST /oauth2/par`: the same, pushed by the client (RFC 9126)
 //   - `POST /oauth2/introspect`: is this token good, and whose is it (RFC 7662)
 //   - `POST /oauth2/revoke`: a client takes its own token back (RFC 7009)
+//   - `POST /oauth2/register`: a client registers itself (RFC 7591, RFC 7592)
+//   - `GET /oauth2/userinfo`, `/oauth2/logout`: with the scope openid (OpenID Connect)
 //   - `GET /oauth2/jwks`: the public half of the key that signs JWTs
 //   - the discovery addresses of its issuer, `/.well-known/openid-configuration`
 //     and `/.well-known/oauth-authorization-server`
 //
-// and passes everything else on to the next handler. Of an issuer with a path
-// the endpoints stand below that path, too.
+// as far as the configuration offers them, and passes everything else on to the next
+// handler. Of an issuer with a path the endpoints are below that path, too.
 //
-// Clients authenticate with client_secret_basic or client_secret_post. A client
-// whose id is a consumer's custom_id is that consumer to the gateway.
+// A client whose id is a consumer's custom_id is that consumer to the gateway.
 type Server struct {
 	// The issuer identifier: the address at which clients reach this server,
 	// https, or http on a loopback address. Every token contains it. Required.
 	Issuer string `json:"issuer,omitempty"`
 
 	// All scopes that this server can grant; each client has its own among
-	// them.
+	// them. With `openid` among them clients can learn who a person is.
 	Scopes []string `json:"scopes,omitempty"`
 
-	// How long an access token is good for, at least a second. Default: 1h.
+	// What scopes mean in words, for people who are asked. Default: their names.
+	ScopeTexts map[string]string `json:"scope_texts,omitempty"`
+
+	// What tokens may be for (RFC 8707), as URIs: the `aud` of a token. The first is
+	// that of a token for which no other is asked. Default: the issuer.
+	Resources []string `json:"resources,omitempty"`
+
+	// How long an access token of a client itself is good for, at least a second. Default: 1h.
 	TokenTTL caddy.Duration `json:"token_ttl,omitempty"`
+
+	// The same for an access token that a person has granted. Default: 10m.
+	UserTokenTTL caddy.Duration `json:"user_token_ttl,omitempty"`
 
 	// What access tokens are: `opaque`, a random text to be introspected, or
 	// `jwt`, a signed token (RFC 9068). Clients can have their own.
 	// Default: opaque.
 	TokenFormat string `json:"token_format,omitempty"`
 
+	// How long an authorization code is good for, 10m at most. Default: 60s.
+	CodeTTL caddy.Duration `json:"code_ttl,omitempty"`
+
+	// What refresh tokens are like.
+	RefreshToken *RefreshToken `json:"refresh_token,omitempty"`
+
+	// Which clients need PKCE (RFC 7636) with S256: `all`, or only `public` ones.
+	// Default: all.
+	PKCE string `json:"pkce,omitempty"`
+
+	// An application of yours that logs people in and asks them.
+	Login *Login `json:"login,omitempty"`
+
+	// A page that is built in and asks people whom a handler in front has
+	// authenticated, instead of `login`.
+	ConsentPage *ConsentPage `json:"consent_page,omitempty"`
+
+	// Whether clients may push their authorization requests first (RFC 9126),
+	// `optional`, or have to, `required`. Default: optional.
+	PushedAuthorization string `json:"pushed_authorization,omitempty"`
+
+	// Lets clients register themselves. Default: they cannot.
+	Registration *Registration `json:"registration,omitempty"`
+
+	// Hosts that metadata documents of clients may be on, whose client_id is their
+	// address: exact, `*.example.com`, or `*` for any. Default: none.
+	ClientMetadataDocuments []string `json:"client_metadata_documents,omitempty"`
+
+	// What only old clients need, and what weakens the server: `implicit`,
+	// `query_credentials`, `query_token`, `http_redirects`, `plain_http`. Each is warned about. Default: none.
+	Legacy []string `json:"legacy,omitempty"`
+
+	// When those who fail to authenticate are turned away. Default: never.
+	Limit *Limit `json:"limit,omitempty"`
+
 	// The clients and resource servers, by client_id.
 	Clients map[string]*Client `json:"clients,omitempty"`
+
+	// A name for what the tokens of this server are good for: another gluu_oauth_server with
+	// the same issuer and another service does not take them. `*`: tokens of, and for, every service. Default: none.
+	Service string `json:"service,omitempty"`
 
 	// Where issued tokens are remembered. Default: `embedded`, a file in
 	// Caddy's data directory.
@@ -74,19 +127,16 @@ type Server struct {
 	// gateway has its own storage.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=gluu.store inline_key=engine"`
 
-	issuer   issuer
-	routes   map[string]endpoint
-	protocol *protocol
-	open     func() (Storage, error) // the storage
-	keys     certmagic.Storage
-	logger   *zap.Logger
+	issuer rfc.Issuer
+	rfc    *rfc.Server
+	open   func() (*store.Store, func() error, error)
+	keys   certmagic.Storage
+	logger *zap.Logger
 
-	// ready is closed when the configuration has started; handler is set
-	// before.
+	// ready is closed when the configuration has started.
 	ready   chan struct{}
-	handler http.Handler
-	opened  Storage
-	pooled  bool // whether the verifier is taken from the pool
+	release func() error // of the store
+	pooled  bool         // whether the verifier is taken from the pool
 }
 
 // CaddyModule returns the Caddy module information.
@@ -112,44 +162,35 @@ func (s *Server) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("issuer: %w", err)
 	}
-	if s.issuer, err = parseIssuer(name); err != nil {
+	if s.issuer, err = rfc.ParseIssuer(name, s.hasLegacy(legacyPlainHTTP)); err != nil {
 		return err
 	}
-	s.routes = s.issuer.routes()
-	if s.TokenFormat == "" {
-		s.TokenFormat = opaqueFormat
-	}
-	if s.TokenTTL == 0 {
-		s.TokenTTL = caddy.Duration(defaultTokenTTL)
-	}
+	s.setDefaults()
 	if err := s.checkServer(); err != nil {
 		return err
 	}
-	clients, err := s.compileClients()
-	if err != nil {
+	if s.rfc, err = s.compile(ctx); err != nil {
 		return err
 	}
 	if s.open, err = s.loadStorage(ctx); err != nil {
 		return err
 	}
-	counters, err := newMetrics(ctx.GetMetricsRegistry())
-	if err != nil {
-		return fmt.Errorf("registering metrics: %w", err)
-	}
-	emitter, err := events.NewEmitter(ctx)
-	if err != nil {
-		return err
-	}
-	s.protocol = &protocol{
-		issuer:  s.issuer,
-		scopes:  s.Scopes,
-		ttl:     time.Duration(s.TokenTTL).Truncate(time.Second),
-		clients: clients,
-		metrics: counters,
-		events:  emitter,
-		now:     time.Now,
-	}
+	s.rfc.Route()
+	s.warn()
 	return startWith(ctx, s)
+}
+
+func (s *Server) setDefaults() {
+	if s.TokenFormat == "" {
+		s.TokenFormat = opaqueFormat
+	}
+	for field, value := range map[*caddy.Duration]time.Duration{
+		&s.TokenTTL: defaultTokenTTL, &s.UserTokenTTL: defaultUserTokenTTL, &s.CodeTTL: defaultCodeTTL,
+	} {
+		if *field == 0 {
+			*field = caddy.Duration(value)
+		}
+	}
 }
 
 // protectSite strips forged identity headers from the requests that this
@@ -170,38 +211,16 @@ func protectSite(ctx caddy.Context) error {
 	return siteguard.Protect(ctx, guard)
 }
 
-// checkServer checks the server's own settings.
-func (s *Server) checkServer() error {
-	for i, scope := range s.Scopes {
-		if err := checkScope(scope); err != nil {
-			return err
-		}
-		if slices.Contains(s.Scopes[:i], scope) {
-			return fmt.Errorf("scope %q is given twice: keep one of them", scope)
-		}
-	}
-	if err := checkFormat(s.TokenFormat); err != nil {
-		return err
-	}
-	if time.Duration(s.TokenTTL) < time.Second {
-		return fmt.Errorf("token_ttl is %s; a token has to last at least 1s", time.Duration(s.TokenTTL))
-	}
-	if len(s.Clients) == 0 {
-		return errors.New("no client is configured, so no token could be issued: add 'client <client_id> { secret <hash> ... }'")
-	}
-	return nil
-}
-
 // compileClients compiles the clients in the order of their ids, so that of
 // several mistakes the same one is always reported.
-func (s *Server) compileClients() (map[string]*client, error) {
-	clients := make(map[string]*client, len(s.Clients))
+func (s *Server) compileClients() (map[string]*authcore.Client, error) {
+	clients := make(map[string]*authcore.Client, len(s.Clients))
 	for _, id := range slices.Sorted(maps.Keys(s.Clients)) {
 		config := s.Clients[id]
 		if config == nil {
 			config = new(Client)
 		}
-		compiled, err := config.compile(id, s.TokenFormat, s.Scopes)
+		compiled, err := config.compile(id, s)
 		if err != nil {
 			return nil, fmt.Errorf("client %q: %w", id, err)
 		}
@@ -210,58 +229,49 @@ func (s *Server) compileClients() (map[string]*client, error) {
 	return clients, nil
 }
 
-// loadStorage returns how to open the storage.
-func (s *Server) loadStorage(ctx caddy.Context) (func() (Storage, error), error) {
-	if s.StoreRaw != nil {
-		return s.loadStore(ctx)
-	}
-	if s.StorageRaw == nil {
-		s.StorageRaw = json.RawMessage(`{"module": "embedded"}`)
-	}
-	module, err := ctx.LoadModule(s, "StorageRaw")
-	if err != nil {
-		return nil, fmt.Errorf("loading the storage: %w", err)
-	}
-	storage, ok := module.(StorageModule)
-	if !ok {
-		return nil, fmt.Errorf("module %T is not a storage of gluu_oauth_server", module)
-	}
-	return storage.OpenStorage, nil
-}
-
-// loadStore is loadStorage for a store that is shared.
-func (s *Server) loadStore(ctx caddy.Context) (func() (Storage, error), error) {
-	if s.StorageRaw != nil {
+// loadStorage returns how to open the store.
+func (s *Server) loadStorage(ctx caddy.Context) (func() (*store.Store, func() error, error), error) {
+	name, raw := "StoreRaw", s.StoreRaw
+	switch {
+	case s.StoreRaw != nil && s.StorageRaw != nil:
 		return nil, errors.New("storage and store are both given: tokens are in one place; leave one of them out")
+	case raw == nil:
+		if name = "StorageRaw"; s.StorageRaw == nil {
+			s.StorageRaw = json.RawMessage(`{"module": "embedded"}`)
+		}
 	}
-	module, err := ctx.LoadModule(s, "StoreRaw")
+	module, err := ctx.LoadModule(s, name)
 	if err != nil {
 		return nil, fmt.Errorf("loading the store: %w", err)
+	}
+	if file, ok := module.(*EmbeddedStorage); ok {
+		s.rfc.MaxTokens = file.MaxTokensPerClient
 	}
 	opener, ok := module.(store.Opener)
 	if !ok {
 		return nil, fmt.Errorf("module %T is not a store", module)
 	}
-	return func() (Storage, error) { return openStoreTokens(opener) }, nil
+	return opener.OpenStore, nil
 }
 
-// start opens the storage and the key. An error refuses the configuration.
-func (s *Server) start(ctx caddy.Context) (err error) {
-	pooled, _ := verifiers.LoadOrStore(s.issuer.name, newSecretVerifier())
+// start opens the store and the key. An error refuses the configuration.
+func (s *Server) start(ctx caddy.Context) error {
+	pooled, _ := verifiers.LoadOrStore(s.issuer.Name, pooledVerifier{clientauth.NewVerifier()})
 	s.pooled = true
-	s.protocol.verifier = pooled.(*secretVerifier)
-	s.protocol.verifier.keepOnly(s.protocol.clients)
-	if s.opened, err = s.open(); err != nil {
+	s.rfc.Auth.Verifier = pooled.(pooledVerifier).Verifier
+	records, release, err := s.open()
+	if err != nil {
 		return err
 	}
-	s.protocol.storage = s.opened
-	if s.protocol.key, err = signingKey(ctx, s.keys, s.issuer, s.logger); err != nil {
+	s.rfc.Store = authcore.New(records, time.Now)
+	stop := s.rfc.Store.Watch(noteChange)
+	s.release = func() error { stop(); return release() }
+	if s.rfc.Key, err = signingKey(ctx, s.keys, s.issuer, s.logger); err != nil {
 		return err
 	}
-	if err := s.protocol.complete(); err != nil {
+	if err := s.rfc.Start(); err != nil {
 		return err
 	}
-	s.handler = s.protocol.handler()
 	close(s.ready)
 	return nil
 }
@@ -269,16 +279,52 @@ func (s *Server) start(ctx caddy.Context) (err error) {
 // Cleanup gives back what start has taken, as far as it came.
 func (s *Server) Cleanup() error {
 	var err error
-	if s.opened != nil {
-		err = s.opened.Close()
-		s.opened = nil
+	if s.release != nil {
+		err = s.release()
+		s.release = nil
 	}
 	if s.pooled {
-		_, err2 := verifiers.Delete(s.issuer.name)
+		_, err2 := verifiers.Delete(s.issuer.Name)
 		err = errors.Join(err, err2)
 		s.pooled = false
 	}
 	return err
+}
+
+// startTimeout bounds how long a request waits that came in while its
+// configuration was still starting.
+const startTimeout = 10 * time.Second
+
+// ServeHTTP answers at the endpoints of the server and passes everything else
+// on.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	if !s.rfc.Answers(r) {
+		return next.ServeHTTP(w, r)
+	}
+	if err := s.awaitReady(r.Context()); err != nil {
+		s.rfc.ServeStarting(w, r, err)
+		return nil
+	}
+	s.rfc.ServeHTTP(w, r)
+	return nil
+}
+
+// awaitReady returns when the configuration has started. Caddy starts its
+// servers in no particular order, and the first request may be faster.
+func (s *Server) awaitReady(ctx context.Context) error {
+	select {
+	case <-s.ready:
+		return nil
+	default:
+	}
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	select {
+	case <-s.ready:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("waiting for the start: %w", ctx.Err())
+	}
 }
 
 // Interface guards

@@ -3,10 +3,8 @@
 package authserver
 
 import (
-	"context"
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -24,6 +22,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"golang.org/x/crypto/argon2"
 
+	"github.com/caddy-gluu/gateway/authserver/rfc"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -109,7 +108,7 @@ func tryStart(t testing.TB, config *Server, dir string) (*running, error) {
 
 // testKey is the signing key of all test servers: making one takes long.
 var testKey = sync.OnceValue(func() []byte {
-	key, err := jose.GenerateKey(signingAlgorithm)
+	key, err := jose.GenerateKey(rfc.SigningAlgorithm)
 	if err != nil {
 		panic(err)
 	}
@@ -123,7 +122,7 @@ var testKey = sync.OnceValue(func() []byte {
 // giveKey puts the test key into a storage that has none yet.
 func giveKey(t testing.TB, root, name string) {
 	t.Helper()
-	i, err := parseIssuer(name)
+	i, err := rfc.ParseIssuer(name, true)
 	if err != nil {
 		return // the test is about that
 	}
@@ -224,7 +223,7 @@ func (r *running) revoke(client, token string) answer {
 
 // refusals is how many requests were refused at an endpoint for a reason.
 func (r *running) refusals(e endpoint, reason string) float64 {
-	return r.counter("gluu_oauth_server_requests_refused_total", e.label(), reason)
+	return r.counter("gluu_oauth_server_requests_refused_total", e.Label(), reason)
 }
 
 // counter adds up what a metric says for label values that contain all of
@@ -251,13 +250,3 @@ func (r *running) counter(name string, values ...string) (sum float64) {
 	}
 	return sum
 }
-
-// failingStorage is a storage whose database is unavailable.
-type failingStorage struct{}
-
-var errGone = errors.New("the database is unavailable")
-
-func (failingStorage) PutToken(context.Context, *Token) error         { return errGone }
-func (failingStorage) Token(context.Context, TokenID) (*Token, error) { return nil, errGone }
-func (failingStorage) DeleteToken(context.Context, TokenID) error     { return errGone }
-func (failingStorage) Close() error                                   { return nil }

@@ -75,6 +75,7 @@ type place struct {
 	keys    []string
 	timeout time.Duration
 	open    func() (store.Engine, error)
+	opened  func(store.Engine, *store.Store) error // nil: nothing more to do
 }
 
 func newPlace(engine, address string, keys []string, timeout caddy.Duration, open func() (store.Engine, error)) place {
@@ -104,6 +105,11 @@ func (p place) openStore() (*store.Store, func() error, error) {
 		s, err := store.New(engine, store.Options{Secrets: p.keys, Timeout: p.timeout, Logger: processLogger()})
 		if err != nil {
 			return nil, err
+		}
+		if p.opened != nil {
+			if err := p.opened(engine, s); err != nil {
+				return nil, errors.Join(err, s.Close())
+			}
 		}
 		return pooled{s}, nil
 	})

@@ -3,12 +3,15 @@
 package caddystore
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/certmagic"
+	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/internal/store"
@@ -48,17 +51,32 @@ func (e *Embedded) Provision(ctx caddy.Context) error {
 	if path == "" {
 		path = filepath.Join(caddy.AppDataDir(), "gluu", "store.db")
 	}
-	secret, err := storedsecret.Get(ctx, ctx.Storage(), embeddedSecret, ctx.Logger())
+	e.place, err = filePlace(ctx, ctx.Storage(), path, ctx.Logger())
+	return err
+}
+
+func filePlace(ctx context.Context, storage certmagic.Storage, path string, logger *zap.Logger) (place, error) {
+	secret, err := storedsecret.Get(ctx, storage, embeddedSecret, logger)
 	if err != nil {
-		return fmt.Errorf("store embedded: %w", err)
+		return place{}, fmt.Errorf("store embedded: %w", err)
 	}
-	e.place = newPlace("embedded", path, []string{secret}, 0, func() (store.Engine, error) {
+	return newPlace("embedded", path, []string{secret}, 0, func() (store.Engine, error) {
 		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 			return nil, err
 		}
 		return embedded.Open(path)
-	})
-	return nil
+	}), nil
+}
+
+// OpenFile opens a store in a file, or takes part in it if it is open, with the key of this
+// machine. When it is opened, and before anything uses it, a function gets to see what else is in the file.
+func OpenFile(ctx context.Context, storage certmagic.Storage, path string, logger *zap.Logger, opened func(*embedded.Engine, *store.Store) error) (*store.Store, func() error, error) {
+	p, err := filePlace(ctx, storage, path, logger)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.opened = func(engine store.Engine, s *store.Store) error { return opened(engine.(*embedded.Engine), s) }
+	return p.openStore()
 }
 
 // OpenStore implements store.Opener.

@@ -38,9 +38,12 @@ var writtenAs = map[string]string{
 	"userinfo_interval":              "userinfo",
 	"embedded":                       "provider embedded",
 	"keys":                           "key",
+	"tokens":                         "token",
 	"dsn":                            "store postgres", // the engine is followed by its address
 	"url":                            "store redis",
-	"redirect_uris":                  "", // refused until there is a grant that has them
+	"scope_texts":                    "scope",
+	"user_token_ttl":                 "token_ttl",
+	"second_secret":                  "secret",
 	"storage":                        "store",
 }
 
@@ -60,6 +63,7 @@ func TestEveryOptionIsInACodeBlock(t *testing.T) {
 		introspect.App{}, provider.Config{}, introspect.CacheConfig{}, introspect.SessionConfig{}, provider.Registration{}, consumer.Consumer{},
 		caddyoauth.OAuthAuth{}, caddyoauth.OAuthPEP{}, caddyoauth.JWKS{}, caddyoauth.ResourceMetadata{}, caddyoidc.OpenIDConnect{},
 		caddyuma.UMAAuth{}, caddyuma.UMAPEP{}, caddycors.CORS{}, authserver.Server{}, authserver.Client{},
+		authserver.RefreshToken{}, authserver.Registration{}, authserver.Limit{},
 		caddystore.Embedded{}, caddystore.Postgres{}, caddystore.Redis{},
 	} {
 		for _, name := range fields(reflect.TypeOf(described)) {

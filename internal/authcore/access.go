@@ -104,8 +104,9 @@ func (s *Store) Token(ctx context.Context, id TokenID) (*AccessToken, error) {
 }
 
 // FindToken returns the opaque access token that a text is, or ErrNotFound if there is
-// none, it has expired, or its grant has ended.
-func (s *Store) FindToken(ctx context.Context, issuer, text string) (*AccessToken, error) {
+// none, it has expired, or its grant has ended. Functions are told before it reads the
+// grant, by kind (see Watch) and ID.
+func (s *Store) FindToken(ctx context.Context, issuer, text string, depends ...func(kind, id string)) (*AccessToken, error) {
 	if text == "" || len(text) > MaxToken {
 		return nil, ErrNotFound
 	}
@@ -116,7 +117,13 @@ func (s *Store) FindToken(ctx context.Context, issuer, text string) (*AccessToke
 	if t.IsExpired(s.now()) || t.Revoked {
 		return nil, ErrNotFound
 	}
-	return t, s.checkGrantOf(ctx, t)
+	for _, depend := range depends {
+		depend(GrantChanged, t.GrantID)
+	}
+	if err := s.checkGrantOf(ctx, t); err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 // CheckJWT returns ErrNotFound if a JWT whose signature is right was revoked, or its
@@ -132,11 +139,10 @@ func (s *Store) CheckJWT(ctx context.Context, t *AccessToken) error {
 	return s.checkGrantOf(ctx, t)
 }
 
-func (s *Store) checkGrantOf(ctx context.Context, t *AccessToken) error {
-	if t.GrantID == "" {
-		return nil
+func (s *Store) checkGrantOf(ctx context.Context, t *AccessToken) (err error) {
+	if t.GrantID != "" {
+		t.Grant, err = s.Grant(ctx, t.GrantID)
 	}
-	_, err := s.Grant(ctx, t.GrantID)
 	return err
 }
 
@@ -144,7 +150,11 @@ func (s *Store) checkGrantOf(ctx context.Context, t *AccessToken) error {
 // it is stored that it is revoked, until it expires. Its grant goes on.
 func (s *Store) RevokeToken(ctx context.Context, t *AccessToken) error {
 	if !t.JWT {
-		return s.records.Commit(ctx, store.Delete(accessKind, t.ID[:]).Announce())
+		err := s.end(ctx, store.Delete(accessKind, t.ID[:]).Announce())
+		if err == nil && t.GrantID == "" {
+			s.free(accessKind, entry(holderIndex, holderOf(t)))
+		}
+		return err
 	}
 	if t.IsExpired(s.now()) {
 		return nil
@@ -154,7 +164,7 @@ func (s *Store) RevokeToken(ctx context.Context, t *AccessToken) error {
 	if err != nil {
 		return err
 	}
-	return s.records.Commit(ctx, store.Put(r).Announce())
+	return s.end(ctx, store.Put(r).Announce())
 }
 
 // ReplaceToken stores a changed access token in place of the one that was read. If that
@@ -164,7 +174,7 @@ func (s *Store) ReplaceToken(ctx context.Context, t *AccessToken) error {
 	if err != nil {
 		return err
 	}
-	return changed(s.records.Commit(ctx, store.Replace(r).Announce()))
+	return changed(s.end(ctx, store.Replace(r).Announce()))
 }
 
 // ListTokens returns a page of opaque access tokens that have not expired, and where to
@@ -174,4 +184,21 @@ func (s *Store) ListTokens(ctx context.Context, by Filter, after []byte, n int) 
 		return !t.Revoked && (by.ClientID == "" || t.ClientID == by.ClientID) && (by.Subject == "" || t.Subject == by.Subject) &&
 			(by.GrantID == "" || t.GrantID == by.GrantID) && (by.Service == "" || t.Service == by.Service)
 	})
+}
+
+// TakeOver stores tokens, and revocations of JWTs, that another store had. Writing them
+// again is not an error.
+func (s *Store) TakeOver(ctx context.Context, tokens []*AccessToken) error {
+	ops := make([]store.Op, 0, len(tokens))
+	for _, t := range tokens {
+		if t.IsExpired(s.now()) {
+			continue
+		}
+		r, err := accessRecord(t)
+		if err != nil {
+			return err
+		}
+		ops = append(ops, store.Put(r))
+	}
+	return s.records.Commit(ctx, ops...)
 }

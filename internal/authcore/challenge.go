@@ -40,6 +40,9 @@ type Challenge struct {
 	// gets the code.
 	Browser TokenID `json:"browser"`
 
+	// Subject is who was asked, if that is known from the start.
+	Subject string `json:"subject,omitempty"`
+
 	Created time.Time `json:"created"`
 	Expires time.Time `json:"expires"`
 
@@ -78,10 +81,14 @@ func (s *Store) OpenChallenge(ctx context.Context, c *Challenge, ttl time.Durati
 
 func challengeRecord(c *Challenge, text string) (store.Record, error) {
 	id := NewTokenID("challenge", c.Issuer, text)
-	return record(challengeKind, id[:], c, c.Expires, c.version)
+	return record(challengeKind, id[:], c, c.Expires.Add(expiredChallenge), c.version)
 }
 
-// Challenge returns the challenge that a text names, or ErrNotFound.
+// expiredChallenge is how long it is known of a challenge that it has expired.
+const expiredChallenge = time.Hour
+
+// Challenge returns the challenge that a text names, ErrExpired if its time is over, or
+// ErrNotFound.
 func (s *Store) Challenge(ctx context.Context, issuer, text string) (*Challenge, error) {
 	if text == "" || len(text) > maxChallenge {
 		return nil, ErrNotFound
@@ -89,8 +96,14 @@ func (s *Store) Challenge(ctx context.Context, issuer, text string) (*Challenge,
 	id := NewTokenID("challenge", issuer, text)
 	c := new(Challenge)
 	found, err := s.read(ctx, challengeKind, id[:], c)
+	if err != nil {
+		return nil, err
+	}
 	c.version = found.Version
-	return c, err
+	if !s.now().Before(c.Expires) {
+		return nil, ErrExpired
+	}
+	return c, nil
 }
 
 const maxChallenge = 256

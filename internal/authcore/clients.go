@@ -33,12 +33,28 @@ func (s *Store) CreateClient(ctx context.Context, c *Client) error {
 	return ErrExists
 }
 
+// RegisterClient is CreateClient for a client that registers itself. There can be as many
+// of an issuer as the limit says.
+func (s *Store) RegisterClient(ctx context.Context, c *Client, limit int) error {
+	full, err := s.reserve(ctx, clientKind, entry(registeredIndex, c.Registration.Issuer), limit)
+	if err != nil {
+		return err
+	}
+	if full {
+		return fault("temporarily_unavailable", ReasonTooManyClients, "too many clients have registered themselves")
+	}
+	return s.CreateClient(ctx, c)
+}
+
 // clientRecord is the record of a client. Its key is the client_id, which says nothing
 // about a person.
 func clientRecord(c *Client) (store.Record, error) {
 	index := []store.Entry{entry(allIndex, ""), entry(idIndex, c.ID)}
 	if c.Consumer != "" {
 		index = append(index, entry(consumerIndex, c.Consumer))
+	}
+	if c.Registration != nil {
+		index = append(index, entry(registeredIndex, c.Registration.Issuer))
 	}
 	if c.Registration != nil && c.Registration.Digest != "" {
 		index = append(index, entry(digestIndex, c.Registration.Issuer+"\x00"+c.Registration.Digest))
@@ -109,7 +125,7 @@ func (s *Store) ReplaceClient(ctx context.Context, before, after *Client) error 
 		return err
 	}
 	if before.ClientID == after.ClientID {
-		return changed(s.records.Commit(ctx, store.Replace(r)))
+		return changed(s.end(ctx, store.Replace(r).Announce()))
 	}
 	old, err := clientRecord(before)
 	if err != nil {
@@ -119,7 +135,7 @@ func (s *Store) ReplaceClient(ctx context.Context, before, after *Client) error 
 		return ErrExists
 	}
 	r.Version = 0
-	if err := changed(s.records.Commit(ctx, store.Remove(old), store.Create(r))); err != nil {
+	if err := changed(s.end(ctx, store.Remove(old).Announce(), store.Create(r))); err != nil {
 		return err
 	}
 	return s.endClient(ctx, before.ClientID)
@@ -150,7 +166,7 @@ func (s *Store) TouchClient(ctx context.Context, c *Client, expires time.Time) e
 // DeleteClient deletes a client, its grants, tokens and all that people have consented
 // to for it. From the first write on the client is unknown, so nothing of it is valid.
 func (s *Store) DeleteClient(ctx context.Context, c *Client) error {
-	if err := s.records.Commit(ctx, store.Delete(clientKind, []byte(c.ClientID)).Announce()); err != nil {
+	if err := s.end(ctx, store.Delete(clientKind, []byte(c.ClientID)).Announce()); err != nil {
 		return err
 	}
 	return s.endClient(ctx, c.ClientID)

@@ -50,6 +50,14 @@ func (s *Store) reserve(ctx context.Context, kind string, by store.Entry, limit 
 	return full, nil
 }
 
+// free counts one record less: it was deleted before its time.
+func (s *Store) free(kind string, by store.Entry) {
+	c := s.counter(kind + "\x00" + by.Kind + "\x00" + string(by.Value))
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.n = max(0, c.n-1)
+}
+
 func (s *Store) counter(name string) *counter {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -74,6 +74,9 @@ var (
 	// ErrNotFound says that there is no such record.
 	ErrNotFound = errors.New("no such record")
 
+	// ErrExpired says that a record is over.
+	ErrExpired = errors.New("expired")
+
 	// ErrExists says that a record with this name exists already.
 	ErrExists = errors.New("exists already")
 

@@ -108,8 +108,16 @@ func (s *Store) StartGrant(ctx context.Context, g *Grant, resources []string, te
 	return s.startGrant(ctx, g, resources, terms)
 }
 
-// startGrant is StartGrant with further operations in the same Commit. If one of them
+// StartGrantWith is StartGrant with further operations in the same Commit. If one of them
 // conflicts, nothing has happened and it is ErrChanged.
+func (s *Store) StartGrantWith(ctx context.Context, g *Grant, terms Terms, with ...Op) (*Tokens, error) {
+	ops := make([]store.Op, len(with))
+	for i, op := range with {
+		ops[i] = op.op
+	}
+	return s.startGrant(ctx, g, nil, terms, ops...)
+}
+
 func (s *Store) startGrant(ctx context.Context, g *Grant, resources []string, terms Terms, with ...store.Op) (*Tokens, error) {
 	now := s.now()
 	if g.ID == "" {
@@ -207,7 +215,7 @@ const maxGrantID = 64
 // EndGrant ends a grant: from the first write on no token of it is valid, and none is
 // issued any more. The tokens are then deleted. A grant that has ended is not an error.
 func (s *Store) EndGrant(ctx context.Context, id string) error {
-	if err := s.records.Commit(ctx, store.Delete(grantKind, []byte(id)).Announce()); err != nil {
+	if err := s.end(ctx, store.Delete(grantKind, []byte(id)).Announce()); err != nil {
 		return err
 	}
 	for _, kind := range []string{accessKind, refreshKind} {
@@ -254,7 +262,7 @@ func (s *Store) endListed(ctx context.Context, by Filter) (n int, err error) {
 func (s *Store) ListGrants(ctx context.Context, by Filter, after []byte, n int) ([]*Grant, []byte, error) {
 	return list(ctx, s, grantKind, by.grantEntry(), after, n, decodeGrant, func(g *Grant) bool {
 		return (by.ClientID == "" || g.ClientID == by.ClientID) && (by.Subject == "" || g.Subject == by.Subject) &&
-			(by.GrantID == "" || g.ID == by.GrantID) && (by.Service == "" || g.Service == by.Service)
+			(by.GrantID == "" || g.ID == by.GrantID) && (by.Service == "" || g.Service == by.Service) && (by.SessionID == "" || g.SessionID == by.SessionID)
 	})
 }
 

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -34,6 +35,8 @@ const (
 	holderIndex   = "holder"
 	digestIndex   = "digest"
 	consentIndex  = "consent"
+
+	registeredIndex = "registered"
 )
 
 const (
@@ -51,6 +54,7 @@ type Store struct {
 
 	mu     sync.Mutex
 	counts map[string]*counter
+	unsure []func()
 }
 
 // New makes a Store of the records of an internal/store. A nil clock is time.Now.
@@ -104,6 +108,8 @@ type Filter struct {
 	GrantID  string
 	Service  string
 	Consumer string // of clients
+
+	SessionID string // of grants
 }
 
 // tokenEntry is the index entry that finds the fewest of the tokens that match.
@@ -156,7 +162,7 @@ func (s *Store) deleteAll(ctx context.Context, kind string, by store.Entry) (n i
 		for _, r := range records {
 			ops = append(ops, store.Delete(kind, r.Key).Announce())
 		}
-		if err := s.records.Commit(ctx, ops...); err != nil {
+		if err := s.end(ctx, ops...); err != nil {
 			return n, err
 		}
 		n += len(ops)
@@ -171,10 +177,43 @@ func (s *Store) deleteAll(ctx context.Context, kind string, by store.Entry) (n i
 	}
 }
 
-// Watch calls a function when an access token or a grant was changed, by this gateway
-// or another one: forget what was known of tokens. It must return quickly.
-func (s *Store) Watch(changed func()) (stop func()) {
-	stopTokens := s.records.Watch(accessKind, func([]byte) { changed() })
-	stopGrants := s.records.Watch(grantKind, func([]byte) { changed() })
-	return func() { stopTokens(); stopGrants() }
+// Kinds of records that Watch tells about.
+const (
+	TokenChanged  = accessKind // the key is the TokenID
+	GrantChanged  = grantKind  // the key is the ID of the grant
+	ClientChanged = clientKind // the key is the client_id
+)
+
+// Watch calls a function when a token, a grant or a client was changed or ended, by this
+// gateway or another one. A nil key says that anything may have changed. The function must
+// return quickly.
+func (s *Store) Watch(changed func(kind string, key []byte)) (stop func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.unsure = append(s.unsure, func() { changed("", nil) })
+	var stops []func()
+	for _, kind := range []string{TokenChanged, GrantChanged, ClientChanged} {
+		stops = append(stops, s.records.Watch(kind, func(key []byte) { changed(kind, key) }))
+	}
+	return func() {
+		for _, stop := range stops {
+			stop()
+		}
+	}
+}
+
+// end executes operations that end something. If it is not known whether they were
+// executed, those who watch learn that anything may have changed.
+func (s *Store) end(ctx context.Context, ops ...store.Op) error {
+	err := s.records.Commit(ctx, ops...)
+	if err == nil || errors.Is(err, store.ErrConflict) {
+		return err
+	}
+	s.mu.Lock()
+	unsure := slices.Clone(s.unsure)
+	s.mu.Unlock()
+	for _, tell := range unsure {
+		tell()
+	}
+	return err
 }

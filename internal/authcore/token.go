@@ -95,6 +95,12 @@ type AccessToken struct {
 	// Claims are further ones, from the login application.
 	Claims map[string]json.RawMessage
 
+	// Grant is what FindToken and CheckJWT have read with the token; nil without one.
+	Grant *Grant
+
+	// Consumer is that of its client, where that was read with it.
+	Consumer string
+
 	version uint64 // of the stored record
 }
 

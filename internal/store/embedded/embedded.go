@@ -139,6 +139,16 @@ func (e *Engine) List(_ context.Context, kind string, entry store.Hash, after []
 // tells of its own changes.
 func (e *Engine) Watch(ctx context.Context, _ func([]byte)) { <-ctx.Done() }
 
+// Transaction runs a function in a transaction of the file, which may have more in it than
+// the store: what an older version of the gateway kept there.
+func (e *Engine) Transaction(write bool, do func(*bbolt.Tx) error) (err error) {
+	defer recoverDamage(&err)
+	if write {
+		return e.db.Update(do)
+	}
+	return e.db.View(do)
+}
+
 // Close implements store.Engine.
 func (e *Engine) Close() (err error) {
 	e.once.Do(func() {

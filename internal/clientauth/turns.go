@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authserver
+package clientauth
 
 import (
 	"cmp"
@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// errBusy says that too many secrets wait to be checked.
-var errBusy = errors.New("too many client secrets are being checked")
+// ErrBusy says that too many secrets wait to be checked.
+var ErrBusy = errors.New("too many client secrets are being checked")
 
 const (
 	// queueTimeout is how long a request waits for its turn to have a secret
@@ -61,8 +61,8 @@ type turns struct {
 	suspects  map[any]time.Time // flows and connections that sent a wrong secret, until when it counts
 }
 
-// asker is who asks for a turn.
-type asker struct {
+// Asker is who asks for a turn.
+type Asker struct {
 	flow
 	connection string // the address of the client's end
 }
@@ -77,8 +77,8 @@ type flow struct {
 type connection string
 
 type waiter struct {
-	asker
-	called chan error // receives nil, or errBusy for one who had to make room
+	Asker
+	called chan error // receives nil, or ErrBusy for one who had to make room
 }
 
 func newTurns(n int) *turns {
@@ -87,19 +87,19 @@ func newTurns(n int) *turns {
 
 // enter waits for a turn. The caller calls leave when it is over, and says whether
 // the secret was wrong.
-func (t *turns) enter(ctx context.Context, a asker) (leave func(wrong bool), err error) {
-	w := &waiter{asker: a, called: make(chan error, 1)}
+func (t *turns) enter(ctx context.Context, a Asker) (leave func(wrong bool), err error) {
+	w := &waiter{Asker: a, called: make(chan error, 1)}
 	t.join(w)
 	timeout := time.NewTimer(queueTimeout)
 	defer timeout.Stop()
 	select {
 	case err = <-w.called:
 	case <-timeout.C:
-		err = t.part(w, errBusy)
+		err = t.part(w, ErrBusy)
 	case <-ctx.Done():
 		err = t.part(w, ctx.Err())
 	}
-	if errors.Is(err, errBusy) {
+	if errors.Is(err, ErrBusy) {
 		t.penalize(ctx)
 	}
 	if err != nil {
@@ -135,7 +135,7 @@ func (t *turns) makeRoom(limit int, counts func(*waiter) bool) {
 	if number > limit {
 		t.remove(last)
 		t.suspect(connection(last.connection))
-		last.called <- errBusy
+		last.called <- ErrBusy
 	}
 }
 
@@ -177,7 +177,7 @@ func (t *turns) part(w *waiter, reason error) error {
 	return errors.Join(reason, err)
 }
 
-func (t *turns) leave(a asker, wrong bool) {
+func (t *turns) leave(a Asker, wrong bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if wrong {

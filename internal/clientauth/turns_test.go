@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authserver
+package clientauth
 
 import (
 	"context"
@@ -26,9 +26,9 @@ func newQueue(t *testing.T) *queue {
 }
 
 // wait has somebody wait. Whoever gets a turn gives it back at once.
-func (q *queue) wait(name string, a asker, wrong bool) {
+func (q *queue) wait(name string, a Asker, wrong bool) {
 	go func() {
-		w := &waiter{asker: a, called: make(chan error, 1)}
+		w := &waiter{Asker: a, called: make(chan error, 1)}
 		q.join(w)
 		if err := <-w.called; err != nil {
 			q.order <- name + ": busy"
@@ -58,13 +58,13 @@ func TestTurnsAreSharedByClientAndNetwork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t)
 		for i := range 3 {
-			q.wait(fmt.Sprint("unknown", i), asker{flow{"", "net1"}, "c"}, true)
+			q.wait(fmt.Sprint("unknown", i), Asker{flow{"", "net1"}, "c"}, true)
 		}
 		for i := range 3 {
-			q.wait(fmt.Sprint("a1-", i), asker{flow{"a", "net1"}, "c"}, false)
+			q.wait(fmt.Sprint("a1-", i), Asker{flow{"a", "net1"}, "c"}, false)
 		}
-		q.wait("a2", asker{flow{"a", "net2"}, "c"}, false)
-		q.wait("b", asker{flow{"b", "net1"}, "c"}, false)
+		q.wait("a2", Asker{flow{"a", "net2"}, "c"}, false)
+		q.wait("b", Asker{flow{"b", "net1"}, "c"}, false)
 		want := []string{"a1-0", "b", "a2", "a1-1", "a1-2", "unknown0", "unknown1", "unknown2"}
 		if got := q.open(); !slices.Equal(got, want) {
 			t.Errorf("the turns went to %q, want %q", got, want)
@@ -82,11 +82,11 @@ func TestWhoTriesSecretsGoesLast(t *testing.T) {
 		for i := range 4 {
 			c := fmt.Sprint("attacker", i)
 			q.suspect(connection(c))
-			q.wait(c, asker{inNetwork, c}, true)
+			q.wait(c, Asker{inNetwork, c}, true)
 		}
-		q.wait("same network, earlier", asker{inNetwork, "new, too"}, false)
-		q.wait("same network", asker{inNetwork, "new"}, false)
-		q.wait("other network", asker{flow{"app", "net2"}, "new"}, false)
+		q.wait("same network, earlier", Asker{inNetwork, "new, too"}, false)
+		q.wait("same network", Asker{inNetwork, "new"}, false)
+		q.wait("other network", Asker{flow{"app", "net2"}, "new"}, false)
 		want := []string{"other network", "same network", "same network, earlier", "attacker0", "attacker1", "attacker2", "attacker3"}
 		if got := q.open(); !slices.Equal(got, want) {
 			t.Errorf("the turns went to %q, want %q", got, want)
@@ -104,17 +104,17 @@ func TestAFullQueueMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t)
 		for i := range queueLength + 1 {
-			q.wait("", asker{flow{"", fmt.Sprint("net", i)}, fmt.Sprint(i)}, true)
+			q.wait("", Asker{flow{"", fmt.Sprint("net", i)}, fmt.Sprint(i)}, true)
 		}
 		if got := <-q.order; got != ": busy" || len(q.order) > 0 {
 			t.Fatalf("the one too many got %q", got)
 		}
-		q.wait("known", asker{flow{"app", "net"}, "c"}, false)
+		q.wait("known", Asker{flow{"app", "net"}, "c"}, false)
 		if got := <-q.order; got != ": busy" {
 			t.Errorf("an unknown id got %q when a client came, want it to make room", got)
 		}
 		for i := range flowLength + 2 {
-			q.wait("more", asker{flow{"app", "net"}, fmt.Sprint("d", i)}, false)
+			q.wait("more", Asker{flow{"app", "net"}, fmt.Sprint("d", i)}, false)
 		}
 		// The flow had one before, and each other one that finds room takes it from
 		// an unknown id.
@@ -135,18 +135,18 @@ func TestLeavingTheQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t)
 		start := time.Now()
-		if _, err := q.enter(t.Context(), asker{}); !errors.Is(err, errBusy) || time.Since(start) != queueTimeout+penalty {
-			t.Errorf("got %v after %s, want errBusy after %s", err, time.Since(start), queueTimeout+penalty)
+		if _, err := q.enter(t.Context(), Asker{}); !errors.Is(err, ErrBusy) || time.Since(start) != queueTimeout+penalty {
+			t.Errorf("got %v after %s, want ErrBusy after %s", err, time.Since(start), queueTimeout+penalty)
 		}
 		gone, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, err := q.enter(gone, asker{}); !errors.Is(err, context.Canceled) {
+		if _, err := q.enter(gone, Asker{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("got %v for a client that has left", err)
 		}
 		if len(q.waiting) != 0 {
 			t.Errorf("%d wait still", len(q.waiting))
 		}
-		q.wait("next", asker{}, false)
+		q.wait("next", Asker{}, false)
 		if got := q.open(); !slices.Equal(got, []string{"next"}) {
 			t.Errorf("the turn went to %q", got)
 		}

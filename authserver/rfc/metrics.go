@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package authserver
+package rfc
 
 import (
 	"errors"
@@ -8,19 +8,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// metrics count what the servers of a configuration do. No label has a value
+// Metrics count what the servers of a configuration do. No label has a value
 // that comes from a request.
-type metrics struct {
+type Metrics struct {
 	issued  *prometheus.CounterVec // grant, format
 	revoked prometheus.Counter
 	refused *prometheus.CounterVec // endpoint, reason
 }
 
-// newMetrics registers the metrics, or finds those that another server of the
+// NewMetrics registers the metrics, or finds those that another server of the
 // same configuration has registered.
-func newMetrics(registry prometheus.Registerer) (*metrics, error) {
+func NewMetrics(registry prometheus.Registerer) (*Metrics, error) {
 	const namespace, subsystem = "gluu", "oauth_server"
-	m := &metrics{
+	m := &Metrics{
 		issued: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "tokens_issued_total",
 			Help: "Access tokens issued by the embedded authorization server.",

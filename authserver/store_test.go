@@ -4,25 +4,19 @@ package authserver
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
-	"path/filepath"
-	"reflect"
 	"strings"
 	"testing"
 	"time"
 
 	_ "github.com/caddy-gluu/gateway/caddystore"
 	"github.com/caddy-gluu/gateway/e2e/harness"
-	"github.com/caddy-gluu/gateway/internal/store"
-	"github.com/caddy-gluu/gateway/internal/store/embedded"
 )
 
 const (
 	storeSecret  = "a secret of a test, of 32 bytes or more"
-	otherSecret  = "another secret of a test, of 32 bytes or more"
 	testPatience = 30 * time.Second
 )
 
@@ -138,113 +132,6 @@ func TestAServerStartsWithoutItsStore(t *testing.T) {
 			t.Error("a token is not active once the store is there")
 		}
 	})
-}
-
-// fileStore is a store of this test alone.
-type fileStore struct {
-	path    string
-	secrets []string
-}
-
-func (f fileStore) OpenStore() (*store.Store, func() error, error) {
-	engine, err := embedded.Open(f.path)
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := store.New(engine, store.Options{Secrets: f.secrets, Timeout: testPatience})
-	if err != nil {
-		return nil, nil, err
-	}
-	return s, s.Close, nil
-}
-
-func openTokens(t *testing.T, path string, secrets ...string) *storeTokens {
-	t.Helper()
-	opened, err := openStoreTokens(fileStore{path, secrets})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return opened.(*storeTokens)
-}
-
-func TestAStoreKeepsAllOfAToken(t *testing.T) {
-	tokens := openTokens(t, filepath.Join(t.TempDir(), "store.db"), storeSecret)
-	defer tokens.Close()
-	want := testToken("one", time.Hour)
-	want.Revoked = true
-	if err := tokens.PutToken(t.Context(), want); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := tokens.Token(t.Context(), want.ID); err != nil || !reflect.DeepEqual(got, want) {
-		t.Errorf("got %+v, %v, want %+v", got, err, want)
-	}
-	for range 2 {
-		if err := tokens.DeleteToken(t.Context(), want.ID); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if _, err := tokens.Token(t.Context(), want.ID); !errors.Is(err, ErrNoToken) {
-		t.Errorf("after it was deleted: got %v, want ErrNoToken", err)
-	}
-}
-
-// A revoked JWT is active where its revocation is not known: that a key is
-// missing must not look like that.
-func TestARecordThatDoesNotOpenIsNotAnUnknownToken(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "store.db")
-	revoked := testToken("one", time.Hour)
-	revoked.Revoked = true
-	before := openTokens(t, path, storeSecret)
-	if err := before.PutToken(t.Context(), revoked); err != nil {
-		t.Fatal(err)
-	}
-	before.Close()
-	after := openTokens(t, path, otherSecret)
-	defer after.Close()
-	if got, err := after.Token(t.Context(), revoked.ID); err == nil || errors.Is(err, ErrNoToken) {
-		t.Errorf("got %+v, %v, want an error other than ErrNoToken", got, err)
-	}
-}
-
-func TestAClientAtItsLimitIsCountedAgain(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "store.db")
-	tokens := openTokens(t, path, storeSecret)
-	now := time.Now()
-	limited := func(s *storeTokens) *storeTokens {
-		s.limit, s.now = 3, func() time.Time { return now }
-		return s
-	}
-	put := func(s *storeTokens, name string) error { return s.PutToken(t.Context(), testToken(name, time.Hour)) }
-	limited(tokens)
-	for i := range 3 {
-		if err := put(tokens, fmt.Sprint(i)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := put(tokens, "more"); !errors.Is(err, ErrTooManyTokens) {
-		t.Errorf("beyond the limit: got %v, want ErrTooManyTokens", err)
-	}
-	other := testToken("other", time.Hour)
-	other.ClientID = "other"
-	if err := tokens.PutToken(t.Context(), other); err != nil {
-		t.Errorf("another client: %v", err)
-	}
-	tokens.Close()
-	tokens = limited(openTokens(t, path, storeSecret))
-	defer tokens.Close()
-	if err := put(tokens, "more"); !errors.Is(err, ErrTooManyTokens) {
-		t.Errorf("after a restart: got %v, want ErrTooManyTokens", err)
-	}
-	if err := tokens.DeleteToken(t.Context(), testToken("0", time.Hour).ID); err != nil {
-		t.Fatal(err)
-	}
-	now = now.Add(recountInterval)
-	if err := put(tokens, "instead"); err != nil {
-		t.Errorf("after one was revoked and a minute: %v", err)
-	}
-	if err := put(tokens, "more"); !errors.Is(err, ErrTooManyTokens) {
-		t.Errorf("beyond the limit again: got %v, want ErrTooManyTokens", err)
-	}
 }
 
 func TestStorageAndStoreAreNotBothGiven(t *testing.T) {

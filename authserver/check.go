@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package authserver
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/caddy-gluu/gateway/internal/authcore"
+)
+
+const (
+	pkceAll        = "all"
+	pkcePublic     = "public"
+	pushedOptional = "optional"
+	pushedRequired = "required"
+)
+
+// checkServer checks the server's own settings.
+func (s *Server) checkServer() error {
+	for i, scope := range s.Scopes {
+		if err := authcore.CheckScope(scope); err != nil {
+			return err
+		}
+		if slices.Contains(s.Scopes[:i], scope) {
+			return fmt.Errorf("scope %q is given twice: keep one of them", scope)
+		}
+	}
+	for scope := range s.ScopeTexts {
+		if !slices.Contains(s.Scopes, scope) {
+			return fmt.Errorf("scope_texts has %q, which is not among the scopes of the server: add it there, or remove it here", scope)
+		}
+	}
+	for i, resource := range s.Resources {
+		if err := authcore.CheckResource(resource); err != nil {
+			return err
+		}
+		if slices.Contains(s.Resources[:i], resource) {
+			return fmt.Errorf("resource %q is given twice: keep one of them", resource)
+		}
+	}
+	for _, name := range s.Legacy {
+		if err := checkLegacy(name); err != nil {
+			return err
+		}
+	}
+	if err := checkFormat(s.TokenFormat); err != nil {
+		return err
+	}
+	if err := s.checkTimes(); err != nil {
+		return err
+	}
+	if err := s.checkPeople(); err != nil {
+		return err
+	}
+	if len(s.Clients) == 0 && s.Registration == nil && len(s.ClientMetadataDocuments) == 0 {
+		return errors.New("no client is configured, so no token could be issued: add 'client <client_id> { secret <hash> ... }', or 'registration { ... }'")
+	}
+	return nil
+}
+
+func (s *Server) checkTimes() error {
+	switch {
+	case time.Duration(s.TokenTTL) < time.Second:
+		return fmt.Errorf("token_ttl is %s; a token has to last at least 1s", time.Duration(s.TokenTTL))
+	case time.Duration(s.UserTokenTTL) < time.Second:
+		return fmt.Errorf("user_token_ttl is %s; a token has to last at least 1s", time.Duration(s.UserTokenTTL))
+	case time.Duration(s.CodeTTL) < time.Second || time.Duration(s.CodeTTL) > maxCodeTTL:
+		return fmt.Errorf("code_ttl is %s; a code lasts 1s to %s", time.Duration(s.CodeTTL), maxCodeTTL)
+	case s.RefreshToken != nil:
+		return s.RefreshToken.check()
+	}
+	return nil
+}
+
+// checkPeople checks how people are asked.
+func (s *Server) checkPeople() error {
+	asks := s.Login != nil || s.ConsentPage != nil
+	switch {
+	case s.Login != nil && s.ConsentPage != nil:
+		return errors.New("login and consent_page are two ways to ask people: keep one of them")
+	case s.PKCE != "" && s.PKCE != pkceAll && s.PKCE != pkcePublic:
+		return fmt.Errorf("pkce is %s or %s, not %q", pkceAll, pkcePublic, s.PKCE)
+	case s.PushedAuthorization != "" && s.PushedAuthorization != pushedOptional && s.PushedAuthorization != pushedRequired:
+		return fmt.Errorf("pushed_authorization is %s or %s, not %q", pushedOptional, pushedRequired, s.PushedAuthorization)
+	case asks:
+		return nil
+	}
+	for option, given := range map[string]bool{
+		"pkce": s.PKCE != "", "pushed_authorization": s.PushedAuthorization != "", "refresh_token": s.RefreshToken != nil, "registration": s.Registration != nil,
+		"client_metadata_documents": len(s.ClientMetadataDocuments) > 0, "legacy implicit": s.hasLegacy(legacyImplicit),
+	} {
+		if given {
+			return fmt.Errorf("%s is about clients that people allow something, and there is nobody to ask: add 'login <url> { ... }' or 'consent_page'", option)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,325 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rfc
+
+import (
+	"errors"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddy-gluu/gateway/internal/authcore"
+)
+
+// Reasons of the authorization endpoint.
+const (
+	reasonRedirectURI   = "redirect_uri_unknown"
+	reasonResponseType  = "response_type_not_served"
+	reasonChallenge     = "code_challenge_missing"
+	reasonNotPushed     = "request_not_pushed"
+	reasonPrompt        = "interaction_required"
+	reasonDenied        = "access_denied"
+	reasonUserUnknown   = "user_unknown"
+	reasonBrowser       = "other_browser"
+	reasonOrigin        = "cross_site"
+	reasonRequestObject = "request_object_not_served"
+)
+
+// Error codes that only this endpoint has.
+const (
+	codeServerError         = "server_error"
+	codeLoginRequired       = "login_required"
+	codeInteractionRequired = "interaction_required"
+	codeConsentRequired     = "consent_required"
+)
+
+// redirected is a refusal that the client is told by a redirect, because its redirect URI
+// is known to be its own.
+type redirected struct {
+	*refusal
+	to *authcore.AuthorizationRequest
+}
+
+func (r *redirected) Unwrap() error { return r.refusal }
+
+// authorize is the authorization endpoint. A client that is unknown, or a redirect URI that
+// is not its own, is told on a page: the browser is not sent anywhere. Everything else goes
+// back to the client.
+func (c *call) authorize() error {
+	form, err := c.readParameters()
+	if err != nil {
+		return err
+	}
+	if name := form.Get("login"); name != "" && c.Login != nil && c.r.Method != http.MethodPost {
+		return c.afterLogin(name)
+	}
+	err = c.begin(form)
+	if r, ok := errors.AsType[*redirected](err); ok {
+		c.redirectError(r.to, r.Code, r.Description)
+		c.report(r.refusal)
+		return nil
+	}
+	return err
+}
+
+func (c *call) readParameters() (url.Values, error) {
+	if c.r.Method != http.MethodPost {
+		if len(c.r.URL.RawQuery) > maxBody {
+			return nil, malformed("the address is too long")
+		}
+		return parseForm(c.r.URL.RawQuery)
+	}
+	if c.r.URL.RawQuery != "" {
+		return nil, malformed("the parameters of a POST belong in the body, not in the URL")
+	}
+	body, err := c.readBody("application/x-www-form-urlencoded", maxBody)
+	if err != nil {
+		return nil, err
+	}
+	return parseForm(string(body))
+}
+
+// begin checks a request and asks the person.
+func (c *call) begin(form url.Values) error {
+	client, err := c.clientOf(form)
+	if err != nil {
+		return err
+	}
+	pushed := form.Has("request_uri")
+	if pushed {
+		if form, err = c.takePushed(client, form); err != nil {
+			return err
+		}
+	}
+	request, err := c.checkRequest(client, form)
+	if err != nil {
+		return err
+	}
+	c.touch(c.r.Context(), client)
+	if c.PushedRequired && !pushed {
+		return refuseTo(request, authcore.InvalidRequest, reasonNotPushed, "this server wants requests to be pushed first (RFC 9126)")
+	}
+	if c.Login != nil {
+		return c.startLogin(request)
+	}
+	return c.askConsent(client, request)
+}
+
+// clientOf returns the client that a request names.
+func (c *call) clientOf(form url.Values) (*authcore.Client, error) {
+	id := form.Get("client_id")
+	if id == "" {
+		return nil, malformed("the parameter client_id is missing")
+	}
+	client, err := c.FindClient(c.r.Context(), id)
+	if isUnknown(err) {
+		return nil, refuse(http.StatusBadRequest, authcore.InvalidRequest, reasonUnknownClient, "there is no client with this client_id")
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.clientID = client.ClientID
+	return client, nil
+}
+
+// checkRequest checks all parameters of an authorization request. What is wrong before the
+// redirect URI is known is not redirected.
+func (c *call) checkRequest(client *authcore.Client, form url.Values) (*authcore.AuthorizationRequest, error) {
+	request := &authcore.AuthorizationRequest{
+		ClientID: client.ClientID, State: form.Get("state"), Nonce: form.Get("nonce"), LoginHint: form.Get("login_hint"),
+		UILocales: form.Get("ui_locales"), ResponseType: form.Get("response_type"),
+	}
+	if err := redirectURI(client, form.Get("redirect_uri"), request); err != nil {
+		return nil, err
+	}
+	for _, check := range []func(*authcore.Client, *authcore.AuthorizationRequest, url.Values) error{
+		c.checkResponseType, c.checkPKCE, c.checkAsked, checkPrompt,
+	} {
+		if err := check(client, request, form); err != nil {
+			r := refusalOf(err)
+			return nil, &redirected{refusal: r, to: request}
+		}
+	}
+	return request, nil
+}
+
+// redirectURI finds out where the answer goes.
+func redirectURI(client *authcore.Client, sent string, request *authcore.AuthorizationRequest) error {
+	switch {
+	case sent == "" && len(client.RedirectURIs) == 1:
+		request.RedirectURI = client.RedirectURIs[0]
+		return nil
+	case sent == "":
+		return malformed("the parameter redirect_uri is missing")
+	case !authcore.MatchRedirectURI(client.RedirectURIs, sent):
+		return refuse(http.StatusBadRequest, authcore.InvalidRequest, reasonRedirectURI,
+			"redirect_uri is not one that this client has registered; it is compared character by character")
+	}
+	request.RedirectURI, request.Asked = sent, true
+	return nil
+}
+
+func (c *call) checkResponseType(client *authcore.Client, request *authcore.AuthorizationRequest, form url.Values) error {
+	grant, mode := authcore.GrantAuthorizationCode, "query"
+	switch {
+	case form.Has("request"):
+		return refuse(http.StatusBadRequest, "request_not_supported", reasonRequestObject, "request objects are not served; push the request (RFC 9126)")
+	case request.ResponseType == "":
+		return malformed("the parameter response_type is missing")
+	case request.ResponseType == "token" && c.Legacy.Implicit:
+		grant, mode = authcore.GrantImplicit, "fragment"
+	case request.ResponseType != "code":
+		return refuse(http.StatusBadRequest, authcore.UnsupportedResponseType, reasonResponseType, "this server serves response_type code")
+	}
+	request.ResponseMode = mode
+	if asked := form.Get("response_mode"); asked != "" && asked != mode {
+		return refuse(http.StatusBadRequest, authcore.InvalidRequest, reasonResponseType, "response_mode must be "+mode)
+	}
+	if !client.HasGrant(grant) {
+		return refuse(http.StatusBadRequest, authcore.UnauthorizedClient, reasonGrantNotAllowed, "this client does not have the grant "+grant)
+	}
+	return nil
+}
+
+func (c *call) checkPKCE(client *authcore.Client, request *authcore.AuthorizationRequest, form url.Values) error {
+	request.Challenge = form.Get("code_challenge")
+	if err := authcore.CheckChallenge(request.Challenge, form.Get("code_challenge_method")); err != nil {
+		return err
+	}
+	if request.Challenge == "" && request.ResponseType == "code" && (c.PKCE || client.Public) {
+		return refuse(http.StatusBadRequest, authcore.InvalidRequest, reasonChallenge, "code_challenge is missing: this server wants PKCE with S256 (RFC 7636)")
+	}
+	return nil
+}
+
+func (c *call) checkAsked(client *authcore.Client, request *authcore.AuthorizationRequest, form url.Values) (err error) {
+	request.Scopes, request.Resources, err = c.asked(client, form)
+	return err
+}
+
+// checkPrompt reads how the person is to be asked (OpenID Connect Core section 3.1.2.1).
+func checkPrompt(_ *authcore.Client, request *authcore.AuthorizationRequest, form url.Values) error {
+	request.ACRValues = strings.Fields(form.Get("acr_values"))
+	request.Prompt = strings.Fields(form.Get("prompt"))
+	for _, prompt := range request.Prompt {
+		if !slices.Contains([]string{"none", "login", "consent", "select_account"}, prompt) {
+			return malformed("prompt has a value that does not exist")
+		}
+	}
+	if slices.Contains(request.Prompt, "none") && len(request.Prompt) > 1 {
+		return malformed("prompt none stands alone")
+	}
+	if text := form.Get("max_age"); text != "" {
+		age, err := strconv.ParseInt(text, 10, 32)
+		if err != nil || age < 0 {
+			return malformed("max_age is not a number of seconds")
+		}
+		request.MaxAge = &age
+	}
+	for _, text := range []string{request.State, request.Nonce, request.LoginHint, request.UILocales, form.Get("acr_values")} {
+		if len(text) > maxParameter {
+			return malformed("a parameter is too long")
+		}
+	}
+	return nil
+}
+
+// maxParameter bounds what is stored for a client while a person logs in.
+const maxParameter = 4 << 10
+
+func refuseTo(request *authcore.AuthorizationRequest, code, reason, description string) *redirected {
+	return &redirected{refusal: refuse(http.StatusBadRequest, code, reason, description), to: request}
+}
+
+// redirect sends the browser back to the client.
+func (c *call) redirect(request *authcore.AuthorizationRequest, parameters url.Values) {
+	if request.State != "" {
+		parameters.Set("state", request.State)
+	}
+	parameters.Set("iss", c.Issuer.Name) // RFC 9207
+	c.w.Header().Set("Location", withParameters(request.RedirectURI, request.ResponseMode, parameters))
+	c.w.Header().Set("Referrer-Policy", "no-referrer")
+	// A browser must not send the body of a form on (RFC 9700 section 4.12).
+	status := http.StatusFound
+	if c.r.Method == http.MethodPost {
+		status = http.StatusSeeOther
+	}
+	c.w.WriteHeader(status)
+}
+
+// withParameters adds parameters to a redirect URI, whose own query stays as it is written.
+func withParameters(uri, mode string, parameters url.Values) string {
+	separator := "?"
+	switch {
+	case mode == "fragment":
+		separator = "#"
+	case strings.HasSuffix(uri, "?"), strings.HasSuffix(uri, "&"):
+		separator = ""
+	case strings.Contains(uri, "?"):
+		separator = "&"
+	}
+	return uri + separator + parameters.Encode()
+}
+
+func (c *call) redirectError(request *authcore.AuthorizationRequest, code, description string) {
+	if code == "temporarily_unavailable" && description == "" {
+		description = "try again later"
+	}
+	parameters := url.Values{"error": {code}}
+	if description != "" {
+		parameters.Set("error_description", description)
+	}
+	c.redirect(request, parameters)
+}
+
+// finish answers the client once the person has decided. Ending the challenge, if there is one,
+// and issuing the code are one Commit: of several that do so one wins.
+func (c *call) finish(client *authcore.Client, request *authcore.AuthorizationRequest, answer *authcore.Answer, sid string, with ...authcore.Op) error {
+	grant := authcore.Grant{
+		Issuer: c.Issuer.Name, Service: c.Service, Type: authcore.GrantAuthorizationCode, ClientID: client.ClientID, Subject: answer.Subject,
+		Scopes: answer.Scopes, Resources: request.Resources,
+		Nonce: request.Nonce, AuthTime: answer.AuthTime, ACR: answer.ACR, SessionID: sid, Claims: answer.Claims,
+	}
+	if request.ResponseType == "token" {
+		return c.finishImplicit(client, request, &grant, with)
+	}
+	text, err := c.Store.IssueCode(c.r.Context(), &authcore.Code{
+		Grant: grant, RedirectURI: request.RedirectURI, Asked: request.Asked, Challenge: request.Challenge,
+	}, c.CodeTTL, nil, with...)
+	if errors.Is(err, authcore.ErrChanged) {
+		return usedBefore()
+	}
+	if err != nil {
+		return err
+	}
+	c.redirect(request, url.Values{"code": {text}})
+	return nil
+}
+
+func usedBefore() *refusal {
+	return refuse(http.StatusBadRequest, authcore.InvalidRequest, authcore.ReasonChallengeUnknown,
+		"this login is over, or was never begun; go back to the application and try again")
+}
+
+// finishImplicit issues an access token in the fragment of the redirect URI, without refresh
+// token (RFC 6749 section 4.2.2).
+func (c *call) finishImplicit(client *authcore.Client, request *authcore.AuthorizationRequest, grant *authcore.Grant, with []authcore.Op) error {
+	grant.Type = authcore.GrantImplicit
+	terms := c.terms(client)
+	terms.Refresh = false
+	tokens, err := c.Store.StartGrantWith(c.r.Context(), grant, terms, with...)
+	if errors.Is(err, authcore.ErrChanged) {
+		return usedBefore()
+	}
+	if err != nil {
+		return err
+	}
+	c.countIssued(authcore.GrantImplicit, client)
+	c.redirect(request, url.Values{
+		"access_token": {tokens.AccessText}, "token_type": {"Bearer"}, "scope": {strings.Join(grant.Scopes, " ")},
+		"expires_in": {strconv.FormatInt(tokens.Access.ExpiresIn(tokens.Access.IssuedAt), 10)},
+	})
+	return nil
+}

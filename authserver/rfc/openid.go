@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rfc
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddy-gluu/gateway/internal/authcore"
+	"github.com/caddy-gluu/gateway/jose"
+)
+
+// openIDScope asks for an ID token (OpenID Connect Core section 3.1.2.1).
+const openIDScope = "openid"
+
+// idTokenTTL is how long an ID token is good: for the client to read it.
+const idTokenTTL = 10 * 60
+
+// idToken tells a client who has logged in (OpenID Connect Core section 2).
+type idToken struct {
+	Issuer    string `json:"iss"`
+	Subject   string `json:"sub"`
+	Audience  string `json:"aud"`
+	ExpiresAt int64  `json:"exp"`
+	IssuedAt  int64  `json:"iat"`
+	AuthTime  int64  `json:"auth_time,omitempty"`
+	Nonce     string `json:"nonce,omitempty"`
+	ACR       string `json:"acr,omitempty"`
+	TokenHash string `json:"at_hash"`
+	SessionID string `json:"sid,omitempty"`
+}
+
+func (s *Server) idToken(tokens *authcore.Tokens, nonce string) (string, error) {
+	g, now := tokens.Grant, s.Now().Unix()
+	sum := sha256.Sum256([]byte(tokens.AccessText))
+	id := idToken{
+		Issuer: s.Issuer.Name, Subject: g.Subject, Audience: g.ClientID, ExpiresAt: now + idTokenTTL, IssuedAt: now,
+		Nonce: nonce, ACR: g.ACR, SessionID: g.SessionID,
+		TokenHash: base64.RawURLEncoding.EncodeToString(sum[:len(sum)/2]),
+	}
+	if !g.AuthTime.IsZero() {
+		id.AuthTime = g.AuthTime.Unix()
+	}
+	payload, err := merge(id, g.Claims)
+	if err != nil {
+		return "", err
+	}
+	return jose.Sign(payload, s.Key, SigningAlgorithm, s.Key.ID(), "JWT")
+}
+
+// Reasons of the userinfo endpoint.
+const (
+	reasonNoToken      = "no_token"
+	reasonTokenInvalid = "token_inactive"
+	reasonNoOpenID     = "scope_missing"
+)
+
+// userinfo tells a client that has an access token with the scope openid about the person
+// (OpenID Connect Core section 5.3).
+func (c *call) userinfo() error {
+	headers := c.r.Header["Authorization"]
+	if len(headers) > 1 {
+		return malformed("there is more than one Authorization header")
+	}
+	scheme, text, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") || text == "" {
+		c.w.Header().Set("WWW-Authenticate", `Bearer realm="`+c.Issuer.Name+`"`)
+		return refuse(http.StatusUnauthorized, "unauthorized", reasonNoToken, "an access token is needed")
+	}
+	token, err := c.FindToken(c.r.Context(), text)
+	if isUnknown(err) || err == nil && token.Grant == nil {
+		c.w.Header().Set("WWW-Authenticate", `Bearer realm="`+c.Issuer.Name+`", error="invalid_token"`)
+		return refuse(http.StatusUnauthorized, "invalid_token", reasonTokenInvalid, "the access token is not active, or not that of a person")
+	}
+	if err != nil {
+		return err
+	}
+	c.clientID = token.ClientID
+	if !slices.Contains(token.Scopes, openIDScope) {
+		c.w.Header().Set("WWW-Authenticate", `Bearer realm="`+c.Issuer.Name+`", error="insufficient_scope", scope="openid"`)
+		return refuse(http.StatusForbidden, "insufficient_scope", reasonNoOpenID, "the scope openid is needed")
+	}
+	answer, err := merge(map[string]string{"sub": token.Subject}, token.Grant.Claims)
+	if err != nil {
+		return unavailable(reasonInternal, err)
+	}
+	c.raw(http.StatusOK, answer)
+	return nil
+}
