@@ -28,6 +28,7 @@ import (
 	_ "github.com/caddy-gluu/gateway/caddystore"
 	"github.com/caddy-gluu/gateway/internal/caddytest"
 	"github.com/caddy-gluu/gateway/internal/optest"
+	"github.com/caddy-gluu/gateway/internal/redistest"
 )
 
 // site is a gateway with an OpenID Provider, in the process of the test.
@@ -264,10 +265,38 @@ func TestConfigurationsThatAreRefused(t *testing.T) {
 		"session {\nstore_grace 2h\n}":                "store_grace",
 		"session {\nstore redis redis://127.0.0.1\n}": "key",
 		"session here":                                "takes a block",
+		"store nowhere":                               "gluu.store.nowhere",
+		"store":                                       "names an engine",
+		"store redis redis://127.0.0.1":               "key",
+		"store embedded\nstore embedded":              "twice",
 	} {
 		if err := s.run(app, "gluu_openid_connect"); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: got %v, want an error with %q", app, err, want)
 		}
+	}
+}
+
+// The store of the app is that of the sessions, unless they name one.
+func TestSessionsAreInTheStoreOfTheApp(t *testing.T) {
+	redis := redistest.Start(t)
+	shared := "store redis " + redis.URL() + " {\nkey 0123456789abcdef0123456789abcdef\n}\n"
+	keys := func() int64 {
+		n, err := redis.Client().Do(t.Context(), redis.Client().B().Dbsize().Build()).AsInt64()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	s := newSite(t)
+	s.mustRun(shared+"session {\nstore embedded\n}", "gluu_openid_connect")
+	before := keys()
+	if status, body, _ := s.get(s.browser(), "/", nil); status != 200 || keys() != before {
+		t.Errorf("with a store of their own: got %d %s and %d records in Redis, want %d", status, body, keys(), before)
+	}
+	s.mustRun(shared, "gluu_openid_connect")
+	before = keys()
+	if status, body, _ := s.get(s.browser(), "/", nil); status != 200 || keys() == before {
+		t.Errorf("with the app's store: got %d %s and no record in Redis", status, body)
 	}
 }
 

@@ -3,6 +3,7 @@
 package introspect
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -45,6 +46,11 @@ type App struct {
 
 	// How many tokens are cached, and for how long.
 	Cache *CacheConfig `json:"cache,omitempty"`
+
+	// Where records that outlive a request are kept, for all that name no store of
+	// their own: `embedded`, a file in Caddy's data directory, or a store that
+	// several gateways share. Default: `embedded`.
+	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=gluu.store inline_key=engine"`
 
 	// Where the sessions of people who log in are kept, and how.
 	Session *SessionConfig `json:"session,omitempty"`

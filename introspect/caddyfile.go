@@ -90,6 +90,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			redis <url>
 //			redis_key <secret>
 //		}
+//		store embedded|postgres <dsn>|redis <url> [{ ... }]
 //		session {
 //			store embedded|postgres <dsn>|redis <url> [{ ... }]
 //			key <secret>...
@@ -121,6 +122,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = a.parseConsumer(d)
 		case "cache":
 			err = a.parseCache(d)
+		case "store":
+			err = unmarshalStore(d, &a.StoreRaw)
 		case "session":
 			err = a.parseSession(d)
 		case "signing_key":
@@ -138,7 +141,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = directive.Located(d, a.check())
 			}
 		default:
-			err = directive.Unknown(d, "gluu", "provider", "consumer", "cache", "session", "signing_key", "signing_issuer", "signing_rotation", "error_format")
+			err = directive.Unknown(d, "gluu", "provider", "consumer", "cache", "store", "session", "signing_key", "signing_issuer", "signing_rotation", "error_format")
 		}
 		if err != nil {
 			return err

@@ -24,8 +24,8 @@ import (
 // `gluu_openid_connect`, and how.
 type SessionConfig struct {
 	// Where sessions are kept: `embedded`, a file in Caddy's data directory that
-	// survives a restart, or a store that several gateways share. Default:
-	// `embedded`.
+	// survives a restart, or a store that several gateways share. Default: the
+	// app's `store`.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=gluu.store inline_key=engine"`
 
 	// Secrets of 32 bytes or more that seal the sessions, together with a secret
@@ -117,15 +117,24 @@ func (a *App) Sessions(ctx caddy.Context) (*session.Manager, error) {
 		_, err := sessionPool.Delete(identity)
 		return err
 	})
-	return a.sessions, registerSessions(ctx.GetMetricsRegistry(), a.sessions, engineOf(c))
+	return a.sessions, registerSessions(ctx.GetMetricsRegistry(), a.sessions, engineOf(a.sessionStore(c)))
 }
 
-// engineOf is the name of the engine that a configuration keeps sessions in.
-func engineOf(c *SessionConfig) string {
-	var named struct{ Engine string }
-	if c.StoreRaw == nil || json.Unmarshal(c.StoreRaw, &named) != nil {
-		return "embedded"
+// sessionStore is the configuration of the store that sessions are in.
+func (a *App) sessionStore(c *SessionConfig) json.RawMessage {
+	switch {
+	case c.StoreRaw != nil:
+		return c.StoreRaw
+	case a.StoreRaw != nil:
+		return a.StoreRaw
 	}
+	return json.RawMessage(embeddedStore)
+}
+
+// engineOf is the name of the engine of a store.
+func engineOf(store json.RawMessage) string {
+	var named struct{ Engine string }
+	_ = json.Unmarshal(store, &named) // it was loaded, so it is an object
 	return named.Engine
 }
 
@@ -141,7 +150,8 @@ func registerSessions(registry *prometheus.Registry, sessions *session.Manager, 
 // openSessions returns how the sessions are opened, and what identifies them.
 func (a *App) openSessions(ctx caddy.Context, c *SessionConfig) (caddy.Constructor, [sha256.Size]byte, error) {
 	var identity [sha256.Size]byte
-	module, raw, err := loadStore(ctx, c)
+	raw := a.sessionStore(c)
+	module, err := loadStore(ctx, raw)
 	if err != nil {
 		return nil, identity, err
 	}
@@ -181,21 +191,17 @@ func (a *App) openSessions(ctx caddy.Context, c *SessionConfig) (caddy.Construct
 	}, identity, nil
 }
 
-// loadStore loads the module of the store.
-func loadStore(ctx caddy.Context, c *SessionConfig) (store.Opener, json.RawMessage, error) {
-	raw := c.StoreRaw
-	if raw == nil {
-		raw = json.RawMessage(embeddedStore)
-	}
+// loadStore loads the module of a store.
+func loadStore(ctx caddy.Context, raw json.RawMessage) (store.Opener, error) {
 	loaded, err := ctx.LoadModule(&SessionConfig{StoreRaw: raw}, "StoreRaw")
 	if err != nil {
-		return nil, nil, fmt.Errorf("store: %w", err)
+		return nil, fmt.Errorf("store: %w", err)
 	}
 	opener, ok := loaded.(store.Opener)
 	if !ok {
-		return nil, nil, fmt.Errorf("store: %T is not a store", loaded)
+		return nil, fmt.Errorf("store: %T is not a store", loaded)
 	}
-	return opener, raw, nil
+	return opener, nil
 }
 
 // sessionKeys are the keys of the configuration, else those of a shared store,

@@ -3,6 +3,8 @@
 package introspect
 
 import (
+	"encoding/json"
+
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -34,7 +36,7 @@ func (a *App) parseSession(d *caddyfile.Dispenser) error {
 func (c *SessionConfig) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch d.Val() {
 	case "store":
-		return c.unmarshalStore(d)
+		return unmarshalStore(d, &c.StoreRaw)
 	case "key":
 		c.Keys, err = directive.Strings(d)
 	case "size":
@@ -49,7 +51,7 @@ func (c *SessionConfig) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 }
 
 // unmarshalStore reads the engine and hands the rest to its module.
-func (c *SessionConfig) unmarshalStore(d *caddyfile.Dispenser) error {
+func unmarshalStore(d *caddyfile.Dispenser, store *json.RawMessage) error {
 	if !d.NextArg() {
 		return d.Errf("store names an engine: write 'store embedded', 'store postgres <dsn>' or 'store redis <url>'")
 	}
@@ -58,6 +60,6 @@ func (c *SessionConfig) unmarshalStore(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	c.StoreRaw = caddyconfig.JSONModuleObject(module, "engine", engine, nil)
+	*store = caddyconfig.JSONModuleObject(module, "engine", engine, nil)
 	return nil
 }
