@@ -46,7 +46,7 @@ func (b browser) send() http.Header {
 	return h
 }
 
-func TestFiveLoginsAtATimeAndTheOldestIsDropped(t *testing.T) {
+func TestSec_S112_FiveLoginsAtATimeAndTheOldestIsDropped(t *testing.T) {
 	s, b := testSealer(t), browser{"app": "1", testNames.login + "junk": "junk"}
 	var attempts []*session.Attempt
 	for i := range 7 {
@@ -145,7 +145,7 @@ func TestSec_S106_EachLoginHasSecretsOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestSec_S101_ReturnAddressesStayOnTheOrigin(t *testing.T) {
+func TestSec_S101_S102_S183_ReturnAddressesStayOnTheOrigin(t *testing.T) {
 	for _, target := range []string{
 		"//evil.example", "//evil.example/x", `/\evil.example`, "/\\/evil", "/%5cevil.example", "/%5Cevil", "/%09/evil.example", "/\t/evil", "/%0d%0a/evil", "/./\\evil", "/.//evil", "/..//evil",
 		"https://evil.example", "https:evil.example", "evil.example", "", "/%2f%2fevil", "/%2Fevil", "/a\r\nSet-Cookie: x=y", "/a b", "/a#b", "\\\\evil", "javascript:alert(1)",

@@ -16,7 +16,7 @@ import (
 
 // The rows are modules of the OpenID Foundation's conformance suite for relying
 // parties, by their names, over the whole of the flow. Those about a single token
-// are in TestIDToken and TestLogoutToken.
+// are in TestSec_S160_S169_IDToken and TestLogoutToken.
 func TestConformanceOfLogins(t *testing.T) {
 	for _, test := range []struct {
 		name     string

@@ -12,7 +12,7 @@ import (
 
 var testNames = cookieNames{session: "__Host-gluu_session", login: "__Host-gluu_login_", restore: "__Host-gluu_restore"}
 
-func TestOwnCookiesNeverReachTheUpstream(t *testing.T) {
+func TestSec_S122_OwnCookiesNeverReachTheUpstream(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		sent []string

@@ -21,7 +21,7 @@ func request(line string, headers ...string) (method, target string, fields map[
 	return method, target, fields
 }
 
-func TestWhoIsSentToLogIn(t *testing.T) {
+func TestSec_S114_S117_S118_S192_WhoIsSentToLogIn(t *testing.T) {
 	const (
 		navigate   = "Sec-Fetch-Mode: navigate"
 		document   = "Sec-Fetch-Dest: document"

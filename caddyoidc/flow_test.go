@@ -329,7 +329,7 @@ func TestEachPersonHasTheirOwnSession(t *testing.T) {
 	bob.want(bob.open(w.gateways[1].URL+"/"), 200, `as "bob"`)
 }
 
-func TestSec_S110_FiveTabsLogInInAnyOrder(t *testing.T) {
+func TestSec_S110_S186_FiveTabsLogInInAnyOrder(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	g, p := w.gateways[0], w.newPerson()
 	var callbacks []string
@@ -346,7 +346,7 @@ func TestSec_S110_FiveTabsLogInInAnyOrder(t *testing.T) {
 	}
 }
 
-func TestSec_S105_ACodeOfAnotherBrowserIsRefused(t *testing.T) {
+func TestSec_S105_S182_ACodeOfAnotherBrowserIsRefused(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	g, attacker, victim := w.gateways[0], w.newPerson(), w.newPerson()
 	callbackOf := func(p *person) string {
@@ -368,7 +368,7 @@ func TestSec_S105_ACodeOfAnotherBrowserIsRefused(t *testing.T) {
 	}
 }
 
-func TestCallbackIsStrict(t *testing.T) {
+func TestSec_S109_S163_S191_TheCallbackIsStrict(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	g := w.gateways[0]
 	for _, test := range []struct {

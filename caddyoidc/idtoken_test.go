@@ -82,7 +82,7 @@ func sign(t *testing.T, key jose.PrivateKey, claims []byte, kid, typ string) str
 
 // The names are those of the modules of the OpenID Foundation's tests for
 // relying parties, where there is one.
-func TestIDToken(t *testing.T) {
+func TestSec_S160_S169_IDToken(t *testing.T) {
 	rsa, ec := newKey(t, "RS256"), newKey(t, "ES256")
 	v := testVerifier(testKeys{"rsa": rsa, "ec": ec})
 	want := expectation{nonce: "n-1", accessToken: "at", authTime: true, authAge: time.Hour}
@@ -150,7 +150,7 @@ func TestIDToken(t *testing.T) {
 	}
 }
 
-func TestIDTokenSignatureAndHeader(t *testing.T) {
+func TestSec_S158_IDTokenSignatureAndHeader(t *testing.T) {
 	rsa, ec, other := newKey(t, "RS256"), newKey(t, "ES256"), newKey(t, "RS256")
 	good := testClaims(nil)
 	part := func(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }

@@ -76,7 +76,7 @@ func TestParametersArePushedWhereTheProviderAsksForIt(t *testing.T) {
 	other.want(other.open(g.URL+"/a"), 200, `/a as "alice"`)
 }
 
-func TestAStrictCookieIsSetOnAPageOfThisSite(t *testing.T) {
+func TestSec_S119_AStrictCookieIsSetOnAPageOfThisSite(t *testing.T) {
 	w := newWorld(t, 1, func(v *visitor) { v.jar.sameSite = http.SameSiteStrictMode })
 	g, p := w.gateways[0], w.newPerson()
 	toOP := p.once("GET", g.URL+"/a?b=c", navigation, "")
@@ -86,7 +86,7 @@ func TestAStrictCookieIsSetOnAPageOfThisSite(t *testing.T) {
 	p.want(p.once("GET", g.URL+"/a?b=c", navigation, ""), 200, "alice")
 }
 
-func TestAFragmentSurvivesTheLogin(t *testing.T) {
+func TestSec_S136_AFragmentSurvivesTheLogin(t *testing.T) {
 	w := newWorld(t, 1, func(v *visitor) { v.keepFragment = true })
 	g, p := w.gateways[0], w.newPerson()
 	before := p.once("GET", g.URL+"/a", navigation, "")

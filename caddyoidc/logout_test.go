@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestLogoutEndsTheSessionHereAndThere(t *testing.T) {
+func TestSec_S138_S193_ALogoutEndsTheSessionHereAndThere(t *testing.T) {
 	w := newWorld(t, 2, nil)
 	g, p := w.gateways[0], w.newPerson()
 	p.want(p.open(g.URL+"/"), 200, "alice")

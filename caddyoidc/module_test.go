@@ -29,6 +29,7 @@ import (
 	"github.com/caddy-gluu/gateway/internal/caddytest"
 	"github.com/caddy-gluu/gateway/internal/optest"
 	"github.com/caddy-gluu/gateway/internal/redistest"
+	"github.com/caddy-gluu/gateway/jose"
 )
 
 // site is a gateway with an OpenID Provider, in the process of the test.
@@ -208,7 +209,7 @@ func TestTheAccessTokenGoesUpstreamWhereItIsWanted(t *testing.T) {
 	}
 }
 
-func TestConfigurationsThatAreRefused(t *testing.T) {
+func TestSec_S151_ConfigurationsThatAreRefused(t *testing.T) {
 	s := newSite(t)
 	for handlers, want := range map[string]string{
 		"logout_path callback":                               "is not a path",
@@ -319,7 +320,7 @@ func TestASiteThatIsForAnyHostNeedsABaseURL(t *testing.T) {
 	}
 }
 
-func TestNoSecretIsLogged(t *testing.T) {
+func TestSec_S156_NoSecretIsLogged(t *testing.T) {
 	s := newSite(t)
 	s.mustRun("", "gluu_openid_connect {\n logout_path /logout\n }")
 	person := s.browser()
@@ -560,5 +561,74 @@ func TestTheSessionCookieStaysHereInErrorRoutes(t *testing.T) {
 	header := http.Header{"Accept": {"application/json"}, "Cookie": {"gluu_session=1secret; theme=dark; gluu_login_abc=secret"}}
 	if status, body, _ := s.get(s.browser(), "/", header); status != 401 || strings.Contains(body, "secret") || !strings.Contains(body, "theme=dark") {
 		t.Errorf("got %d %s", status, body)
+	}
+}
+
+// Identity headers that a client sends survive nowhere, whatever needs no login.
+func TestSec_S153_ForgedHeadersSurviveOnNoPath(t *testing.T) {
+	s := newSite(t)
+	s.mustRun("", `gluu_openid_connect {
+		logout_path /logout
+		post_logout_redirect_path_or_url /goodbye
+		header X-Mail userinfo.email
+		path /open {
+			GET OPTIONS no_auth
+		}
+	}`)
+	stranger := s.browser()
+	stranger.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	for _, method := range []string{http.MethodGet, http.MethodOptions} {
+		for _, path := range []string{"/open", "/goodbye", "/callback", "/logout"} {
+			req, err := http.NewRequest(method, s.url(path), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, name := range []string{"X-Authenticated-Userid", "X-AUTHENTICATED-USERID", "X_Authenticated_Userid", "X-Mail"} {
+				req.Header[name] = []string{"forged-root"}
+			}
+			res, err := stranger.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(res.Body)
+			res.Body.Close()
+			if err != nil || strings.Contains(string(body), "forged-root") {
+				t.Errorf("%s %s: got %d %s, %v", method, path, res.StatusCode, body, err)
+			}
+			if passes := path == "/open" || path == "/goodbye"; passes != (res.StatusCode == http.StatusOK) {
+				t.Errorf("%s %s: got %d", method, path, res.StatusCode)
+			}
+		}
+	}
+}
+
+// Whoever can reach the back channel can invent keys.
+func TestSec_S159_InventedKeysCostOneFetch(t *testing.T) {
+	s := newSite(t)
+	s.mustRun("", "gluu_openid_connect {\nbackchannel_logout_path /backchannel\n}")
+	if status, body, _ := s.get(s.browser(), "/", nil); status != 200 {
+		t.Fatalf("got %d %s", status, body)
+	}
+	key, err := jose.GenerateKey("RS256")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 200 {
+		claims := fmt.Sprintf(`{"iss":%q,"aud":"web","iat":%d,"jti":"j-%d","sub":"alice","events":{"http://schemas.openid.net/event/backchannel-logout":{}}}`, s.op.Issuer(), time.Now().Unix(), i)
+		raw, err := jose.Sign([]byte(claims), key, "RS256", fmt.Sprint("invented-", i), "logout+jwt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.PostForm(s.url("/backchannel"), url.Values{"logout_token": {raw}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != http.StatusBadRequest {
+			t.Fatalf("token %d: got %s", i, res.Status)
+		}
+	}
+	if n := s.op.Calls("/jwks"); n > 2 {
+		t.Errorf("the keys were fetched %d times, want once and once more at the most", n)
 	}
 }

@@ -13,7 +13,7 @@ import (
 
 var programme = http.Header{"Accept": {"application/json"}}
 
-func TestARenewalNeedsNoRedirect(t *testing.T) {
+func TestSec_S132_ARenewalNeedsNoRedirect(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	w.op.AccessLife = 10 * time.Minute
 	g, p := w.gateways[0], w.newPerson()
@@ -181,7 +181,7 @@ func TestWithoutARefreshTokenTheBrowserRenews(t *testing.T) {
 	p.want(p.once("GET", g.URL+"/", programme, ""), 200, "alice")
 }
 
-func TestSec_S149_ASilentRenewalThatFailsAsksThePersonOnce(t *testing.T) {
+func TestSec_S149_S187_ASilentRenewalThatFailsAsksThePersonOnce(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	w.op.NoRefresh = true
 	g, p := w.gateways[0], w.newPerson()
@@ -200,7 +200,7 @@ func TestSec_S149_ASilentRenewalThatFailsAsksThePersonOnce(t *testing.T) {
 	}
 }
 
-func TestSec_S121_AnotherPersonEndsTheFormerSession(t *testing.T) {
+func TestSec_S121_S190_AnotherPersonEndsTheFormerSession(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	w.op.NoRefresh = true
 	g, p := w.gateways[0], w.newPerson()

@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-func TestSec_S167_AHostThatTheSiteDoesNotNameMakesNoAddress(t *testing.T) {
+func TestSec_S167_S196_AHostThatTheSiteDoesNotNameMakesNoAddress(t *testing.T) {
 	named := &site{hosts: []string{"app.example.com", "*.apps.example.com", "127.0.0.1"}}
 	based := &site{base: "https://app.example.com", hosts: []string{"app.example.com"}}
 	for _, test := range []struct {

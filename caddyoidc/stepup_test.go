@@ -30,7 +30,7 @@ const bankRules = `[
 	{"path":"/imprint","conditions":[{"httpMethods":["GET"],"no_auth":true}]}
 ]`
 
-func TestAPathAsksForAStrongerLogin(t *testing.T) {
+func TestSec_S145_S146_APathAsksForAStrongerLogin(t *testing.T) {
 	w := newWorld(t, 1, withRules(t, bankRules))
 	w.op.ACRs = []string{"silver", "gold"}
 	g, p := w.gateways[0], w.newPerson()
