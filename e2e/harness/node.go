@@ -93,6 +93,49 @@ func StartNode(t testing.TB, script string) (ready string) {
 	return ready
 }
 
+// StartExampleScript starts a script that is not below e2e, with the packages of
+// e2e and further variables, and returns the line of JSON that it prints when it
+// is ready. The test skips itself if Node.js is not installed.
+func StartExampleScript(t testing.TB, script string, env map[string]string) (ready string) {
+	t.Helper()
+	path, err := node()
+	if errors.Is(err, ErrMissing) {
+		t.Skipf("%s cannot run: %v", script, err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	content, err := os.ReadFile(filepath.Join(Root(), filepath.FromSlash(script)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Modules are looked for in the folders above a script.
+	dir, err := os.MkdirTemp(filepath.Join(Root(), "e2e", "node_modules"), ".example-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	copied := filepath.Join(dir, filepath.Base(script))
+	if err := os.WriteFile(copied, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(path, copied)
+	cmd.Env = os.Environ()
+	for name, value := range env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	p, err := startProcess(script, cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.Stop() })
+	ready, err = p.waitLine(func(line string) bool { return strings.HasPrefix(line, "{") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ready
+}
+
 // installPackages brings e2e/node_modules to what package-lock.json says. A
 // copy of that file in the folder says that it is up to date.
 func installPackages() error {
