@@ -58,7 +58,7 @@ func (p *problems) err() error {
 	if len(p.errs) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(p.errs, func(a, b problem) int { return cmp.Compare(a.line, b.line) })
+	slices.SortFunc(p.errs, compareProblems)
 	var lines []string
 	for i, problem := range slices.Compact(p.errs) {
 		if i == maxErrors {
@@ -68,6 +68,13 @@ func (p *problems) err() error {
 		lines = append(lines, problem.message(p.file))
 	}
 	return errors.New(strings.Join(lines, "\n"))
+}
+
+// compareProblems orders problems by severity and place, so that the same file
+// gives the same list.
+func compareProblems(a, b problem) int {
+	return cmp.Or(cmp.Compare(a.severity, b.severity), cmp.Compare(a.line, b.line),
+		cmp.Compare(a.entity, b.entity), cmp.Compare(a.field, b.field), cmp.Compare(a.text, b.text))
 }
 
 func (p problem) message(file string) string {
@@ -82,9 +89,7 @@ func (p problem) message(file string) string {
 
 // list returns the warnings, the most important first.
 func (p *problems) list() (list []caddyconfig.Warning) {
-	slices.SortStableFunc(p.warnings, func(a, b problem) int {
-		return cmp.Or(cmp.Compare(a.severity, b.severity), cmp.Compare(a.line, b.line))
-	})
+	slices.SortFunc(p.warnings, compareProblems)
 	for _, w := range slices.Compact(p.warnings) {
 		directive := strings.TrimSpace(w.entity + " " + w.field)
 		list = append(list, caddyconfig.Warning{File: p.file, Line: w.line, Directive: directive, Message: w.text})
