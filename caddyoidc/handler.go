@@ -5,7 +5,6 @@ package caddyoidc
 import (
 	"errors"
 	"net/http"
-	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -227,7 +226,7 @@ func (v *visit) admit() error {
 // pass lets the request go on, with the identity of the session if there is
 // one. The gateway's cookies stay here.
 func (v *visit) pass() error {
-	v.cookies = slices.Clone(v.r.Header["Cookie"])
+	v.cookies = v.r.Header["Cookie"] // what follows makes new ones
 	removeCookies(v.r.Header, v.jar.names.owns)
 	return v.admitted(v)
 }

@@ -26,8 +26,12 @@ const (
 	cookieVersion = "1"
 )
 
-// cookieLength is the length of a cookie in bytes. All have the same one.
-var cookieLength = len(cookieVersion) + base64.RawURLEncoding.EncodedLen(idSize+secretSize)
+// encodedSize is the length of id and secret in base64, and cookieLength that of
+// a cookie. All have the same one.
+const (
+	encodedSize  = (idSize + secretSize) * 4 / 3
+	cookieLength = len(cookieVersion) + encodedSize
+)
 
 var cookieEncoding = base64.RawURLEncoding.Strict()
 
@@ -44,12 +48,14 @@ func parseCookie(cookie string) (ref reference, ok bool) {
 	if !versioned || len(cookie) != cookieLength {
 		return ref, false
 	}
-	raw, err := cookieEncoding.DecodeString(text)
-	if err != nil || len(raw) != idSize+secretSize {
+	var encoded, raw [encodedSize]byte // on the stack: each request comes by here
+	copy(encoded[:], text)
+	n, err := cookieEncoding.Decode(raw[:], encoded[:len(text)])
+	if err != nil || n != idSize+secretSize {
 		return ref, false
 	}
-	copy(ref.id[:], raw)
-	copy(ref.secret[:], raw[idSize:])
+	copy(ref.id[:], raw[:])
+	copy(ref.secret[:], raw[idSize:n])
 	return ref, true
 }
 
