@@ -25,7 +25,7 @@ func load(t *testing.T, document string, opts Options) (*API, error) {
 	return Load(file, opts)
 }
 
-func write(t *testing.T, file, content string) {
+func write(t testing.TB, file, content string) {
 	t.Helper()
 	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
 		t.Fatal(err)

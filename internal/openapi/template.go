@@ -246,12 +246,7 @@ func (l *loader) unanchored(re *syntax.Regexp) bool {
 	case syntax.OpCapture:
 		return l.unanchored(re.Sub[0])
 	case syntax.OpAlternate:
-		for _, sub := range re.Sub {
-			if l.unanchored(sub) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(re.Sub, l.unanchored)
 	case syntax.OpConcat:
 		return !anchor(re.Sub[0]) || !anchor(re.Sub[len(re.Sub)-1])
 	}
