@@ -5,6 +5,7 @@ package authserver
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -61,4 +62,13 @@ func failingStore(t testing.TB) *authcore.Store {
 	}
 	t.Cleanup(func() { records.Close() })
 	return authcore.New(records, time.Now)
+}
+
+func readFile(t testing.TB, name string) string {
+	t.Helper()
+	content, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(content)
 }
