@@ -40,14 +40,14 @@ func (explanations) Routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{{Pattern: "/gluu/explain", Handler: handler(serveExplain)}}
 }
 
-// maxQuestion bounds the body, with room for the longest path.
-const maxQuestion = introspect.MaxToken + 32<<10
+// questionRoom bounds the body beside the token, with room for the longest path.
+const questionRoom = 32 << 10
 
 func serveExplain(app *introspect.App, w http.ResponseWriter, r *http.Request) error {
 	if err := allow(w, r, http.MethodPost); err != nil {
 		return err
 	}
-	q, err := questionIn(r.Body)
+	q, err := questionIn(r.Body, int64(app.MaxToken()+questionRoom))
 	if err != nil {
 		return apiError(http.StatusBadRequest, err)
 	}
@@ -58,8 +58,8 @@ func serveExplain(app *introspect.App, w http.ResponseWriter, r *http.Request) e
 	return writeJSON(w, http.StatusOK, answer)
 }
 
-func questionIn(body io.Reader) (q explain.Question, err error) {
-	decoder := json.NewDecoder(io.LimitReader(body, maxQuestion))
+func questionIn(body io.Reader, most int64) (q explain.Question, err error) {
+	decoder := json.NewDecoder(io.LimitReader(body, most))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&q); err != nil {
 		// The decoder's error may quote the body, which has a token in it.

@@ -85,26 +85,24 @@ func tokensOfSubject(app *introspect.App, r *http.Request) (forgetting, error) {
 }
 
 func oneToken(app *introspect.App, r *http.Request) (forgetting, error) {
-	token, err := tokenIn(r.Body)
+	token, err := tokenIn(r.Body, app.MaxToken())
 	if err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) (int, error) { return app.ForgetToken(ctx, token) }, nil
 }
 
-// maxTokenBody bounds a token in the body, with room for a line feed.
-const maxTokenBody = introspect.MaxToken + 2
-
-// tokenIn reads the token to forget. It is in the body, and not in the
-// address, because addresses are logged.
-func tokenIn(body io.Reader) (string, error) {
-	raw, err := io.ReadAll(io.LimitReader(body, maxTokenBody+1))
+// tokenIn reads the token to forget, of so many bytes at most. It is in the body,
+// and not in the address, because addresses are logged.
+func tokenIn(body io.Reader, most int) (string, error) {
+	const lineFeed = 2
+	raw, err := io.ReadAll(io.LimitReader(body, int64(most+lineFeed+1)))
 	if err != nil {
 		return "", errors.New("the body cannot be read")
 	}
 	token := strings.TrimRight(string(raw), "\r\n")
-	if token == "" || len(token) > introspect.MaxToken {
-		return "", fmt.Errorf("the body is the token to forget, between 1 and %d bytes", introspect.MaxToken)
+	if token == "" || len(token) > most {
+		return "", fmt.Errorf("the body is the token to forget, between 1 and %d bytes", most)
 	}
 	return token, nil
 }

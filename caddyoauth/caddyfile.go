@@ -24,6 +24,8 @@ func init() {
 //		provider embedded [<issuer>]
 //		id <name>
 //		anonymous <consumer>
+//		anonymous_on failed|missing
+//		token_from authorization|header <name>|query <name>|cookie <name>|form
 //		optional [true|false]
 //		pass_credentials pass|hide|phantom_token
 //		consumer_mapping true|false

@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-gluu/gateway/caddyuma"
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/introspect"
 )
@@ -29,7 +30,7 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		types []any
 	}{
 		{"app.md", []any{introspect.App{}, provider.Config{}, introspect.CacheConfig{}, introspect.SessionConfig{}, provider.Registration{}, consumer.Consumer{}}},
-		{"gluu_oauth_auth.md", []any{caddyoauth.OAuthAuth{}, headers.HeaderConfig{}}},
+		{"gluu_oauth_auth.md", []any{caddyoauth.OAuthAuth{}, headers.HeaderConfig{}, identity.TokenPlace{}}},
 		{"gluu_oauth_pep.md", []any{caddyoauth.OAuthPEP{}}},
 		{"gluu_openid_connect.md", []any{caddyoidc.OpenIDConnect{}, caddyoidc.AuthorizationParam{}}},
 		{"gluu_uma_auth.md", []any{caddyuma.UMAAuth{}}},

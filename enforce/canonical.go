@@ -3,12 +3,10 @@
 package enforce
 
 import (
-	"context"
 	"errors"
 	"net/http"
 	"strings"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-gluu/gateway/identity"
@@ -60,13 +58,7 @@ func canonicalizeOriginal(r *http.Request, opts pathmatch.Options) error {
 		return nil
 	}
 	path.Apply(original.URL) // all copies of the request share it
-	original.RequestURI = original.URL.RequestURI()
-	*r = *r.WithContext(context.WithValue(r.Context(), caddyhttp.OriginalRequestCtxKey, original))
-	// Caddy's placeholders read the context of the request that they were made
-	// for, which is another one if a handler has made a copy since.
-	if repl, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		repl.Set("http.request.orig_uri", original.RequestURI)
-	}
+	identity.SetOriginal(r, original)
 	return nil
 }
 

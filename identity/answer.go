@@ -42,6 +42,8 @@ type Answerer struct {
 	Logger  *zap.Logger
 	Metrics *Metrics
 	Events  *events.Emitter // nil: none
+
+	takeout *takeout // of tokens that are not in the Authorization header; nil: none are
 }
 
 // Refuse answers a request with a refusal, and writes one line to the log. In
@@ -121,6 +123,9 @@ func (a *Answerer) forgetCaller(r *http.Request) {
 		a.Stripper().StripRequest(r)
 	}
 	removeCredential(r.Header)
+	if a.takeout != nil && !a.takeout.keep {
+		_, _, _ = a.takeout.take(r) // a site's refusal comes before any handler
+	}
 	if id := Of(r); id != nil {
 		id.refused = true
 	}

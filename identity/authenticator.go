@@ -38,6 +38,9 @@ type Authenticator struct {
 	stateKey  token.ValueKey
 	upstream  *HeaderWriter
 	streams   *streams.Guard
+	takeout   *takeout // nil: the token is in the Authorization header
+	maxToken  int      // bytes of a token
+	vary      []string // what answers depend on, where some are for callers without a token
 
 	renderings singleflight.Group
 
@@ -69,6 +72,7 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	}
 	a.offerExplanations(ctx)
 	app.NoteAuthentication(siteguard.Site(ctx), a.Anonymous == "" && !a.Optional)
+	a.provisionPlaces()
 	if a.Optional {
 		a.warnUnlessEnforced(siteguard.Site(ctx))
 	}
@@ -90,7 +94,7 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	if err != nil {
 		return err
 	}
-	a.answerer = Answerer{JSON: app.ErrorJSON(), Stripper: app.Stripper, Realm: a.realm(), Logger: a.logger, Metrics: metrics, Events: emitter}
+	a.answerer = Answerer{JSON: app.ErrorJSON(), Stripper: app.Stripper, Realm: a.realm(), Logger: a.logger, Metrics: metrics, Events: emitter, takeout: a.takeout}
 	if err := ProtectSite(ctx, app, &a.answerer, SiteRules{}); err != nil {
 		return err
 	}
@@ -155,14 +159,11 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nex
 	// First of all, so that on no outcome a header arrives that a client made
 	// up.
 	a.app.Stripper().StripRequest(r)
-	if a.Anonymous != "" || a.Optional {
-		// A cache before the gateway may keep the answer to a caller without
-		// a token, and RFC 9111 lets it show that to callers with one. The other
-		// way round section 3.5 sees to it.
-		w.Header().Add("Vary", "Authorization")
+	for _, name := range a.vary {
+		w.Header().Add("Vary", name)
 	}
 
-	credential, err := ReadCredential(r.Header)
+	credential, elsewhere, err := a.credential(r)
 	if err != nil {
 		return a.refuse(w, r, a.caller(a.provider, nil), Malformed(err))
 	}
@@ -207,6 +208,11 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nex
 		}
 	}
 	a.applyPassCredentials(r.Header, token)
+	if elsewhere {
+		// A cache does not know that the request had a credential (RFC 9111,
+		// section 3.5): RFC 6750, section 2.3, has the answer say so.
+		w.Header().Add("Cache-Control", "private")
+	}
 	rendered.Apply(r.Header)
 	rendered.authenticated.Inc()
 	id := &Identity{Token: token, Consumer: c, Provider: provider.Name(), Realm: a.realm()}
@@ -241,10 +247,19 @@ func streamOf(id *Identity, provider *introspect.Provider, raw string) streams.C
 	return caller
 }
 
+// mayBeAnonymous reports whether a caller that would be refused for this is the
+// anonymous consumer instead.
+func (a *Authenticator) mayBeAnonymous(refusal Refusal) bool {
+	if a.AnonymousOn == onMissing && refusal.Reason != ReasonNoToken {
+		return false
+	}
+	return a.Anonymous != "" && refusal.isAboutToken()
+}
+
 // withoutToken goes on as the anonymous consumer, or answers with the refusal
 // where there is none.
 func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, id *Identity, refusal Refusal) error {
-	if a.Anonymous == "" || !refusal.isAboutToken() {
+	if !a.mayBeAnonymous(refusal) {
 		return a.refuse(w, r, id, refusal)
 	}
 	c := a.consumers.Find(a.Anonymous)

@@ -21,6 +21,8 @@ import (
 //		provider embedded [<issuer>]
 //		id <name>
 //		anonymous <consumer>
+//		anonymous_on failed|missing
+//		token_from authorization|header <name>|query <name>|cookie <name>|form
 //		optional [true|false]
 //		pass_credentials pass|hide|phantom_token
 //		consumer_mapping true|false
@@ -72,12 +74,12 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // options are the subdirectives that are not those of a provider.
 var options = []string{
-	"anonymous", "optional", "pass_credentials", "consumer_mapping", "upstream_headers",
+	"anonymous", "anonymous_on", "token_from", "optional", "pass_credentials", "consumer_mapping", "upstream_headers",
 	"header", "header_each", "phantom_token_alg", "realm", "dry_run", "streams", "provider", "id",
 }
 
 // addingOptions are those that can stand several times.
-var addingOptions = append(provider.Lists(), "header", "header_each")
+var addingOptions = append(provider.Lists(), "header", "header_each", "token_from")
 
 func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 	switch name := d.Val(); name {
@@ -87,6 +89,10 @@ func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 		err = c.unmarshalProvider(d)
 	case "anonymous":
 		err = directive.SetString(d, &c.Anonymous)
+	case "anonymous_on":
+		err = directive.SetString(d, &c.AnonymousOn)
+	case "token_from":
+		return true, c.addPlace(d)
 	case "optional":
 		c.Optional = true
 		if d.CountRemainingArgs() > 0 {

@@ -40,6 +40,17 @@ type Config struct {
 	// request without a token. Default: none, such callers get 401.
 	Anonymous string `json:"anonymous,omitempty"`
 
+	// When a caller is the anonymous consumer: `failed`, without a token and with an
+	// invalid one; `missing`, only without a token, so that an invalid one is
+	// answered 401. Default: `failed`.
+	AnonymousOn string `json:"anonymous_on,omitempty"`
+
+	// Where the token is looked for. Two tokens in different places are answered
+	// 400. A token outside the Authorization header does not reach the upstream,
+	// whatever `pass_credentials` says. Default: the Authorization header alone;
+	// with any place, only those that are named.
+	TokenFrom []TokenPlace `json:"token_from,omitempty"`
+
 	// Whether a caller without a token goes on without an identity, for rules that
 	// are `public`. An enforcing handler answers 401 on behalf of all other rules,
 	// so there must be one behind this handler. An invalid token is still answered
@@ -85,6 +96,12 @@ type Config struct {
 	Realm string `json:"realm,omitempty"`
 }
 
+// When a caller is the anonymous consumer.
+const (
+	onFailed  = "failed"
+	onMissing = "missing"
+)
+
 // What becomes of a credential.
 const (
 	passCredentials = "pass"
@@ -119,8 +136,14 @@ func (c *Config) check() error {
 	if err := c.Streams.Check(); err != nil {
 		return err
 	}
+	if c.AnonymousOn != "" && c.Anonymous == "" {
+		return fmt.Errorf("anonymous_on %s has no effect without an anonymous consumer: write 'anonymous <consumer>', or remove it", c.AnonymousOn)
+	}
 	set, err := headers.CompileSet(c.CustomHeaders, expressionVars...)
 	if err != nil {
+		return err
+	}
+	if err := c.checkPlaceNames(set); err != nil {
 		return err
 	}
 	if c.PhantomTokenAlg != "" && c.PassCredentials != phantomToken && !set.NeedsSigning() {
@@ -157,6 +180,14 @@ func (c *Config) checkValues() error {
 	case "", passCredentials, hideCredentials, phantomToken:
 	default:
 		return fmt.Errorf("pass_credentials is pass, hide or phantom_token, not %q", c.PassCredentials)
+	}
+	switch c.AnonymousOn {
+	case "", onFailed, onMissing:
+	default:
+		return fmt.Errorf("anonymous_on is failed or missing, not %q", c.AnonymousOn)
+	}
+	if err := c.checkPlaces(); err != nil {
+		return err
 	}
 	switch c.PhantomTokenAlg {
 	case "", headers.AlgorithmES256, headers.AlgorithmRS256, headers.AlgorithmEdDSA, headers.AlgorithmNone:

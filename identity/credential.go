@@ -6,11 +6,11 @@ import (
 	"errors"
 	"net/http"
 	"strings"
-)
 
-// MaxTokenLength is the longest token that is looked at. Real ones with many
-// claims have 2 to 4 KiB.
-const MaxTokenLength = 16 << 10
+	"github.com/dustin/go-humanize"
+
+	"github.com/caddy-gluu/gateway/internal/provider"
+)
 
 // Scheme is how a token is presented (RFC 9110, section 11.1).
 type Scheme string
@@ -30,7 +30,6 @@ type Credential struct {
 var (
 	errSeveralCredentials = errors.New("the request has more than one Authorization header")
 	errMissingToken       = errors.New("the Authorization header has no token: send 'Authorization: Bearer <token>'")
-	errTokenTooLong       = errors.New("the token is longer than 16 KiB")
 	errTokenCharacters    = errors.New("the token contains characters that no token has (RFC 6750, section 2.1)")
 )
 
@@ -40,8 +39,13 @@ var (
 // client. Which characters the token is made of is left to CheckToken.
 //
 // Tokens in the query or in a form are not looked for (RFC 6750, sections 2.2
-// and 2.3): they end up in logs and histories.
+// and 2.3): they end up in logs and histories. A takeout does, where that is
+// configured.
 func ReadCredential(h http.Header) (Credential, error) {
+	return readCredential(h, provider.DefaultMaxToken)
+}
+
+func readCredential(h http.Header, most int) (Credential, error) {
 	values := h["Authorization"]
 	if len(values) == 0 {
 		return Credential{}, nil
@@ -71,10 +75,17 @@ func ReadCredential(h http.Header) (Credential, error) {
 	switch {
 	case token == "":
 		return Credential{}, errMissingToken
-	case len(token) > MaxTokenLength:
-		return Credential{}, errTokenTooLong
+	case len(token) > most:
+		return Credential{}, tooLong(most)
 	}
 	return Credential{scheme, token}, nil
+}
+
+// tooLong is the error for a token of more than so many bytes.
+type tooLong int
+
+func (e tooLong) Error() string {
+	return "the token is longer than " + humanize.IBytes(uint64(e))
 }
 
 // CheckToken refuses a token that contains what no token does, with a text

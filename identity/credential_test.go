@@ -7,10 +7,12 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/caddy-gluu/gateway/internal/provider"
 )
 
 func TestReadCredential(t *testing.T) {
-	long := strings.Repeat("a", MaxTokenLength)
+	long := strings.Repeat("a", provider.DefaultMaxToken)
 	tests := []struct {
 		name   string
 		values []string
@@ -31,7 +33,7 @@ func TestReadCredential(t *testing.T) {
 		{"scheme alone", []string{"Bearer"}, Credential{}, errMissingToken},
 		{"scheme and spaces", []string{"Bearer   "}, Credential{}, errMissingToken},
 		{"DPoP alone", []string{"DPoP"}, Credential{}, errMissingToken},
-		{"too long", []string{"Bearer a" + long}, Credential{}, errTokenTooLong},
+		{"too long", []string{"Bearer a" + long}, Credential{}, tooLong(provider.DefaultMaxToken)},
 		{"tab", []string{"Bearer\tabc"}, Credential{}, errTokenCharacters},
 		{"space and tab", []string{"Bearer \tabc"}, Credential{}, errTokenCharacters},
 		{"two tokens", []string{"Bearer abc def"}, Credential{}, errTokenCharacters},
@@ -82,7 +84,7 @@ func FuzzCredential(f *testing.F) {
 		value = strings.Trim(value, " \t")
 		match := wellFormed.FindStringSubmatch(value)
 		switch {
-		case match != nil && len(match[2]) <= MaxTokenLength:
+		case match != nil && len(match[2]) <= provider.DefaultMaxToken:
 			want := Credential{DPoP, match[2]}
 			if match[1] != "" {
 				want.Scheme = Bearer

@@ -28,7 +28,7 @@ func (a *Authenticator) ExplainToken(ctx context.Context, raw string) *explain.C
 	if raw == "" {
 		return a.explainRefused(&explain.Caller{Provider: nameOf(a.provider), Continues: a.Optional}, NoToken())
 	}
-	credential, err := ReadCredential(http.Header{"Authorization": {"Bearer " + raw}})
+	credential, err := readCredential(http.Header{"Authorization": {"Bearer " + raw}}, a.maxToken)
 	if err == nil {
 		err = credential.CheckToken()
 	}
@@ -44,7 +44,7 @@ func (a *Authenticator) ExplainToken(ctx context.Context, raw string) *explain.C
 		return a.explainRefused(&explain.Caller{Provider: provider.Name()}, InvalidToken(asProviderError(err)))
 	}
 	caller := describe(t)
-	c := a.consumers.ByClient(t.Provider, t.ClientID)
+	c := a.consumerOf(t)
 	switch {
 	case c != nil:
 		caller.Consumer = c.Name()
@@ -65,7 +65,7 @@ func (a *Authenticator) explainRefused(caller *explain.Caller, refusal Refusal) 
 	if a.DryRun {
 		caller.Continues = true
 	}
-	if a.Anonymous == "" || !refusal.isAboutToken() {
+	if !a.mayBeAnonymous(refusal) {
 		return caller
 	}
 	if c := a.consumers.Find(a.Anonymous); c != nil {

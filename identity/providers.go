@@ -26,6 +26,18 @@ func (a *Authenticator) findProviders(ctx caddy.Context) (err error) {
 	return err
 }
 
+// longestToken is how many bytes a token of any of the providers may have.
+func (a *Authenticator) longestToken() int {
+	if a.several == nil {
+		return a.provider.MaxTokenLength()
+	}
+	longest := 0
+	for _, p := range a.several {
+		longest = max(longest, p.MaxTokenLength())
+	}
+	return longest
+}
+
 // cached returns the provider that a token is for and what is known about the
 // token without asking ([introspect.Provider.Cached]).
 func (a *Authenticator) cached(raw string) (p *introspect.Provider, t *token.Token, err error, known bool) {

@@ -75,6 +75,7 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			trust_pool <module> ...
 //			timeout <duration>
 //			stale_if_error <duration>
+//			max_token <size>
 //		}
 //		consumer <username> {
 //			id <uuid>

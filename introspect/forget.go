@@ -5,11 +5,9 @@ package introspect
 import (
 	"context"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
-
-// MaxToken is the size in bytes of the largest token that is accepted anywhere.
-const MaxToken = maxToken
 
 // An operator can make the gateway forget tokens, which are then verified
 // again the next time they are used. For a token that was introspected this makes a
@@ -19,6 +17,15 @@ const MaxToken = maxToken
 // Each of these returns how many tokens this process has forgotten. An error
 // means that gateways that share the cache have not been told yet: they are
 // told as soon as Redis is available again.
+
+// MaxToken is the size in bytes of the largest token that any provider accepts.
+func (a *App) MaxToken() int {
+	longest := provider.DefaultMaxToken
+	for _, p := range a.all() {
+		longest = max(longest, p.maxToken)
+	}
+	return longest
+}
 
 // ForgetTokens forgets all tokens.
 func (a *App) ForgetTokens(ctx context.Context) (forgotten int, err error) {

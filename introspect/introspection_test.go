@@ -233,7 +233,7 @@ func TestSec_S71_RedirectsAreNotFollowed(t *testing.T) {
 }
 
 func TestTokenIsOneFormValue(t *testing.T) {
-	for _, raw := range []string{"a+b/c==", "a&active=true", "a%26b", "a b", "ü", strings.Repeat("x", maxToken)} {
+	for _, raw := range []string{"a+b/c==", "a&active=true", "a%26b", "a b", "ü", strings.Repeat("x", provider.DefaultMaxToken)} {
 		server := providertest.NewServer(t)
 		server.On("/introspect", providertest.Respond(providertest.Active("")))
 		p := providerFor(t, introspecting(server), CacheConfig{})
@@ -256,7 +256,7 @@ func TestTokenIsOneFormValue(t *testing.T) {
 func TestTokensOfImpossibleLengthAreNotAskedAbout(t *testing.T) {
 	server := providertest.NewServer(t)
 	p := providerFor(t, introspecting(server), CacheConfig{})
-	for _, raw := range []string{"", strings.Repeat("x", maxToken+1)} {
+	for _, raw := range []string{"", strings.Repeat("x", provider.DefaultMaxToken+1)} {
 		if _, err := p.Verify(t.Context(), raw); reasonOf(t, err) != TokenInvalid {
 			t.Errorf("%d bytes: got %v, want %s", len(raw), err, TokenInvalid)
 		}

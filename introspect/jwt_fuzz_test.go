@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
 	"github.com/caddy-gluu/gateway/jose"
 )
@@ -26,7 +27,7 @@ func FuzzVerify(f *testing.F) {
 	f.Add(b64(`{"alg":"none"}`)+"."+b64(`{"iss":"`+testIssuer+`"}`)+".", `{"iss":1}`, "dpop+jwt")
 	f.Fuzz(func(t *testing.T, raw, payload, typ string) {
 		v := testVerifier(keysFor("ES256"))
-		if claimsIssuer(testIssuer, raw) && len(raw) > maxToken {
+		if claimsIssuer(testIssuer, raw) && len(raw) > provider.DefaultMaxToken {
 			t.Fatal("too long a token was looked at")
 		}
 		if token, err := v.verify(t.Context(), raw); err == nil {

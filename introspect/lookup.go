@@ -37,7 +37,7 @@ import (
 // server: the verified token, or the *Error that refuses it. Known is false if it
 // takes Verify to tell.
 func (p *Provider) Cached(raw string) (token *Token, err error, known bool) {
-	if raw == "" || len(raw) > maxToken {
+	if raw == "" || len(raw) > p.maxToken {
 		return nil, nil, false
 	}
 	return p.cached(p.verifier.cacheKeys.Key(raw))
@@ -68,8 +68,8 @@ func (p *Provider) cached(key tokencache.Key) (token *Token, err error, known bo
 // A token with a Confirmation comes back like any other. The proof is checked by
 // the caller, who has the request: see CheckBinding.
 func (p *Provider) Verify(ctx context.Context, raw string) (*Token, error) {
-	if raw == "" || len(raw) > maxToken {
-		return nil, refuse(TokenInvalid, "a token has between 1 and %d bytes", maxToken)
+	if raw == "" || len(raw) > p.maxToken {
+		return nil, refuse(TokenInvalid, "a token has between 1 and %d bytes", p.maxToken)
 	}
 	key := p.verifier.cacheKeys.Key(raw)
 	if token, err, known := p.cached(key); known {
@@ -127,7 +127,7 @@ func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch
 	if p.embedded != nil {
 		return p.askEmbedded(ctx, key, epoch, raw)
 	}
-	sent := &presented{raw: raw, question: string(key[:])}
+	sent := &presented{raw: raw, most: p.maxToken, question: string(key[:])}
 	if other := p.foreignIssuer(sent); other != "" {
 		// Not remembered: it holds for this configuration.
 		return nil, refuse(TokenInvalid, "a JWT of issuer %q, which is another provider here, not of %q", other, s.Config().Issuer)

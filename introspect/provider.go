@@ -31,6 +31,7 @@ type Provider struct {
 	cache    *tokencache.Cache
 	loaded   *provider.Connection
 	poolID   digest
+	maxToken int       // bytes of a token
 	held     bool      // the verifier has not been released
 	embedded *embedded // nil: the server is another process
 }
@@ -92,6 +93,7 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 	}
 	p.verifier = shared.(*verifier)
 	p.server = p.verifier.server
+	p.maxToken = int(p.MaxToken)
 	p.held = true
 	return nil
 }
@@ -183,6 +185,9 @@ func (p *Provider) Server() *provider.Server { return p.server }
 
 // Name returns the name that the configuration gives the provider.
 func (p *Provider) Name() string { return p.name }
+
+// MaxTokenLength returns how many bytes a token may have.
+func (p *Provider) MaxTokenLength() int { return p.maxToken }
 
 // Issuer returns the issuer identifier of the authorization server.
 func (p *Provider) Issuer() string { return p.Config.Issuer }

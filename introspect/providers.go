@@ -61,7 +61,7 @@ func (p Providers) Pick(raw string) *Provider {
 // has picked the provider for in this way: that another handler had the same token
 // verified elsewhere says nothing about where this one would have asked.
 func (p *Provider) CachedFor(raw string, key token.ValueKey) *token.Token {
-	if raw == "" || len(raw) > maxToken {
+	if raw == "" || len(raw) > p.maxToken {
 		return nil
 	}
 	v := p.verifier

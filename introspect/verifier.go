@@ -69,6 +69,7 @@ func (v *verifier) Destruct() error {
 // that is first asked for, and handed down.
 type presented struct {
 	raw      string
+	most     int    // bytes that a token may have
 	question string // names the token, as what the server is asked about
 	insist   bool   // ask whatever the circuit breaker says
 
@@ -84,7 +85,7 @@ type presented struct {
 // in it has been verified.
 func (t *presented) parse() (*jwtcheck.JWT, error) {
 	if !t.parsed {
-		t.jwt, t.err = jwtcheck.Parse(t.raw, maxToken)
+		t.jwt, t.err = jwtcheck.Parse(t.raw, t.most)
 		t.parsed = true
 	}
 	return t.jwt, t.err

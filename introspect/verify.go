@@ -16,10 +16,6 @@ import (
 	"github.com/caddy-gluu/gateway/jose"
 )
 
-// maxToken bounds what is looked at as a token; package identity refuses
-// longer ones before they get here.
-const maxToken = 16 << 10
-
 // jwtVerifier verifies access tokens that are JWTs of one issuer.
 type jwtVerifier struct {
 	issuers    provider.Issuers

@@ -72,11 +72,11 @@ func testVerifier(keys jwtcheck.KeySet, audience ...string) *jwtVerifier {
 
 // verify verifies a token as it was sent.
 func (v *jwtVerifier) verify(ctx context.Context, raw string) (*Token, error) {
-	return v.verifyAccessToken(ctx, &presented{raw: raw})
+	return v.verifyAccessToken(ctx, &presented{raw: raw, most: provider.DefaultMaxToken})
 }
 
 func claimsIssuer(issuer, raw string) bool {
-	return (&presented{raw: raw}).claimsAny(provider.IssuersOf([]string{issuer}, nil))
+	return (&presented{raw: raw, most: provider.DefaultMaxToken}).claimsAny(provider.IssuersOf([]string{issuer}, nil))
 }
 
 type claims map[string]any
@@ -421,11 +421,11 @@ func TestSec_S38_HostileTokens(t *testing.T) {
 	}
 	for name, raw := range map[string]string{
 		"a megabyte of dots":  strings.Repeat(".", 1<<20),
-		"16 KiB of dots":      strings.Repeat(".", maxToken),
+		"16 KiB of dots":      strings.Repeat(".", provider.DefaultMaxToken),
 		"a megabyte of A":     strings.Repeat("A", 1<<20),
 		"PBES2 with 2^31":     b64(`{"alg":"PBES2-HS512+A256KW","enc":"A256GCM","p2c":2147483648,"p2s":"AAAA","zip":"DEF"}`) + ".AA.AA.AA.AA",
-		"compressed JWS":      b64(`{"alg":"ES256","kid":"ES256","zip":"DEF"}`) + "." + strings.Repeat("A", maxToken-200) + ".AAAA",
-		"deep payload":        header + "." + b64(strings.Repeat("[", maxToken/2)) + ".AAAA",
+		"compressed JWS":      b64(`{"alg":"ES256","kid":"ES256","zip":"DEF"}`) + "." + strings.Repeat("A", provider.DefaultMaxToken-200) + ".AAAA",
+		"deep payload":        header + "." + b64(strings.Repeat("[", provider.DefaultMaxToken/2)) + ".AAAA",
 		"deep, closed":        header + "." + b64(`{"a":`+strings.Repeat("[", 5000)+strings.Repeat("]", 5000)+`}`) + ".AAAA",
 		"many members":        header + "." + b64(`{`+strings.Repeat(`"a":0,`, 1900)+`"iss":"x"}`) + ".AAAA",
 		"a number of digits":  header + "." + b64(`{"iss":"`+testIssuer+`","exp":`+strings.Repeat("9", 11000)+`}`) + ".AAAA",

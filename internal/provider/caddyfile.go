@@ -94,6 +94,9 @@ var parsers = map[string]parseWord{
 		}
 		return err
 	},
+	"max_token": func(c *Config, d *caddyfile.Dispenser) error {
+		return directive.Set(d, &c.MaxToken, directive.Bytes)
+	},
 	"stale_if_error": func(c *Config, d *caddyfile.Dispenser) (err error) {
 		c.StaleIfError, err = directive.Duration(d)
 		return err

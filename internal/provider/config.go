@@ -173,6 +173,11 @@ type Config struct {
 	// Default: 5s.
 	Timeout caddy.Duration `json:"timeout,omitempty"`
 
+	// How many bytes a token of this server may have, from 1 KiB to 1 MiB: longer
+	// ones are answered 400. Caddy's own limit for all headers (`max_header_size`)
+	// must leave room for it. Default: 16 KiB.
+	MaxToken int64 `json:"max_token,omitempty"`
+
 	// How much longer than `max_age` of the cache, but never beyond its own
 	// expiry, a verified token may go on being used while the server fails to
 	// answer about it: no answer comes, or one with a 5xx status. A token that is
@@ -234,6 +239,16 @@ const minHMACSecret = 32
 
 const defaultTimeout = 5 * time.Second
 
+// DefaultMaxToken is how many bytes a token may have where nothing else is
+// configured. Real ones with many claims have 2 to 4 KiB.
+const DefaultMaxToken = 16 << 10
+
+// What can be configured instead.
+const (
+	leastMaxToken   = 1 << 10
+	largestMaxToken = 1 << 20
+)
+
 // SetDefaults fills in what was left out.
 func (c *Config) SetDefaults() {
 	if c.Issuer == "" {
@@ -247,6 +262,9 @@ func (c *Config) SetDefaults() {
 	}
 	if len(c.Algorithms) == 0 {
 		c.Algorithms = signatureAlgorithms
+	}
+	if c.MaxToken == 0 {
+		c.MaxToken = DefaultMaxToken
 	}
 	if c.Timeout == 0 {
 		c.Timeout = caddy.Duration(defaultTimeout)
@@ -306,6 +324,9 @@ func (c *Config) checkValues(open func(value string) bool) error {
 	}
 	if c.Timeout < 0 {
 		return fmt.Errorf("timeout cannot be negative, got %s", time.Duration(c.Timeout))
+	}
+	if c.MaxToken != 0 && (c.MaxToken < leastMaxToken || c.MaxToken > largestMaxToken) {
+		return fmt.Errorf("max_token is a size from 1KiB to 1MiB, not %d bytes", c.MaxToken)
 	}
 	if c.StaleIfError < 0 {
 		return fmt.Errorf("stale_if_error cannot be negative, got %s", time.Duration(c.StaleIfError))
