@@ -21,7 +21,7 @@ func newWalker(text string) walker { return walker{strictjson.NewCursor(text)} }
 func (w *walker) object(member func(name string, at int) *Error) *Error {
 	for w.Open(); w.More(); {
 		at := w.Offset()
-		name, _ := w.Name() // the checks of names refuse one that is damaged
+		name, _ := w.Name() // damaged strings have been refused
 		if err := member(name, at); err != nil {
 			return err
 		}
@@ -43,7 +43,7 @@ func (w *walker) array(element func(i int) *Error) *Error {
 // str consumes a string and returns its value, as a copy: a policy that kept a
 // piece of the document would keep all of it in memory.
 func (w *walker) str() string {
-	s, _ := w.Text() // half a surrogate pair reads as U+FFFD, as in encoding/json
+	s, _ := w.Text() // damaged strings have been refused
 	return strings.Clone(s)
 }
 

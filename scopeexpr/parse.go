@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"unicode/utf8"
+
+	"github.com/caddy-gluu/gateway/internal/strictjson"
 )
 
 // ParseDocument reads a document: the JSON list, or a JSON string that contains
@@ -57,6 +59,10 @@ func checkText(b []byte) *Error {
 		return refuse(validPrefix(b), "the text is not valid UTF-8", "save it as UTF-8")
 	}
 	if json.Valid(b) {
+		if at := findDamaged(b); at >= 0 {
+			return refuse(at, "the text has a character that is not one: half a surrogate pair, or U+FFFD, which programs write in its place",
+				"write the character itself")
+		}
 		return nil
 	}
 	err := json.Unmarshal(b, new(json.RawMessage))
@@ -65,6 +71,15 @@ func checkText(b []byte) *Error {
 			"fix the JSON; the usual cause is a missing or extra comma")
 	}
 	return refuse(0, fmt.Sprintf("this is not valid JSON: %v", err), "fix the JSON")
+}
+
+// findDamaged returns where a character was lost, -1 if nowhere. Two different texts
+// could become one if it were read as U+FFFD.
+func findDamaged(b []byte) int {
+	if at := bytes.IndexRune(b, utf8.RuneError); at >= 0 {
+		return at
+	}
+	return strictjson.FindSurrogate(string(b))
 }
 
 // validPrefix returns how many bytes of b are valid UTF-8.

@@ -150,6 +150,24 @@ const replacement = "\ufffd"
 // a character: "\ud800".
 var ErrSurrogate = errors.New("not valid Unicode")
 
+// FindSurrogate returns the offset of the first string of valid JSON, names of
+// members included, for which [Unquote] returns [ErrSurrogate]; -1 if there is none.
+func FindSurrogate(text string) int {
+	c := NewCursor(text)
+	for c.pos < len(text) {
+		if text[c.pos] != '"' {
+			c.pos++
+			continue
+		}
+		start := c.pos
+		c.skipString()
+		if _, err := Unquote(text[start:c.pos]); err != nil {
+			return start
+		}
+	}
+	return -1
+}
+
 // Unquote returns the value of a valid JSON string.
 //
 // Half a surrogate pair is [ErrSurrogate]: decoders replace it, drop it or keep
