@@ -293,23 +293,30 @@ func (a *Authenticator) rendering(provider *introspect.Provider, raw string, tok
 	if kept, ok := token.Value(a.stateKey).(*HeaderSet); ok && a.upstream.IsCurrent(kept, c) {
 		return kept, nil
 	}
-	// Requests that come with a new token at the same time share one rendering:
-	// a signature may be part of it.
+	if !a.upstream.signs() {
+		return a.render(provider, raw, token, c)
+	}
+	// Requests that come with a new token at the same time share one signature.
 	rendered, err, _ := a.renderings.Do(fmt.Sprintf("%p %p", token, c), func() (any, error) {
 		if kept, ok := token.Value(a.stateKey).(*HeaderSet); ok && a.upstream.IsCurrent(kept, c) {
 			return kept, nil
 		}
-		rendered, err := a.upstream.render(provider.Name(), token, c)
-		if err == nil {
-			token.SetValue(a.stateKey, rendered)
-			provider.Grown(raw, token)
-		}
-		return rendered, err
+		return a.render(provider, raw, token, c)
 	})
 	if err != nil {
 		return nil, err
 	}
 	return rendered.(*HeaderSet), nil
+}
+
+// render makes the headers for a token and keeps them with it.
+func (a *Authenticator) render(provider *introspect.Provider, raw string, token *token.Token, c *consumer.Consumer) (*HeaderSet, error) {
+	rendered, err := a.upstream.render(provider.Name(), token, c)
+	if err == nil {
+		token.SetValue(a.stateKey, rendered)
+		provider.Grown(raw, token)
+	}
+	return rendered, err
 }
 
 // applyPassCredentials does with the credential of a verified caller what is

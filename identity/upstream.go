@@ -81,6 +81,9 @@ func NewHeaderWriter(app *introspect.App, o HeaderOptions, metrics *Metrics, log
 	return u, nil
 }
 
+// signs reports whether a signature may be part of a header set.
+func (u *HeaderWriter) signs() bool { return u.phantom || u.custom.NeedsSigning() }
+
 // HeaderSet is what the upstream is told about one caller.
 type HeaderSet struct {
 	consumer      *consumer.Consumer
@@ -165,8 +168,11 @@ func canonicalNames(set *headers.Set) map[string]string {
 // render makes the headers for a verified token, or for the anonymous consumer
 // if there is none.
 func (u *HeaderWriter) render(provider string, token *token.Token, c *consumer.Consumer) (*HeaderSet, error) {
+	if u.custom.Len() == 0 {
+		return u.Render(provider, token, c, nil)
+	}
 	vars := map[string]any{"introspect_data": nil}
-	if token != nil && u.custom.Len() > 0 {
+	if token != nil {
 		claims, err := token.Claims()
 		if err != nil {
 			return nil, err
@@ -182,6 +188,9 @@ func (u *HeaderWriter) render(provider string, token *token.Token, c *consumer.C
 // that the upstream cannot be told what the configuration promises.
 func (u *HeaderWriter) Render(provider string, token *token.Token, c *consumer.Consumer, vars map[string]any) (*HeaderSet, error) {
 	b := &headerBuilder{writer: u, token: token}
+	if n := u.usual(); n > 0 {
+		b.names, b.values = make([]string, 0, n), make([]string, 0, n)
+	}
 	if u.standard {
 		b.standard(c)
 	}
@@ -201,6 +210,20 @@ func (u *HeaderWriter) Render(provider string, token *token.Token, c *consumer.C
 	set.values = slices.Clone(b.values) // without the room that append has left
 	return set, nil
 }
+
+// usual is how many headers a set has at most, as a rule.
+func (u *HeaderWriter) usual() (n int) {
+	if u.standard {
+		n = standardHeaders
+	}
+	if u.phantom {
+		n++
+	}
+	return n + u.custom.Len()
+}
+
+// standardHeaders is how many headers of the standard set a mapped token has.
+const standardHeaders = 7
 
 // maxShapes is how many lists of names are shared. They differ by what a token
 // lacks; where they differ by more, each token has its own.
@@ -247,7 +270,7 @@ func (b *headerBuilder) standard(c *consumer.Consumer) {
 	u, token := b.writer, b.token
 	set := func(name, value string) {
 		switch {
-		case value == "" || u.customNames[headers.Fold(name)]:
+		case value == "" || len(u.customNames) > 0 && u.customNames[headers.Fold(name)]:
 		case headers.Sendable(value):
 			b.add(u.canonicalName(name), value)
 		default:

@@ -3,10 +3,14 @@
 package introspect
 
 import (
+	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/tokencache"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -70,4 +74,35 @@ func benchToken(b *testing.B, alg string) string {
 		"preferred_username": "alice",
 		"email":              "alice@example.com",
 	}))
+}
+
+// BenchmarkFirstSight is Verify for a token that this process has not seen: a look
+// into the cache, the JWT, its signature, and its place in the cache.
+func BenchmarkFirstSight(b *testing.B) {
+	server := providertest.NewServer(b)
+	issuer := newTokenIssuer(b, server.URL, "k1")
+	server.On("/jwks", issuer.serveKeys)
+	p := providerFor(b, provider.Config{Issuer: server.URL, Verify: "jwt"}, CacheConfig{})
+	p.server.AwaitMetadata(b.Context())
+	tokens := make([]string, 256)
+	for i := range tokens {
+		tokens[i] = issuer.sign(b, time.Now().Add(time.Hour), map[string]any{"jti": strconv.Itoa(i), "filler": strings.Repeat("x", 400)})
+	}
+	if _, err := p.Verify(b.Context(), tokens[0]); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	b.ResetTimer()
+	for i := range b.N {
+		if i%len(tokens) == 0 {
+			b.StopTimer()
+			if _, err := p.cache.Forget(b.Context(), tokencache.All(), nil); err != nil {
+				b.Fatal(err)
+			}
+			b.StartTimer()
+		}
+		if _, err := p.Verify(b.Context(), tokens[i%len(tokens)]); err != nil {
+			b.Fatal(err)
+		}
+	}
 }

@@ -15,13 +15,15 @@ import (
 	"github.com/caddy-gluu/gateway/internal/clientlimit"
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
+	"github.com/caddy-gluu/gateway/jose"
 )
 
 // How a token is looked up, from what every request pays to what few do:
 //
 //	Verify                     bounds the length
 //	├── cached                 what this process knows; most requests end here
-//	└── coalesce               one verification for all requests with the token
+//	└── coalesce               one verification for all requests with the token:
+//	    │                      at once where nothing has to be waited for
 //	    └── verifyUncached     remembers the outcome
 //	        ├── askEmbedded    the server of this process knows
 //	        ├── foreignIssuer  a JWT of another provider ends here
@@ -85,11 +87,22 @@ func (p *Provider) Verify(ctx context.Context, raw string) (*Token, error) {
 // for the turn is a step: a server is never blamed for a queue.
 func (p *Provider) coalesce(ctx context.Context, key tokencache.Key, raw string) (*Token, error) {
 	epoch := p.cache.Epoch()
+	flights, flight := &p.verifier.singleFlight, flightKey(key, epoch)
+	sent := p.presented(raw, key)
+	if p.verifiesAtOnce(sent) {
+		// No goroutine and no timer: the check of a signature costs little more
+		// than handing it over.
+		done, err, _ := flights.Do(flight, func() (any, error) { return p.verifyUncached(ctx, key, epoch, sent) })
+		if err != nil {
+			return nil, err
+		}
+		return done.(*Token), nil
+	}
 	detached := clientlimit.Detach(ctx)
-	outcome := p.verifier.singleFlight.DoChan(flightKey(key, epoch), func() (any, error) {
+	outcome := flights.DoChan(flight, func() (any, error) {
 		ctx, cancel := context.WithTimeout(detached, verificationSteps*time.Duration(p.verifier.server.Config().Timeout))
 		defer cancel()
-		return p.verifyUncached(ctx, key, epoch, raw)
+		return p.verifyUncached(ctx, key, epoch, sent)
 	})
 	select {
 	case done := <-outcome:
@@ -101,6 +114,30 @@ func (p *Provider) coalesce(ctx context.Context, key tokencache.Key, raw string)
 		return nil, unavailable(defaultRetryAfter, "the request ended before its token was verified: %w", context.Cause(ctx))
 	}
 }
+
+// verifiesAtOnce reports whether a token is verified without waiting for anything:
+// by its signature, with a key that is at hand.
+func (p *Provider) verifiesAtOnce(sent *presented) bool {
+	v := p.verifier
+	if p.embedded != nil || !v.verifiesLocally(sent) || !sent.claimsAny(v.server.Issuers()) {
+		return false
+	}
+	jwt, err := sent.parse()
+	if err != nil {
+		return false
+	}
+	key, ok := v.server.KeyAtHand(jwt.Header.KeyName, jwt.Header.Algorithm)
+	if ok {
+		sent.atHand = oneKey{key}
+	}
+	return ok
+}
+
+// oneKey is the key of a token that has been found already.
+type oneKey struct{ key jose.Key }
+
+// Key implements jwtcheck.KeySet.
+func (k oneKey) Key(context.Context, jose.KeyName, string) (jose.Key, error) { return k.key, nil }
 
 // verificationSteps are those that may take the timeout each: metadata that is
 // being read for the first time, the queue of the client's network, that of the
@@ -116,7 +153,7 @@ func flightKey(key tokencache.Key, epoch uint64) string {
 // verifyUncached verifies a token and remembers the outcome. Only what the
 // authorization server said, or a signature proves, is remembered: that it
 // was unavailable says nothing about the token.
-func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch uint64, raw string) (*Token, error) {
+func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch uint64, sent *presented) (*Token, error) {
 	s := p.verifier.server
 	// Another flight may have ended between the lookup and here.
 	if token, refusal := p.cache.Lookup(key, s.Now()); token != nil && p.stillHolds(token) {
@@ -125,9 +162,8 @@ func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch
 		return nil, refusal
 	}
 	if p.embedded != nil {
-		return p.askEmbedded(ctx, key, epoch, raw)
+		return p.askEmbedded(ctx, key, epoch, sent.raw)
 	}
-	sent := &presented{raw: raw, most: p.maxToken, question: string(key[:])}
 	if other := p.foreignIssuer(sent); other != "" {
 		// Not remembered: it holds for this configuration.
 		return nil, refuse(TokenInvalid, "a JWT of issuer %q, which is another provider here, not of %q", other, s.Config().Issuer)
@@ -136,14 +172,14 @@ func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch
 	sent.insist = staleFor > 0 && p.cache.LookupStale(key, s.Now()) != nil
 	token, verifiedAt, since := p.fromShared(ctx, sent)
 	if token != nil {
-		p.prepare(token, raw)
+		p.prepare(token, sent.raw)
 		p.cache.Keep(key, epoch, token, verifiedAt, s.Now(), staleFor)
 		return token, nil
 	}
 	token, refusal := p.verifier.recoverPanics(ctx, sent)
 	switch {
 	case refusal == nil:
-		p.prepare(token, raw)
+		p.prepare(token, sent.raw)
 		now := s.Now()
 		p.cache.Keep(key, epoch, token, now, now, staleFor)
 		p.toShared(ctx, sent, since, token, now)
@@ -175,7 +211,7 @@ func (p *Provider) Again(ctx context.Context, raw string) (*Token, error) {
 	if p.embedded != nil {
 		return p.askEmbedded(ctx, key, epoch, raw)
 	}
-	token, refusal := p.verifier.recoverPanics(ctx, &presented{raw: raw, question: string(key[:])})
+	token, refusal := p.verifier.recoverPanics(ctx, p.presented(raw, key))
 	now := s.Now()
 	switch {
 	case refusal == nil:
@@ -196,7 +232,7 @@ func (p *Provider) Again(ctx context.Context, raw string) (*Token, error) {
 // AsksServer reports whether the authorization server is asked about a token,
 // rather than its signature checked.
 func (p *Provider) AsksServer(raw string) bool {
-	return p.embedded != nil || !p.verifier.verifiesLocally(&presented{raw: raw})
+	return p.embedded != nil || !p.verifier.verifiesLocally(&presented{raw: raw, most: p.maxToken})
 }
 
 // Holds reports whether a token that was verified before is still good, as far as

@@ -73,12 +73,19 @@ type presented struct {
 	question string // names the token, as what the server is asked about
 	insist   bool   // ask whatever the circuit breaker says
 
+	// atHand has the key that the token names, nil if keys must be waited for.
+	atHand jwtcheck.KeySet
+
 	parsed bool
 	jwt    *jwtcheck.JWT
 	err    error
 
 	read  bool
 	claim claimed
+}
+
+func (p *Provider) presented(raw string, key tokencache.Key) *presented {
+	return &presented{raw: raw, most: p.maxToken, question: string(key[:])}
 }
 
 // parse returns the token as a JWT, an error if it is not a signed one. Nothing
@@ -94,10 +101,23 @@ func (t *presented) parse() (*jwtcheck.JWT, error) {
 // claimed returns what the token says about itself, unverified.
 func (t *presented) claimed() claimed {
 	if !t.read {
-		t.claim = readClaimed(t.raw)
+		t.claim = t.readClaimed()
 		t.read = true
 	}
 	return t.claim
+}
+
+// readClaimed takes the claims of a well-formed JWT as they were parsed, and
+// everything else apart leniently.
+func (t *presented) readClaimed() claimed {
+	if jwt, err := t.parse(); err == nil {
+		if claims, err := jwt.Claims(); err == nil {
+			if c, ok := claimedIn(claims); ok {
+				return c
+			}
+		}
+	}
+	return readClaimed(t.raw)
 }
 
 // claimsAny reports whether the token says, unverified, that it is a JWT of one of

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
+	"github.com/caddy-gluu/gateway/jose"
 )
 
 // KeySet returns the server's keys. While it is not known where they are, a
@@ -26,6 +27,12 @@ func (s *Server) AwaitKeySet(ctx context.Context) (jwtcheck.KeySet, error) {
 		return nil, err
 	}
 	return s.keys, nil
+}
+
+// KeyAtHand returns the key of a token if it is known, and was heard of so recently
+// that no token has to wait for it.
+func (s *Server) KeyAtHand(name jose.KeyName, alg string) (jose.Key, bool) {
+	return s.keys.atHand(name, alg)
 }
 
 // newKeys returns the set of the server's keys, which is fetched when the

@@ -160,6 +160,16 @@ func (s *RemoteKeySet) Key(ctx context.Context, name jose.KeyName, alg string) (
 	return jose.Key{}, s.refusal(err)
 }
 
+// atHand returns a key for which Key would not look anywhere.
+func (s *RemoteKeySet) atHand(name jose.KeyName, alg string) (jose.Key, bool) {
+	known := s.current.Load()
+	key, err := known.find(name, alg)
+	if err != nil || s.Now().Sub(known.at) > maxAge(name, key, s.CoolDown) {
+		return jose.Key{}, false
+	}
+	return key, true
+}
+
 // lookAfter has a set fetched anew that has become old: in the background, or,
 // if it is too old to be trusted, before it returns. While fetches fail no
 // token waits for the next one, so a server that hangs delays only the first
