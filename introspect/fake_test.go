@@ -47,7 +47,7 @@ func providerFor(t testing.TB, config provider.Config, cache CacheConfig) *Provi
 		t.Fatalf("settings: %v", err)
 	}
 	config.SetDefaults()
-	p := &Provider{Config: config, name: "test"}
+	p := &Provider{Config: config, name: "test", maxToken: provider.DefaultMaxToken}
 	p.loaded = &provider.Connection{HTTP: provider.NewHTTPClient(nil), Storage: &certmagic.FileStorage{Path: t.TempDir()}, Logger: zap.NewNop()}
 	p.poolID = p.settings()
 	p.server = provider.New(p.name, config, p.loaded)
