@@ -241,7 +241,9 @@ func streamOf(id *Identity, provider *introspect.Provider, raw string) streams.C
 		caller.ConsumerID, caller.Consumer = c.ID, c.Name()
 	}
 	if provider != nil && provider.AsksServer(raw) {
-		caller.Holds = provider.Holds
+		if provider.Embedded {
+			caller.Holds = provider.Holds
+		}
 		caller.Again = func(ctx context.Context) (*token.Token, error) { return provider.Again(ctx, raw) }
 	}
 	return caller

@@ -9,6 +9,8 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/authcore"
 	"github.com/caddy-gluu/gateway/internal/events"
+	"github.com/caddy-gluu/gateway/internal/streams"
+	tokens "github.com/caddy-gluu/gateway/internal/token"
 )
 
 // introspection is what an authenticated client learns about a token (RFC 7662 section
@@ -115,6 +117,8 @@ func (c *call) revokeToken(client *authcore.Client, text string) error {
 		if err := c.Store.RevokeToken(ctx, token); err != nil {
 			return err
 		}
+		// A gateway in this process that asks by HTTP would find out late.
+		streams.Open.EndTokens(func(_ *tokens.Token, raw string) bool { return raw == text })
 		c.emitRevoked(token.ClientID, token.Subject, token.ExpiresAt.Unix())
 		return nil
 	}

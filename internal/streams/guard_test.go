@@ -554,6 +554,44 @@ func TestSec_S503_StreamsOnlyEndEarlier(t *testing.T) {
 	}
 }
 
+// Of a token of this process's server something has changed, which may or may not
+// be its revocation.
+func TestATokenMayNotHold(t *testing.T) {
+	for name, err := range map[string]error{"revoked": &token.Error{Reason: token.Inactive, Err: errors.New("gone")}, "still good": nil} {
+		t.Run(name, func(t *testing.T) {
+			caller := expiring(time.Hour)
+			asked := make(chan struct{}, 1)
+			caller.Holds = func(*token.Token) bool { return false }
+			caller.Again = func(context.Context) (*token.Token, error) {
+				asked <- struct{}{}
+				return caller.Token, err
+			}
+			r := NewRegister()
+			l := (*Config)(nil).limits(time.Hour)
+			ended := make(chan Reason, 1)
+			s := r.begin(EventStream, requestInfo{}, caller, &l, func(_ *Stream, reason Reason) { ended <- reason })
+			defer s.close()
+			s.arm(EventStream, func(Reason) {})
+			r.Sweep(time.Now(), func(Info) Reason { return "" })
+			<-asked
+			if err == nil {
+				if reason := s.ended(); reason != "" {
+					t.Errorf("ended: %s", reason)
+				}
+				return
+			}
+			select {
+			case reason := <-ended:
+				if reason != TokenRevoked {
+					t.Errorf("got %q", reason)
+				}
+			case <-time.After(limit):
+				t.Error("the stream goes on")
+			}
+		})
+	}
+}
+
 // The clock is set while a timer runs; a consumer is deleted.
 func TestSec_S511_TheClockIsSet(t *testing.T) {
 	r := NewRegister()

@@ -141,19 +141,20 @@ func (r *Register) List(selected func(Info) bool) []Info {
 }
 
 // Sweep looks after all streams once: it ends those that a step of the clock has
-// made due, those whose token does not hold, and those for which a reason is
-// returned.
+// made due and those for which a reason is returned, and asks about tokens that may
+// not hold any more.
 func (r *Register) Sweep(now time.Time, reasonFor func(Info) Reason) {
 	for _, s := range r.all() {
 		if reason := reasonFor(s.info()); reason != "" {
 			s.end(reason)
 			continue
 		}
-		if holds := s.caller.Holds; holds != nil && !holds(s.token()) {
-			s.end(TokenRevoked)
+		if s.endIfOver(now) {
 			continue
 		}
-		s.endIfOver(now)
+		if holds := s.caller.Holds; holds != nil && !holds(s.token()) {
+			go s.askAgain()
+		}
 	}
 }
 

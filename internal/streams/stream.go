@@ -21,8 +21,9 @@ type Caller struct {
 	Consumer   string // its name
 	Session    string // of a person who is logged in: the name that sessions have in logs
 
-	// Holds reports whether the token is still good as far as can be told without
-	// asking anyone. It is called every second. Nil if nothing can be told.
+	// Holds reports that nothing has changed about a token of a server in this
+	// process since it was verified; if something has, it takes Again to tell
+	// what. It is called every second. Nil for tokens of other servers.
 	Holds func(*token.Token) bool
 
 	// Again asks the authorization server, or the session, once more. Nil if there
@@ -276,6 +277,8 @@ func (s *Stream) recheck() bool {
 		s.end(SessionEnded)
 	case refused.Reason == token.Expired:
 		s.end(TokenExpired)
+	case s.caller.Holds != nil:
+		s.end(TokenRevoked)
 	default:
 		s.end(RecheckInactive)
 	}

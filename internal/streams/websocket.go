@@ -198,13 +198,19 @@ func (c *clientConn) drain(rest frames) {
 			break
 		}
 	}
-	c.writing.Lock() // the Close frame may still be on its way
+	c.writing.Lock()
 	defer c.writing.Unlock()
+	c.closeAtBorder() // it may not have got its turn yet
 	_ = c.Conn.Close()
 }
 
 // CloseWrite passes on that the backend sends nothing more.
 func (c *clientConn) CloseWrite() error {
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if isEnding, _ := c.ending(); isEnding {
+		c.closeAtBorder() // nothing can follow
+	}
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
 	}
