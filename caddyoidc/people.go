@@ -95,6 +95,7 @@ func (p *people) admit(v *visit) error {
 	id := p.identityOf(v.session)
 	id.Token, id.Consumer = seen.token, seen.consumer
 	id.Interaction, id.Details = interaction{v}, details{v.session, seen}.value
+	id.UserInfo = seen.userinfo
 	identity.Attach(v.r, id)
 	if streams.IsStream(v.r) {
 		return p.streams.ServeHTTP(v.w, v.r, p.streamOf(v, seen), v.next)

@@ -4,6 +4,7 @@ package enforce
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -17,7 +18,7 @@ import (
 // canonicalize sets the path of a request to the canonical one, everywhere where
 // an upstream may read it, and returns it decoded. It refuses a method or a path
 // that can be read in two ways.
-func canonicalize(r *http.Request, policy *scopeexpr.Policy, opts pathmatch.Options) (string, error) {
+func canonicalize(r *http.Request, checkMethod func(string) error, opts pathmatch.Options) (string, error) {
 	if r.Method == "" {
 		// From Caddy's `method` directive with an empty placeholder. The upstream
 		// then receives GET.
@@ -28,7 +29,7 @@ func canonicalize(r *http.Request, policy *scopeexpr.Policy, opts pathmatch.Opti
 		// target.
 		return "", &pathmatch.AmbiguousError{Kind: pathmatch.NotAbsolute}
 	}
-	if err := policy.CheckMethod(r.Method); err != nil {
+	if err := checkMethod(r.Method); err != nil {
 		return "", err
 	}
 	path, err := pathmatch.Canonicalize(r.URL, opts)
@@ -59,6 +60,14 @@ func canonicalizeOriginal(r *http.Request, opts pathmatch.Options) error {
 	}
 	path.Apply(original.URL) // all copies of the request share it
 	identity.SetOriginal(r, original)
+	return nil
+}
+
+// checkMethod refuses a method that an upstream may take for another, known one.
+func checkMethod(method string) error {
+	if known := pathmatch.FoldedMethod(method); known != "" {
+		return fmt.Errorf("%w: methods are case-sensitive; write %s", scopeexpr.ErrMethod, known)
+	}
 	return nil
 }
 

@@ -81,7 +81,7 @@ func TestThePathOfTheRequestBecomesTheCanonicalOne(t *testing.T) {
 		"/a(b)!":        {"/a(b)!", "/a(b)!"},
 	} {
 		r := httptest.NewRequest("GET", target, nil)
-		got, err := canonicalize(r, new(scopeexpr.Policy), pathmatch.Options{})
+		got, err := canonicalize(r, new(scopeexpr.Policy).CheckMethod, pathmatch.Options{})
 		if err != nil || got != want.path || r.URL.RequestURI() != want.uri {
 			t.Errorf("%s: got %q, %v and %s is sent; want %q and %s", target, got, err, r.URL.RequestURI(), want.path, want.uri)
 		}
@@ -91,7 +91,7 @@ func TestThePathOfTheRequestBecomesTheCanonicalOne(t *testing.T) {
 	}
 	connect := &http.Request{Method: http.MethodConnect, URL: httptest.NewRequest("GET", "/a", nil).URL}
 	for _, allow := range []bool{false, true} {
-		if _, err := canonicalize(connect, new(scopeexpr.Policy), pathmatch.Options{AllowAmbiguous: allow}); !pathmatch.IsAmbiguous(err) {
+		if _, err := canonicalize(connect, new(scopeexpr.Policy).CheckMethod, pathmatch.Options{AllowAmbiguous: allow}); !pathmatch.IsAmbiguous(err) {
 			t.Errorf("CONNECT: got %v", err)
 		}
 	}

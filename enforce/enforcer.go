@@ -4,7 +4,6 @@ package enforce
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -16,10 +15,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/identity"
-	"github.com/caddy-gluu/gateway/internal/events"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/token"
-	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/pathmatch"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
@@ -120,13 +117,11 @@ func (c *Config) siteRules() identity.SiteRules {
 	}
 }
 
-// Enforcer is the run-time half of an enforcing handler.
+// Enforcer is the run-time half of a handler that decides by the rules of a policy.
 type Enforcer struct {
-	Config
+	Gate
 
-	app      *introspect.App
 	current  atomic.Pointer[ruleset]
-	answerer identity.Answerer
 	stateKey token.ValueKey
 	uniform  bool // the answer to a caller without a token is the same for all rules
 	now      func() time.Time
@@ -134,39 +129,16 @@ type Enforcer struct {
 
 // Provision sets up the enforcer of a handler of a kind.
 func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scopeexpr.Policy) error {
-	if err := e.check(); err != nil {
+	if err := e.Gate.Provision(ctx, kind); err != nil {
 		return err
 	}
-	app, err := introspect.FromContext(ctx)
-	if err != nil {
-		return err
-	}
-	if err := siteguard.Protect(ctx, app); err != nil {
-		return err
-	}
-	metrics, err := identity.NewMetrics(ctx, kind)
-	if err != nil {
-		return err
-	}
-	e.app, e.now = app, time.Now
-	emitter, err := events.NewEmitter(ctx)
-	if err != nil {
-		return err
-	}
-	e.answerer = identity.Answerer{JSON: app.ErrorJSON(), Stripper: app.Stripper, Logger: ctx.Logger(), Metrics: metrics, Events: emitter}
-	if err := identity.ProtectSite(ctx, app, &e.answerer, e.siteRules()); err != nil {
-		return err
-	}
-	e.stateKey = token.ValueKey{Generation: app.Generation(), Handler: token.NextHandlerID()}
-	app.NoteEnforcement(siteguard.Site(ctx))
+	e.now = time.Now
+	e.stateKey = token.ValueKey{Generation: e.app.Generation(), Handler: token.NextHandlerID()}
 	e.uniform = kind == identity.OAuth
 	e.use(policy)
 	e.offerExplanations(ctx)
 	e.warnOfUnreachable(siteguard.Site(ctx))
 	warn(ctx, policy)
-	if e.DryRun {
-		ctx.Logger().Warn("dry_run is on: requests are not refused")
-	}
 	return nil
 }
 
@@ -215,13 +187,9 @@ type Decide func(Request) *identity.Refusal
 // Enforce passes a request on or refuses it. It also sets the path of the request to
 // the canonical one, so that the next handlers see exactly what was decided on.
 func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, decide Decide) error {
-	id := identity.Of(r)
-	if id == nil {
-		// No authentication handler has done so.
-		e.app.Stripper().StripRequest(r)
-	}
+	id := e.Identify(r)
 	rules := e.current.Load()
-	path, err := canonicalize(r, rules.policy, e.PathOptions())
+	path, err := canonicalize(r, rules.policy.CheckMethod, e.PathOptions())
 	if err != nil {
 		return e.reject(w, r, next, asRefusal(err))
 	}
@@ -264,6 +232,7 @@ func (e *Enforcer) decide(req Request, decide Decide) *identity.Refusal {
 	id := req.Identity
 	if id != nil {
 		id.Rule, id.Operation = req.Rule.Pattern(), req.Rule.Operation()
+		id.Pattern, id.RulePath = req.Rule.PathPattern(), req.Path
 	}
 	switch req.Rule.Access() {
 	case scopeexpr.Public:
@@ -276,8 +245,7 @@ func (e *Enforcer) decide(req Request, decide Decide) *identity.Refusal {
 		return &refusal
 	}
 	if id == nil {
-		refusal := identity.NotAuthenticated()
-		refusal.Cause = errNotAuthenticated
+		refusal := Unauthenticated()
 		return &refusal
 	}
 	if id.Token == nil {
@@ -296,8 +264,6 @@ func (e *Enforcer) decide(req Request, decide Decide) *identity.Refusal {
 	return nil
 }
 
-var errNotAuthenticated = errors.New("no authentication handler ran before this one: add gluu_oauth_auth or gluu_uma_auth, or check its matcher and the order in a route block")
-
 // authentication refuses a caller who did not authenticate as the rule requires. A
 // login handler knows how a person logged in, and decides if there is one: a
 // session may hold several authentications.
@@ -315,9 +281,9 @@ func (r *Request) authentication(now time.Time) *identity.Refusal {
 }
 
 // reject refuses a request, or passes it on in a dry run. Both are recorded.
-func (e *Enforcer) reject(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, refusal identity.Refusal) error {
-	if e.DryRun {
-		e.answerer.Record(r, identity.Of(r), refusal, "request would be refused")
+func (g *Gate) reject(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, refusal identity.Refusal) error {
+	if g.DryRun {
+		g.answerer.Record(r, identity.Of(r), refusal, "request would be refused")
 		return next.ServeHTTP(w, r)
 	}
 	id := identity.Of(r)
@@ -325,8 +291,8 @@ func (e *Enforcer) reject(w http.ResponseWriter, r *http.Request, next caddyhttp
 		id.Rule, id.Operation = refusal.Rule, refusal.Operation // and not that of a handler before this one
 	}
 	if id != nil && id.Interaction != nil && refusal.StepUp != nil {
-		e.answerer.Record(r, id, refusal, "request needs a stronger login")
+		g.answerer.Record(r, id, refusal, "request needs a stronger login")
 		return id.Interaction.StepUp(w, r, refusal.StepUp.ACR, refusal.StepUp.MaxAge)
 	}
-	return e.answerer.Refuse(w, r, refusal)
+	return g.answerer.Refuse(w, r, refusal)
 }

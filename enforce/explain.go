@@ -26,7 +26,7 @@ func (e *Enforcer) offerExplanations(ctx caddy.Context) {
 func (e *Enforcer) ExplainRequest(r *http.Request, caller *explain.Caller) *explain.Decision {
 	d := &explain.Decision{Decision: explain.Deny, DryRun: e.DryRun}
 	policy := e.InForce()
-	path, err := canonicalize(r, policy, e.PathOptions())
+	path, err := canonicalize(r, policy.CheckMethod, e.PathOptions())
 	if err != nil {
 		d.Decision, d.Refused = explain.BadRequest, identity.Explained(asRefusal(err))
 		return d
@@ -69,8 +69,7 @@ func (e *Enforcer) explainRule(d *explain.Decision, rule *scopeexpr.Rule, path s
 	case rule.Access() == scopeexpr.Denied:
 		refusal = identity.NoRule()
 	case caller == nil:
-		refusal = identity.NotAuthenticated()
-		refusal.Cause = errNotAuthenticated
+		refusal = Unauthenticated()
 	case t == nil:
 		refusal = identity.NoToken()
 	case rule.UMA():

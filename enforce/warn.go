@@ -19,9 +19,6 @@ const maxCompared = 500
 // warn logs what loads but can hardly be meant.
 func warn(ctx caddy.Context, policy *scopeexpr.Policy) {
 	logger := ctx.Logger()
-	if siteorder.LacksAuthentication(ctx) {
-		logger.Warn("this site has no authentication handler, so that all requests are refused: write gluu_oauth_auth, gluu_uma_auth or gluu_openid_connect before the rules")
-	}
 	check := policylint.Check
 	if policy.NumRules() > maxCompared {
 		check = policylint.CheckRules
@@ -29,5 +26,12 @@ func warn(ctx caddy.Context, policy *scopeexpr.Policy) {
 	for _, warning := range check(policy) {
 		logger.Warn("a rule probably does not do what was meant",
 			zap.String("method", warning.Rule.Method()), zap.String("rule", warning.Rule.Pattern()), zap.String("warning", warning.Text))
+	}
+}
+
+// warnWithoutAuthentication warns if no request of the site can have an identity.
+func warnWithoutAuthentication(ctx caddy.Context) {
+	if siteorder.LacksAuthentication(ctx) {
+		ctx.Logger().Warn("this site has no authentication handler, so that all requests are refused: write gluu_oauth_auth, gluu_uma_auth or gluu_openid_connect before the rules")
 	}
 }

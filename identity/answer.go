@@ -73,7 +73,7 @@ func (a *Answerer) RefuseAs(w http.ResponseWriter, r *http.Request, id *Identity
 	if !a.JSON {
 		return a.hand(r, refusal)
 	}
-	body, err := refusal.body(RequestID(r))
+	body, err := refusal.answer(RequestID(r))
 	if err != nil {
 		return caddyhttp.Error(http.StatusInternalServerError, err)
 	}
@@ -82,6 +82,14 @@ func (a *Answerer) RefuseAs(w http.ResponseWriter, r *http.Request, id *Identity
 	w.WriteHeader(refusal.Status)
 	_, _ = w.Write(body) // the client may have gone; nothing to do about that
 	return nil
+}
+
+// answer is the body of the answer: the document that a policy wants, or the usual.
+func (r Refusal) answer(requestID string) ([]byte, error) {
+	if r.Body != nil {
+		return r.Body, nil
+	}
+	return r.body(requestID)
 }
 
 // body is the answer in JSON. It is not part of a page, and people read it, so
@@ -96,6 +104,9 @@ func (r Refusal) body(requestID string) ([]byte, error) {
 	}
 	if requestID != "" {
 		members["request_id"] = requestID
+	}
+	if r.DecisionID != "" {
+		members["decision_id"] = r.DecisionID
 	}
 	err := encoder.Encode(members)
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
@@ -136,7 +147,8 @@ func (a *Answerer) forgetCaller(r *http.Request) {
 func (a *Answerer) Record(r *http.Request, id *Identity, refusal Refusal, message string) {
 	level := zapcore.InfoLevel
 	switch refusal.Reason {
-	case ReasonProviderUnavailable, ReasonAnswerUnreadable, ReasonNotAuthenticated, ReasonNotReady, ReasonInternal:
+	case ReasonProviderUnavailable, ReasonAnswerUnreadable, ReasonNotAuthenticated, ReasonNotReady, ReasonInternal,
+		ReasonPolicyUndefined, ReasonPolicyError, ReasonPolicyTimeout, ReasonPolicyUnavailable:
 		level = zapcore.ErrorLevel // an operator has to act
 	}
 	if hungUp(r, refusal) {
@@ -152,17 +164,22 @@ func (a *Answerer) Record(r *http.Request, id *Identity, refusal Refusal, messag
 		zap.String("reason", refusal.Reason),
 		zap.Int("status", refusal.Status))
 	fields = append(fields, refusal.compared()...)
+	if refusal.DecisionID != "" {
+		fields = append(fields, zap.String("decision_id", refusal.DecisionID))
+	}
+	fields = append(fields, refusal.Log...)
 	if refusal.Cause != nil {
 		fields = append(fields, zap.Error(refusal.Cause))
 	}
 	entry.Write(fields...)
 }
 
-// hungUp reports whether the client left while the authorization server was
-// asked. That says nothing about the server, and must not let clients raise an
+// hungUp reports whether the client left while the authorization server or the
+// policy server was asked. That says nothing about the server, and must not let clients raise an
 // alarm about it.
 func hungUp(r *http.Request, refusal Refusal) bool {
-	return refusal.Reason == ReasonProviderUnavailable && errors.Is(r.Context().Err(), context.Canceled)
+	asked := refusal.Reason == ReasonProviderUnavailable || refusal.Reason == ReasonPolicyUnavailable
+	return asked && errors.Is(r.Context().Err(), context.Canceled)
 }
 
 // EmitRefused emits the event of a refusal, with the same data as its log line. A
@@ -181,9 +198,9 @@ func (a *Answerer) EmitRefused(r *http.Request, id *Identity, refusal Refusal) {
 }
 
 // Granted logs that a request may pass. The identity cannot be nil.
-func (a *Answerer) Granted(r *http.Request, id *Identity) {
+func (a *Answerer) Granted(r *http.Request, id *Identity, more ...zap.Field) {
 	if entry := a.Logger.Check(zapcore.InfoLevel, "request granted"); entry != nil {
-		entry.Write(fieldsOf(r, id, id.Rule, id.Operation)...)
+		entry.Write(append(fieldsOf(r, id, id.Rule, id.Operation), more...)...)
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/internal/token"
+	"github.com/caddy-gluu/gateway/pathmatch"
 )
 
 // Identity is who a request is from, as an authentication handler has found
@@ -40,6 +41,15 @@ type Identity struct {
 	// Operation is the operationId of an OpenAPI document that the rule was made of,
 	// "" for any other rule.
 	Operation string
+
+	// Pattern is the pattern that Rule is written as, and RulePath the canonical
+	// path that it matched; nil and "" as long as no rule has decided.
+	Pattern  *pathmatch.Pattern
+	RulePath string
+
+	// UserInfo are the claims about a person who is logged in; nil for a program.
+	// It must not be changed.
+	UserInfo map[string]any
 
 	// Interaction is what can be asked of a person who is logged in; nil for a
 	// program.

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/caddy-gluu/gateway/internal/token"
 )
 
@@ -34,6 +36,14 @@ const (
 	ReasonTokenLimit          = string(token.Limited)
 	ReasonNotAuthenticated    = "not_authenticated"
 	ReasonNotReady            = "not_ready"
+	ReasonPolicyDenied        = "policy_denied"
+	ReasonPolicyUndefined     = "policy_undefined"
+	ReasonPolicyError         = "policy_error"
+	ReasonPolicyTimeout       = "policy_timeout"
+	ReasonPolicyUnavailable   = "policy_unavailable"
+	ReasonBodyTooLarge        = "body_too_large"
+	ReasonBodyUnsupported     = "body_unsupported"
+	ReasonTooManyFields       = "too_many_fields"
 	ReasonInternal            = "internal_error"
 )
 
@@ -76,6 +86,17 @@ type Refusal struct {
 
 	// StepUp is the authentication that would do, nil if none would.
 	StepUp *Requirement
+
+	// DecisionID is the id of the decision in the records of a policy engine. It goes
+	// into the answer's body and into the log; "" for none.
+	DecisionID string
+
+	// Body is a JSON document that a policy wants the client to get in place of the
+	// usual one; nil for the usual one.
+	Body []byte
+
+	// Log says more in the log line.
+	Log []zap.Field
 
 	// Link is a path of this site where a person can go on, for handlers that
 	// answer people with a page; "" for none.
@@ -155,7 +176,7 @@ func NoToken() Refusal {
 func Malformed(err error) Refusal {
 	return Refusal{
 		Status: http.StatusBadRequest, Error: "invalid_request", Reason: ReasonMalformedRequest,
-		Description: sentence(err.Error()),
+		Description: Sentence(err.Error()),
 		Challenge:   bearerError("invalid_request"),
 		Cause:       err,
 	}
@@ -293,7 +314,7 @@ func NotAuthenticated() Refusal {
 func AmbiguousPath(err error) Refusal {
 	return Refusal{
 		Status: http.StatusBadRequest, Error: "invalid_request", Reason: ReasonAmbiguousPath,
-		Description: sentence(err.Error()),
+		Description: Sentence(err.Error()),
 		Cause:       err,
 	}
 }
@@ -303,7 +324,7 @@ func AmbiguousPath(err error) Refusal {
 func AmbiguousMethod(err error) Refusal {
 	return Refusal{
 		Status: http.StatusBadRequest, Error: "invalid_request", Reason: ReasonMalformedRequest,
-		Description: sentence(err.Error()),
+		Description: Sentence(err.Error()),
 		Cause:       err,
 	}
 }
@@ -348,8 +369,8 @@ func bearerError(code string) *Challenge {
 	return &Challenge{Scheme: Bearer, Params: []Param{{"error", code}}}
 }
 
-// sentence writes an error as one.
-func sentence(s string) string {
+// Sentence writes an error as one, for a client.
+func Sentence(s string) string {
 	if s == "" {
 		return ""
 	}

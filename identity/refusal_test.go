@@ -161,7 +161,7 @@ func TestAClientThatHangsUpRaisesNoAlarm(t *testing.T) {
 
 func TestSentence(t *testing.T) {
 	for in, want := range map[string]string{"": "", "a": "A.", "the path": "The path.", "Done.": "Done."} {
-		if got := sentence(in); got != want {
+		if got := Sentence(in); got != want {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}

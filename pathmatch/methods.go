@@ -77,6 +77,18 @@ func (t *Tree[V]) Folded(method string) string {
 	return ""
 }
 
+// FoldedMethod is Folded for a handler without rules: known are the methods that
+// servers implement.
+func FoldedMethod(method string) string {
+	if !hasLower(method) {
+		return ""
+	}
+	if upper := strings.ToUpper(method); knownMethods[upper] {
+		return upper
+	}
+	return ""
+}
+
 func hasLower(s string) bool {
 	for i := range len(s) {
 		if 'a' <= s[i] && s[i] <= 'z' {
