@@ -55,6 +55,10 @@ type App struct {
 	// Where the sessions of people who log in are kept, and how.
 	Session *SessionConfig `json:"session,omitempty"`
 
+	// Policy engines (Open Policy Agent) inside the gateway, by name. A handler that
+	// names none uses the one called `default`.
+	OPA map[string]json.RawMessage `json:"opa,omitempty"`
+
 	// A file with the private key, PEM or JWK, that the gateway signs phantom
 	// tokens and headers with. Default: keys are generated and kept in Caddy's
 	// storage.
@@ -87,6 +91,8 @@ type App struct {
 	signer     *headers.Signer
 	releases   []func() error // of what outlives configurations
 	background background
+
+	engines map[string]PolicyEngine
 
 	mu       sync.Mutex
 	inline   map[digest]*Provider // providers of handlers, by settings
@@ -169,6 +175,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 		if err := a.checkProvider(c.Provider); err != nil {
 			return fmt.Errorf("consumer %q: custom_id %q: %w", c.Name(), c.CustomID, err)
 		}
+	}
+	if err := a.provisionEngines(ctx); err != nil {
+		return err
 	}
 	return a.provisionSigner(ctx.Storage())
 }

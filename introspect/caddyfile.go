@@ -98,6 +98,9 @@ func parseGlobalOption(d *caddyfile.Dispenser, existing any) (any, error) {
 //			size <sessions>
 //			store_grace <duration>
 //		}
+//		opa [<name>] {
+//			...   # see caddyopa.Engine
+//		}
 //		signing_key <file>
 //		signing_issuer <issuer>
 //		signing_rotation <duration>
@@ -111,7 +114,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	var once directive.Once
 	places := make([]caddyfile.Token, len(a.Consumers)) // of consumers; those of an earlier block need none
 	for d.NextBlock(0) {
-		err := once.Check(d, "provider", "consumer", "cache")
+		err := once.Check(d, "provider", "consumer", "cache", "opa")
 		if err != nil {
 			return err
 		}
@@ -127,6 +130,8 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = unmarshalStore(d, &a.StoreRaw)
 		case "session":
 			err = a.parseSession(d)
+		case "opa":
+			err = a.parseOPA(d)
 		case "signing_key":
 			if err = directive.SetString(d, &a.SigningKey); err == nil {
 				err = directive.CheckFile(d, "signing_key", a.SigningKey)
@@ -142,7 +147,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 				err = directive.Located(d, a.check())
 			}
 		default:
-			err = directive.Unknown(d, "gluu", "provider", "consumer", "cache", "store", "session", "signing_key", "signing_issuer", "signing_rotation", "error_format")
+			err = directive.Unknown(d, "gluu", "provider", "consumer", "cache", "store", "session", "opa", "signing_key", "signing_issuer", "signing_rotation", "error_format")
 		}
 		if err != nil {
 			return err

@@ -3,6 +3,7 @@
 package introspect
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -21,6 +22,7 @@ import (
 type References struct {
 	Providers []string // "" is not a reference
 	Consumer  string   // a username or id, "" for none
+	Engine    *string  // a policy engine, nil for none
 }
 
 // Check refuses a name that the Caddyfile's global option `gluu` does not define, so
@@ -34,6 +36,7 @@ func (r References) Check(h httpcaddyfile.Helper) error {
 	var app struct {
 		Providers map[string]provider.Config `json:"providers"`
 		Consumers []consumer.Consumer        `json:"consumers"`
+		OPA       map[string]json.RawMessage `json:"opa"`
 	}
 	if err := json.Unmarshal(option.Value, &app); err != nil {
 		return h.WrapErr(err)
@@ -43,6 +46,11 @@ func (r References) Check(h httpcaddyfile.Helper) error {
 	for _, name := range r.Providers {
 		if _, ok := app.Providers[name]; name != "" && !ok {
 			return h.WrapErr(unknownProvider(name, slices.Sorted(maps.Keys(app.Providers))))
+		}
+	}
+	if r.Engine != nil {
+		if name := cmp.Or(*r.Engine, DefaultEngine); app.OPA[name] == nil {
+			return h.WrapErr(unknownEngine(name, slices.Sorted(maps.Keys(app.OPA))))
 		}
 	}
 	if r.Consumer == "" || strings.Contains(r.Consumer, "{") {
