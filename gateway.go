@@ -13,6 +13,7 @@ import (
 	_ "github.com/caddy-gluu/gateway/caddykong"
 	_ "github.com/caddy-gluu/gateway/caddyoauth"
 	_ "github.com/caddy-gluu/gateway/caddyoidc"
+	_ "github.com/caddy-gluu/gateway/caddyopa"
 	_ "github.com/caddy-gluu/gateway/caddyratelimit"
 	_ "github.com/caddy-gluu/gateway/caddystore"
 	_ "github.com/caddy-gluu/gateway/caddyuma"

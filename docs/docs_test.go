@@ -14,6 +14,7 @@ import (
 	"github.com/caddy-gluu/gateway/caddykong"
 	"github.com/caddy-gluu/gateway/caddyoauth"
 	"github.com/caddy-gluu/gateway/caddyoidc"
+	"github.com/caddy-gluu/gateway/caddyopa"
 	"github.com/caddy-gluu/gateway/caddyratelimit"
 	"github.com/caddy-gluu/gateway/caddyuma"
 	"github.com/caddy-gluu/gateway/consumer"
@@ -29,10 +30,11 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		file  string
 		types []any
 	}{
-		{"app.md", []any{introspect.App{}, provider.Config{}, introspect.CacheConfig{}, introspect.SessionConfig{}, provider.Registration{}, consumer.Consumer{}}},
+		{"app.md", []any{introspect.App{}, provider.Config{}, introspect.CacheConfig{}, introspect.SessionConfig{}, provider.Registration{}, consumer.Consumer{}, caddyopa.Engine{}, caddyopa.BundleConfig{}}},
 		{"gluu_oauth_auth.md", []any{caddyoauth.OAuthAuth{}, headers.HeaderConfig{}, identity.TokenPlace{}}},
 		{"gluu_oauth_pep.md", []any{caddyoauth.OAuthPEP{}}},
 		{"gluu_openid_connect.md", []any{caddyoidc.OpenIDConnect{}, caddyoidc.AuthorizationParam{}}},
+		{"gluu_opa_pep.md", []any{caddyopa.PEP{}}},
 		{"gluu_uma_auth.md", []any{caddyuma.UMAAuth{}}},
 		{"gluu_uma_pep.md", []any{caddyuma.UMAPEP{}}},
 		{"headers.md", []any{headers.HeaderConfig{}}},

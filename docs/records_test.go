@@ -24,6 +24,7 @@ func TestRecordsAreDocumented(t *testing.T) {
 		metrics["gluu_"+kind+"_client_authenticated"] = true
 		metrics["gluu_"+kind+"_client_granted"] = true
 	}
+	metrics["gluu_opa_client_granted"] = true
 	if len(reasons) < 16 || len(metrics) < 13 {
 		t.Fatalf("the code seems to have %d reasons and %d metrics", len(reasons), len(metrics))
 	}

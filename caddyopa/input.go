@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyopa
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/caddy-gluu/gateway/internal/opaengine"
+	"github.com/caddy-gluu/gateway/pathmatch"
+)
+
+// The document that a policy sees. Only the parts that it refers to are built, of
+// OPA's own values: to convert the whole document from JSON costs more than most
+// policies do.
+//
+// Nothing in it may differ from what the upstream receives. What cannot be shown as
+// it is, all of it, is refused: a policy that does not see an argument cannot decide
+// about it.
+
+// member is a part of the document: its name as a value, and how it is built. A
+// member that is nil is left out.
+type member struct {
+	name  string
+	term  *ast.Term
+	build func(q *question, uses *opaengine.Uses) (*ast.Term, error)
+}
+
+func newMember(name string, build func(*question, *opaengine.Uses) (*ast.Term, error)) member {
+	return member{name, ast.StringTerm(name), build}
+}
+
+// gluuMembers is the document of `input gluu`.
+var gluuMembers = []member{
+	newMember("method", text(func(q *question) string { return q.r.Method })),
+	newMember("host", text(func(q *question) string { return q.r.Host })),
+	newMember("scheme", text(func(q *question) string { return scheme(q.r) })),
+	newMember("client_ip", text(func(q *question) string { return clientIP(q.r) })),
+	newMember("protocol", text(func(q *question) string { return q.r.Proto })),
+	newMember("path", func(q *question, _ *opaengine.Uses) (*ast.Term, error) { return pathTerm(q.path), nil }),
+	newMember("raw_path", text(func(q *question) string { return q.rawPath })),
+	newMember("uri_args", (*question).arguments),
+	newMember("headers", (*question).headers),
+	newMember("body", (*question).bodyTerm),
+	newMember("body_state", (*question).bodyState),
+	newMember("request_token_data", (*question).claims),
+	newMember("userinfo", (*question).userInfo),
+	newMember("client_id", (*question).clientID),
+	newMember("scopes", (*question).scopes),
+	newMember("anonymous", func(q *question, _ *opaengine.Uses) (*ast.Term, error) {
+		return ast.InternedTerm(!q.authenticated()), nil
+	}),
+	newMember("consumer", (*question).consumer),
+	newMember("rule", (*question).rule),
+	newMember("captures", (*question).captures),
+	newMember("context", (*question).context),
+	newMember("decision_id", text((*question).decisionID)),
+}
+
+// members returns the document of a form.
+func (c *Config) members() []member {
+	switch c.Input {
+	case inputKong:
+		return kongMembers
+	case inputEnvoy:
+		return envoyMembers
+	}
+	return gluuMembers
+}
+
+// build makes the parts of the document that are used, once for the same policies.
+func (q *question) build(uses *opaengine.Uses) (ast.Value, error) {
+	if q.input != nil && q.builtFor == uses {
+		return q.input, nil
+	}
+	input, err := q.object(q.pep.members(), uses)
+	if err != nil {
+		return nil, err
+	}
+	q.input, q.builtFor = input.Value, uses
+	return input.Value, nil
+}
+
+// object builds the members of an object that are used.
+func (q *question) object(members []member, uses *opaengine.Uses) (*ast.Term, error) {
+	pairs := make([][2]*ast.Term, 0, len(members))
+	for i := range members {
+		used := uses.Member(members[i].name)
+		if used == nil {
+			continue
+		}
+		term, err := members[i].build(q, used)
+		if err != nil {
+			return nil, err
+		}
+		if term != nil {
+			pairs = append(pairs, [2]*ast.Term{members[i].term, term})
+		}
+	}
+	return ast.ObjectTerm(pairs...), nil
+}
+
+func text(of func(*question) string) func(*question, *opaengine.Uses) (*ast.Term, error) {
+	return func(q *question, _ *opaengine.Uses) (*ast.Term, error) { return textTerm(of(q)) }
+}
+
+func scheme(r *http.Request) string {
+	if r.TLS != nil {
+		return "https"
+	}
+	return "http"
+}
+
+func clientIP(r *http.Request) string {
+	ip, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	return ip
+}
+
+// pathTerm splits a canonical path: "/" has one empty element, and so does a slash at
+// the end. A kept slash is a character of its element.
+func pathTerm(path string) *ast.Term {
+	kept := strings.IndexByte(path, pathmatch.KeptSlash) >= 0
+	terms := make([]*ast.Term, 0, strings.Count(path, "/"))
+	for element := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+		if kept {
+			element = strings.ReplaceAll(element, string(rune(pathmatch.KeptSlash)), "/")
+		}
+		terms = append(terms, ast.StringTerm(element))
+	}
+	return ast.ArrayTerm(terms...)
+}
+
+// claims are those of the verified token, with the consumer among them as the peer
+// had it; `{}` for a caller without one.
+func (q *question) claims(uses *opaengine.Uses) (*ast.Term, error) {
+	if !q.authenticated() {
+		return ast.ObjectTerm(), nil
+	}
+	state, err := q.state()
+	if err != nil {
+		return nil, err
+	}
+	object, ok := state.claims.Value.(ast.Object)
+	if !ok || q.id.Consumer == nil || uses.Member("consumer") == nil || object.Get(consumerName) != nil {
+		return state.claims, nil
+	}
+	with := ast.NewObjectWithCapacity(object.Len() + 1)
+	object.Foreach(func(name, value *ast.Term) { with.Insert(name, value) })
+	with.Insert(consumerName, state.consumerIn)
+	return ast.NewTerm(with), nil
+}
+
+var consumerName = ast.StringTerm("consumer")
+
+// userInfo is what is known about a person who has logged in.
+func (q *question) userInfo(*opaengine.Uses) (*ast.Term, error) {
+	if q.id.UserInfo == nil {
+		return ast.ObjectTerm(), nil
+	}
+	value, err := ast.InterfaceToValue(q.id.UserInfo)
+	return ast.NewTerm(value), err
+}
+
+func (q *question) clientID(*opaengine.Uses) (*ast.Term, error) {
+	if !q.authenticated() {
+		return ast.InternedTerm(""), nil
+	}
+	state, err := q.state()
+	if err != nil {
+		return nil, err
+	}
+	return state.clientID, nil
+}
+
+func (q *question) scopes(*opaengine.Uses) (*ast.Term, error) {
+	if !q.authenticated() {
+		return ast.ArrayTerm(), nil
+	}
+	state, err := q.state()
+	if err != nil {
+		return nil, err
+	}
+	return state.scopes, nil
+}
+
+func (q *question) consumer(*opaengine.Uses) (*ast.Term, error) {
+	if !q.authenticated() {
+		return consumerTerm(q.id.Consumer), nil
+	}
+	state, err := q.state()
+	if err != nil {
+		return nil, err
+	}
+	return state.consumerIn, nil
+}
+
+// rule is the pattern of the rule of a handler before this one, null if none decided.
+func (q *question) rule(*opaengine.Uses) (*ast.Term, error) {
+	if q.id.Rule == "" {
+		return ast.InternedNullTerm, nil
+	}
+	return ast.StringTerm(q.id.Rule), nil
+}
+
+// captures are those of that rule, null for a group that took no part.
+func (q *question) captures(*opaengine.Uses) (*ast.Term, error) {
+	if q.id.Pattern == nil {
+		return ast.ArrayTerm(), nil
+	}
+	var terms []*ast.Term
+	for _, capture := range q.id.Pattern.Captures(q.id.RulePath, nil) {
+		if !capture.Present {
+			terms = append(terms, ast.InternedNullTerm)
+			continue
+		}
+		terms = append(terms, ast.StringTerm(capture.Value))
+	}
+	return ast.ArrayTerm(terms...), nil
+}
+
+// context are the texts of the configuration, with the placeholders replaced.
+func (q *question) context(uses *opaengine.Uses) (*ast.Term, error) {
+	repl, _ := q.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
+	object := ast.NewObject()
+	for name, value := range q.pep.Context {
+		if uses.Member(name) == nil {
+			continue
+		}
+		if repl != nil {
+			value = repl.ReplaceAll(value, "")
+		}
+		term, err := textTerm(value)
+		if err != nil {
+			return nil, err
+		}
+		object.Insert(ast.StringTerm(name), term)
+	}
+	return ast.NewTerm(object), nil
+}
