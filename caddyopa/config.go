@@ -42,9 +42,11 @@ type Config struct {
 	// are allowed.
 	Token string `json:"token,omitempty"`
 
-	// A certificate and its key, by which the server knows the gateway. In a
+	// A file with a certificate by which the server knows the gateway, PEM. In a
 	// Caddyfile `client_cert <certificate file> <key file>`.
-	ClientCertificate    string `json:"client_certificate,omitempty"`
+	ClientCertificate string `json:"client_certificate,omitempty"`
+
+	// A file with the private key of the certificate, PEM.
 	ClientCertificateKey string `json:"client_certificate_key,omitempty"`
 
 	// Hosts that may be asked over http although they are no loopback addresses. What

@@ -81,14 +81,18 @@ type BundleConfig struct {
 	// A secret that is sent as a bearer token. Load-time placeholders are allowed.
 	Token string `json:"token,omitempty"`
 
-	// A certificate and its key, by which the server knows the gateway. In a Caddyfile
-	// `client_cert <certificate file> <key file>`.
-	ClientCertificate    string `json:"client_certificate,omitempty"`
+	// A file with a certificate by which the server knows the gateway, PEM. In a
+	// Caddyfile `client_cert <certificate file> <key file>`.
+	ClientCertificate string `json:"client_certificate,omitempty"`
+
+	// A file with the private key of the certificate, PEM.
 	ClientCertificateKey string `json:"client_certificate_key,omitempty"`
 
-	// The shortest and the longest pause between two questions. In a Caddyfile `poll
-	// <shortest> <longest>`. Default: 30s and 60s.
+	// The shortest pause between two questions. In a Caddyfile `poll <shortest>
+	// <longest>`. Default: 30s.
 	MinPoll caddy.Duration `json:"min_poll,omitempty"`
+
+	// The longest pause between two questions. Default: 60s.
 	MaxPoll caddy.Duration `json:"max_poll,omitempty"`
 
 	// How long the server may wait with its answer until there is a new bundle.
