@@ -189,13 +189,13 @@ func TestEmbeddedProviderIsRefusedAtLoad(t *testing.T) {
 	g := newEmbeddedGateway(t)
 	second := "http://localhost:" + g.address[strings.LastIndexByte(g.address, ':')+1:] + " {\ngluu_oauth_server {\nissuer https://second.example\nclient app {\nsecret {secret}\n}\nstore embedded {\npath " + t.TempDir() + "/second.db\n}\n}\n}"
 	for name, test := range map[string]struct{ handler, app, sites, want string }{
-		"an unknown issuer":     {"provider embedded https://other.example", "", "", `no gluu_oauth_server of this configuration has the issuer "https://other.example": write 'provider embedded http://` + g.address},
+		"an unknown issuer":     {"provider embedded https://other.example", "", "", `no gluu_oauth_server of this configuration has the issuer "https://other.example" and the service "": write 'provider embedded http://` + g.address},
 		"which of two":          {"provider embedded", "", second, "there are several gluu_oauth_server: say which one"},
 		"a client":              {"provider embedded\nclient_id gateway", "", "", "client_id has no effect: the embedded server is asked within this process; remove it"},
 		"another way to verify": {"provider embedded\nverify jwt", "", "", "verify has no effect"},
 		"twice":                 {"provider embedded\nprovider embedded", "", "", "provider is set twice"},
 		"another word":          {"provider default", "", "", `provider "default": a provider of the app is named before the block`},
-		"two issuers":           {"provider embedded a b", "", "", "write 'provider embedded [<issuer>]'"},
+		"two issuers":           {"provider embedded a b c", "", "", "write 'provider embedded [<issuer> [<service>]]'"},
 		"in the app":            {"", "provider {\nembedded\nissuer https://other.example\n}", "", "provider default: no gluu_oauth_server"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -50,7 +50,7 @@ var rooms = []room{
 	{"caddykong", built, "directive internal/kongpath"},
 	{"kongconfig", built, "scopeexpr internal/kongpath"},
 	{"authserver", built, "authserver/kong authserver/rfc caddystore consumer directive jose internal/* internal/store/embedded"},
-	{"authserver/kong", built, "directive internal/*"},
+	{"authserver/kong", built, "internal/*"},
 	{"authserver/rfc", built, "directive jose internal/*"},
 
 	{"caddystore", built, "directive internal/* internal/store/embedded internal/store/postgres internal/store/redis"},

@@ -57,12 +57,16 @@ func (a *App) Start() error {
 			return fmt.Errorf("gluu_oauth_server of %s: %w", s.issuer.Name, err)
 		}
 	}
+	started.add(a)
 	return nil
 }
 
-// Stop does nothing: requests that are still being served need what the
+// Stop only says that the app no longer runs: requests that are still being served need what the
 // servers hold until their configuration is cleaned up.
-func (a *App) Stop() error { return nil }
+func (a *App) Stop() error {
+	started.remove(a)
+	return nil
+}
 
 // Interface guards
 var (

@@ -66,6 +66,19 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 //			address <number>/<s|m|h>
 //		}
 //		service <name>
+//		profile kong {
+//			provision_key       <hash> [<hash>]
+//			mandatory_scope     [true|false]
+//			grants              authorization_code|implicit|client_credentials|password...
+//			pkce                none|lax|strict
+//			auth_header         <name>
+//			realm               <text>
+//			token_expiration    <duration>
+//			refresh_token_ttl   <duration>
+//			reuse_refresh_token [true|false]
+//			accept_http_if_already_terminated [true|false]
+//			responses           kong|rfc
+//		}
 //		client <client_id> {
 //			name          <text>
 //			consumer      <username|id>
@@ -158,13 +171,16 @@ func (s *Server) unmarshalOption(d *caddyfile.Dispenser, later *[]func() error) 
 		err = addChecked(d, &s.Legacy, checkLegacy)
 	case "limit":
 		err = s.unmarshalLimit(d)
+	case "profile":
+		err = s.unmarshalProfile(d)
+		*later = append(*later, func() error { return directive.Located(at, s.checkProfile()) })
 	case "service":
 		s.Service, err = directive.String(d)
 	case "store", "storage":
 		err = s.unmarshalStorage(d)
 	default:
 		err = directive.Unknown(d, "gluu_oauth_server", "issuer", "scopes", "scope", "resources", "token_ttl", "token_format", "code_ttl", "refresh_token",
-			"pkce", "login", "consent_page", "pushed_authorization", "registration", "client_metadata_documents", "legacy", "limit", "service", "client", "store")
+			"pkce", "login", "consent_page", "pushed_authorization", "registration", "client_metadata_documents", "legacy", "limit", "service", "profile", "client", "store")
 	}
 	return err
 }

@@ -46,6 +46,9 @@ func (s *Server) checkServer() error {
 			return err
 		}
 	}
+	if err := s.checkProfile(); err != nil {
+		return err
+	}
 	if err := checkFormat(s.TokenFormat); err != nil {
 		return err
 	}
@@ -55,7 +58,7 @@ func (s *Server) checkServer() error {
 	if err := s.checkPeople(); err != nil {
 		return err
 	}
-	if len(s.Clients) == 0 && s.Registration == nil && len(s.ClientMetadataDocuments) == 0 {
+	if len(s.Clients) == 0 && s.Profile == nil && s.Registration == nil && len(s.ClientMetadataDocuments) == 0 {
 		return errors.New("no client is configured, so no token could be issued: add 'client <client_id> { secret <hash> ... }', or 'registration { ... }'")
 	}
 	return nil

@@ -202,6 +202,9 @@ func (c *Client) checkGrants(s *Server) error {
 			return err
 		}
 	}
+	if s.Profile != nil {
+		return nil // a client that names none has all, and needs a redirect URI for some
+	}
 	asks := slices.Contains(c.Grants, authcore.GrantAuthorizationCode) || slices.Contains(c.Grants, authcore.GrantImplicit)
 	if slices.Contains(c.Grants, authcore.GrantRefreshToken) && !slices.Contains(c.Grants, authcore.GrantAuthorizationCode) {
 		return errors.New("the grant refresh_token comes with authorization_code: add that, or remove it")
@@ -239,7 +242,7 @@ func (c *Client) checkScopes(s *Server) error {
 			return fmt.Errorf("scope %q is given twice: keep one of them", scope)
 		}
 	}
-	if len(c.Scopes) > 0 && len(c.Grants) == 0 {
+	if len(c.Scopes) > 0 && len(c.Grants) == 0 && s.Profile == nil {
 		return errors.New("the client has scopes and no grant to get them by: add 'grants client_credentials', or remove the scopes")
 	}
 	return nil

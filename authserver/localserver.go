@@ -16,22 +16,28 @@ import (
 )
 
 // LocalServer implements [localserver.Host].
-func (a *App) LocalServer(issuer string) (localserver.Server, error) {
-	var issuers []string
+func (a *App) LocalServer(issuer, service string) (localserver.Server, error) {
+	if len(a.servers) == 0 {
+		return nil, errors.New("provider embedded needs a gluu_oauth_server in this configuration: add one, or name the issuer of another server")
+	}
+	var names []string
 	var found []*Server
 	for _, s := range a.servers {
-		issuers = append(issuers, s.issuer.Name)
-		if issuer == "" || s.issuer.Name == issuer {
+		if name := strings.TrimSpace(s.issuer.Name + " " + s.Service); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+		if (issuer == "" || s.issuer.Name == issuer) && (service == "" || s.Service == service) {
 			found = append(found, s)
 		}
 	}
-	switch {
-	case len(a.servers) == 0:
-		return nil, errors.New("provider embedded needs a gluu_oauth_server in this configuration: add one, or name the issuer of another server")
-	case len(found) == 0:
-		return nil, fmt.Errorf("no gluu_oauth_server of this configuration has the issuer %q: write 'provider embedded %s'", issuer, strings.Join(issuers, "', or 'provider embedded "))
-	case len(found) > 1 && issuer == "":
-		return nil, fmt.Errorf("there are several gluu_oauth_server: say which one, 'provider embedded %s'", strings.Join(issuers, "', or 'provider embedded "))
+	write := "'provider embedded " + strings.Join(names, "', or 'provider embedded ") + "'"
+	if len(found) == 0 {
+		return nil, fmt.Errorf("no gluu_oauth_server of this configuration has the issuer %q and the service %q: write %s", issuer, service, write)
+	}
+	for _, s := range found[1:] {
+		if s.issuer.Name != found[0].issuer.Name || s.Service != found[0].Service {
+			return nil, fmt.Errorf("there are several gluu_oauth_server: say which one, %s", write)
+		}
 	}
 	return localServer{found[0]}, nil
 }
@@ -70,8 +76,13 @@ func (l localServer) Verify(ctx context.Context, raw string, audiences []string)
 	if err != nil {
 		return nil, token.Unavailable(time.Second, "the embedded authorization server: %w", err)
 	}
+	credential := ""
+	if s.kong != nil {
+		credential = t.ClientID // Kong's upstreams know the client by X-Credential-Identifier
+	}
 	return &token.Token{
-		Issuer: t.Issuer, Subject: t.Subject, ClientID: t.ClientID, Scopes: t.Scopes, ExpiresAt: t.ExpiresAt,
+		Credential: credential,
+		Issuer:     t.Issuer, Subject: t.Subject, ClientID: t.ClientID, Scopes: t.Scopes, ExpiresAt: t.ExpiresAt,
 		JWT: t.JWT, Consumer: t.Consumer,
 		ClaimsJSON: string(claims),
 		Origin:     &lease{s, seen},

@@ -127,12 +127,9 @@ const (
 	legacyPlainHTTP        = "plain_http"
 )
 
-var legacyNames = []string{legacyImplicit, legacyQueryCredentials, legacyQueryToken, legacyHTTPRedirects, legacyPlainHTTP}
+var legacyNames = []string{legacyImplicit, legacyPassword, legacyQueryCredentials, legacyQueryToken, legacyHTTPRedirects, legacyPlainHTTP}
 
 func checkLegacy(name string) error {
-	if name == legacyPassword {
-		return errors.New("legacy password is not served: this server has no passwords to check. Let the client use authorization_code, where the login application checks them")
-	}
 	if !slices.Contains(legacyNames, name) {
 		return fmt.Errorf("legacy has no %q: it knows %s", name, strings.Join(legacyNames, ", "))
 	}
@@ -372,6 +369,9 @@ func (l *Limit) compile() (*rfc.Limits, error) {
 
 // servedGrants are those that the configuration serves.
 func (s *Server) servedGrants() []string {
+	if s.Profile != nil {
+		return s.Profile.Served()
+	}
 	grants := []string{authcore.GrantClientCredentials}
 	if s.Login != nil || s.ConsentPage != nil {
 		grants = append(grants, authcore.GrantAuthorizationCode, authcore.GrantRefreshToken)

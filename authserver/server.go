@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/authserver/kong"
 	"github.com/caddy-gluu/gateway/authserver/rfc"
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/internal/authcore"
@@ -118,6 +119,10 @@ type Server struct {
 	// the same issuer and another service does not take them. `*`: tokens of, and for, every service. Default: none.
 	Service string `json:"service,omitempty"`
 
+	// Answers as another authorization server, `kong`, in its paths, texts and status codes.
+	// Default: none.
+	Profile *kong.Profile `json:"profile,omitempty"`
+
 	// Where issued tokens are remembered. Default: `embedded`, a file in
 	// Caddy's data directory.
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=gluu.oauth_server.storage inline_key=module"`
@@ -129,6 +134,7 @@ type Server struct {
 
 	issuer rfc.Issuer
 	rfc    *rfc.Server
+	kong   *kong.Server // nil without profile kong
 	open   func() (*store.Store, func() error, error)
 	keys   certmagic.Storage
 	logger *zap.Logger
@@ -173,6 +179,9 @@ func (s *Server) Provision(ctx caddy.Context) error {
 		return err
 	}
 	if s.open, err = s.loadStorage(ctx); err != nil {
+		return err
+	}
+	if s.kong, err = s.compileProfile(); err != nil {
 		return err
 	}
 	s.rfc.Route()
@@ -272,6 +281,9 @@ func (s *Server) start(ctx caddy.Context) error {
 	if err := s.rfc.Start(); err != nil {
 		return err
 	}
+	if s.kong != nil {
+		s.kong.Store = s.rfc.Store
+	}
 	close(s.ready)
 	return nil
 }
@@ -298,14 +310,15 @@ const startTimeout = 10 * time.Second
 // ServeHTTP answers at the endpoints of the server and passes everything else
 // on.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	if !s.rfc.Answers(r) {
+	answering := s.endpoints(r)
+	if answering == nil {
 		return next.ServeHTTP(w, r)
 	}
 	if err := s.awaitReady(r.Context()); err != nil {
-		s.rfc.ServeStarting(w, r, err)
+		answering.ServeStarting(w, r, err)
 		return nil
 	}
-	s.rfc.ServeHTTP(w, r)
+	answering.ServeHTTP(w, r)
 	return nil
 }
 

@@ -21,7 +21,7 @@ func init() {
 //
 //	gluu_oauth_auth [<matcher>] [<provider>...] {
 //		issuer|op_url|client_id|client_secret|... <value>   # a provider of its own, as in the app
-//		provider embedded [<issuer>]
+//		provider embedded [<issuer> [<service>]]
 //		id <name>
 //		anonymous <consumer>
 //		anonymous_on failed|missing

@@ -70,7 +70,7 @@ func forged(added ...string) (lines []string, names []string) {
 	names = append([]string{
 		"X-Consumer-ID", "X-Consumer-Custom-ID", "X-Consumer-Username", "X-OAuth-Client-ID",
 		"X-OAuth-Expiration", "X-RPT-Expiration", "X-Authenticated-Scope", "X-Authenticated-Userid",
-		"X-Anonymous-Consumer", "X-Consumer-Groups",
+		"X-Anonymous-Consumer", "X-Consumer-Groups", "X-Credential-Identifier",
 	}, added...)
 	for _, name := range names {
 		for _, spelling := range []string{

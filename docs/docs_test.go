@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-gluu/gateway/authserver/kong"
 	"github.com/caddy-gluu/gateway/caddyconsumer"
 	"github.com/caddy-gluu/gateway/caddycors"
 	"github.com/caddy-gluu/gateway/caddykong"
@@ -41,6 +42,7 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		{"gluu_jwks.md", []any{caddyoauth.JWKS{}}},
 		{"gluu_resource_metadata.md", []any{caddyoauth.ResourceMetadata{}}},
 		{"gluu_cors.md", []any{caddycors.CORS{}}},
+		{"profile_kong.md", []any{kong.Profile{}}},
 		{"gluu_acl.md", []any{caddyconsumer.ACL{}}},
 		{"gluu_rate_limit.md", []any{caddyratelimit.RateLimit{}}},
 		{"gluu_route.md", []any{caddykong.MatchRoute{}, caddykong.Routes{}, caddykong.Route{}}},

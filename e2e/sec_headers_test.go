@@ -12,7 +12,7 @@ import (
 // identityHeaders are all names that the standard set can have.
 var identityHeaders = []string{
 	"X-Consumer-ID", "X-Consumer-Custom-ID", "X-Consumer-Username", "X-OAuth-Client-ID", "X-OAuth-Expiration",
-	"X-RPT-Expiration", "X-Authenticated-Scope", "X-Authenticated-Userid", "X-Anonymous-Consumer", "X-Consumer-Groups",
+	"X-RPT-Expiration", "X-Authenticated-Scope", "X-Authenticated-Userid", "X-Anonymous-Consumer", "X-Consumer-Groups", "X-Credential-Identifier",
 }
 
 // spellings are the ways to write a header name that some backend takes for

@@ -47,6 +47,7 @@ func StandardNames() []string {
 		"X-Consumer-Custom-ID",
 		"X-Consumer-Username",
 		"X-Consumer-Groups",
+		"X-Credential-Identifier",
 		"X-OAuth-Client-ID",
 		"X-OAuth-Expiration",
 		"X-RPT-Expiration",

@@ -18,7 +18,7 @@ import (
 //
 //	<directive> [<matcher>] [<provider>...] {
 //		issuer|op_url|client_id|client_secret|... <value>   # a provider of its own, as in the app
-//		provider embedded [<issuer>]
+//		provider embedded [<issuer> [<service>]]
 //		id <name>
 //		anonymous <consumer>
 //		anonymous_on failed|missing
@@ -130,20 +130,23 @@ func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 	return true, nil
 }
 
-// unmarshalProvider reads `provider embedded [<issuer>]`.
+// unmarshalProvider reads `provider embedded [<issuer> [<service>]]`.
 func (c *Config) unmarshalProvider(d *caddyfile.Dispenser) error {
 	args := d.RemainingArgs()
 	switch {
 	case len(args) > 0 && args[0] != "embedded":
-		return d.Errf("provider %q: a provider of the app is named before the block; in the block write 'provider embedded [<issuer>]' for the gluu_oauth_server of this process", args[0])
-	case len(args) == 0 || len(args) > 2:
-		return d.Err("write 'provider embedded [<issuer>]' for the gluu_oauth_server of this process")
-	case c.Embedded || len(args) == 2 && c.Config.Issuer != "":
-		return d.Errf("provider embedded: the server is described twice; keep 'provider embedded [<issuer>]'")
+		return d.Errf("provider %q: a provider of the app is named before the block; in the block write 'provider embedded [<issuer> [<service>]]' for the gluu_oauth_server of this process", args[0])
+	case len(args) == 0 || len(args) > 3:
+		return d.Err("write 'provider embedded [<issuer> [<service>]]' for the gluu_oauth_server of this process")
+	case c.Embedded || len(args) > 1 && c.Config.Issuer != "":
+		return d.Errf("provider embedded: the server is described twice; keep 'provider embedded [<issuer> [<service>]]'")
 	}
 	c.Embedded = true
-	if len(args) == 2 {
+	if len(args) > 1 {
 		c.Config.Issuer = args[1]
+	}
+	if len(args) > 2 {
+		c.Config.Service = args[2]
 	}
 	return nil
 }

@@ -289,6 +289,7 @@ func (b *headerBuilder) standard(c *consumer.Consumer) {
 		return
 	}
 	set("X-OAuth-Client-ID", token.ClientID)
+	set("X-Credential-Identifier", token.Credential)
 	set("X-Authenticated-Scope", unique.Make(token.JoinedScopes()).Value()) // many tokens have the same
 	set("X-Authenticated-Userid", token.Subject)
 	if !token.ExpiresAt.IsZero() {

@@ -39,8 +39,8 @@ func (p *Provider) findHost(ctx caddy.Context) error {
 	if !ok {
 		return fmt.Errorf("the app %s is a %T, which has no authorization servers", localserver.AppName, module)
 	}
-	issuer := p.Config.Issuer
-	p.embedded = &embedded{sync.OnceValues(func() (localserver.Server, error) { return host.LocalServer(issuer) })}
+	issuer, service := p.Config.Issuer, p.Config.Service
+	p.embedded = &embedded{sync.OnceValues(func() (localserver.Server, error) { return host.LocalServer(issuer, service) })}
 	return nil
 }
 

@@ -84,9 +84,9 @@ func newFixture(t testing.TB, profile Profile) *fixture {
 			}
 			return nil, authcore.ErrNotFound
 		},
-		CheckSecret: func(_ *http.Request, c *authcore.Client, _, secret string) (bool, error) {
+		CheckSecret: func(_ *http.Request, _, id, secret string) (bool, error) {
 			f.secrets.Add(1)
-			return c != nil && (secret == c.ClientID+"-secret" || c.ClientID == "colon" && secret == "a:b:c"), nil
+			return id != "" && id != "nobody" && secret == id+"-secret" || id == "colon" && secret == "a:b:c", nil
 		},
 		CheckProvisionKey: func(_ *http.Request, key string) (bool, error) { return key == provision, nil },
 		Refused:           func(_ *http.Request, r Refusal) { f.refusals = append(f.refusals, r) },
@@ -880,11 +880,16 @@ func TestProfilesThatCannotBeRight(t *testing.T) {
 		"a header":                 {Profile{AuthHeader: "a b"}, "not a valid name of a header"},
 		"a realm":                  {Profile{Realm: "a\"b"}, "characters that a challenge cannot"},
 	} {
+		test.profile.Name = Name
 		if err := test.profile.Check(Legacy{}); err == nil || !strings.Contains(err.Error(), test.want) {
 			t.Errorf("%s: got %v, want %q", name, err, test.want)
 		}
 	}
+	if err := new(Profile).Check(Legacy{}); err == nil || !strings.Contains(err.Error(), "there is no profile") {
+		t.Errorf("without a name: got %v", err)
+	}
 	fine := all()
+	fine.Name = Name
 	if err := fine.Check(Legacy{Implicit: true, Password: true}); err != nil {
 		t.Error(err)
 	}

@@ -14,8 +14,14 @@ import (
 	"github.com/caddy-gluu/gateway/internal/authcore"
 )
 
+// Name is the name of the profile.
+const Name = "kong"
+
 // Profile is the configuration of `profile kong`: the settings of Kong's OAuth2 plugin.
 type Profile struct {
+	// The name of the profile: `kong`. Required.
+	Name string `json:"name,omitempty"`
+
 	// The hash of the key by which a login application proves that it may speak for
 	// users, made by `caddy gluu hash-secret`. Two while one is replaced. Without one, no
 	// key is right.
@@ -100,6 +106,9 @@ func (p *Profile) Check(legacy Legacy) error {
 }
 
 func (p *Profile) checkWords() error {
+	if p.Name != Name {
+		return fmt.Errorf("there is no profile %q: the only one is %s", p.Name, Name)
+	}
 	switch p.PKCE {
 	case "", pkceLax, pkceStrict:
 	case pkceNone:
@@ -184,6 +193,17 @@ func (p *Profile) enables(grant string) bool {
 		return grant == authcore.GrantAuthorizationCode
 	}
 	return slices.Contains(p.Grants, grant)
+}
+
+// Served are the grants that clients can have.
+func (p *Profile) Served() []string {
+	var served []string
+	for _, grant := range grantNames {
+		if p.enables(grant) {
+			served = append(served, grant)
+		}
+	}
+	return append(served, authcore.GrantRefreshToken)
 }
 
 // requiresPKCE reports whether a client has to use PKCE.

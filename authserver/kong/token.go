@@ -74,6 +74,14 @@ type credentials struct {
 	fromHeader bool // there is an Authorization header, whatever it says
 }
 
+// method is the way in which a client authenticates.
+func (c credentials) method() string {
+	if c.fromHeader {
+		return authcore.AuthBasic
+	}
+	return authcore.AuthPost
+}
+
 // basicPattern finds the credentials in an Authorization header.
 var basicPattern = regexp.MustCompile(`^\s*[Bb]asic\s*(.+)$`)
 
@@ -159,7 +167,7 @@ func (c *call) findClient(id string) (*authcore.Client, error) {
 // refuseUnknown refuses a client that does not exist. Where the grant is that of a client
 // itself, Kong looks at the provision key first, and answers 400.
 func (c *call) refuseUnknown(sent credentials, grant string, status int) (*problem, error) {
-	if _, err := c.CheckSecret(c.r, nil, sent.id, sent.secret); err != nil {
+	if _, err := c.CheckSecret(c.r, sent.method(), sent.id, sent.secret); err != nil {
 		return c.failedCheck(err)
 	}
 	switch {
@@ -191,7 +199,7 @@ func (c *call) checkSecret(client *authcore.Client, sent credentials, status int
 		}
 		return nil, nil
 	}
-	right, err := c.CheckSecret(c.r, client, client.ClientID, sent.secret)
+	right, err := c.CheckSecret(c.r, sent.method(), client.ClientID, sent.secret)
 	switch {
 	case err != nil:
 		return c.failedCheck(err)

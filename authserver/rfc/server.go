@@ -72,6 +72,13 @@ type Server struct {
 	Legacy         Legacy
 	Limits         *Limits
 
+	// Served are the grants that another codec serves in the place of this one; nil:
+	// there is none.
+	Served []string
+
+	// ClientDefaults are what clients can have that name none.
+	ClientDefaults ClientDefaults
+
 	// Clients are those of the configuration, by client_id.
 	Clients map[string]*authcore.Client
 
@@ -145,6 +152,9 @@ func (s *Server) scopeNames() []string {
 
 // grants are those that the server serves, in the order in which they are listed.
 func (s *Server) grants() []string {
+	if s.Served != nil {
+		return s.Served
+	}
 	var grants []string
 	if s.asksPeople() {
 		grants = append(grants, authcore.GrantAuthorizationCode)
@@ -230,7 +240,7 @@ func (s *Server) FindClient(ctx context.Context, id string) (*authcore.Client, e
 	if client.Consumer != "" && s.HasConsumer != nil && !s.HasConsumer(client.Consumer) {
 		return nil, authcore.ErrNotFound
 	}
-	return client, nil
+	return s.ClientDefaults.complete(client), nil
 }
 
 func (s *Server) storedClient(ctx context.Context, id string) (*authcore.Client, error) {

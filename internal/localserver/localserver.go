@@ -17,10 +17,10 @@ const AppName = "gluu_oauth_server"
 
 // Host has the servers of a configuration.
 type Host interface {
-	// LocalServer returns the server with this issuer, or for "" the only one
-	// that there is. It is asked when all handlers of the configuration have been
+	// LocalServer returns the server with this issuer and service. An empty one is any,
+	// if there is no choice. It is asked when all handlers of the configuration have been
 	// provisioned. An error names what to write instead, for the operator.
-	LocalServer(issuer string) (Server, error)
+	LocalServer(issuer, service string) (Server, error)
 }
 
 // Server is an authorization server of this process.

@@ -44,6 +44,7 @@ type parseWord func(c *Config, d *caddyfile.Dispenser) error
 
 var parsers = map[string]parseWord{
 	"issuer":                         text(func(c *Config) *string { return &c.Issuer }),
+	"service":                        text(func(c *Config) *string { return &c.Service }),
 	"discovery_url":                  text(func(c *Config) *string { return &c.DiscoveryURL }),
 	"issuers":                        list(func(c *Config) *[]string { return &c.Issuers }),
 	"tenants":                        list(func(c *Config) *[]string { return &c.Tenants }),

@@ -38,6 +38,10 @@ type Config struct {
 	// `audience`, `dpop_nonce` and `timeout` have a meaning. Default: false.
 	Embedded bool `json:"embedded,omitempty"`
 
+	// With `embedded`, which of several `gluu_oauth_server` with one issuer it is: the
+	// one with this `service`. Default: there is only one.
+	Service string `json:"service,omitempty"`
+
 	// Further values of `iss` that are this server's, such as those of tokens of
 	// an older version. They are names: nothing is fetched from them.
 	Issuers []string `json:"issuers,omitempty"`
@@ -290,6 +294,9 @@ func (c Config) check(open func(value string) bool) error {
 	}
 	if c.Embedded {
 		return c.checkEmbedded()
+	}
+	if c.Service != "" {
+		return wrong("service", errors.New("service has no effect: it tells the servers of this process apart; write 'provider embedded <issuer> <service>'"))
 	}
 	if c.Issuer != "" && c.OPURL != "" {
 		return errors.New("issuer and op_url are two names of one setting: write only issuer")

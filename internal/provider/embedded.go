@@ -10,7 +10,7 @@ import (
 )
 
 // embeddedSettings are those that have a meaning for a server in this process.
-var embeddedSettings = []string{"embedded", "issuer", "audience", "dpop_nonce", "timeout"}
+var embeddedSettings = []string{"embedded", "issuer", "service", "audience", "dpop_nonce", "timeout"}
 
 // checkEmbedded refuses settings that would have no effect.
 func (c *Config) checkEmbedded() error {

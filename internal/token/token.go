@@ -53,6 +53,10 @@ type Token struct {
 	// client id decides.
 	Consumer string
 
+	// Credential is what upstreams know the client by, in X-Credential-Identifier, if
+	// its server has a profile that says so; "" if not.
+	Credential string
+
 	// Origin is set by a server of this process, to recognise the token by.
 	Origin any
 
