@@ -212,8 +212,29 @@ func patchConsumer(d *consumer.Directory, w http.ResponseWriter, r *http.Request
 	return writeJSON(w, http.StatusOK, changed)
 }
 
+// deleteConsumer deletes a consumer with the credentials that it has at the authorization
+// server, their grants and tokens. If only the former succeeds, they are refused all the
+// same, and a second request with the consumer's id deletes them.
 func deleteConsumer(d *consumer.Directory, w http.ResponseWriter, r *http.Request, name string) error {
-	if err := d.Delete(r.Context(), name); err != nil {
+	id := name
+	if c := d.Find(name); c != nil {
+		id = c.ID
+	}
+	err := d.Delete(r.Context(), name)
+	if err != nil && !errors.Is(err, consumer.ErrNotFound) {
+		return consumerError(err)
+	}
+	if d.Find(id) == nil {
+		admin := oauthAdmin{servers: runningServers(), directory: d}
+		found, failed := admin.forgetConsumer(r.Context(), id)
+		if failed != nil {
+			return apiError(http.StatusServiceUnavailable, fmt.Errorf("the consumer is deleted, its OAuth credentials are not yet: repeat the request with its id %s: %w", id, failed))
+		}
+		if found {
+			err = nil
+		}
+	}
+	if err != nil {
 		return consumerError(err)
 	}
 	w.WriteHeader(http.StatusNoContent)

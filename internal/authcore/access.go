@@ -3,6 +3,7 @@
 package authcore
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"time"
@@ -175,6 +176,22 @@ func (s *Store) ReplaceToken(ctx context.Context, t *AccessToken) error {
 		return err
 	}
 	return changed(s.end(ctx, store.Replace(r).Announce()))
+}
+
+// RenameToken stores a changed opaque access token under another text, in place of the one
+// that was read. A text that is taken, or a token that was changed meanwhile, is ErrChanged.
+func (s *Store) RenameToken(ctx context.Context, t *AccessToken, text string) error {
+	old := store.Record{Kind: accessKind, Key: bytes.Clone(t.ID[:]), Version: t.version}
+	t.ID, t.version = OpaqueTokenID(t.Issuer, text), 0
+	r, err := accessRecord(t)
+	if err != nil {
+		return err
+	}
+	if string(r.Key) == string(old.Key) {
+		r.Version = old.Version
+		return changed(s.end(ctx, store.Replace(r).Announce()))
+	}
+	return changed(s.end(ctx, store.Remove(old).Announce(), store.Create(r)))
 }
 
 // ListTokens returns a page of opaque access tokens that have not expired, and where to
