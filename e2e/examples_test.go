@@ -27,7 +27,10 @@ func TestExamplesLoad(t *testing.T) {
 			t.Parallel()
 			output, ok := harness.RunCaddy(t, harness.GatewayConfig{
 				Binary: harness.StandardBinary(t),
-				Env:    map[string]string{"CLIENT_SECRET": "secret-of-the-gateway"},
+				Env: map[string]string{
+					"CLIENT_SECRET":      "secret-of-the-gateway",
+					"PROVISION_KEY_HASH": "$argon2id$v=19$m=47104,t=1,p=1$qMCfqQlgSyLeF+tXdkA+Dw$ugB/3upzmoHLwfsiQ3AtTOioBryLDBUhvvd+k8ERoX8",
+				},
 			}, "validate", "--config", file)
 			if !ok {
 				t.Errorf("refused:\n%s", output)
