@@ -106,7 +106,7 @@ var rooms = []room{
 	{"e2e", forTests, "e2e/harness internal/testenv"},
 	{"e2e/harness", forTests, "internal/testenv"},
 	{"examples/quickstart", forTests, ""},
-	{"examples/step-on", forTests, ". authserver internal/caddytest"},
+	{"examples/step-on", forTests, ""},
 	{"internal/redistest", forTests, ""},
 	{"internal/caddytest", forTests, "internal/testenv"},
 	{"internal/testenv", forTests, ""},
