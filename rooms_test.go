@@ -87,6 +87,9 @@ var rooms = []room{
 	{"internal/store", built, "internal/seal"},
 	{"internal/opaengine", built, "internal/retry internal/strictjson"},
 	{"internal/outbound", built, "internal/spans"},
+	{"internal/store", built, "internal/retry internal/seal"},
+	{"internal/opaengine", planned, "internal/outbound internal/retry"},
+	{"internal/outbound", planned, "internal/retry internal/spans"},
 	{"internal/storedsecret", built, "internal/storagelock"},
 	{"internal/storagelock", built, "internal/retry"},
 

@@ -5,20 +5,16 @@ package postgres
 import (
 	"context"
 	"strconv"
-	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"github.com/caddy-gluu/gateway/internal/retry"
+	"github.com/caddy-gluu/gateway/internal/store"
 )
 
 const (
-	channel = "gluu"
-
-	// pollInterval is how late a change is known when a notification was lost,
-	// and behind PgBouncer, which may pass none on.
-	pollInterval = 2 * time.Second
+	channel      = "gluu"
 	pollPatience = 3 * time.Second
 )
 
@@ -42,44 +38,20 @@ type follower struct {
 
 // Watch implements store.Engine.
 func (e *Engine) Watch(ctx context.Context, announced func([]byte)) {
-	wake := make(chan struct{}, 1)
-	var listening sync.WaitGroup
-	defer listening.Wait()
-	listening.Go(func() { e.listen(ctx, wake) })
-
 	f := &follower{Engine: e, announced: announced}
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for {
-		if err := f.read(ctx); err != nil {
-			f.certain = false
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-wake:
-		case <-ticker.C:
-		}
-	}
+	(&store.Follower{
+		Listen:  e.listen,
+		Backoff: retry.Backoff{Min: 200 * time.Millisecond, Max: 10 * time.Second},
+		Read: func(ctx context.Context) {
+			if err := f.read(ctx); err != nil {
+				f.certain = false
+			}
+		},
+	}).Follow(ctx)
 }
 
-// listen wakes the follower at each notification, on a connection of its own,
-// for as long as the context lasts.
-func (e *Engine) listen(ctx context.Context, wake chan<- struct{}) {
-	backoff := retry.Backoff{Min: 200 * time.Millisecond, Max: 10 * time.Second}
-	for ctx.Err() == nil {
-		began := time.Now()
-		_ = e.listenOnce(ctx, wake)
-		if time.Since(began) > time.Minute {
-			backoff.Reset()
-		}
-		if !backoff.Wait(ctx) {
-			return
-		}
-	}
-}
-
-func (e *Engine) listenOnce(ctx context.Context, wake chan<- struct{}) error {
+// listen wakes the follower at each notification, on a connection of its own.
+func (e *Engine) listen(ctx context.Context, wake func()) error {
 	connection, err := pgx.ConnectConfig(ctx, e.pool.Config().ConnConfig)
 	if err != nil {
 		return err
@@ -89,10 +61,7 @@ func (e *Engine) listenOnce(ctx context.Context, wake chan<- struct{}) error {
 		return err
 	}
 	for {
-		select {
-		case wake <- struct{}{}: // also at first: something may have come before
-		default:
-		}
+		wake() // also at first: something may have come before
 		if _, err := connection.WaitForNotification(ctx); err != nil {
 			return err
 		}

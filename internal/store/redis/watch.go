@@ -4,22 +4,19 @@ package redis
 
 import (
 	"context"
-	"sync"
 	"time"
 
 	"github.com/redis/rueidis"
+
+	"github.com/caddy-gluu/gateway/internal/store"
 )
 
 const (
-	// pollInterval is how late a change is known when a message was lost.
-	pollInterval = 2 * time.Second
-
 	pollPatience = 3 * time.Second
 	pollPage     = 1000
 )
 
-// follower reads the stream of announcements. Messages of the channel only say
-// that there is something to read: one that is lost costs time, nothing else.
+// follower reads the stream of announcements.
 type follower struct {
 	*Engine
 	announced func([]byte)
@@ -29,49 +26,25 @@ type follower struct {
 
 // Watch implements store.Engine.
 func (e *Engine) Watch(ctx context.Context, announced func([]byte)) {
-	wake := make(chan struct{}, 1)
-	var subscribing sync.WaitGroup
-	defer subscribing.Wait()
-	subscribing.Go(func() { e.subscribe(ctx, wake) })
-
 	f := &follower{Engine: e, announced: announced}
-	ticker := time.NewTicker(pollInterval)
-	defer ticker.Stop()
-	for {
-		if err := f.read(ctx); err != nil {
-			f.certain = false
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-wake:
-		case <-ticker.C:
-		}
-	}
+	(&store.Follower{
+		Listen:  e.subscribe,
+		Backoff: pause(),
+		Read: func(ctx context.Context) {
+			if err := f.read(ctx); err != nil {
+				f.certain = false
+			}
+		},
+	}).Follow(ctx)
 }
 
-// subscribe wakes the follower at each message, for as long as the context
-// lasts.
-func (e *Engine) subscribe(ctx context.Context, wake chan<- struct{}) {
-	nudge := func(rueidis.PubSubMessage) {
-		select {
-		case wake <- struct{}{}:
-		default:
-		}
+// subscribe wakes the follower at each message.
+func (e *Engine) subscribe(ctx context.Context, wake func()) error {
+	client, err := e.client()
+	if err != nil {
+		return err
 	}
-	backoff := pause()
-	for ctx.Err() == nil {
-		began := time.Now()
-		if client, err := e.client(); err == nil {
-			_ = client.Receive(ctx, client.B().Subscribe().Channel(changesKey).Build(), nudge)
-		}
-		if time.Since(began) > time.Minute {
-			backoff.Reset()
-		}
-		if !backoff.Wait(ctx) {
-			return
-		}
-	}
+	return client.Receive(ctx, client.B().Subscribe().Channel(changesKey).Build(), func(rueidis.PubSubMessage) { wake() })
 }
 
 // read passes on what is new. When Redis did not answer for a while, or has
