@@ -68,6 +68,9 @@ func spanName(_ string, r *http.Request) string {
 	return "gluu " + r.Method
 }
 
+// scope is the name of the spans' instrumentation.
+const scope = "github.com/caddy-gluu/gateway"
+
 // Start starts a span for a non-HTTP call; call the returned function to end
 // it.
 func Start(ctx context.Context, call string) (context.Context, func(error)) {
@@ -75,7 +78,7 @@ func Start(ctx context.Context, call string) (context.Context, func(error)) {
 	if !parent.IsRecording() {
 		return ctx, func(error) {}
 	}
-	ctx, span := parent.TracerProvider().Tracer("github.com/caddy-gluu/gateway/introspect").
+	ctx, span := parent.TracerProvider().Tracer(scope).
 		Start(ctx, "gluu "+call, trace.WithSpanKind(trace.SpanKindClient))
 	return ctx, func(err error) {
 		if err != nil {
