@@ -30,6 +30,7 @@ func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error)
 // UnmarshalCaddyfile reads
 //
 //	gluu_oauth_server [<matcher>] {
+//		id           <name>
 //		issuer       <url>
 //		scopes       <scope>...
 //		scope        <scope> "<text>"
@@ -135,6 +136,8 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 func (s *Server) unmarshalOption(d *caddyfile.Dispenser, later *[]func() error) (err error) {
 	at := directive.At(d.Token())
 	switch d.Val() {
+	case "id":
+		err = directive.SetID(d, &s.ID)
 	case "issuer":
 		s.Issuer, err = directive.String(d)
 		*later = append(*later, func() error { return s.checkIssuer(at) })
@@ -180,7 +183,7 @@ func (s *Server) unmarshalOption(d *caddyfile.Dispenser, later *[]func() error) 
 		err = s.unmarshalStorage(d)
 	default:
 		err = directive.Unknown(d, "gluu_oauth_server", "issuer", "scopes", "scope", "resources", "token_ttl", "token_format", "code_ttl", "refresh_token",
-			"pkce", "login", "consent_page", "pushed_authorization", "registration", "client_metadata_documents", "legacy", "limit", "service", "profile", "client", "store")
+			"pkce", "login", "consent_page", "pushed_authorization", "registration", "client_metadata_documents", "legacy", "limit", "service", "profile", "client", "store", "id")
 	}
 	return err
 }

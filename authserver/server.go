@@ -51,6 +51,10 @@ func init() {
 //
 // A client whose id is a consumer's custom_id is that consumer to the gateway.
 type Server struct {
+	// The address of this handler in Caddy's admin API: `/id/<name>`. In a Caddyfile
+	// the option is called `id`. Default: none, the handler is found by its place.
+	ID string `json:"@id,omitempty"`
+
 	// The issuer identifier: the address at which clients reach this server,
 	// https, or http on a loopback address. Every token contains it. Required.
 	Issuer string `json:"issuer,omitempty"`
@@ -151,6 +155,12 @@ func (Server) CaddyModule() caddy.ModuleInfo {
 		ID:  "http.handlers.gluu_oauth_server",
 		New: func() caddy.Module { return new(Server) },
 	}
+}
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (s *Server) UnmarshalJSON(text []byte) error {
+	type plain Server
+	return directive.UnmarshalJSON("gluu_oauth_server", text, (*plain)(s))
 }
 
 // Provision compiles the configuration. It opens nothing: that is done when

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/consumer"
+	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/events"
@@ -58,6 +59,12 @@ type ACL struct {
 	app      *introspect.App
 	answerer identity.Answerer
 	reported atomic.Bool // groups that no header can hold
+}
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (m *ACL) UnmarshalJSON(text []byte) error {
+	type plain ACL
+	return directive.UnmarshalJSON("gluu_acl", text, (*plain)(m))
 }
 
 // CaddyModule returns the Caddy module information.

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/cors"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/introspect"
 )
@@ -86,6 +87,12 @@ func (*CORS) CaddyModule() caddy.ModuleInfo {
 		ID:  "http.handlers.gluu_cors",
 		New: func() caddy.Module { return new(CORS) },
 	}
+}
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (c *CORS) UnmarshalJSON(text []byte) error {
+	type plain CORS
+	return directive.UnmarshalJSON("gluu_cors", text, (*plain)(c))
 }
 
 // Provision sets up the handler.

@@ -11,6 +11,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/directive"
 )
 
 func init() {
@@ -51,6 +53,12 @@ type Route struct {
 
 	// The handlers that run in this order.
 	Handle []json.RawMessage `json:"handle,omitempty"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (m *Routes) UnmarshalJSON(text []byte) error {
+	type plain Routes
+	return directive.UnmarshalJSON("gluu_routes", text, (*plain)(m))
 }
 
 // CaddyModule returns the Caddy module information.

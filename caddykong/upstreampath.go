@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/internal/kongpath"
 )
 
@@ -37,6 +38,12 @@ type UpstreamPath struct {
 	// How the two are joined: `v0` has exactly one slash between them, `v1`
 	// joins the base and what follows the first slash as they are. Default: v0
 	PathHandling string `json:"path_handling,omitempty"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (m *UpstreamPath) UnmarshalJSON(text []byte) error {
+	type plain UpstreamPath
+	return directive.UnmarshalJSON("gluu_upstream_path", text, (*plain)(m))
 }
 
 // CaddyModule returns the Caddy module information.

@@ -6,6 +6,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/identity"
 )
 
@@ -42,6 +43,12 @@ func (*OAuthAuth) CaddyModule() caddy.ModuleInfo {
 		ID:  "http.handlers.gluu_oauth_auth",
 		New: func() caddy.Module { return new(OAuthAuth) },
 	}
+}
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (a *OAuthAuth) UnmarshalJSON(text []byte) error {
+	type plain OAuthAuth
+	return directive.UnmarshalJSON("gluu_oauth_auth", text, (*plain)(a))
 }
 
 // Provision sets up the handler.

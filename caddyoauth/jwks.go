@@ -55,6 +55,12 @@ func (*JWKS) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (j *JWKS) UnmarshalJSON(text []byte) error {
+	type plain JWKS
+	return directive.UnmarshalJSON("gluu_jwks", text, (*plain)(j))
+}
+
 // Provision sets up the handler.
 func (j *JWKS) Provision(ctx caddy.Context) (err error) {
 	if j.Path == "" {

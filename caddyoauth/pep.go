@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/enforce"
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/scopeexpr"
@@ -56,6 +57,12 @@ func (*OAuthPEP) CaddyModule() caddy.ModuleInfo {
 
 // option is the field with the rules, as errors name it.
 const option = "oauth_scope_expression"
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (p *OAuthPEP) UnmarshalJSON(text []byte) error {
+	type plain OAuthPEP
+	return directive.UnmarshalJSON("gluu_oauth_pep", text, (*plain)(p))
+}
 
 // Provision compiles the rules.
 func (p *OAuthPEP) Provision(ctx caddy.Context) error {

@@ -90,6 +90,12 @@ func (*ResourceMetadata) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (m *ResourceMetadata) UnmarshalJSON(text []byte) error {
+	type plain ResourceMetadata
+	return directive.UnmarshalJSON("gluu_resource_metadata", text, (*plain)(m))
+}
+
 // Provision sets up the handler.
 func (m *ResourceMetadata) Provision(ctx caddy.Context) error {
 	for name, value := range map[string]*string{

@@ -34,6 +34,7 @@ func parseOpenIDConnect(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, er
 //
 //	gluu_openid_connect [<matcher>] [<provider>] {
 //		issuer|op_url|client_id|client_secret|... <value>   # a provider of its own, as in the app
+//		id <name>
 //		base_url <https origin>
 //		authorization_redirect_path <path>
 //		logout_path <path>
@@ -153,6 +154,7 @@ func optionNames() []string {
 // values are the options with a plain value, by name.
 func (c *Config) values() map[string]func(*caddyfile.Dispenser) error {
 	return map[string]func(*caddyfile.Dispenser) error{
+		"id":                               func(d *caddyfile.Dispenser) error { return directive.SetID(d, &c.ID) },
 		"base_url":                         text(&c.BaseURL),
 		"authorization_redirect_path":      text(&c.AuthorizationRedirectPath),
 		"logout_path":                      text(&c.LogoutPath),

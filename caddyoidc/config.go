@@ -14,6 +14,10 @@ import (
 
 // Config is the configuration of the handler.
 type Config struct {
+	// The address of this handler in Caddy's admin API: `/id/<name>`. In a Caddyfile
+	// the option is called `id`. Default: none, the handler is found by its place.
+	ID string `json:"@id,omitempty"`
+
 	// The name of a provider of the app `gluu` at which people log in. Default:
 	// `default`, unless the handler describes a provider of its own with the
 	// fields below.

@@ -14,6 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	_ "github.com/caddy-gluu/gateway/caddystore" // where sessions are kept
+	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/events"
 	"github.com/caddy-gluu/gateway/internal/session"
@@ -52,6 +53,12 @@ func (*OpenIDConnect) CaddyModule() caddy.ModuleInfo {
 		ID:  "http.handlers.gluu_openid_connect",
 		New: func() caddy.Module { return new(OpenIDConnect) },
 	}
+}
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (o *OpenIDConnect) UnmarshalJSON(text []byte) error {
+	type plain OpenIDConnect
+	return directive.UnmarshalJSON("gluu_openid_connect", text, (*plain)(o))
 }
 
 // Provision sets up the handler.

@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/identity"
 )
 
@@ -34,6 +35,12 @@ func (*UMAAuth) CaddyModule() caddy.ModuleInfo {
 		ID:  "http.handlers.gluu_uma_auth",
 		New: func() caddy.Module { return new(UMAAuth) },
 	}
+}
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (a *UMAAuth) UnmarshalJSON(text []byte) error {
+	type plain UMAAuth
+	return directive.UnmarshalJSON("gluu_uma_auth", text, (*plain)(a))
 }
 
 // Provision sets up the handler.

@@ -13,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/enforce"
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/token"
@@ -94,6 +95,12 @@ func (*UMAPEP) CaddyModule() caddy.ModuleInfo {
 const option = "uma_scope_expression"
 
 var documentOptions = scopeexpr.Options{UMA: true}
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (p *UMAPEP) UnmarshalJSON(text []byte) error {
+	type plain UMAPEP
+	return directive.UnmarshalJSON("gluu_uma_pep", text, (*plain)(p))
+}
 
 // Provision compiles the rules and arranges for the registration of their
 // resources once the configuration runs. It makes no request.

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/consumer"
+	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/provider"
@@ -127,6 +128,12 @@ func FromContext(ctx caddy.Context) (*App, error) {
 		return nil, err
 	}
 	return app.(*App), nil
+}
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (a *App) UnmarshalJSON(text []byte) error {
+	type plain App
+	return directive.UnmarshalJSON("gluu", text, (*plain)(a))
 }
 
 // Provision implements caddy.Provisioner.
