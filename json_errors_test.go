@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
 
 // Every handler, and the app, says what it has where the JSON names what it has not.
@@ -33,5 +35,23 @@ func TestUnknownOptionsInJSONAreRefusedWithTheKnownOnes(t *testing.T) {
 	}
 	if tested < 10 {
 		t.Errorf("%d modules were found", tested)
+	}
+}
+
+// The handlers that are not in package caddyoauth take an id too.
+func TestServerAndLoginTakeAnID(t *testing.T) {
+	for name, block := range map[string]string{
+		"gluu_oauth_server":   "id x\nissuer http://localhost:80\nscopes a\n",
+		"gluu_openid_connect": "id x\nissuer https://op.example\nclient_id c\nclient_secret s\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			source := "http://localhost:80 {\n" + name + " {\n" + block + "}\n}\n"
+			if got, err := caddytest.Adapt(source); err != nil || !strings.Contains(string(got), `"@id":"x"`) {
+				t.Errorf("got %s, error %v; want an @id", got, err)
+			}
+			if _, err := caddytest.Adapt(strings.Replace(source, "id x", "id a/b", 1)); err == nil || !strings.Contains(err.Error(), "Caddyfile:3") {
+				t.Errorf("an id with a slash: got %v, want an error on its line", err)
+			}
+		})
 	}
 }

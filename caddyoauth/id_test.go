@@ -65,8 +65,6 @@ func TestEveryHandlerTakesAnID(t *testing.T) {
 		"gluu_oauth_pep":         "id x\npath /a {\nGET scope b\n}\n",
 		"gluu_resource_metadata": "id x\nresource https://api.example.com\n",
 		"gluu_jwks":              "id x\n",
-		"gluu_oauth_server":      "id x\nissuer http://localhost:80\nscopes a\n",
-		"gluu_openid_connect":    "id x\nissuer https://op.example\nclient_id c\nclient_secret s\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			adapt := func(block string) (string, error) {

@@ -24,6 +24,7 @@ import (
 //		return directive.UnmarshalJSON("gluu_module", text, (*plain)(m))
 //	}
 func UnmarshalJSON(module string, text []byte, target any) error {
+	text = withoutHandler(text)
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	err := decoder.Decode(target)
@@ -34,6 +35,20 @@ func UnmarshalJSON(module string, text []byte, target any) error {
 		return found
 	}
 	return err
+}
+
+// withoutHandler removes the name of the handler, which Caddy removes before it
+// decodes one. It is there where the JSON comes from elsewhere.
+func withoutHandler(text []byte) []byte {
+	var members map[string]json.RawMessage
+	if !bytes.Contains(text, []byte(`"handler"`)) || json.Unmarshal(text, &members) != nil || members["handler"] == nil {
+		return text
+	}
+	delete(members, "handler")
+	if rest, err := json.Marshal(members); err == nil {
+		return rest
+	}
+	return text
 }
 
 // findWrong returns what is wrong with the value of an option, nil if nothing is

@@ -60,6 +60,9 @@ func TestUnmarshalJSONNamesTheOption(t *testing.T) {
 			}
 		})
 	}
+	if err := json.Unmarshal([]byte(`{"handler":"gluu_module","name":"b"}`), new(module)); err != nil {
+		t.Errorf("with the name of the handler: %v", err)
+	}
 	var m module
 	if err := json.Unmarshal([]byte(`{"issuer":"a","Name":"b","limit":null,"timeout":"5s","parts":{"x":{"hosts":["c"]}},"raw":{"any":1}}`), &m); err != nil {
 		t.Fatal(err)
