@@ -93,6 +93,12 @@ type RateLimit struct {
 	refused prometheus.Counter
 }
 
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (m *RateLimit) UnmarshalJSON(text []byte) error {
+	type plain RateLimit
+	return directive.UnmarshalJSON("gluu_rate_limit", text, (*plain)(m))
+}
+
 // CaddyModule returns the Caddy module information.
 func (*RateLimit) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
