@@ -3,28 +3,9 @@
 package session
 
 import (
-	"context"
 	"errors"
 	"testing"
-
-	"github.com/caddy-gluu/gateway/internal/store"
 )
-
-// paused is an engine whose answers a test holds back: after is called with each
-// row that was read, before the caller has it.
-type paused struct {
-	store.Engine
-	after func()
-}
-
-func (p *paused) Get(ctx context.Context, kind string, key store.Hash) (store.Row, error) {
-	row, err := p.Engine.Get(ctx, kind, key)
-	if then := p.after; then != nil && err == nil && kind == kindSession {
-		p.after = nil
-		then()
-	}
-	return row, err
-}
 
 // A session that ends while another request reads it, or marks it as seen, is
 // over for that request's successors too: what was read must not stay in memory.
@@ -45,9 +26,7 @@ func TestSec_S140_ASessionThatEndsWhileItIsReadIsOver(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			clock := newClock()
-			records, flaky := openFlakyStore(t, clock)
-			engine := &paused{Engine: flaky.Engine}
-			flaky.Engine = engine
+			records, engine := openFlakyStore(t, clock)
 			m := newManager(t, records, clock)
 			m.Shared = false // what is in memory is used without reading it again
 			cookie := create(t, m, sessionOf(clock, "alice", "sid"))
@@ -56,11 +35,12 @@ func TestSec_S140_ASessionThatEndsWhileItIsReadIsOver(t *testing.T) {
 				t.Fatal(err)
 			}
 			m.near.clear()
-			engine.after = func() {
+			end := func() {
 				if err := m.End(t.Context(), s); err != nil {
 					t.Error(err)
 				}
 			}
+			engine.afterGet.Store(&end)
 			if err := read(m, cookie, s); err != nil && !errors.Is(err, ErrNone) {
 				t.Fatal(err)
 			}

@@ -40,6 +40,9 @@ func openStore(t *testing.T, c *clock) *store.Store {
 type flaky struct {
 	store.Engine
 	away atomic.Bool
+
+	// afterGet runs once, when a session was read and before the caller has it.
+	afterGet atomic.Pointer[func()]
 }
 
 var errAway = errors.New("unavailable on purpose")
@@ -48,7 +51,13 @@ func (f *flaky) Get(ctx context.Context, kind string, key store.Hash) (store.Row
 	if f.away.Load() {
 		return store.Row{}, errAway
 	}
-	return f.Engine.Get(ctx, kind, key)
+	row, err := f.Engine.Get(ctx, kind, key)
+	if kind == kindSession && err == nil {
+		if then := f.afterGet.Swap(nil); then != nil {
+			(*then)()
+		}
+	}
+	return row, err
 }
 
 func (f *flaky) Commit(ctx context.Context, now time.Time, ops []store.RowOp, announcements [][]byte) error {
