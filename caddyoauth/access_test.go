@@ -93,9 +93,9 @@ func TestPublicAndAuthenticatedRules(t *testing.T) {
 	}
 }
 
-// A caller without a token is nobody to the upstream: forged headers and
-// credentials that nobody has verified do not arrive.
-func TestOptionalMakesNobody(t *testing.T) {
+// To the upstream a caller without a token has no identity: neither forged headers
+// nor unverified credentials arrive.
+func TestOptionalGivesNoIdentity(t *testing.T) {
 	g := start(t, simpleApp, "gluu_oauth_auth {\noptional\n}\n"+strings.ReplaceAll(accessRules, "%s", ""))
 	g.auth.issue("good", claims("client-a", "nothing"))
 	got := g.get("/open", "", "X-Consumer-ID: forged", "x_consumer_username: forged", "X-Authenticated-Userid: forged", "X-Anonymous-Consumer: true", "Authorization: Basic Zm9yZ2VkOmZvcmdlZA==")

@@ -38,8 +38,8 @@ func (g *gateway) explain(q explain.Question) (status int, answer explain.Answer
 	return response.StatusCode, answer, string(read)
 }
 
-// An explanation says what the gateway then does, whoever calls and whatever the
-// handlers do with callers without a token.
+// An explanation says what the gateway then does, for every caller and for each
+// way to treat callers without a token.
 func TestAnExplanationIsWhatTheGatewayDoes(t *testing.T) {
 	const rules = `gluu_oauth_pep {
 	%s

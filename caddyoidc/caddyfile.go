@@ -353,7 +353,7 @@ func unmarshalCondition(d *caddyfile.Dispenser) (condition Condition, err error)
 	condition.NoAuth = word == "no_auth"
 	if age := slices.Index(rest, "max_age"); age >= 0 {
 		if age != len(rest)-2 {
-			return condition, d.Errf("max_age stands at the end of the line, with a duration, as in 'max_age 5m'")
+			return condition, d.Errf("write max_age at the end of the line, with a duration, as in 'max_age 5m'")
 		}
 		length, err := durationOf("max_age", tokens[len(tokens)-1])
 		if err != nil {

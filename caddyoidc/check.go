@@ -199,7 +199,7 @@ func (c *Config) checkScopes() error {
 		case ownParams[p.Name]:
 			return fmt.Errorf("authorization_param %q is set by the gateway itself; use the option for it", p.Name)
 		case seen[p.Name]:
-			return fmt.Errorf("authorization_param %q stands there twice; keep one", p.Name)
+			return fmt.Errorf("authorization_param %q is given twice; keep one", p.Name)
 		case strings.Contains(p.Value, "{http.") || strings.Contains(p.Value, "{gluu."):
 			return fmt.Errorf("authorization_param %q has a fixed value; placeholders of a request are not replaced in it", p.Name)
 		}

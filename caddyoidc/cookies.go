@@ -47,7 +47,7 @@ func cookies(h http.Header, yield func(name, value string) bool) {
 
 // valuesOf returns the values of the cookies of a name, at most limit of them.
 // A browser sends several if some were set for other paths or domains, and
-// whoever owns a sibling domain can set one.
+// the owner of a sibling domain can set one.
 func valuesOf(h http.Header, name string, limit int) (values []string) {
 	cookies(h, func(n, value string) bool {
 		if n == name {

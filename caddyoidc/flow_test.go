@@ -392,7 +392,7 @@ func TestSec_S109_S163_S191_TheCallbackIsStrict(t *testing.T) {
 			q.Set("error", "access_denied")
 			q.Set("iss", "https://evil.example")
 		}, "GET", navigation, 400},
-		{"login_required that nobody asked for", func(q url.Values) { q.Del("code"); q.Set("error", "login_required") }, "GET", navigation, 502},
+		{"login_required without prompt=none", func(q url.Values) { q.Del("code"); q.Set("error", "login_required") }, "GET", navigation, 502},
 		{"any other error", func(q url.Values) { q.Del("code"); q.Set("error", "server_error") }, "GET", navigation, 502},
 		{"POST", func(url.Values) {}, "POST", navigation, 405},
 		{"HEAD", func(url.Values) {}, "HEAD", navigation, 405},

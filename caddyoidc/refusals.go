@@ -80,7 +80,7 @@ func acrInsufficient(acrs []string, returnTo string) identity.Refusal {
 	}
 }
 
-// sessionUnavailable says that the store does not answer. Nobody is logged out
+// sessionUnavailable says that the store does not answer. No session ends
 // for it: the cookie stays as it is.
 func sessionUnavailable(cause error) identity.Refusal {
 	r := identity.Refusal{

@@ -155,7 +155,7 @@ func (v *visit) userinfoOf(ctx context.Context, accessToken string, s *session.S
 }
 
 // refreshUserinfo asks the userinfo endpoint again if it has an interval of its
-// own. That it does not answer is no reason to refuse anybody.
+// own. If it does not answer, no request is refused for that.
 func (v *visit) refreshUserinfo() error {
 	if v.lifetimes.userinfo == 0 || !v.askUserinfo || v.now().Sub(v.session.UserinfoAt) < v.lifetimes.userinfo {
 		return nil

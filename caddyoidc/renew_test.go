@@ -140,7 +140,7 @@ func TestSec_S131_NewUserinfoReplacesTheOldAsAWhole(t *testing.T) {
 	}
 }
 
-func TestAnOPThatIsUnavailableLogsNobodyOut(t *testing.T) {
+func TestAnUnavailableOPEndsNoSession(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	w.op.AccessLife = 10 * time.Minute
 	g, p := w.gateways[0], w.newPerson()

@@ -148,7 +148,7 @@ func (r *rules) add(pattern *pathmatch.Pattern, condition Condition) error {
 	required := &requirement{acrs: condition.RequiredACRs, maxAge: condition.MaxAge, noAuth: condition.NoAuth}
 	for _, method := range condition.HTTPMethods {
 		if err := r.tree.Add(pattern, method, required); err != nil {
-			return fmt.Errorf("method %s stands in two conditions; keep one", method)
+			return fmt.Errorf("method %s is in two conditions; keep one", method)
 		}
 	}
 	return nil

@@ -12,7 +12,7 @@ import (
 )
 
 // key names what has the limit. Its first letter says of what kind it is, so
-// that nobody can pass for another by a value of a header.
+// that no client can pass for another by the value of a header.
 func (h *RateLimit) key(r *http.Request) string {
 	switch h.LimitBy {
 	case "all":

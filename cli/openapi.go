@@ -24,7 +24,7 @@ type documentFlags struct {
 // registerOptions adds the flags that say how a document is read.
 func (f *documentFlags) registerOptions(cmd *cobra.Command) {
 	cmd.Flags().StringArrayVar(&f.SecurityScheme, "security-scheme", nil, "Security scheme of the OpenAPI document that the gateway verifies; can be repeated")
-	cmd.Flags().StringVar(&f.BasePath, "base-path", "", "What stands before the paths of the OpenAPI document: a path, servers or none")
+	cmd.Flags().StringVar(&f.BasePath, "base-path", "", "What precedes the paths of the OpenAPI document: a path, servers or none")
 	cmd.Flags().StringVar(&f.Unlisted, "unlisted", "", "Operations without any security: deny, public or authenticated")
 	cmd.Flags().StringVar(&f.Prefix, "prefix", "", "Text before each scope of the OpenAPI document")
 }

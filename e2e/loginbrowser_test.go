@@ -307,7 +307,7 @@ func drillFetch(t *testing.T, s *browserSite) {
 }
 
 // drillBackground opens a page of another site that makes the browser ask for
-// things of this one in every way that nobody looks at.
+// things of this one in every way that does not matter.
 func drillBackground(t *testing.T, s *browserSite) {
 	s.server.Fault("/portal", harness.Answer(http.StatusOK, "text/html", `<!DOCTYPE html><title>Portal</title><p>Portal</p>
 		<img src="`+s.base+`/favicon.ico"><img src="`+s.base+`/logo.png"><link rel="prefetch" href="`+s.base+`/next">

@@ -169,7 +169,7 @@ func TestTwoGatewaysShareSessionsInARedis(t *testing.T) {
 }
 
 // renewOnce has many clients use a session until the first of them renews it,
-// which takes as long as nobody would wait twice for.
+// which takes too long to do twice.
 func (s *storeSite) renewOnce(t *testing.T, a, b *harness.Gateway, cookie harness.Field) {
 	before := s.server.Count(harness.TokenPath)
 	s.server.Slow(harness.TokenPath, 8*time.Second)

@@ -26,7 +26,7 @@ type OpenAPI struct {
 	// operation that requires another one is refused.
 	SecurityScheme []string `json:"security_scheme,omitempty"`
 
-	// What stands before the paths of the document in the path that the upstream
+	// What precedes the paths of the document in the path that the upstream
 	// receives: a path, `servers` for what the servers of the document say, which
 	// must agree, or `none`. Default: `servers`.
 	BasePath string `json:"base_path,omitempty"`

@@ -88,7 +88,7 @@ var errUMAWatch = errors.New("watch is only for gluu_oauth_pep: the resources of
 //	override path <pattern> { ... }
 func (r *Rules) UnmarshalOverride(d *caddyfile.Dispenser) error {
 	if !d.NextArg() || d.Val() != "path" {
-		return d.Errf("override stands before path: write 'override path /users/? { GET scope <expression> }'")
+		return d.Errf("override comes before path: write 'override path /users/? { GET scope <expression> }'")
 	}
 	rule, at, err := r.unmarshalPath(d)
 	if err != nil {

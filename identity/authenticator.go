@@ -156,8 +156,8 @@ func (a *Authenticator) ServeHTTP(w http.ResponseWriter, r *http.Request, next c
 }
 
 func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
-	// First of all, so that on no outcome a header arrives that a client made
-	// up.
+	// Strip first, so that no forged identity header survives, whatever happens
+	// next.
 	a.app.Stripper().StripRequest(r)
 	for _, name := range a.vary {
 		w.Header().Add("Vary", name)

@@ -183,7 +183,7 @@ func Malformed(err error) Refusal {
 }
 
 // InvalidToken refuses a token that was not verified. Errors that say nothing
-// about the token become 503, or 429 if its network has sent too many that nobody
+// about the token become 503, or 429 if its network has sent too many that no one
 // knows.
 func InvalidToken(err *token.Error) Refusal {
 	switch err.Reason {

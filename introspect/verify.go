@@ -34,8 +34,8 @@ type jwtVerifier struct {
 // only of a token that the issuer did sign.
 func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*Token, error) {
 	// The checks that take apart, and cost next to nothing. An encrypted token
-	// (five parts) ends here: who encrypted it may be anybody with the public
-	// key, and what is inside need not be signed.
+	// (five parts) ends here: anyone with the public
+	// key can encrypt one, and what is inside need not be signed.
 	jwt, err := sent.parse()
 	if err != nil {
 		return nil, refuse(TokenInvalid, "not a signed JWT: %w", err)

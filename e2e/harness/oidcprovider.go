@@ -39,7 +39,7 @@ type OIDCConfig struct {
 	Person    string              `json:"person,omitempty"`
 	Resources map[string][]string `json:"resources,omitempty"`
 
-	// Interactive shows whoever logs in a page that asks for a name, rather
+	// Interactive shows a login page that asks for a name, rather
 	// than taking Person. ACRs are the authentication contexts that a login can
 	// have; one that asks for none of them has the first.
 	Interactive bool     `json:"interactive,omitempty"`

@@ -44,7 +44,7 @@ func SameIssuer(issuer, want string) error {
 type NotYetError struct {
 	Claim string        // nbf or iat
 	Ahead time.Duration // of our clock
-	Until time.Time     // from when on the claim is no reason to refuse
+	Until time.Time     // when the claim stops being a reason to refuse
 }
 
 func (e *NotYetError) Error() string {

@@ -18,7 +18,7 @@ type Options struct {
 	// are left out, and what remains must still protect.
 	SecuritySchemes []string
 
-	// BasePath stands before the paths of the document: a path, Servers for what
+	// BasePath precedes the paths of the document: a path, Servers for what
 	// its servers say, or None. Empty: Servers.
 	BasePath string
 
@@ -26,7 +26,7 @@ type Options struct {
 	// scopeexpr.Public or scopeexpr.Authenticated. Empty: Deny.
 	Unlisted string
 
-	// Prefix stands before each scope of the document.
+	// Prefix precedes each scope of the document.
 	Prefix string
 
 	// UMA is set for rules whose scopes are those of UMA resources.

@@ -10,9 +10,9 @@ import (
 	"github.com/pb33f/go-yaml"
 )
 
-const hintBasePath = "write base_path with the path that stands before them at this gateway, or none"
+const hintBasePath = "write base_path with the path that precedes them at this gateway, or none"
 
-// basePath returns what stands before the paths of an operation, without a trailing
+// basePath returns what precedes the paths of an operation, without a trailing
 // slash.
 func (l *loader) basePath(a *api, op *operation) (string, error) {
 	switch l.opts.BasePath {

@@ -53,7 +53,7 @@ func TestDiscoveryURLOfAnotherIssuer(t *testing.T) {
 	}
 }
 
-// An issuer that is only a name is never asked for anything, and its origin is no
+// An issuer that is only a name is never asked for anything, and its origin is not a
 // place that endpoints may be on.
 func TestIssuerThatIsOnlyAName(t *testing.T) {
 	for _, issuer := range []string{"users-auth", "urn:example:as", "http://adfs.example/adfs/services/trust"} {

@@ -29,7 +29,7 @@ type issuerName struct {
 // AnyTenant stands for all tenants of a server.
 const AnyTenant = "*"
 
-// tenantPlace is where a claim stands in a pattern. Placeholders of Caddy that are
+// tenantPlace is the place of a claim in a pattern. Placeholders of Caddy that are
 // resolved at load time contain a dot or a slash.
 var tenantPlace = regexp.MustCompile(`\{([A-Za-z_][A-Za-z0-9_-]*)\}`)
 
@@ -51,7 +51,7 @@ func parseIssuerName(text string) issuerName {
 	return issuerName{before: text[:at[0]], claim: text[at[2]:at[3]], after: text[at[1]:]}
 }
 
-// tenantIn returns what stands at the place of the claim in a value, "" if the
+// tenantIn returns what a value has at the place of the claim, "" if the
 // value is not of this pattern.
 func (n issuerName) tenantIn(iss string) string {
 	rest, ok := strings.CutPrefix(iss, n.before)
@@ -141,7 +141,7 @@ func (i Issuers) checkTenant(claim, tenant string, claims jose.Object) error {
 		return fmt.Errorf("iss names another %s than the claim of this name", claim)
 	}
 	if !i.allows(tenant) {
-		return fmt.Errorf("%s %.80q is none of the tenants", claim, tenant)
+		return fmt.Errorf("%s %.80q is not one of the tenants", claim, tenant)
 	}
 	return nil
 }
@@ -247,7 +247,7 @@ func (c *Config) checkIssuers(open func(string) bool) error {
 	}
 	for _, tenant := range c.Tenants {
 		if tenant == "" || strings.ContainsAny(tenant, "/ ") {
-			return fmt.Errorf("tenants names what stands in the braces of the issuer, not %q", tenant)
+			return fmt.Errorf("tenants names values for the braces in the issuer, not %q", tenant)
 		}
 	}
 	return nil

@@ -199,9 +199,9 @@ func (s *RemoteKeySet) isClosed() bool {
 	return s.closed
 }
 
-// keyAfterClose is for the requests that outlast their configuration: one may
-// have begun before a reload that no longer has the server, and is none that
-// fails for it. The set is fetched once for all of them, by the first one and
+// keyAfterClose is for the requests that outlast their configuration: they may
+// have started before a reload removed this server, and must not fail because
+// of it. The set is fetched once for all of them, by the first one and
 // in its own time, so that no fetch runs in vain.
 func (s *RemoteKeySet) keyAfterClose(ctx context.Context, name jose.KeyName, alg string) (jose.Key, error) {
 	s.last.Lock()

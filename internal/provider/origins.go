@@ -25,7 +25,7 @@ func originsOf(config *Config) origins {
 	o := origins{config: config, allowed: map[string]bool{}, hosts: map[string]bool{}}
 	places := slices.Collect(maps.Values(config.endpoints()))
 	for _, place := range append(places, config.Issuer, config.DiscoveryURL) {
-		// An issuer that is only a name is no place to send anything to.
+		// Nothing is sent to an issuer that is only a name.
 		if u, err := config.url("endpoint", place); err == nil {
 			o.allowed[originOf(u)] = true
 		}

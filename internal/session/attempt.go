@@ -101,7 +101,7 @@ func (a *Attempt) derive(name string) string {
 }
 
 // Name is what a cookie with the attempt of a state is called, apart from its
-// prefix. Whoever has the name cannot tell the state from it.
+// prefix. The state cannot be derived from the name.
 func Name(state string) string {
 	sum := sha256.Sum256([]byte("login cookie\x00" + state))
 	return base64.RawURLEncoding.EncodeToString(sum[:12])

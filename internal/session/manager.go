@@ -255,7 +255,7 @@ func sidEntry(issuer, sid string) store.Entry {
 	return store.Entry{Kind: "sid", Value: seal.Join(issuer, []byte(sid))}
 }
 
-// End ends a session, on all gateways. One that has ended already is no error.
+// End ends a session, on all gateways. It is not an error if it has ended already.
 func (m *Manager) End(ctx context.Context, s *Session) error {
 	m.near.remove(s.ref.id)
 	if err := m.Store.Commit(ctx, store.Delete(kindSession, s.ref.id[:]).Announce()); err != nil {
@@ -346,7 +346,7 @@ func (m *Manager) Once(ctx context.Context, purpose string, expires time.Time, p
 }
 
 // name is a key for something that may be known to others, such as the `jti` of
-// a token: without the secret nobody can search for it.
+// a token: it cannot be searched for without the secret.
 func (m *Manager) name(purpose string, parts ...string) []byte {
 	bound := make([][]byte, len(parts))
 	for i, part := range parts {

@@ -14,7 +14,7 @@ import (
 
 // nearCache holds sessions of this process, opened, so that a request costs a
 // lookup and no decryption. It goes by a keyed hash of the cookie: what is in
-// memory is no list of cookies.
+// memory is not a list of cookies.
 type nearCache struct {
 	key     [highwayhash.Size]byte
 	entries *otter.Cache[nearKey, *nearEntry]
@@ -36,7 +36,7 @@ type nearEntry struct {
 	readAt  time.Time
 }
 
-// unused is when a session that nobody uses leaves the memory.
+// unused is when an unused session leaves the memory.
 const unused = time.Hour
 
 func newNearCache(size int) (*nearCache, error) {

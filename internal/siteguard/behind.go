@@ -139,7 +139,7 @@ func (s search) hasGuard(value any) bool {
 }
 
 // isBehind reports whether a guard somewhere in a value is behind a matcher that
-// stands there too.
+// is there too.
 func (s search) isBehind(value any) bool {
 	switch value := value.(type) {
 	case []any:

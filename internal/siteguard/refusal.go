@@ -70,7 +70,7 @@ func addFirst(route *caddyhttp.Route, handler func(name string) caddyhttp.Middle
 	case route.HandlersRaw == nil:
 		return false
 	}
-	// What stands there is of this package: Caddy has not loaded the others yet.
+	// What is there belongs to this package: Caddy has not loaded the others yet.
 	route.Handlers = append(route.Handlers, first)
 	return true
 }

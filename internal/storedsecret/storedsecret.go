@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package storedsecret keeps secrets that nobody has to configure: each is
+// Package storedsecret keeps secrets that need no configuration: each is
 // drawn once, kept in Caddy's storage, and the same for all gateways that share
 // the storage.
 package storedsecret

@@ -22,7 +22,7 @@ const borderWait = time.Second
 var errEnded = errors.New("the stream was ended")
 
 // bodyWriter ends a stream that is the body of an answer. Only the goroutine of
-// the request writes: whoever ends the stream cancels the request, which brings
+// the request writes: ending the stream cancels the request, which brings
 // that goroutine back here.
 type bodyWriter struct {
 	http.ResponseWriter
@@ -31,7 +31,7 @@ type bodyWriter struct {
 	event  string // name of a last event, "" for none
 
 	mu        sync.Mutex
-	tracker   tracker // nil as long as this is no stream
+	tracker   tracker // nil as long as this is not a stream
 	protocol  Protocol
 	hasHeader bool
 	isEncoded bool // messages cannot be told apart, and the encoder has a last word
