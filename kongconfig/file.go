@@ -29,12 +29,13 @@ type file struct {
 	cas       []*authority
 	clients   []*oauth2Credential
 
-	providers map[string]map[string]any // of the app gluu
-	acme      []acmePolicy
-	oxdWarned bool
-	metrics   bool
-	accessLog bool
-	logPath   string
+	providers    map[string]map[string]any // of the app gluu
+	acme         []acmePolicy
+	oxdWarned    bool
+	tokensWarned bool
+	metrics      bool
+	accessLog    bool
+	logPath      string
 
 	byRef       map[string]any    // "services\x00<id or name>": the entity
 	credentials map[string]at     // kinds of credentials that are not kept: where the first is
@@ -320,6 +321,7 @@ func (f *file) connect() {
 		f.connectTargets(u)
 	}
 	f.connectConsumers()
+	f.connectClients()
 	kinds := make([]string, 0, len(f.credentials))
 	for kind := range f.credentials {
 		kinds = append(kinds, kind)

@@ -26,6 +26,7 @@ func init() {
 		"bot-detection":           {priority: 2500, read: readBotDetection, noConsumer: true},
 		"cors":                    {priority: 2000, read: readCORS, noConsumer: true},
 		"acme":                    {priority: 1705, read: readACME, noConsumer: true},
+		"oauth2":                  {priority: 1400, read: readOAuth2, noConsumer: true},
 		"oauth2-introspection":    {priority: 1700, read: readIntrospection, noConsumer: true},
 		"gluu-oauth-auth":         {priority: 999, read: readGluuOAuthAuth, noConsumer: true},
 		"gluu-uma-auth":           {priority: 998, read: readGluuUMAAuth, noConsumer: true},

@@ -2,19 +2,256 @@
 
 package kongconfig
 
+import (
+	"crypto/pbkdf2"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/base64"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
 // oauth2Credential is a client of the plugin oauth2.
 type oauth2Credential struct {
 	entity
-	consumer *consumer
+	clientID    string
+	secret      string // a hash; "" of a public client
+	public      bool
+	redirects   []string
+	consumer    *consumer
+	consumerRef string
 }
 
 func (f *file) readOAuth2Credential(o *object, parent any, _ int) {
-	c := &oauth2Credential{entity: entity{o: o, id: o.str("id"), name: o.str("name")}}
+	c := &oauth2Credential{entity: entity{o: o, id: o.str("id"), name: o.str("name")}, clientID: o.str("client_id"), redirects: o.strs("redirect_uris")}
 	c.consumer, _ = parent.(*consumer)
-	o.readAll()
+	c.consumerRef = reference(o, "consumer")
+	c.public = o.oneOf("client_type", "confidential", "public") == "public"
+	secret, hashed := o.secret("client_secret"), o.boolean("hash_secret", false)
+	switch {
+	case c.clientID == "":
+		o.errorf("client_id", "is required here, where none is generated: write it")
+	case c.public:
+		// What it has for a secret, it could not keep.
+	case secret == "":
+		o.errorf("client_secret", "is required for a confidential client: write it, or client_type: public")
+	default:
+		c.secret = f.hashSecret(o, c.clientID, secret, hashed)
+	}
 	f.clients = append(f.clients, c)
+	f.nested(o, c, "oauth2_tokens")
+}
+
+// secretIterations are few: secrets of clients are generated, so that guessing
+// them is hopeless in any case, and thousands of them have to load in seconds.
+const secretIterations = 1000
+
+// longSecret is the length from which on a secret counts as generated.
+const longSecret = 24
+
+// hashSecret returns the hash of a secret, which is the same for the same
+// file: its salt is derived from the client and the secret.
+func (f *file) hashSecret(o *object, client, secret string, hashed bool) string {
+	switch {
+	case strings.HasPrefix(secret, "$pbkdf2-sha512$"), strings.HasPrefix(secret, "$argon2id$"), strings.HasPrefix(secret, "$2a$"), strings.HasPrefix(secret, "$2b$"):
+		return secret
+	case hashed && f.hashed:
+		o.errorf("client_secret", "_transform is false, so that it is a hash, but of no known form: write the hash as Kong has made it, or the secret with _transform: true")
+		return ""
+	case strings.HasPrefix(secret, "{env."):
+		o.errorf("client_secret", "%q refers to the environment, where Caddy expects the hash of a secret: write the secret, or the hash that caddy gluu hash-secret prints", secret)
+		return ""
+	}
+	secret = strings.ReplaceAll(secret, `\{`, "{")
+	iterations := secretIterations
+	if len(secret) < longSecret {
+		iterations *= 10 // a person may have chosen it
+	}
+	seed := sha256.Sum256([]byte("kong oauth2 salt\x00" + client + "\x00" + secret))
+	key, err := pbkdf2.Key(sha512.New, secret, seed[:16], iterations, 32)
+	if err != nil {
+		o.errorf("client_secret", "cannot be hashed: %v", err)
+	}
+	return fmt.Sprintf("$pbkdf2-sha512$i=%d,l=32$%s$%s", iterations, base64.RawStdEncoding.EncodeToString(seed[:16]), base64.RawStdEncoding.EncodeToString(key))
 }
 
 func (f *file) readOAuth2Token(o *object, _ any, _ int) {
+	if !f.tokensWarned {
+		o.p.warnf(aboutTheRest, at{o.entity, "", o.line}, "tokens are not part of a configuration: clients get new ones")
+	}
+	f.tokensWarned = true
 	o.readAll()
+}
+
+// connectClients finds the consumers of clients, and refuses two clients of one
+// id.
+func (f *file) connectClients() {
+	seen := make(map[string]*oauth2Credential)
+	for _, c := range f.clients {
+		if c.consumer == nil {
+			if c.consumer = lookup[*consumer](f, c.o, "consumer", "consumers", c.consumerRef); c.consumer == nil && c.consumerRef == "" {
+				c.o.errorf("consumer", "is required: name the consumer that the client is")
+			}
+		}
+		if other := seen[c.clientID]; other != nil {
+			c.o.errorf("client_id", "%q is that of another credential too, in line %d: a client can be one consumer only", c.clientID, other.o.line)
+		}
+		seen[c.clientID] = c
+	}
+}
+
+// kongIssuer names the authorization servers of a file. It is a name and not an
+// address: tokens of Kong's plugin are opaque.
+const kongIssuer = "https://oauth2.kong.internal"
+
+// oauth2Settings is an instance of the plugin.
+type oauth2Settings struct {
+	server, auth map[string]any
+	global       bool
+}
+
+// readOAuth2 reads Kong's authorization server: its endpoints answer on every
+// route that it runs on, and its tokens are asked for there.
+func readOAuth2(f *file, p *plugin) builder {
+	c := p.config
+	s := oauth2Settings{global: c.boolean("global_credentials", false)}
+	scopes := c.strs("scopes")
+	legacy := map[string]bool{}
+	if !f.settings.rfc {
+		legacy["query_credentials"] = true
+	}
+	s.server = map[string]any{"handler": "gluu_oauth_server", "issuer": kongIssuer, "profile": f.readProfile(c, legacy)}
+	if len(scopes) > 0 {
+		s.server["scopes"] = scopes
+	}
+	clients := f.clientsJSON(c, legacy)
+	if len(clients) > 0 {
+		s.server["clients"] = clients
+	}
+	if words := slices.Sorted(maps.Keys(legacy)); len(words) > 0 {
+		s.server["legacy"] = words
+		c.warnf(aboutProtection, "", "what only Kong's clients need is on: %s; see legacy in docs/gluu_oauth_server.md", strings.Join(words, ", "))
+	}
+	c.warnf(aboutTheRest, "", "access tokens are read from the Authorization header alone: clients that send access_token in the query or in a form have to change")
+	s.auth = map[string]any{"handler": "gluu_oauth_auth"}
+	if c.boolean("hide_credentials", false) {
+		s.auth["pass_credentials"] = "hide"
+	}
+	f.addAnonymous(c, s.auth, true)
+	c.ignore("persistent_refresh_token")
+	if engine, address, found := strings.Cut(f.settings.store, " "); found {
+		s.server["store"] = storeModule(engine, strings.TrimSpace(address), f.settings.storeKey)
+	} else {
+		c.warnf(aboutTheRest, "", "tokens are kept by this gateway alone: with several, set GLUU_KONG_STORE")
+	}
+	return func(r *route) steps { return f.oauth2Steps(c, s, r) }
+}
+
+func storeModule(engine, address, key string) map[string]any {
+	module := map[string]any{"engine": engine, "keys": []string{key}}
+	if engine == "redis" {
+		module["url"] = address
+	} else {
+		module["dsn"] = address
+	}
+	return module
+}
+
+// oauth2Steps are the server and the authentication of one route: tokens are
+// good for its service, or for all.
+func (f *file) oauth2Steps(c *object, s oauth2Settings, r *route) steps {
+	service := "*"
+	if !s.global {
+		if r.service == nil {
+			c.errorf("global_credentials", "%s has no service that tokens could be for: write true, or give it one", r.o.entity)
+			return steps{}
+		}
+		service = r.service.id
+	}
+	server, auth := maps.Clone(s.server), maps.Clone(s.auth)
+	server["service"] = service
+	name := "oauth2-" + service
+	if service == "*" {
+		name = "oauth2"
+	}
+	f.providers[name] = map[string]any{"embedded": true, "issuer": kongIssuer, "service": service}
+	auth["provider"] = name
+	return steps{before: []any{server, auth}}
+}
+
+// readProfile reads the settings of the server.
+func (f *file) readProfile(c *object, legacy map[string]bool) map[string]any {
+	profile := map[string]any{"name": "kong"}
+	var grants []string
+	for _, grant := range []struct{ field, name, legacy string }{
+		{"enable_authorization_code", "authorization_code", ""}, {"enable_implicit_grant", "implicit", "implicit"},
+		{"enable_client_credentials", "client_credentials", ""}, {"enable_password_grant", "password", "password"},
+	} {
+		if !c.boolean(grant.field, false) {
+			continue
+		}
+		grants = append(grants, grant.name)
+		if grant.legacy != "" {
+			legacy[grant.legacy] = true
+		}
+	}
+	if len(grants) == 0 {
+		c.errorf("enable_authorization_code", "no grant is enabled: write true for one of enable_authorization_code, enable_client_credentials, enable_implicit_grant and enable_password_grant")
+	}
+	profile["grants"] = grants
+	if key := c.secret("provision_key"); key != "" {
+		profile["provision_key"] = []string{f.hashSecret(c, "provision_key", key, false)}
+	}
+	for _, field := range []string{"mandatory_scope", "reuse_refresh_token", "accept_http_if_already_terminated"} {
+		if c.boolean(field, false) {
+			profile[field] = true
+		}
+	}
+	for field, setting := range map[string]string{"token_expiration": "token_expiration", "refresh_token_ttl": "refresh_token_ttl"} {
+		if c.has(field) {
+			profile[setting] = fmt.Sprintf("%ds", c.number(field, 0, 0))
+		}
+	}
+	if pkce := c.oneOf("pkce", "lax", "none", "strict"); pkce != "lax" {
+		profile["pkce"] = pkce
+	}
+	if header := c.str("auth_header_name"); header != "" && !strings.EqualFold(header, "authorization") {
+		c.errorf("auth_header_name", "tokens are read from the Authorization header alone: write authorization, and have clients send %s there", header)
+	}
+	if realm := c.str("realm"); realm != "" {
+		profile["realm"] = realm
+	}
+	if f.settings.rfc {
+		profile["responses"] = "rfc"
+	}
+	return profile
+}
+
+// clientsJSON returns the clients of the file.
+func (f *file) clientsJSON(c *object, legacy map[string]bool) map[string]any {
+	clients := make(map[string]any, len(f.clients))
+	for _, client := range f.clients {
+		m := map[string]any{}
+		if client.name != "" {
+			m["name"] = client.name
+		}
+		if client.consumer != nil {
+			m["consumer"] = client.consumer.id
+		}
+		if client.public {
+			m["type"] = "public"
+		} else {
+			m["secret"] = client.secret
+		}
+		if len(client.redirects) > 0 {
+			m["redirect_uris"] = client.redirects
+		}
+		if slices.ContainsFunc(client.redirects, func(uri string) bool { return strings.HasPrefix(strings.ToLower(uri), "http://") }) {
+			legacy["http_redirects"] = true
+		}
+		clients[client.clientID] = m
+	}
+	return clients
 }

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kongconfig_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+const (
+	invented = "an-invented-secret-of-a-client-0123456789"
+	stepOn   = `{_format_version: "3.0",
+ services: [{name: steps, url: "http://UPSTREAM", routes: [{name: steps, paths: [/steps], strip_path: false}]}, {name: other, url: "http://UPSTREAM", routes: [{name: other, paths: [/other], strip_path: false}]}],
+ consumers: [{username: tracker, oauth2_credentials: [{name: Tracker, client_id: tracker-app, client_secret: ` + invented + `, redirect_uris: ["https://tracker.example.com/cb"]}]}],
+ plugins: [{name: oauth2, config: {scopes: [step_counts, profile], mandatory_scope: true, provision_key: an-invented-provision-key-0123, enable_authorization_code: true, enable_client_credentials: true, accept_http_if_already_terminated: true MORE}}]}`
+)
+
+// post sends a form as if a trusted proxy had terminated TLS.
+func (g *gateway) post(path string, form url.Values) (status int, answer map[string]any) {
+	g.t.Helper()
+	conn, err := net.Dial("tcp", g.address)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	body := form.Encode()
+	fmt.Fprintf(conn, "POST %s HTTP/1.1\r\nHost: h\r\nConnection: close\r\nX-Forwarded-Proto: https\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	if err != nil {
+		g.t.Fatal(err)
+	}
+	_ = json.NewDecoder(res.Body).Decode(&answer)
+	return res.StatusCode, answer
+}
+
+// runOAuth2 runs a file behind a trusted proxy, and waits for its server.
+func runOAuth2(t *testing.T, more string, env environment) *gateway {
+	t.Helper()
+	with := environment{"KONG_TRUSTED_IPS": "127.0.0.0/8"}
+	for name, value := range env {
+		with[name] = value
+	}
+	g := run(t, strings.ReplaceAll(stepOn, "MORE", more), with)
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		if status, _ := g.post("/steps/oauth2/token", nil); status != 503 {
+			return g
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("the server does not start")
+		}
+	}
+}
+
+// The plugin as Kong's users know it: tokens by client credentials and by a code
+// that the login application asks for, good for one service.
+func TestOAuth2(t *testing.T) {
+	g := runOAuth2(t, "", nil)
+	credentials := url.Values{"client_id": {"tracker-app"}, "client_secret": {invented}, "grant_type": {"client_credentials"}, "scope": {"step_counts"}}
+	status, answer := g.post("/steps/oauth2/token", credentials)
+	token, _ := answer["access_token"].(string)
+	if status != 200 || len(token) != 32 {
+		t.Fatalf("got %d %v", status, answer)
+	}
+	got := g.ask("GET h /steps/today", "Authorization: Bearer "+token)
+	if got.upstream == nil || got.upstream.Header.Get("X-Consumer-Username") != "tracker" {
+		t.Errorf("got %+v", got)
+	}
+	for request, want := range map[string]int{"GET h /steps/today": 401, "GET h /other/x": 401} {
+		headers := []string{"X-A: b"}
+		if strings.Contains(request, "other") {
+			headers = append(headers, "Authorization: Bearer "+token)
+		}
+		if got := g.ask(request, headers...); got.status != want || got.upstream != nil {
+			t.Errorf("%s: got %+v, want %d", request, got, want)
+		}
+	}
+	if status, answer := g.post("/steps/oauth2/token", url.Values{"client_id": {"tracker-app"}, "client_secret": {"wrong"}, "grant_type": {"client_credentials"}, "scope": {"step_counts"}}); status == 200 {
+		t.Errorf("a wrong secret: got %v", answer)
+	}
+	status, answer = g.post("/steps/oauth2/authorize", url.Values{"client_id": {"tracker-app"}, "response_type": {"code"}, "scope": {"step_counts"}, "provision_key": {"an-invented-provision-key-0123"}, "authenticated_userid": {"ann"}})
+	back, _ := answer["redirect_uri"].(string)
+	u, err := url.Parse(back)
+	if status != 200 || err != nil || u.Query().Get("code") == "" || !strings.HasPrefix(back, "https://tracker.example.com/cb?") {
+		t.Fatalf("got %d %v", status, answer)
+	}
+	status, answer = g.post("/steps/oauth2/token", url.Values{"client_id": {"tracker-app"}, "client_secret": {invented}, "grant_type": {"authorization_code"}, "code": {u.Query().Get("code")}})
+	if status != 200 || answer["refresh_token"] == nil {
+		t.Fatalf("got %d %v", status, answer)
+	}
+	got = g.ask("GET h /steps/today", fmt.Sprintf("Authorization: Bearer %s", answer["access_token"]))
+	if got.upstream == nil {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// With global_credentials a token is good for all services.
+func TestOAuth2GlobalCredentials(t *testing.T) {
+	g := runOAuth2(t, ", global_credentials: true, hide_credentials: true", nil)
+	_, answer := g.post("/other/oauth2/token", url.Values{"client_id": {"tracker-app"}, "client_secret": {invented}, "grant_type": {"client_credentials"}, "scope": {"step_counts"}})
+	for _, path := range []string{"/steps/x", "/other/x"} {
+		got := g.ask("GET h "+path, fmt.Sprintf("Authorization: Bearer %s", answer["access_token"]))
+		if got.upstream == nil || got.upstream.Header.Get("Authorization") != "" {
+			t.Errorf("%s: got %+v", path, got)
+		}
+	}
+}
+
+// Case 10: an instance on the route that is disabled does not open it.
+func TestADisabledOAuth2DoesNotOpenARoute(t *testing.T) {
+	g := run(t, `{_format_version: "3.0", plugins: [{name: oauth2, config: {enable_client_credentials: true}}],
+ services: [{name: s, url: "http://UPSTREAM", routes: [{name: r, paths: [/], plugins: [{name: oauth2, enabled: false}]}]}]}`, nil)
+	if got := g.ask("GET h /"); got.upstream != nil || got.status != 401 && got.status != 503 {
+		t.Errorf("got %+v, want 401", got)
+	}
+}
+
+// A shared store that is unavailable is a 503, and no start that fails.
+func TestOAuth2OnASharedStore(t *testing.T) {
+	for _, store := range []string{"redis redis://127.0.0.1:1/0", "postgres postgres://u:p@127.0.0.1:1/gluu"} {
+		g := run(t, strings.ReplaceAll(stepOn, "MORE", ""), environment{"KONG_TRUSTED_IPS": "127.0.0.0/8", "GLUU_KONG_STORE": store, "GLUU_KONG_STORE_KEY": "an-invented-key-of-thirty-two-bytes!"})
+		if status, answer := g.post("/steps/oauth2/token", url.Values{"client_id": {"tracker-app"}, "client_secret": {invented}, "grant_type": {"client_credentials"}, "scope": {"step_counts"}}); status != 503 {
+			t.Errorf("%s: got %d %v", store, status, answer)
+		}
+	}
+	_, _, err := adapt(t, strings.ReplaceAll(stepOn, "MORE", ""), environment{"GLUU_KONG_STORE": "redis redis://127.0.0.1:1/0"})
+	if err == nil || !strings.Contains(err.Error(), "set GLUU_KONG_STORE_KEY") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Secrets are hashed, in the same way each time, and are nowhere else.
+func TestSecretsAreHashed(t *testing.T) {
+	file := strings.ReplaceAll(stepOn, "MORE", "")
+	first, warnings, err := adapt(t, file, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, _, _ := adapt(t, file, nil)
+	if !bytes.Equal(first, second) {
+		t.Error("the same file gives two configurations")
+	}
+	for _, secret := range []string{invented, "an-invented-provision-key-0123"} {
+		if strings.Contains(string(first), secret) || strings.Contains(fmt.Sprint(warnings), secret) {
+			t.Errorf("the output has %q", secret)
+		}
+	}
+	if !strings.Contains(string(first), `"secret":"$pbkdf2-sha512$i=1000,l=32$`) {
+		t.Errorf("got %s", first)
+	}
+	hashed := strings.Replace(file, `_format_version`, `_transform: false, _format_version`, 1)
+	hashed = strings.Replace(hashed, invented, "'$pbkdf2-sha512$i=10000,l=32$c2FsdHNhbHRzYWx0$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE', hash_secret: true", 1)
+	if got, _, err := adapt(t, hashed, nil); err != nil || !strings.Contains(string(got), "i=10000,l=32$c2FsdHNhbHRzYWx0$") {
+		t.Errorf("got %s, %v", got, err)
+	}
+}
+
+func TestRefusedOAuth2(t *testing.T) {
+	const file = `{_format_version: "3.0", services: [{name: s, url: "http://h", routes: [{name: r, paths: [/]}]}], consumers: [{username: c, oauth2_credentials: [%s]}], plugins: [{name: oauth2, config: {%s}}]}`
+	for _, test := range []struct{ credentials, config, want string }{
+		{"{name: a, client_id: a}", "enable_client_credentials: true", "is required for a confidential client"},
+		{"{name: a, client_secret: b}", "enable_client_credentials: true", "client_id: is required"},
+		{"{name: a, client_id: a, client_secret: b}, {name: b, client_id: a, client_secret: c}", "enable_client_credentials: true", "is that of another credential too"},
+		{"", "scopes: [a]", "no grant is enabled"},
+		{"", "enable_client_credentials: true, auth_header_name: X-Token", "auth_header_name: tokens are read from the Authorization header"},
+		{"", "enable_client_credentials: true, anonymous: x", `there is no consumer "x"`},
+		{"{name: a, client_id: a, client_secret: '{vault://env/x}'}", "enable_client_credentials: true", "expects the hash of a secret"},
+	} {
+		t.Run(test.want, func(t *testing.T) {
+			_, _, err := adapt(t, fmt.Sprintf(file, test.credentials, test.config), nil)
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %q", err, test.want)
+			}
+		})
+	}
+}
