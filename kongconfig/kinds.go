@@ -33,6 +33,7 @@ func init() {
 		"gluu-openid-connect":     {priority: 997, read: readGluuOpenIDConnect, noConsumer: true},
 		"gluu-oauth-pep":          {priority: 995, read: readGluuOAuthPEP, noConsumer: true},
 		"gluu-uma-pep":            {priority: 994, read: readGluuUMAPEP, noConsumer: true},
+		"gluu-opa-pep":            {priority: 993, read: readGluuOPAPEP, noConsumer: true},
 		"ip-restriction":          {priority: 990, read: readIPRestriction},
 		"request-size-limiting":   {priority: 951, read: readRequestSize},
 		"acl":                     {priority: 950, read: readACL, noConsumer: true},
