@@ -38,6 +38,7 @@ var rooms = []room{
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddyratelimit caddystore caddyui caddyuma cli directive kongconfig"},
 
 	{"cli", built, "authserver directive enforce internal/explain internal/openapi internal/policylint pathmatch scopeexpr"},
+	{"cli", built, "authserver directive enforce internal/explain internal/policylint internal/policytool pathmatch scopeexpr"},
 	{"caddyui", planned, "caddyadmin identity internal/*"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", built, "consumer directive enforce identity introspect pathmatch internal/*"},
@@ -66,6 +67,7 @@ var rooms = []room{
 	{"internal/clientlimit", built, ""},
 	{"internal/siteguard", built, "directive pathmatch"},
 	{"internal/siteorder", built, ""},
+	{"internal/policytool", built, ""},
 	{"internal/policylint", built, "pathmatch scopeexpr"},
 	{"internal/openapi", built, "directive pathmatch scopeexpr"},
 	{"internal/dpop", built, "jose internal/jwtcheck internal/seal internal/token internal/tokencache"},

@@ -3,6 +3,7 @@
 package caddyopa
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"sync/atomic"
@@ -49,11 +50,7 @@ func (p *PEP) newCache() (*decisions, error) {
 	if p.Cache == 0 {
 		return nil, nil
 	}
-	size := p.CacheSize
-	if size == 0 {
-		size = defaultCacheSize
-	}
-	entries, err := otter.New(&otter.Options[uint64, *remembered]{MaximumSize: size})
+	entries, err := otter.New(&otter.Options[uint64, *remembered]{MaximumSize: cmp.Or(p.CacheSize, defaultCacheSize)})
 	if err != nil {
 		return nil, err
 	}

@@ -83,7 +83,9 @@ func (q *question) state() (*tokenState, error) {
 		claims: ast.NewTerm(claims), scopes: texts(t.Scopes), clientID: ast.StringTerm(t.ClientID),
 		size:     8 * len(t.ClaimsJSON), // a value of OPA takes more than its text
 		consumer: q.id.Consumer, consumerIn: consumerTerm(q.id.Consumer),
-		count: q.pep.Metrics().Granted(q.id.Consumer),
+	}
+	if metrics := q.pep.Metrics(); metrics != nil { // there are none on the command line
+		state.count = metrics.Granted(q.id.Consumer)
 	}
 	t.SetValue(q.pep.stateKey, state)
 	return state, nil

@@ -20,6 +20,7 @@ import (
 func newExplainCommand() *cobra.Command {
 	var flags sourceFlags
 	var running runningFlags
+	var rego regoFlags
 	var requestText, scopes string
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -45,7 +46,14 @@ The decision is one of:
 
 --policy
     A scope expression document in JSON, a Caddyfile, or a Caddy JSON
-    configuration.
+    configuration; or a policy in Rego (policy.rego, or 'policies/*' with its
+    data).
+
+--decision, --claims, --consumer, --why
+    For a policy in Rego: the package or rule that decides (httpapi/authz if left
+    out), a file with the claims of the token as a JSON object, the username of
+    the consumer that is calling, and whether to show the expressions that
+    failed.
 
 --openapi
     An OpenAPI document, in place of a policy, with the options of the openapi
@@ -95,6 +103,7 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 	flags.register(cmd)
 	flags.registerDefaults(cmd)
 	running.register(cmd)
+	rego.register(cmd)
 	cmd.Flags().StringVarP(&requestText, "request", "r", "", `Request to decide, for example "GET /todos/hh"`)
 	cmd.Flags().StringVarP(&scopes, "scopes", "s", "", "Scopes of the token, separated by spaces")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
@@ -108,6 +117,12 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 				return exitError, errors.New("missing flag: write --policy <file> to decide offline, or --token <token> to ask a running gateway")
 			}
 			return running.explainRunning(cmd, requestText, flags.Handler, asJSON)
+		}
+		if err := rego.check(flags.Policy); err != nil {
+			return exitError, err
+		}
+		if isRego(flags.Policy) {
+			return rego.explain(cmd.OutOrStdout(), flags.Policy, requestText, caller{splitScopes(scopes), running.noToken}, asJSON)
 		}
 		if !cmd.Flags().Changed("deny-by-default") {
 			flags.DenyByDefault = nil // use the configuration

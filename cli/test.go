@@ -38,6 +38,14 @@ policy:
 	    rule: /todos/?/command/{^(\d\d\d)-([a-d]{4})$}  # optional
 	    captures: [hh, 123, abcd]                       # optional; ~ for an absent group
 
+For a policy in Rego (policy: todo.rego, or 'policies/*' with its data) a document
+can have "decision: httpapi/authz/allow", and a case "claims: {sub: ann}" and
+"consumer: todo-app"; its want is allow, deny, bad_request or refused.
+
+Files that end with .rego or .json are policies in Rego and their data: the rules
+in them whose names begin with test_ are run as 'opa test' does, together with the
+policies and the data in the folder of each *_test.rego.
+
 A case with "want: refused" passes if the policy does not load, and needs no
 request. If a policy does not load, all of its cases get "refused".
 
@@ -51,10 +59,11 @@ request. If a policy does not load, all of its cases get "refused".
 
 The exit code is 0 if all cases pass, 1 if any fails, and 2 for an error.
 `,
-		Example: `  caddy gluu test policies/*_test.yaml`,
-		Args:    cobra.MinimumNArgs(1),
+		Example: `  caddy gluu test policies/*_test.yaml
+  caddy gluu test policies/todo_test.rego`,
+		Args: cobra.MinimumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
-			return []string{"yaml", "yml"}, cobra.ShellCompDirectiveFilterFileExt
+			return []string{"yaml", "yml", "rego"}, cobra.ShellCompDirectiveFilterFileExt
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
@@ -62,6 +71,13 @@ The exit code is 0 if all cases pass, 1 if any fails, and 2 for an error.
 	return asCommand(cmd, nil, func(cmd *cobra.Command, files []string) (int, error) {
 		p := newPainter(cmd.OutOrStdout())
 		passed, failed := 0, 0
+		files, tests := splitTests(files)
+		if len(tests) > 0 {
+			var err error
+			if passed, failed, err = runRegoTests(cmd.OutOrStdout(), tests, asJSON, verbose); err != nil {
+				return exitError, err
+			}
+		}
 		for _, file := range files {
 			results, err := runFile(file)
 			if err != nil {

@@ -20,6 +20,7 @@ type suite struct {
 	sourceFlags `yaml:",inline"`
 
 	ScopeExpression yaml.Node  `yaml:"scope_expression"`
+	Decision        string     `yaml:"decision"` // of a policy in Rego
 	Tests           []testCase `yaml:"tests"`
 }
 
@@ -30,6 +31,8 @@ type testCase struct {
 	Request  string    `yaml:"request"`
 	Scopes   yaml.Node `yaml:"scopes"`
 	NoToken  bool      `yaml:"no_token"`
+	Claims   yaml.Node `yaml:"claims"`   // for a policy in Rego
+	Consumer string    `yaml:"consumer"` // for a policy in Rego
 	Want     string    `yaml:"want"`
 	Rule     yaml.Node `yaml:"rule"`
 	Captures yaml.Node `yaml:"captures"`
@@ -100,6 +103,12 @@ func yamlHint(text []byte, err error) string {
 
 // run appends the results of the suite's cases.
 func (s *suite) run(file string, results []result) ([]result, error) {
+	if len(s.Tests) > 0 && isRego(s.Policy) {
+		return s.runRego(file, results)
+	}
+	if s.Decision != "" {
+		return nil, errors.New("decision is for a policy in Rego; leave it out")
+	}
 	policy, loadErr := s.load(file)
 	if loadErr != nil && !isRefused(loadErr) {
 		return nil, loadErr
@@ -147,6 +156,9 @@ func (c *testCase) run(policy *source, why error) (result, error) {
 	r := result{Request: c.Request, Want: c.Want, Captures: []*string{}, name: c.Name}
 	if !slices.Contains(verdicts, c.Want) {
 		return r, fmt.Errorf("want must be one of %s, not %q", strings.Join(verdicts, ", "), c.Want)
+	}
+	if err := c.checkScopeCase(); err != nil {
+		return r, err
 	}
 	scopes, err := c.scopes()
 	if err != nil {
