@@ -37,8 +37,7 @@ var rooms = []room{
 	{"docs/schema", forTests, ". scopeexpr"},
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddyratelimit caddystore caddyui caddyuma cli directive kongconfig"},
 
-	{"cli", built, "authserver directive enforce internal/explain internal/openapi internal/policylint pathmatch scopeexpr"},
-	{"cli", built, "authserver directive enforce internal/explain internal/policylint internal/policytool pathmatch scopeexpr"},
+	{"cli", built, "authserver directive enforce internal/explain internal/openapi internal/policylint internal/policytool pathmatch scopeexpr"},
 	{"caddyui", planned, "caddyadmin identity internal/*"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", built, "consumer directive enforce identity introspect pathmatch internal/*"},
@@ -86,12 +85,9 @@ var rooms = []room{
 	{"internal/store/embedded", built, "internal/store"},
 	{"internal/store/postgres", built, "internal/retry internal/store"},
 	{"internal/store/redis", built, "internal/retry internal/store"},
-	{"internal/store", built, "internal/seal"},
 	{"internal/opaengine", built, "internal/retry internal/strictjson"},
 	{"internal/outbound", built, "internal/spans"},
 	{"internal/store", built, "internal/retry internal/seal"},
-	{"internal/opaengine", planned, "internal/outbound internal/retry"},
-	{"internal/outbound", planned, "internal/retry internal/spans"},
 	{"internal/storedsecret", built, "internal/storagelock"},
 	{"internal/storagelock", built, "internal/retry"},
 

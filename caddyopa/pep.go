@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/enforce"
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/token"
@@ -52,6 +53,12 @@ func (*PEP) CaddyModule() caddy.ModuleInfo {
 		ID:  "http.handlers.gluu_opa_pep",
 		New: func() caddy.Module { return new(PEP) },
 	}
+}
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (p *PEP) UnmarshalJSON(text []byte) error {
+	type plain PEP
+	return directive.UnmarshalJSON("gluu_opa_pep", text, (*plain)(p))
 }
 
 // Provision finds what decides.

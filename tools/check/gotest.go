@@ -148,10 +148,16 @@ func reason(output string) string {
 	return strings.Join(said, " ")
 }
 
+// module is the import path of the gateway.
+const module = "github.com/caddy-gluu/gateway"
+
 // short returns an import path without the part that all packages share.
 func short(pkg string) string {
-	if inner, ok := strings.CutPrefix(pkg, "github.com/caddy-gluu/gateway/"); ok {
+	if inner, ok := strings.CutPrefix(pkg, module+"/"); ok {
 		return inner
+	}
+	if pkg == module {
+		return "."
 	}
 	return pkg
 }
