@@ -62,9 +62,9 @@ type ACL struct {
 }
 
 // UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
-func (m *ACL) UnmarshalJSON(text []byte) error {
+func (a *ACL) UnmarshalJSON(text []byte) error {
 	type plain ACL
-	return directive.UnmarshalJSON("gluu_acl", text, (*plain)(m))
+	return directive.UnmarshalJSON("gluu_acl", text, (*plain)(a))
 }
 
 // CaddyModule returns the Caddy module information.

@@ -5,6 +5,7 @@ package caddykong
 import (
 	"context"
 	"crypto/tls"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -104,9 +105,7 @@ func TestMatch(t *testing.T) {
 			provision(t, &test.route)
 			method, target, _ := strings.Cut(test.request, " ")
 			r := newRequest(method, target)
-			for name, values := range test.header {
-				r.Header[name] = values
-			}
+			maps.Copy(r.Header, test.header)
 			got, err := test.route.MatchWithError(r)
 			if got != test.want || err != nil {
 				t.Errorf("got %v, %v, want %v", got, err, test.want)

@@ -56,9 +56,9 @@ type Route struct {
 }
 
 // UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
-func (m *Routes) UnmarshalJSON(text []byte) error {
+func (h *Routes) UnmarshalJSON(text []byte) error {
 	type plain Routes
-	return directive.UnmarshalJSON("gluu_routes", text, (*plain)(m))
+	return directive.UnmarshalJSON("gluu_routes", text, (*plain)(h))
 }
 
 // CaddyModule returns the Caddy module information.

@@ -41,9 +41,9 @@ type UpstreamPath struct {
 }
 
 // UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
-func (m *UpstreamPath) UnmarshalJSON(text []byte) error {
+func (u *UpstreamPath) UnmarshalJSON(text []byte) error {
 	type plain UpstreamPath
-	return directive.UnmarshalJSON("gluu_upstream_path", text, (*plain)(m))
+	return directive.UnmarshalJSON("gluu_upstream_path", text, (*plain)(u))
 }
 
 // CaddyModule returns the Caddy module information.

@@ -4,6 +4,7 @@ package caddyopa
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -173,10 +174,8 @@ func durationOf(d time.Duration) caddy.Duration { return caddy.Duration(d) }
 
 // compile compiles the files, if their names are known already.
 func (e *Engine) compile() error {
-	for _, name := range e.Policy {
-		if directive.HasPlaceholder(name) {
-			return nil
-		}
+	if slices.ContainsFunc(e.Policy, directive.HasPlaceholder) {
+		return nil
 	}
 	_, err := opaengine.New(opaengine.Settings{Files: e.Policy, Capabilities: e.Capabilities, Hosts: e.AllowNet})
 	return err

@@ -65,7 +65,7 @@ func maskedObject(term *ast.Term, object ast.Object) *ast.Term {
 		if !ok || unmasked[string(name)] && !isText(value) {
 			return
 		}
-		changed := value
+		var changed *ast.Term
 		if secrets[strings.ToLower(string(name))] {
 			changed = erased
 		} else {

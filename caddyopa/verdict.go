@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strconv"
@@ -394,9 +395,7 @@ func (v *verdict) apply(h http.Header) {
 	for _, name := range v.removed {
 		delete(h, name)
 	}
-	for name, values := range v.set {
-		h[name] = values
-	}
+	maps.Copy(h, v.set)
 }
 
 // addResponseHeaders adds to the answer what the policy wants.

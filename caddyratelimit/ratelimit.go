@@ -94,9 +94,9 @@ type RateLimit struct {
 }
 
 // UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
-func (m *RateLimit) UnmarshalJSON(text []byte) error {
+func (h *RateLimit) UnmarshalJSON(text []byte) error {
 	type plain RateLimit
-	return directive.UnmarshalJSON("gluu_rate_limit", text, (*plain)(m))
+	return directive.UnmarshalJSON("gluu_rate_limit", text, (*plain)(h))
 }
 
 // CaddyModule returns the Caddy module information.

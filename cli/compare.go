@@ -204,8 +204,7 @@ func (c *comparison) send(ctx context.Context, gateway string, request *compared
 	}
 	res, err := c.client().Do(r)
 	if err != nil {
-		var failed *url.Error
-		if errors.As(err, &failed) {
+		if failed, ok := errors.AsType[*url.Error](err); ok {
 			err = failed.Err // it names the URL, which may have secrets
 		}
 		return nil, fmt.Errorf("%s does not answer: %w", gateway, err)

@@ -26,8 +26,7 @@ type module struct {
 	Parts   map[string]*inner `json:"parts,omitempty"`
 	List    []inner           `json:"list,omitempty"`
 	Raw     json.RawMessage   `json:"raw,omitempty"`
-	hidden  string
-	Skipped string `json:"-"`
+	Skipped string            `json:"-"`
 }
 
 func (m *module) UnmarshalJSON(text []byte) error {
@@ -37,7 +36,7 @@ func (m *module) UnmarshalJSON(text []byte) error {
 
 func TestUnmarshalJSONNamesTheOption(t *testing.T) {
 	for _, test := range []struct{ name, text, want string }{
-		{"unknown", `{"nmae":"x"}`, `there is no "nmae" in gluu_module: it has hosts, issuer, limit, list, name, on, parts, ratio, raw, timeout`},
+		{"unknown", `{"colour":"x"}`, `there is no "colour" in gluu_module: it has hosts, issuer, limit, list, name, on, parts, ratio, raw, timeout`},
 		{"unknown in a map", `{"parts":{"a":{"isuer":"x"}}}`, `there is no "isuer" in gluu_module: parts.a: it has hosts, issuer`},
 		{"unknown in a list", `{"list":[{},{"x":1}]}`, `there is no "x" in gluu_module: list.1: it has hosts, issuer`},
 		{"not exported", `{"hidden":"x"}`, `there is no "hidden"`},

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/url"
@@ -66,9 +67,7 @@ func newStoreSite(t *testing.T, session string, env map[string]string) *storeSit
 		Caddyfile: strings.Replace(storeCaddyfile, "SESSION", session, 1),
 		Env:       map[string]string{"ISSUER": s.server.Issuer, "BASE_URL": s.base, "UPSTREAM": harness.StartUpstream(t).Addr},
 	}
-	for name, value := range env {
-		s.config.Env[name] = value
-	}
+	maps.Copy(s.config.Env, env)
 	return s
 }
 

@@ -41,9 +41,6 @@ const formParameter = "access_token"
 
 func (p TokenPlace) String() string { return strings.TrimSpace(p.In + " " + p.Name) }
 
-// takesName reports whether a place of this kind has a name.
-func (p TokenPlace) takesName() bool { return p.In == inHeader || p.In == inQuery || p.In == inCookie }
-
 // check refuses a place that does not exist.
 func (p TokenPlace) check() error {
 	switch p.In {

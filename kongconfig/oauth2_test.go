@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"net/url"
@@ -45,9 +46,7 @@ func (g *gateway) post(path string, form url.Values) (status int, answer map[str
 func runOAuth2(t *testing.T, more string, env environment) *gateway {
 	t.Helper()
 	with := environment{"KONG_TRUSTED_IPS": "127.0.0.0/8"}
-	for name, value := range env {
-		with[name] = value
-	}
+	maps.Copy(with, env)
 	g := run(t, strings.ReplaceAll(stepOn, "MORE", more), with)
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		if status, _ := g.post("/steps/oauth2/token", nil); status != 503 {

@@ -4,6 +4,7 @@ package kongconfig
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"strconv"
@@ -54,9 +55,7 @@ func readRateLimiting(f *file, p *plugin) builder {
 	zone := p.scope()
 	return func(r *route) steps {
 		own := make(map[string]any, len(h)+1)
-		for name, value := range h {
-			own[name] = value
-		}
+		maps.Copy(own, h)
 		own["zone"] = zone
 		if by == "service" {
 			own["limit_by"] = "all"

@@ -4,6 +4,7 @@ package kongconfig_test
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -114,10 +115,5 @@ func TestEveryPluginIsEnforcedOrRefused(t *testing.T) {
 }
 
 func contains(list []string, name string) bool {
-	for _, element := range list {
-		if element == name {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, name)
 }

@@ -78,13 +78,14 @@ func compareProblems(a, b problem) int {
 }
 
 func (p problem) message(file string) string {
-	text := fmt.Sprintf("%s:%d: ", file, p.line)
+	var text strings.Builder
+	fmt.Fprintf(&text, "%s:%d: ", file, p.line)
 	for _, part := range []string{p.entity, p.field} {
 		if part != "" {
-			text += part + ": "
+			text.WriteString(part + ": ")
 		}
 	}
-	return text + p.text
+	return text.String() + p.text
 }
 
 // list returns the warnings, the most important first.

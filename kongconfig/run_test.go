@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -45,9 +46,7 @@ func run(t testing.TB, source string, env environment) *gateway {
 	t.Cleanup(upstream.Close)
 	address := caddytest.FreeAddress(t)
 	withListen := environment{"KONG_PROXY_LISTEN": address}
-	for name, value := range env {
-		withListen[name] = value
-	}
+	maps.Copy(withListen, env)
 	config, _, err := adapt(t, strings.ReplaceAll(source, "UPSTREAM", upstream.Listener.Addr().String()), withListen)
 	if err != nil {
 		t.Fatal(err)

@@ -9,6 +9,7 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"mime/multipart"
 	"net/http"
 	"net/http/httptest"
@@ -133,9 +134,7 @@ func (q request) build(t testing.TB) *http.Request {
 	if q.contentType != "" {
 		r.Header.Set("Content-Type", q.contentType)
 	}
-	for name, values := range q.header {
-		r.Header[name] = values
-	}
+	maps.Copy(r.Header, q.header)
 	return caddyhttp.PrepareRequest(r, caddy.NewReplacer(), nil, new(caddyhttp.Server))
 }
 
@@ -164,9 +163,7 @@ func (f *fixture) ask(q request) (int, map[string]any) {
 // with returns parameters with others, of which nil removes one.
 func with(params map[string]any, others ...any) map[string]any {
 	merged := make(map[string]any)
-	for name, value := range params {
-		merged[name] = value
-	}
+	maps.Copy(merged, params)
 	for pair := range slices.Chunk(others, 2) {
 		if merged[pair[0].(string)] = pair[1]; pair[1] == nil {
 			delete(merged, pair[0].(string))

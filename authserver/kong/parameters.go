@@ -10,6 +10,7 @@ import (
 	"mime/multipart"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/caddy-gluu/gateway/internal/strictjson"
@@ -44,7 +45,7 @@ func readParameters(w http.ResponseWriter, r *http.Request, secretsInURL bool) (
 	p.addForm(r.URL.Query())
 	leaveOut := neverInURL
 	if !secretsInURL {
-		leaveOut = append(leaveOut[:len(leaveOut):len(leaveOut)], secrets...)
+		leaveOut = append(slices.Clip(leaveOut), secrets...)
 	}
 	for _, name := range leaveOut {
 		p.remove(name)

@@ -4,7 +4,6 @@ package rfc
 
 import (
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -161,7 +160,7 @@ func FuzzDocument(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		client, err := d.read(documentURL, []byte(body))
 		if err == nil && (client.ClientID != documentURL || len(client.RedirectURIs) == 0) {
-			t.Error(fmt.Sprintf("%q: %+v", body, client))
+			t.Errorf("%q: %+v", body, client)
 		}
 	})
 }

@@ -44,11 +44,6 @@ func (e Endpoint) methods() []string {
 	return []string{http.MethodGet, http.MethodHead}
 }
 
-// isForm reports whether the endpoint takes a form with client authentication.
-func (e Endpoint) isForm() bool {
-	return e == TokenEndpoint || e == IntrospectEndpoint || e == RevokeEndpoint || e == PushedEndpoint
-}
-
 // Label is the endpoint's name in logs and metrics.
 func (e Endpoint) Label() string {
 	switch e {

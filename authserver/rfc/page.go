@@ -10,6 +10,7 @@ import (
 	"html/template"
 	"net/http"
 	"regexp"
+	"strings"
 
 	"github.com/caddy-gluu/gateway/internal/authcore"
 )
@@ -49,14 +50,15 @@ func (c *call) writePage(status int, t *template.Template, data pageData) error 
 	if err := t.Execute(&body, data); err != nil {
 		return unavailable(reasonInternal, err)
 	}
-	policy := "default-src 'none'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; style-src"
+	var policy strings.Builder
+	policy.WriteString("default-src 'none'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; style-src")
 	for _, style := range styleElement.FindAllSubmatch(body.Bytes(), -1) {
 		sum := sha256.Sum256(style[1])
-		policy += " 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+		policy.WriteString(" 'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'")
 	}
 	h := c.w.Header()
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", policy)
+	h.Set("Content-Security-Policy", policy.String())
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Referrer-Policy", "no-referrer")

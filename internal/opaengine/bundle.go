@@ -150,7 +150,7 @@ func (b *Bundle) sourceOf(unpacked bundle.Bundle, legacy bool) *source {
 			continue
 		}
 		name := b.Name + ":" + module.Path
-		if s.modules[name] = module.Parsed; legacy && module.Parsed.RegoVersion() == ast.RegoV0 {
+		if s.modules[name] = module.Parsed; legacy && module.Parsed.RegoVersionSpan() == ast.RegoVersionSpanOf(ast.RegoV0) {
 			s.legacy = append(s.legacy, module.Path)
 		}
 	}

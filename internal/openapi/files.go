@@ -38,7 +38,6 @@ type loader struct {
 	swagger  bool                  // the document is of version 2.0
 	version  string
 
-	schemes  map[string]scheme
 	warnings []*Error
 }
 

@@ -55,7 +55,7 @@ func (o *Options) Check() error {
 		return fmt.Errorf("base_path %q must be a plain path such as /api/v1, without wildcards", o.BasePath)
 	}
 	if strings.HasPrefix(o.Prefix, "^") {
-		return fmt.Errorf("prefix %q starts with ^, which makes a scope a regular expression: write a plain prefix such as role:", o.Prefix)
+		return fmt.Errorf("prefix %q starts with ^, which makes a scope a regular expression: write a plain prefix, for example 'prefix role:'", o.Prefix)
 	}
 	if slices.Contains(o.SecuritySchemes, "") {
 		return fmt.Errorf("security_scheme is empty: name a scheme of the document")
