@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	_ "github.com/caddyserver/caddy/v2/modules/standard"
 
@@ -194,7 +195,12 @@ func TestGroupsThatNobodyHasAreWarnedAbout(t *testing.T) {
 	g := start(t)
 	g.load("deny guests guest", "gluu_oauth_auth")
 	const warning = "no consumer is in a group that gluu_acl names: write 'groups' into a consumer, or correct the name"
+	// The warning comes once the configuration runs.
 	records := caddytest.Records(t, g.dir, warning)
+	for end := time.Now().Add(10 * time.Second); len(records) == 0 && time.Now().Before(end); {
+		time.Sleep(5 * time.Millisecond)
+		records = caddytest.Records(t, g.dir, warning)
+	}
 	if len(records) != 1 || records[0]["group"] != "guest" {
 		t.Errorf("got %v, want one warning, about guest", records)
 	}
