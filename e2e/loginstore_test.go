@@ -88,6 +88,8 @@ func (s *storeSite) logIn(gateways ...*harness.Gateway) harness.Field {
 		for _, g := range gateways {
 			g.Forbid(next.URL.Query().Get("code"), next.URL.Query().Get("state"), next.URL.Query().Get("nonce"))
 		}
+		// As a browser does on an answer with `Referrer-Policy: no-referrer`.
+		next.Header.Del("Referer")
 		return nil
 	}}
 	response, err := person.Do(request)
@@ -199,6 +201,13 @@ func (s *storeSite) redisDies(t *testing.T, redis *harness.Redis, a, b *harness.
 	for _, g := range []*harness.Gateway{a, b} {
 		if r := askWith(g, "/api", cookie); r.Status != http.StatusOK {
 			t.Fatalf("with the session: %s", r)
+		}
+	}
+	// A gateway forgets a session whose change is announced, its own changes too,
+	// and reads it again at the next request. Announcements take two seconds at most.
+	for settled := time.Now().Add(2500 * time.Millisecond); time.Now().Before(settled); time.Sleep(100 * time.Millisecond) {
+		for _, g := range []*harness.Gateway{a, b} {
+			askWith(g, "/api", cookie)
 		}
 	}
 	if err := redis.Kill(); err != nil {
