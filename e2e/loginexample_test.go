@@ -35,7 +35,7 @@ func TestExampleLogin(t *testing.T) {
 	}
 	harness.StartGateway(t, harness.GatewayConfig{
 		Caddyfile: string(content),
-		Env:       map[string]string{"ISSUER": "http://127.0.0.1:" + provider, "LOGIN_PORT": gateway, "LOGIN_APP_PORT": app},
+		Env:       map[string]string{"ISSUER": "http://127.0.0.1:" + provider, "LOGIN_PORT": gateway, "API_PORT": app},
 	})
 	tab := harness.StartBrowser(t).Window(t).Tab()
 	tab.Open(base + "/reports?year=2026")

@@ -136,7 +136,7 @@ func TestWhatIsNotValid(t *testing.T) {
 	for config, want := range map[string]string{
 		`{"apps":{"gluu":{"providers":{"a":{"isuer":"x"}}}}}`:                                                                           "/apps/gluu/providers/a: unknown member isuer",
 		`{"apps":{"gluu":{"providers":{"a":{"issuer":1}}}}}`:                                                                            "/apps/gluu/providers/a/issuer: not of type string",
-		`{"apps":{"gluu":{"session":{"store":{"engine":"redis","addr":"x"}}}}}`:                                                       "/apps/gluu/session/store: unknown member addr",
+		`{"apps":{"gluu":{"session":{"store":{"engine":"redis","addr":"x"}}}}}`:                                                         "/apps/gluu/session/store: unknown member addr",
 		`{"apps":{"gluu":{"session":{"store":{"engine":"mysql"}}}}}`:                                                                    "/apps/gluu/session/store/engine: not one of",
 		`{"apps":{"gluu":{"cache":{"max_age":true}}}}`:                                                                                  "/apps/gluu/cache/max_age: not of type",
 		`{"apps":{"http":{"servers":{"s":{"routes":[{"handle":[{"handler":"gluu_oauth_auth","realms":"x"}]}]}}}}}`:                      "unknown member realms",

@@ -47,7 +47,8 @@ func start(t *testing.T) *example {
 	dir := t.TempDir()
 	t.Setenv("PROVISION_KEY_HASH", hash)
 	t.Setenv("ADDRESS", "http://"+e.address)
-	t.Setenv("ADMIN", e.admin)
+	t.Setenv("CADDY_ADMIN", e.admin)
+	t.Setenv("STATE", filepath.Join(dir, "state"))
 	t.Setenv("STORE", filepath.Join(dir, "step-on.db"))
 	source := strings.Replace(string(content), "{\n", "{\n\tpersist_config off\n\tstorage file_system "+dir+"\n", 1)
 	if err := caddytest.Run(source[strings.Index(source, "{"):], e.address); err != nil {
