@@ -24,7 +24,7 @@ import (
 // of anything that he does, although stale_if_error is on.
 
 const (
-	hostileTimeout = 4 * time.Second
+	hostileTimeout = 2 * time.Second
 	hostileMaxAge  = time.Second
 	hostileRate    = 5 * time.Millisecond // between two of his requests
 	hostileFlood   = 1200                 // made-up tokens that he sends at once
