@@ -396,7 +396,7 @@ func TestSec_LinksOutOfTheFolderAreNotFollowed(t *testing.T) {
 	folder, elsewhere := t.TempDir(), filepath.Join(t.TempDir(), "secret.yaml")
 	write(t, elsewhere, "get: {security: []}\n")
 	if err := os.Symlink(elsewhere, filepath.Join(folder, "a.yaml")); err != nil {
-		t.Skip(err)
+		t.Skipf("NOT TESTED: links that lead out of the folder: this machine makes none: %v", err)
 	}
 	main := filepath.Join(folder, "openapi.yaml")
 	write(t, main, "openapi: 3.0.0\npaths:\n  /a: {$ref: a.yaml}\n")
