@@ -20,6 +20,7 @@ func FuzzCaddyfile(f *testing.F) {
 		"gluu_oauth_auth {\noptional\n}",
 		"gluu_oauth_pep {\noauth_scope_expression <<X\n[]\nX\n}",
 		"gluu_oauth_auth main {\nanonymous guest\nanonymous_on missing\ntoken_from header X-A\ntoken_from query t\ntoken_from cookie c\ntoken_from form\npass_credentials phantom_token\nphantom_token_alg RS256\nconsumer_mapping false\nupstream_headers off\nrealm x\n}",
+		"gluu_oauth_pep { path /{\ufffd} {\nGET scope a\n}\n}",
 		"gluu_oauth_auth {\nheader X-A consumer.id string\nheader X-B introspect_data.roles list ;\nheader_each X-C-{*} introspect_data.x\n}",
 		"gluu_oauth_auth {\nop_url https://as.example\nclient_id a\nclient_secret b\ntrust_pool file a.pem\n}",
 	} {

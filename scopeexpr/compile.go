@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddy-gluu/gateway/pathmatch"
 )
@@ -55,6 +56,9 @@ type compiler struct {
 }
 
 func (c *compiler) pathRule(r *PathRule) *Error {
+	if err := c.undamaged(r); err != nil {
+		return err
+	}
 	if other, dup := c.paths[r.Path]; dup {
 		return c.errorf(JSONPath{"path"}, "add the conditions to that entry", "the path %q is already at [%d]", r.Path, other)
 	}
@@ -84,6 +88,34 @@ func (c *compiler) pathRule(r *PathRule) *Error {
 		return nil
 	})
 }
+
+// undamaged refuses a rule in which a character was lost, as ParseDocument does:
+// the document can come from a Caddyfile or from code.
+func (c *compiler) undamaged(r *PathRule) *Error {
+	if damaged(r.Path) {
+		return c.errorf(JSONPath{"path"}, hintDamaged, "the path %q has a character that is not one: U+FFFD, which programs write in place of one that they cannot read", r.Path)
+	}
+	for i := range r.Conditions {
+		if r.Conditions[i].damaged() {
+			return c.errorf(JSONPath{"conditions", i}, hintDamaged, "the condition has a character that is not one: U+FFFD, which programs write in place of one that they cannot read")
+		}
+	}
+	return nil
+}
+
+func (c *Condition) damaged() bool {
+	if slices.ContainsFunc(c.ACR, damaged) || damaged(c.ResourceID) || damaged(c.ResourceName) {
+		return true
+	}
+	e := c.ScopeExpression
+	return e != nil && (slices.ContainsFunc(e.Data, damaged) || findDamaged(e.Rule) >= 0)
+}
+
+func damaged(text string) bool {
+	return strings.ContainsRune(text, utf8.RuneError) // or invalid UTF-8, which is read as one
+}
+
+const hintDamaged = "write the character itself"
 
 func (c *compiler) patternError(err error) *Error {
 	e := c.errorf(JSONPath{"path"}, "", "%v", err)

@@ -231,6 +231,29 @@ func TestDocumentsBuiltInCodeAreRefusedToo(t *testing.T) {
 	}
 }
 
+// What a document of text may not have, one built from a Caddyfile may not have
+// either: written out, it could not be read again.
+func TestDamagedTextIsRefused(t *testing.T) {
+	rule := func(path, scope, acr string) Document {
+		return Document{{Path: path, Conditions: []Condition{{
+			HTTPMethods: []string{"GET"}, ACR: []string{acr},
+			ScopeExpression: &Expression{Rule: []byte(`{"var":0}`), Data: []string{scope}},
+		}}}}
+	}
+	if _, err := rule("/a", "s", "gold").Compile(Options{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, d := range map[string]Document{
+		"path": rule("/{\ufffd}", "s", "gold"), "scope": rule("/a", "s\ufffd", "gold"), "acr": rule("/a", "s", "\ufffd"),
+		"invalid UTF-8": rule("/a", "s\xff", "gold"),
+	} {
+		_, err := d.Compile(Options{})
+		if err == nil || !strings.Contains(err.Error(), "has a character that is not one") {
+			t.Errorf("%s: got %v", name, err)
+		}
+	}
+}
+
 func TestADocumentWithinJSONIsReadStrictly(t *testing.T) {
 	var config struct {
 		Document Document `json:"document"`
