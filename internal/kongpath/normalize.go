@@ -33,9 +33,10 @@ func spelling(u *url.URL) string {
 	return u.EscapedPath()
 }
 
-// Normalize brings a path into its normal form.
+// Normalize brings a path into its normal form. A # or ? in it is data, for the path
+// of a URL ends before the first one, and so it becomes an escape.
 func Normalize(path string) string {
-	if strings.Contains(path, "%") {
+	if strings.ContainsAny(path, "%#?") {
 		path = decodeUnreserved(path)
 	}
 	if strings.Contains(path, "//") || strings.Contains(path, "/.") {
@@ -52,6 +53,14 @@ func decodeUnreserved(path string) string {
 	var b strings.Builder
 	b.Grow(len(path))
 	for i := 0; i < len(path); i++ {
+		switch path[i] {
+		case '#':
+			b.WriteString("%23")
+			continue
+		case '?':
+			b.WriteString("%3F")
+			continue
+		}
 		if path[i] != '%' || i+2 >= len(path) || !isHex(path[i+1]) || !isHex(path[i+2]) {
 			b.WriteByte(path[i])
 			continue
