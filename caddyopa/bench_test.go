@@ -148,8 +148,9 @@ func TestADecisionIsLean(t *testing.T) {
 		}
 	}
 	decide()
-	if got := testing.AllocsPerRun(50, decide); got > 110 {
-		t.Errorf("a decision takes %g allocations, want 110 at most", got)
+	got := testing.AllocsPerRun(50, decide)
+	if got > 100 {
+		t.Errorf("a decision takes %g allocations, want 100 at most", got)
 	}
 	if q.input != nil {
 		t.Error("the question was changed")

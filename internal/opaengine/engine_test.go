@@ -244,3 +244,33 @@ func TestWatchedFiles(t *testing.T) {
 		t.Errorf("after the repair: got %v, %v, want 3", got.Value, err)
 	}
 }
+
+// Data is read past the store; what a reference means must not depend on that.
+func TestDocumentsAreReadAsAStoreReadsThem(t *testing.T) {
+	dir := write(t, map[string]string{
+		"p.rego": `package p
+
+whole := data.d
+member := data.d.list[1].x
+index := data.d.list["1"]
+number := data.d.byNumber[0]
+missing := data.d.absent
+default_missing := object.get(data.d, "absent", "none")
+root if not data.system
+replaced := n if n := data.d.n with data.d.n as 2
+keys contains key if data.d.list[key]
+`,
+		"data.json": `{"d": {"n": 1, "list": ["a", {"x": "y"}], "byNumber": {"0": "zero"}}}`,
+	})
+	e := mustNew(t, Settings{Files: []string{dir + "/*"}})
+	for decision, want := range map[string]string{
+		"p/whole": `{"byNumber": {"0": "zero"}, "list": ["a", {"x": "y"}], "n": 1}`, "p/member": `"y"`, "p/index": `{"x": "y"}`, "p/number": `"zero"`,
+		"p/missing": "<nil>", "p/default_missing": `"none"`, "p/root": "true", "p/replaced": "2", "p/keys": "{0, 1}",
+		"d/n": "1", "d/list": `["a", {"x": "y"}]`, "d/absent": "<nil>",
+	} {
+		got, err := decide(t, e, decision, "{}")
+		if err != nil || fmt.Sprint(got.Value) != want {
+			t.Errorf("%s is %v, %v, want %s", decision, got.Value, err, want)
+		}
+	}
+}

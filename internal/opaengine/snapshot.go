@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/storage"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
 	"github.com/open-policy-agent/opa/v1/topdown"
@@ -25,6 +26,7 @@ type Snapshot struct {
 	compiler *ast.Compiler
 	store    storage.Store
 	txn      storage.Transaction // for all readers; nil if the store changes
+	data     ast.Object          // what the store holds; nil if the store changes
 	uses     *Uses
 	uncached []string // functions that are not deterministic
 	revision string
@@ -87,7 +89,9 @@ func compile(caps *ast.Capabilities, sources ...*source) (*Snapshot, error) {
 	if compiler.Compile(modules); compiler.Failed() {
 		return nil, describe(compiler.Errors)
 	}
-	return newSnapshot(compiler, store, txn, strings.Join(slices.DeleteFunc(revisions, func(r string) bool { return r == "" }), "+")), nil
+	s := newSnapshot(compiler, store, txn, strings.Join(slices.DeleteFunc(revisions, func(r string) bool { return r == "" }), "+"))
+	s.data = object.(ast.Object)
+	return s, nil
 }
 
 func newSnapshot(compiler *ast.Compiler, store storage.Store, txn storage.Transaction, revision string) *Snapshot {
@@ -159,7 +163,11 @@ func (s *Snapshot) Decide(ctx context.Context, decision string, input ast.Value,
 	evaluation := topdown.NewQuery(q.body).
 		WithQueryCompiler(q.compiler).WithCompiler(s.compiler).WithStore(s.store).WithTransaction(txn).
 		WithCancel(cancel).WithInput(ast.NewTerm(input)).
-		WithInterQueryBuiltinCache(s.answers).WithInterQueryBuiltinValueCache(s.values)
+		WithInterQueryBuiltinCache(s.answers).WithInterQueryBuiltinValueCache(s.values).
+		WithMetrics(metrics.NoOp())
+	if s.data != nil {
+		evaluation.WithBaseCache((*documents)(s))
+	}
 	for _, option := range options {
 		option(evaluation)
 	}
@@ -175,6 +183,29 @@ func (s *Snapshot) Decide(ctx context.Context, decision string, input ast.Value,
 	}
 	return outcome, err
 }
+
+// documents reads the data of a snapshot without a way through its store, which
+// would allocate a path and a copy in a cache for each reference.
+type documents Snapshot
+
+var _ topdown.BaseCache = (*documents)(nil)
+
+// Get returns the document that ref names, or nil to have OPA ask the store. The
+// root is for the store, which hides a part of it, and so is what is not found: a
+// store also finds "0" in an array.
+func (d *documents) Get(ref ast.Ref) ast.Value {
+	if len(ref) < 2 {
+		return nil
+	}
+	value, err := d.data.Find(ref[1:])
+	if err != nil {
+		return nil
+	}
+	return value
+}
+
+// Put ignores a document: those of the store are at hand.
+func (d *documents) Put(ast.Ref, ast.Value) {}
 
 // Option changes one evaluation.
 type Option func(*topdown.Query)
