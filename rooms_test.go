@@ -99,6 +99,8 @@ var rooms = []room{
 	{"internal/retry", built, ""},
 	{"internal/seal", built, ""},
 	{"internal/spans", built, ""},
+	{"internal/decisions", built, ""},
+	{"internal/visible", built, ""},
 	{"internal/events", built, ""},
 	{"internal/strictjson", built, ""},
 
