@@ -26,6 +26,7 @@ func init() {
 //		anonymous <consumer>
 //		anonymous_on failed|missing
 //		token_from authorization|header <name>|query <name>|cookie <name>|form
+//		several_tokens refuse|first
 //		optional [true|false]
 //		pass_credentials pass|hide|phantom_token
 //		consumer_mapping true|false

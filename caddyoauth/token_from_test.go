@@ -120,6 +120,46 @@ func TestTokensElsewhere(t *testing.T) {
 	}
 }
 
+// With several_tokens first the order of token_from decides, and no token that did
+// not decide goes on.
+func TestTheFirstOfSeveralTokens(t *testing.T) {
+	g := start(t, simpleApp, `gluu_oauth_auth {
+	token_from authorization
+	token_from form
+	token_from query access_token
+	several_tokens first
+}
+reverse_proxy `+newEcho(t)+"\n")
+	g.auth.issue("good", claims("client-a", "read"))
+	for _, test := range []struct {
+		name   string
+		got    func() answer
+		status int
+		want   string
+	}{
+		{"header before query", func() answer { return g.get("/a?access_token=other", "good") }, 200, "Authorization: Bearer good"},
+		{"header before form", func() answer { return g.post("/a", "access_token=other", "Authorization: Bearer good") }, 200, "Authorization: Bearer good"},
+		{"form before query", func() answer { return g.post("/a?access_token=other", "access_token=good") }, 200, "POST /a\n"},
+		{"query after an empty form", func() answer { return g.post("/a?access_token=good", "x=1") }, 200, "x=1"},
+		{"an invalid one decides", func() answer { return g.get("/a?access_token=good", "other") }, 401, ""},
+		{"an invalid form decides", func() answer { return g.post("/a?access_token=good", "access_token=other") }, 401, ""},
+		{"two in one place", func() answer { return g.get("/a?access_token=good&access_token=good", "") }, 400, ""},
+		{"two in a place that does not decide", func() answer { return g.get("/a?access_token=other&access_token=other", "good") }, 200, "GET /a\n"},
+		{"a malformed header", func() answer { return g.get("/a?access_token=good", "", "Authorization: Bearer") }, 400, ""},
+		{"Basic credentials beside the query", func() answer { return g.get("/a?access_token=good", "", "Authorization: Basic other") }, 200, "GET /a\n"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			got := test.got()
+			if got.status != test.status || !strings.Contains(got.body, test.want) {
+				t.Errorf("got %d %s, want %d and %q", got.status, got.body, test.status, test.want)
+			}
+			if test.status == 200 && strings.Contains(got.body, "other") {
+				t.Errorf("a token that did not decide reached the upstream:\n%s", got.body)
+			}
+		})
+	}
+}
+
 // Only the places that are named count: an Authorization header that is none of
 // them neither identifies the caller nor goes on beside one who is.
 func TestOnlyNamedPlacesCount(t *testing.T) {

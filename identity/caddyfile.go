@@ -23,6 +23,7 @@ import (
 //		anonymous <consumer>
 //		anonymous_on failed|missing
 //		token_from authorization|header <name>|query <name>|cookie <name>|form
+//		several_tokens refuse|first
 //		optional [true|false]
 //		pass_credentials pass|hide|phantom_token
 //		consumer_mapping true|false
@@ -74,7 +75,7 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 
 // options are the subdirectives that are not those of a provider.
 var options = []string{
-	"anonymous", "anonymous_on", "token_from", "optional", "pass_credentials", "consumer_mapping", "upstream_headers",
+	"anonymous", "anonymous_on", "token_from", "several_tokens", "optional", "pass_credentials", "consumer_mapping", "upstream_headers",
 	"header", "header_each", "phantom_token_alg", "realm", "dry_run", "streams", "provider", "id",
 }
 
@@ -93,6 +94,8 @@ func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 		err = directive.SetString(d, &c.AnonymousOn)
 	case "token_from":
 		return true, c.addPlace(d)
+	case "several_tokens":
+		err = directive.SetString(d, &c.SeveralTokens)
 	case "optional":
 		c.Optional = true
 		if d.CountRemainingArgs() > 0 {

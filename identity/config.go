@@ -46,10 +46,16 @@ type Config struct {
 	AnonymousOn string `json:"anonymous_on,omitempty"`
 
 	// Where the token is looked for. Two tokens in different places are answered
-	// 400. A token outside the Authorization header does not reach the upstream,
-	// whatever `pass_credentials` says. Default: the Authorization header alone;
-	// with any place, only those that are named.
+	// 400, unless `several_tokens` says otherwise. A token outside the Authorization
+	// header does not reach the upstream, whatever `pass_credentials` says. Default:
+	// the Authorization header alone; with any place, only those that are named.
 	TokenFrom []TokenPlace `json:"token_from,omitempty"`
+
+	// What becomes of a request with tokens in several of these places: `refuse`
+	// answers it 400, as RFC 6750 asks; `first` takes the token of the first place
+	// in the order of `token_from`, and removes the others. Two tokens in one place
+	// are answered 400 in any case. Default: `refuse`.
+	SeveralTokens string `json:"several_tokens,omitempty"`
 
 	// Whether a caller without a token goes on without an identity, for rules that
 	// are `public`. An enforcing handler answers 401 on behalf of all other rules,
@@ -139,6 +145,9 @@ func (c *Config) check() error {
 	if c.AnonymousOn != "" && c.Anonymous == "" {
 		return fmt.Errorf("anonymous_on %s has no effect without an anonymous consumer: write 'anonymous <consumer>', or remove it", c.AnonymousOn)
 	}
+	if c.SeveralTokens != "" && len(c.TokenFrom) < 2 {
+		return fmt.Errorf("several_tokens %s has no effect with one place: name the places with token_from, or remove it", c.SeveralTokens)
+	}
 	set, err := headers.CompileSet(c.CustomHeaders, expressionVars...)
 	if err != nil {
 		return err
@@ -185,6 +194,11 @@ func (c *Config) checkValues() error {
 	case "", onFailed, onMissing:
 	default:
 		return fmt.Errorf("anonymous_on is failed or missing, not %q", c.AnonymousOn)
+	}
+	switch c.SeveralTokens {
+	case "", refuseTokens, firstToken:
+	default:
+		return fmt.Errorf("several_tokens is refuse or first, not %q", c.SeveralTokens)
 	}
 	if err := c.checkPlaces(); err != nil {
 		return err

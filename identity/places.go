@@ -36,6 +36,12 @@ const (
 	inForm          = "form"
 )
 
+// What several_tokens may be.
+const (
+	refuseTokens = "refuse"
+	firstToken   = "first"
+)
+
 // formParameter is the name of the token in a form (RFC 6750, section 2.2).
 const formParameter = "access_token"
 
@@ -154,7 +160,7 @@ func (a *Authenticator) provisionPlaces() {
 	if len(places) == 0 {
 		places = []TokenPlace{{In: inAuthorization}}
 	} else {
-		a.takeout = &takeout{places: places, most: a.maxToken, keep: a.DryRun}
+		a.takeout = &takeout{places: places, most: a.maxToken, first: a.SeveralTokens == firstToken, keep: a.DryRun}
 	}
 	// A cache before the gateway may keep the answer to a caller without a token,
 	// and RFC 9111 lets it show that to callers with one. The other way round

@@ -29,6 +29,10 @@ type takeout struct {
 	places []TokenPlace
 	most   int // bytes of a token
 
+	// first is set if the first place that has a token decides. Otherwise a second
+	// token is an error.
+	first bool
+
 	// keep leaves the tokens where they are, for a dry run.
 	keep bool
 }
@@ -41,40 +45,50 @@ var errSeveralTokens = errors.New("the request has more than one access token: s
 const formRoom = 64 << 10
 
 // take returns the token of a request, empty if there is none, and whether it was
-// elsewhere than in the Authorization header. A token that is not
-// in the Authorization header is removed from the request, and an Authorization
-// header beside it too, since nothing has verified that one.
+// elsewhere than in the Authorization header. All tokens that are elsewhere are
+// removed from the request, and an Authorization header beside the one that was
+// chosen too, since nothing has verified that one.
 func (t *takeout) take(r *http.Request) (credential Credential, elsewhere bool, err error) {
-	var found []Credential
-	var errs []error
+	var found []Credential // of the place that decides, or of all
+	var malformed error
+	header, removed := false, false
+	add := func(credentials ...Credential) {
+		if !t.first || len(found) == 0 {
+			found = append(found, credentials...)
+		}
+	}
 	for _, place := range t.places {
 		if place.In == inAuthorization {
 			credential, err := readCredential(r.Header, t.most)
-			if errs = append(errs, err); credential.Token != "" {
-				found = append(found, credential)
+			if malformed = err; credential.Token != "" {
+				header = len(found) == 0
+				add(credential)
 			}
 			continue
 		}
+		var here []Credential
 		for _, value := range t.takeFrom(r, place) {
 			if value != "" {
-				found, elsewhere = append(found, Credential{Bearer, value}), true
+				here, removed = append(here, Credential{Bearer, value}), true
 			}
 		}
+		add(here...)
 	}
-	if elsewhere && !t.keep {
+	chosenElsewhere := removed && !(t.first && header)
+	if chosenElsewhere && !t.keep {
 		removeCredential(r.Header)
 	}
-	switch err := errors.Join(errs...); {
+	switch {
 	case len(found) > 1:
-		return Credential{}, elsewhere, errSeveralTokens
-	case err != nil:
-		return Credential{}, elsewhere, err
+		return Credential{}, chosenElsewhere, errSeveralTokens
+	case malformed != nil:
+		return Credential{}, chosenElsewhere, malformed
 	case len(found) == 0:
 		return Credential{}, false, nil
 	case len(found[0].Token) > t.most:
-		return Credential{}, elsewhere, tooLong(t.most)
+		return Credential{}, chosenElsewhere, tooLong(t.most)
 	}
-	return found[0], elsewhere, nil
+	return found[0], chosenElsewhere, nil
 }
 
 // takeFrom returns the values at a place other than the Authorization header.
