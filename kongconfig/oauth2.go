@@ -11,6 +11,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"golang.org/x/net/http/httpguts"
 )
 
 // oauth2Credential is a client of the plugin oauth2.
@@ -40,6 +42,7 @@ func (f *file) readOAuth2Credential(o *object, parent any, _ int) {
 	default:
 		c.secret = f.hashSecret(o, c.clientID, secret, hashed)
 	}
+	f.register(o, "oauth2_credentials", c, c.id)
 	f.clients = append(f.clients, c)
 	f.nested(o, c, "oauth2_tokens")
 }
@@ -75,14 +78,6 @@ func (f *file) hashSecret(o *object, client, secret string, hashed bool) string 
 		o.errorf("client_secret", "cannot be hashed: %v", err)
 	}
 	return fmt.Sprintf("$pbkdf2-sha512$i=%d,l=32$%s$%s", iterations, base64.RawStdEncoding.EncodeToString(seed[:16]), base64.RawStdEncoding.EncodeToString(key))
-}
-
-func (f *file) readOAuth2Token(o *object, _ any, _ int) {
-	if !f.tokensWarned {
-		o.p.warnf(aboutTheRest, at{o.entity, "", o.line}, "tokens are not part of a configuration: clients get new ones")
-	}
-	f.tokensWarned = true
-	o.readAll()
 }
 
 // connectClients finds the consumers of clients, and refuses two clients of one
@@ -134,8 +129,10 @@ func readOAuth2(f *file, p *plugin) builder {
 		s.server["legacy"] = words
 		c.warnf(aboutProtection, "", "what only Kong's clients need is on: %s; see legacy in docs/gluu_oauth_server.md", strings.Join(words, ", "))
 	}
-	c.warnf(aboutTheRest, "", "access tokens are read from the Authorization header alone: clients that send access_token in the query or in a form have to change")
-	s.auth = map[string]any{"handler": "gluu_oauth_auth"}
+	s.auth = map[string]any{"handler": "gluu_oauth_auth", "token_from": f.tokenPlaces(c)}
+	if !f.settings.rfc {
+		s.auth["several_tokens"] = "first"
+	}
 	if c.boolean("hide_credentials", false) {
 		s.auth["pass_credentials"] = "hide"
 	}
@@ -181,6 +178,27 @@ func (f *file) oauth2Steps(c *object, s oauth2Settings, r *route) steps {
 	return steps{before: []any{server, auth}}
 }
 
+// tokenPlaces are where the plugin looks for tokens: in a header, then in the body,
+// then in the query, where no later specification wants them.
+func (f *file) tokenPlaces(c *object) []map[string]any {
+	place := map[string]any{"in": "authorization"}
+	if header := c.str("auth_header_name"); header != "" && !strings.EqualFold(header, "authorization") {
+		if !httpguts.ValidHeaderFieldName(header) {
+			c.errorf("auth_header_name", "%q is not the name of a header: write for example x-access-token", header)
+		}
+		place = map[string]any{"in": "header", "name": header}
+	}
+	places := []map[string]any{place, {"in": "form"}}
+	if !f.settings.rfc {
+		places = append(places, map[string]any{"in": "query", "name": "access_token"})
+		c.warnf(aboutProtection, "", "access tokens are also read from the query, from where they reach access logs and histories: have clients send the Authorization header, then remove the place from token_from")
+	}
+	if !c.boolean("hide_credentials", false) {
+		c.warnf(aboutTheRest, "hide_credentials", "tokens in the query or in a form do not reach the upstream, also where Kong passed them on")
+	}
+	return places
+}
+
 // readProfile reads the settings of the server.
 func (f *file) readProfile(c *object, legacy map[string]bool) map[string]any {
 	profile := map[string]any{"name": "kong"}
@@ -216,9 +234,6 @@ func (f *file) readProfile(c *object, legacy map[string]bool) map[string]any {
 	}
 	if pkce := c.oneOf("pkce", "lax", "none", "strict"); pkce != "lax" {
 		profile["pkce"] = pkce
-	}
-	if header := c.str("auth_header_name"); header != "" && !strings.EqualFold(header, "authorization") {
-		c.errorf("auth_header_name", "tokens are read from the Authorization header alone: write authorization, and have clients send %s there", header)
 	}
 	if realm := c.str("realm"); realm != "" {
 		profile["realm"] = realm

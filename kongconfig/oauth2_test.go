@@ -100,6 +100,55 @@ func TestOAuth2(t *testing.T) {
 	}
 }
 
+// Tokens are where Kong's clients put them: in the header first, then in the body,
+// then in the query.
+func TestOAuth2TokensElsewhere(t *testing.T) {
+	const other = "another-invented-token"
+	for _, test := range []struct {
+		name, more, header, form, query string
+		env                             environment
+		status                          int
+	}{
+		{name: "query", query: "good"},
+		{name: "form", form: "good"},
+		{name: "header before query", header: "good", query: other},
+		{name: "form before query", form: "good", query: other},
+		{name: "an invalid form before query", form: other, query: "good", status: 401},
+		{name: "another header", more: ", auth_header_name: X-Token", header: "good"},
+		{name: "not in the query by RFC 6750", env: environment{"GLUU_KONG_PROFILE": "rfc"}, query: "good", status: 401},
+		{name: "form by RFC 6750", env: environment{"GLUU_KONG_PROFILE": "rfc"}, form: "good"},
+		{name: "two places by RFC 6750", env: environment{"GLUU_KONG_PROFILE": "rfc"}, header: "good", form: other, status: 400},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := runOAuth2(t, test.more, test.env)
+			_, answer := g.post("/steps/oauth2/token", url.Values{"client_id": {"tracker-app"}, "client_secret": {invented}, "grant_type": {"client_credentials"}, "scope": {"step_counts"}})
+			token, _ := answer["access_token"].(string)
+			value := func(which string) string { return strings.Replace(which, "good", token, 1) }
+			request, headers := "GET h /steps/today", []string{}
+			if test.query != "" {
+				request += "?x=1&access_token=" + value(test.query)
+			}
+			if test.header != "" && test.more != "" {
+				headers = append(headers, "X-Token: Bearer "+value(test.header))
+			} else if test.header != "" {
+				headers = append(headers, "Authorization: Bearer "+value(test.header))
+			}
+			if test.form != "" {
+				request = strings.Replace(request, "GET", "POST", 1)
+				form := "y=2&access_token=" + value(test.form)
+				headers = append(headers, "Content-Type: application/x-www-form-urlencoded", fmt.Sprintf("Content-Length: %d\r\n\r\n%s", len(form), form))
+			}
+			got := g.ask(request, headers...)
+			if want := max(test.status, 200); got.status != want || (got.upstream != nil) != (want == 200) {
+				t.Fatalf("got %+v, want %d", got, want)
+			}
+			if got.upstream != nil && strings.Contains(got.upstream.URI+got.upstream.Body, "access_token") {
+				t.Errorf("the upstream received %s %q", got.upstream.URI, got.upstream.Body)
+			}
+		})
+	}
+}
+
 // With global_credentials a token is good for all services.
 func TestOAuth2GlobalCredentials(t *testing.T) {
 	g := runOAuth2(t, ", global_credentials: true, hide_credentials: true", nil)
@@ -168,7 +217,7 @@ func TestRefusedOAuth2(t *testing.T) {
 		{"{name: a, client_secret: b}", "enable_client_credentials: true", "client_id: is required"},
 		{"{name: a, client_id: a, client_secret: b}, {name: b, client_id: a, client_secret: c}", "enable_client_credentials: true", "is that of another credential too"},
 		{"", "scopes: [a]", "no grant is enabled"},
-		{"", "enable_client_credentials: true, auth_header_name: X-Token", "auth_header_name: tokens are read from the Authorization header"},
+		{"", "enable_client_credentials: true, auth_header_name: 'X Token'", `auth_header_name: "X Token" is not the name of a header`},
 		{"", "enable_client_credentials: true, anonymous: x", `there is no consumer "x"`},
 		{"{name: a, client_id: a, client_secret: '{vault://env/x}'}", "enable_client_credentials: true", "expects the hash of a secret"},
 	} {
