@@ -37,7 +37,7 @@ var rooms = []room{
 	{"docs/schema", forTests, ". scopeexpr"},
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddyratelimit caddystore caddyui caddyuma cli directive kongconfig"},
 
-	{"cli", built, "authserver directive enforce internal/explain internal/openapi internal/policylint internal/policytool pathmatch scopeexpr"},
+	{"cli", built, "authserver directive enforce internal/explain internal/openapi internal/policylint internal/policytool kongconfig pathmatch scopeexpr"},
 	{"caddyui", planned, "caddyadmin identity internal/*"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", built, "consumer directive enforce identity introspect pathmatch internal/*"},

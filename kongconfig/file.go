@@ -28,6 +28,7 @@ type file struct {
 	certs     []*certificate
 	cas       []*authority
 	clients   []*oauth2Credential
+	tokens    []*oauth2Token
 
 	providers    map[string]map[string]any // of the app gluu
 	acme         []acmePolicy

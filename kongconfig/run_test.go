@@ -58,6 +58,7 @@ func run(t testing.TB, source string, env environment) *gateway {
 // load runs a configuration without an admin endpoint.
 func load(t testing.TB, config []byte, address string) {
 	t.Helper()
+	t.Setenv("XDG_DATA_HOME", t.TempDir()) // where stores are by default
 	var members map[string]any
 	if err := json.Unmarshal(config, &members); err != nil {
 		t.Fatal(err)

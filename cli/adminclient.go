@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+)
+
+// adminClient talks to the admin endpoint of a running gateway. It keeps its
+// connection, and answers with errors are answers to it.
+type adminClient struct {
+	address string // as people write it
+	origin  string
+	http    *http.Client
+}
+
+// newAdminClient makes a client for an address, "" for the one that Caddy's own
+// commands would take.
+func newAdminClient(address string) (*adminClient, error) {
+	address, err := caddycmd.DetermineAdminAPIAddress(address, nil, "", "")
+	if err != nil {
+		return nil, err
+	}
+	parsed, err := caddy.ParseNetworkAddress(address)
+	if err != nil || parsed.PortRangeSize() > 1 {
+		return nil, fmt.Errorf("%q is not the address of an admin endpoint: write for example localhost:2019 or unix//run/caddy.sock", address)
+	}
+	network, target, origin := parsed.Network, parsed.JoinHostPort(0), "http://"+parsed.JoinHostPort(0)
+	if parsed.IsUnixNetwork() {
+		origin = "http://127.0.0.1"
+		target, _, _ = strings.Cut(target, "|") // permissions of the socket
+	}
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		return new(net.Dialer).DialContext(ctx, network, target)
+	}
+	return &adminClient{address, origin, &http.Client{Transport: &http.Transport{DialContext: dial}, Timeout: time.Minute}}, nil
+}
+
+// maxAdminAnswer bounds an answer of the admin endpoint, in bytes.
+const maxAdminAnswer = 16 << 20
+
+// send sends a body as JSON, none if it is nil, and returns the answer.
+func (c *adminClient) send(ctx context.Context, method, path string, body any) (status int, answer []byte, err error) {
+	var reader io.Reader
+	if body != nil {
+		text, err := json.Marshal(body)
+		if err != nil {
+			return 0, nil, err
+		}
+		reader = bytes.NewReader(text)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, c.origin+path, reader)
+	if err != nil {
+		return 0, nil, err
+	}
+	request.Header.Set("Origin", c.origin)
+	if body != nil {
+		request.Header.Set("Content-Type", "application/json")
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return 0, nil, fmt.Errorf("asking the gateway at %s: %w; write its admin address with --address", c.address, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	answer, err = io.ReadAll(io.LimitReader(response.Body, maxAdminAnswer))
+	return response.StatusCode, answer, err
+}
+
+// messageOf returns what an answer with an error says.
+func messageOf(answer []byte) string {
+	var known struct {
+		Message string `json:"message"`
+		Error   string `json:"error"`
+	}
+	if json.Unmarshal(answer, &known) != nil || known.Message+known.Error == "" {
+		known.Message = string(bytes.TrimSpace(answer[:min(len(answer), 200)]))
+	}
+	return printable(known.Message + known.Error)
+}
