@@ -173,10 +173,15 @@ func certificateFiles(d *caddyfile.Dispenser) (certificate, key string, err erro
 	if len(args) != 2 {
 		return "", "", d.Errf("client_cert takes two files: write 'client_cert <certificate file> <key file>'")
 	}
-	if err := directive.CheckFile(d, "client_cert", args[0]); err != nil {
-		return "", "", err
+	for i := range args {
+		if args[i], err = directive.Beside(d, args[i]); err != nil {
+			return "", "", err
+		}
+		if err = directive.CheckFile(d, "client_cert", args[i]); err != nil {
+			return "", "", err
+		}
 	}
-	return args[0], args[1], directive.CheckFile(d, "client_cert", args[1])
+	return args[0], args[1], nil
 }
 
 func (p *PEP) unmarshalBody(d *caddyfile.Dispenser) error {

@@ -32,7 +32,8 @@ import (
 //		persist on|off
 //	}
 //
-// The files of `policy` are compiled, so that an error in them names their line.
+// Names of files are relative to the folder of the Caddyfile. The files of `policy` are
+// compiled, so that an error in them names their line.
 func (e *Engine) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	start := directive.At(d.Token())
 	var policy *caddyfile.Dispenser
@@ -64,9 +65,7 @@ func (e *Engine) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "bundle":
 		err = e.unmarshalBundle(d)
 	case "config":
-		if err = directive.SetString(d, &e.OPAConfig); err == nil {
-			err = directive.CheckFile(d, "config", e.OPAConfig)
-		}
+		err = setFile(d, "config", &e.OPAConfig)
 	case "capabilities":
 		if err = directive.SetString(d, &e.Capabilities); err == nil && e.Capabilities != opaengine.Strict && e.Capabilities != opaengine.All {
 			err = d.Errf("capabilities is strict or all, not %q", e.Capabilities)
@@ -98,8 +97,24 @@ func (e *Engine) unmarshalPolicy(d *caddyfile.Dispenser) error {
 	if len(files) == 0 {
 		return d.Errf("policy names no file: write 'policy <file>... watch'")
 	}
-	e.Policy = append(e.Policy, files...)
+	for _, name := range files {
+		if name, err = directive.Beside(d, name); err != nil {
+			return err
+		}
+		e.Policy = append(e.Policy, name)
+	}
 	return nil
+}
+
+// setFile reads the name of a file that is there.
+func setFile(d *caddyfile.Dispenser, option string, into *string) (err error) {
+	if err = directive.SetString(d, into); err != nil {
+		return err
+	}
+	if *into, err = directive.Beside(d, *into); err != nil {
+		return err
+	}
+	return directive.CheckFile(d, option, *into)
 }
 
 func (e *Engine) unmarshalBundle(d *caddyfile.Dispenser) error {
@@ -135,9 +150,7 @@ func (e *Engine) unmarshalBundle(d *caddyfile.Dispenser) error {
 func (b *BundleConfig) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch d.Val() {
 	case "key":
-		if err = directive.SetString(d, &b.Key); err == nil {
-			err = directive.CheckFile(d, "key", b.Key)
-		}
+		err = setFile(d, "key", &b.Key)
 	case "token":
 		err = directive.SetString(d, &b.Token)
 	case "client_cert":

@@ -5,8 +5,6 @@ package enforce
 import (
 	"encoding/json"
 	"errors"
-	"path/filepath"
-	"strings"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
@@ -25,7 +23,10 @@ import (
 //	}
 func (r *Rules) UnmarshalOpenAPI(d *caddyfile.Dispenser) (err error) {
 	r.openapi, r.openapiAt = new(OpenAPI), d.Token()
-	if r.openapi.File, err = documentName(d); err != nil {
+	if r.openapi.File, err = directive.String(d); err == nil {
+		r.openapi.File, err = directive.Beside(d, r.openapi.File)
+	}
+	if err != nil {
 		return err
 	}
 	var once directive.Once
@@ -38,16 +39,6 @@ func (r *Rules) UnmarshalOpenAPI(d *caddyfile.Dispenser) (err error) {
 		}
 	}
 	return nil
-}
-
-// documentName reads the name of a document, which is relative to the folder of the
-// Caddyfile, as the files of an import are.
-func documentName(d *caddyfile.Dispenser) (string, error) {
-	name, err := directive.String(d)
-	if err != nil || name == "" || filepath.IsAbs(name) || strings.Contains(name, "{") {
-		return name, err
-	}
-	return filepath.Abs(filepath.Join(filepath.Dir(d.File()), name))
 }
 
 func (r *Rules) unmarshalOpenAPIOption(d *caddyfile.Dispenser) (err error) {
