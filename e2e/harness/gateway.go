@@ -32,7 +32,7 @@ type GatewayConfig struct {
 	// Env is added to the environment of the process.
 	Env map[string]string
 
-	// Files are written beside the configuration, by name.
+	// Files are written beside the configuration, by name, which can have folders.
 	Files map[string]string
 
 	// Binary is what to run; harness.Binary if empty.
@@ -120,7 +120,11 @@ func writeFiles(t testing.TB, config GatewayConfig) string {
 	files := map[string]string{"Caddyfile": config.Caddyfile}
 	maps.Copy(files, config.Files)
 	for name, content := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+		path := filepath.Join(dir, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}

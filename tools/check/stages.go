@@ -139,10 +139,14 @@ func (c *checker) hasRace() bool {
 // policy asks the standard binary what the policies of the examples decide.
 func (c *checker) policy() result {
 	var r result
-	files, err := filepath.Glob(filepath.Join(c.root, "examples", "*", "*.test.yaml"))
-	if err != nil || len(files) == 0 {
-		r.fail("no policy tests (examples/*/*.test.yaml)")
-		return r
+	var files []string
+	for _, pattern := range []string{"*/*.test.yaml", "*/policies/*_test.rego"} {
+		found, err := filepath.Glob(filepath.Join(c.root, "examples", filepath.FromSlash(pattern)))
+		if err != nil || len(found) == 0 {
+			r.fail("no policy tests (examples/%s)", pattern)
+			return r
+		}
+		files = append(files, found...)
 	}
 	args := []string{"gluu", "test"}
 	for _, file := range files {
