@@ -12,24 +12,35 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/singleflight"
 
 	"github.com/caddy-gluu/gateway/internal/authcore"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
-// keySets are the keys of clients whose configuration names an address for them.
+// keySets are the keys of clients whose configuration names an address for them. A
+// slow address holds up the clients with this address only.
 type keySets struct {
-	mu    sync.Mutex
-	known map[string]fetchedKeys
+	flights singleflight.Group // by address
+	mu      sync.Mutex
+	known   map[string]fetchedKeys
 }
 
 type fetchedKeys struct {
 	set     jose.KeySet
+	err     error // why there are none
 	fetched time.Time
 }
 
 const (
-	keySetAge     = 5 * time.Minute
+	// keySetAge is how old keys may be without being fetched again, and
+	// maxKeySetAge how old if a request need not wait for that.
+	keySetAge    = 5 * time.Minute
+	maxKeySetAge = 2 * keySetAge
+
+	// keySetPause is how long an address is left alone that gave no keys: anyone can
+	// send assertions in the name of a client.
+	keySetPause   = 10 * time.Second
 	keySetTimeout = 5 * time.Second
 	maxKeySet     = 1 << 20
 )
@@ -40,29 +51,61 @@ func (s *Server) keysOf(ctx context.Context, client *authcore.Client) (jose.KeyS
 	if client.JWKSURI == "" {
 		return jose.ParseKeySet(client.JWKS)
 	}
-	s.keys.mu.Lock()
-	defer s.keys.mu.Unlock()
-	known, ok := s.keys.known[client.JWKSURI]
-	if ok && s.Now().Sub(known.fetched) < keySetAge {
+	known, ok := s.keys.get(client.JWKSURI)
+	age := s.Now().Sub(known.fetched)
+	if ok && (known.err == nil && age < keySetAge || known.err != nil && age < keySetPause) {
+		return known.set, known.err
+	}
+	fetching := s.keys.flights.DoChan(client.JWKSURI, func() (any, error) {
+		return s.refreshKeys(context.WithoutCancel(ctx), client), nil
+	})
+	if ok && known.err == nil && age < maxKeySetAge {
 		return known.set, nil
 	}
+	select {
+	case result := <-fetching:
+		fetched := result.Val.(fetchedKeys)
+		return fetched.set, fetched.err
+	case <-ctx.Done():
+		return jose.KeySet{}, ctx.Err()
+	}
+}
+
+// refreshKeys fetches the keys of a client, and remembers them or the failure.
+func (s *Server) refreshKeys(ctx context.Context, client *authcore.Client) fetchedKeys {
 	set, err := fetchKeys(ctx, client.JWKSURI)
-	if err != nil && !ok {
-		return set, fmt.Errorf("fetching the keys of client %q: %w", client.ClientID, err)
-	}
+	fetched := fetchedKeys{set: set, fetched: s.Now()}
 	if err != nil {
-		s.Logger.Warn("the keys of a client could not be fetched; the last ones stay", zap.String("client_id", client.ClientID), zap.Error(err))
-		set = known.set
+		known, ok := s.keys.get(client.JWKSURI)
+		if ok && known.err == nil {
+			s.Logger.Warn("the keys of a client could not be fetched; the last ones stay", zap.String("client_id", client.ClientID), zap.Error(err))
+			fetched.set = known.set
+		} else {
+			fetched.err = fmt.Errorf("fetching the keys of client %q: %w", client.ClientID, err)
+		}
 	}
-	if s.keys.known == nil {
-		s.keys.known = make(map[string]fetchedKeys)
+	s.keys.put(client.JWKSURI, fetched)
+	return fetched
+}
+
+func (k *keySets) get(address string) (fetchedKeys, bool) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	found, ok := k.known[address]
+	return found, ok
+}
+
+func (k *keySets) put(address string, keys fetchedKeys) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.known == nil {
+		k.known = make(map[string]fetchedKeys)
 	}
-	s.keys.known[client.JWKSURI] = fetchedKeys{set, s.Now()}
-	return set, nil
+	k.known[address] = keys
 }
 
 func fetchKeys(ctx context.Context, address string) (set jose.KeySet, err error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keySetTimeout)
+	ctx, cancel := context.WithTimeout(ctx, keySetTimeout)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
