@@ -5,7 +5,6 @@ package authserver
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
@@ -65,11 +64,6 @@ func (s *EmbeddedStorage) Provision(ctx caddy.Context) error {
 		}
 		s.path = resolved
 	}
-	absolute, err := filepath.Abs(s.path)
-	if err != nil {
-		return fmt.Errorf("path of the storage: %w", err)
-	}
-	s.path = absolute
 	if s.MaxTokensPerClient == 0 {
 		s.MaxTokensPerClient = defaultMaxTokens
 	}
@@ -119,14 +113,7 @@ func (s *EmbeddedStorage) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // configuration, or another server, has it open. What an older version has left in it is
 // taken over first.
 func (s *EmbeddedStorage) OpenStore() (*store.Store, func() error, error) {
-	if err := os.MkdirAll(filepath.Dir(s.path), 0o700); err != nil {
-		return nil, nil, fmt.Errorf("making the folder of the token storage: %w", err)
-	}
-	path := s.path
-	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
-		path = filepath.Join(folder, filepath.Base(path))
-	}
-	opened, release, err := caddystore.OpenFile(context.Background(), s.keys, path, s.logger, func(file *embedded.Engine, records *store.Store) error {
+	opened, release, err := caddystore.OpenFile(context.Background(), s.keys, s.path, s.logger, func(file *embedded.Engine, records *store.Store) error {
 		return migrate(file, records, s.logger)
 	})
 	if err != nil {

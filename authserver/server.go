@@ -127,13 +127,13 @@ type Server struct {
 	// Default: none.
 	Profile *kong.Profile `json:"profile,omitempty"`
 
-	// Where issued tokens are remembered. Default: `embedded`, a file in
-	// Caddy's data directory.
+	// Where issued tokens are remembered. Default: the store of the app `gluu`, else
+	// `embedded`, a file in Caddy's data directory.
 	StorageRaw json.RawMessage `json:"storage,omitempty" caddy:"namespace=gluu.oauth_server.storage inline_key=module"`
 
 	// Where issued tokens are remembered instead, so that several gateways are
-	// one authorization server: `postgres` or `redis`. Default: none, each
-	// gateway has its own storage.
+	// one authorization server: `postgres` or `redis`. Default: the store of the
+	// app `gluu`.
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=gluu.store inline_key=engine"`
 
 	issuer rfc.Issuer
@@ -250,14 +250,17 @@ func (s *Server) compileClients() (map[string]*authcore.Client, error) {
 
 // loadStorage returns how to open the store.
 func (s *Server) loadStorage(ctx caddy.Context) (func() (*store.Store, func() error, error), error) {
-	name, raw := "StoreRaw", s.StoreRaw
-	switch {
-	case s.StoreRaw != nil && s.StorageRaw != nil:
+	if s.StoreRaw != nil && s.StorageRaw != nil {
 		return nil, errors.New("storage and store are both given: tokens are in one place; leave one of them out")
-	case raw == nil:
-		if name = "StorageRaw"; s.StorageRaw == nil {
-			s.StorageRaw = json.RawMessage(`{"module": "embedded"}`)
+	}
+	if s.StoreRaw == nil && s.StorageRaw == nil {
+		if err := s.setDefaultStore(ctx); err != nil {
+			return nil, err
 		}
+	}
+	name := "StorageRaw"
+	if s.StoreRaw != nil {
+		name = "StoreRaw"
 	}
 	module, err := ctx.LoadModule(s, name)
 	if err != nil {

@@ -75,7 +75,7 @@ type place struct {
 	keys    []string
 	timeout time.Duration
 	open    func() (store.Engine, error)
-	opened  func(store.Engine, *store.Store) error // nil: nothing more to do
+	opened  func(store.Engine, *store.Store) error // each time; nil: nothing more to do
 }
 
 func newPlace(engine, address string, keys []string, timeout caddy.Duration, open func() (store.Engine, error)) place {
@@ -90,7 +90,10 @@ func newPlace(engine, address string, keys []string, timeout caddy.Duration, ope
 var stores = caddy.NewUsagePool()
 
 // pooled makes a store fit for a pool.
-type pooled struct{ *store.Store }
+type pooled struct {
+	*store.Store
+	engine store.Engine
+}
 
 // Destruct implements caddy.Destructor: no configuration uses the store any more.
 func (p pooled) Destruct() error { return p.Close() }
@@ -106,12 +109,7 @@ func (p place) openStore() (*store.Store, func() error, error) {
 		if err != nil {
 			return nil, err
 		}
-		if p.opened != nil {
-			if err := p.opened(engine, s); err != nil {
-				return nil, errors.Join(err, s.Close())
-			}
-		}
-		return pooled{s}, nil
+		return pooled{s, engine}, nil
 	})
 	if err != nil {
 		return nil, nil, err
@@ -121,7 +119,13 @@ func (p place) openStore() (*store.Store, func() error, error) {
 		once.Do(func() { _, err = stores.Delete(p.id) })
 		return err
 	}
-	return opened.(pooled).Store, release, nil
+	s := opened.(pooled)
+	if p.opened != nil {
+		if err := p.opened(s.engine, s.Store); err != nil {
+			return nil, nil, errors.Join(err, release())
+		}
+	}
+	return s.Store, release, nil
 }
 
 // StoreKeys returns the keys of the store, with placeholders replaced: for what

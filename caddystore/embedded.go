@@ -28,7 +28,9 @@ type Embedded struct {
 	// The file. Default: `gluu/store.db` in Caddy's data directory.
 	Path string `json:"path,omitempty"`
 
-	place place
+	path   string
+	keys   certmagic.Storage
+	logger *zap.Logger
 }
 
 // embeddedSecret is where Caddy's storage keeps the key of the file.
@@ -42,45 +44,55 @@ func (Embedded) CaddyModule() caddy.ModuleInfo {
 	}
 }
 
-// Provision finds the file and its key.
-func (e *Embedded) Provision(ctx caddy.Context) error {
-	path, err := directive.Resolve(e.Path)
-	if err != nil {
+// Provision finds the file. It does not touch it.
+func (e *Embedded) Provision(ctx caddy.Context) (err error) {
+	e.keys, e.logger = ctx.Storage(), ctx.Logger()
+	if e.path, err = directive.Resolve(e.Path); err != nil {
 		return fmt.Errorf("store embedded: path: %w", err)
 	}
-	if path == "" {
-		path = filepath.Join(caddy.AppDataDir(), "gluu", "store.db")
+	if e.path == "" {
+		e.path = filepath.Join(caddy.AppDataDir(), "gluu", "store.db")
 	}
-	e.place, err = filePlace(ctx, ctx.Storage(), path, ctx.Logger())
-	return err
-}
-
-func filePlace(ctx context.Context, storage certmagic.Storage, path string, logger *zap.Logger) (place, error) {
-	secret, err := storedsecret.Get(ctx, storage, embeddedSecret, logger)
-	if err != nil {
-		return place{}, fmt.Errorf("store embedded: %w", err)
-	}
-	return newPlace("embedded", path, []string{secret}, 0, func() (store.Engine, error) {
-		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-			return nil, err
-		}
-		return embedded.Open(path)
-	}), nil
-}
-
-// OpenFile opens a store in a file, or takes part in it if it is open, with the key of this
-// machine. When it is opened, and before anything uses it, a function gets to see what else is in the file.
-func OpenFile(ctx context.Context, storage certmagic.Storage, path string, logger *zap.Logger, opened func(*embedded.Engine, *store.Store) error) (*store.Store, func() error, error) {
-	p, err := filePlace(ctx, storage, path, logger)
-	if err != nil {
-		return nil, nil, err
-	}
-	p.opened = func(engine store.Engine, s *store.Store) error { return opened(engine.(*embedded.Engine), s) }
-	return p.openStore()
+	return nil
 }
 
 // OpenStore implements store.Opener.
-func (e *Embedded) OpenStore() (*store.Store, func() error, error) { return e.place.openStore() }
+func (e *Embedded) OpenStore() (*store.Store, func() error, error) {
+	return OpenFile(context.Background(), e.keys, e.path, e.logger, nil)
+}
+
+// OpenFile opens a store in a file, or takes part in it if it is open, with the key of this
+// machine. Before the caller uses it, a function, unless it is nil, gets to see what else is
+// in the file.
+func OpenFile(ctx context.Context, storage certmagic.Storage, path string, logger *zap.Logger, opened func(*embedded.Engine, *store.Store) error) (*store.Store, func() error, error) {
+	path, err := makeFolder(path)
+	if err != nil {
+		return nil, nil, fmt.Errorf("store embedded: making the folder of the file: %w", err)
+	}
+	secret, err := storedsecret.Get(ctx, storage, embeddedSecret, logger)
+	if err != nil {
+		return nil, nil, fmt.Errorf("store embedded: %w", err)
+	}
+	p := newPlace("embedded", path, []string{secret}, 0, func() (store.Engine, error) { return embedded.Open(path) })
+	if opened != nil {
+		p.opened = func(engine store.Engine, s *store.Store) error { return opened(engine.(*embedded.Engine), s) }
+	}
+	return p.openStore()
+}
+
+// makeFolder makes the folder of a file, and returns the path in the one spelling that
+// all have who use the file: it can be opened once in this process.
+func makeFolder(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		return "", err
+	}
+	folder, err := filepath.EvalSymlinks(filepath.Dir(path))
+	return filepath.Join(folder, filepath.Base(path)), err
+}
 
 // UnmarshalCaddyfile reads
 //

@@ -131,6 +131,10 @@ func (a *App) sessionStore(c *SessionConfig) json.RawMessage {
 	return json.RawMessage(embeddedStore)
 }
 
+// DefaultStore returns the settings of the store for all that name no store of their
+// own, nil if there are none.
+func (a *App) DefaultStore() json.RawMessage { return a.StoreRaw }
+
 // engineOf is the name of the engine of a store.
 func engineOf(store json.RawMessage) string {
 	var named struct{ Engine string }
