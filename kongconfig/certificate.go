@@ -97,20 +97,38 @@ func (f *file) tlsApp() map[string]any {
 // defaultTag marks the certificate for clients that ask for no known name.
 const defaultTag = "kong-default"
 
+// anyName is the SNI of the certificate for clients that ask for no known name.
+const anyName = "*"
+
 // tlsPolicies choose a certificate by the name that the client asks for.
 func (f *file) tlsPolicies() []any {
-	var exact, wildcard []any
+	var exact, wildcard, rest []any
+	seen := make(map[string]*certificate)
 	for _, c := range f.certs {
 		for _, sni := range c.snis {
-			policy := map[string]any{"match": map[string]any{"sni": []string{strings.TrimSuffix(sni, ".")}}, "certificate_selection": map[string]any{"any_tag": []string{c.id}}}
-			if strings.Contains(sni, "*") {
+			if other := seen[sni]; other != nil && other != c {
+				c.o.errorf("snis", "%q is a name of %s too: a client gets one certificate", sni, other.o.entity)
+			}
+			seen[sni] = c
+			if strings.HasSuffix(sni, ".*") {
+				c.o.errorf("snis", "%q ends with a wildcard, which no certificate has: write the names themselves", sni)
+			}
+			selection := map[string]any{"any_tag": []string{c.id}}
+			policy := map[string]any{"match": map[string]any{"sni": []string{strings.ToLower(strings.TrimSuffix(sni, "."))}}, "certificate_selection": selection}
+			switch {
+			case sni == anyName:
+				rest = append(rest, map[string]any{"certificate_selection": selection})
+			case strings.Contains(sni, "*"):
 				wildcard = append(wildcard, policy)
-			} else {
+			default:
 				exact = append(exact, policy)
 			}
 		}
 	}
 	policies := append(exact, wildcard...)
+	if len(rest) > 0 {
+		return append(policies, rest[0])
+	}
 	if f.settings.cert != "" {
 		return append(policies, map[string]any{"certificate_selection": map[string]any{"any_tag": []string{defaultTag}}})
 	}

@@ -21,6 +21,8 @@ func (f *file) config() map[string]any {
 	if len(f.settings.secure) > 0 {
 		apps["tls"] = f.tlsApp()
 		f.addACME(apps["tls"].(map[string]any))
+		// A gateway does not change what the machine trusts.
+		apps["pki"] = map[string]any{"certificate_authorities": map[string]any{"local": map[string]any{"install_trust": false}}}
 	}
 	config := map[string]any{"apps": apps}
 	if logging := f.logging(); logging != nil {

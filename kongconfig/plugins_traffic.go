@@ -265,13 +265,16 @@ func readACME(f *file, p *plugin) builder {
 	if c.boolean("allow_any_domain", false) {
 		c.errorf("allow_any_domain", "certificates for any name that a client asks for would exhaust the limits of the authority: write domains")
 	}
-	c.ignore("tos_accepted", "cert_type", "rsa_key_size", "renew_threshold_days", "storage", "storage_config", "fail_backoff_minutes", "preferred_chain", "enable_ipv4_common_name", "eab_kid", "eab_hmac_key", "account_key")
+	c.ignore("tos_accepted", "cert_type", "rsa_key_size", "renew_threshold_days", "storage", "storage_config", "fail_backoff_minutes", "preferred_chain", "enable_ipv4_common_name", "account_key")
 	issuer := map[string]any{"module": "acme"}
 	if email != "" {
 		issuer["email"] = email
 	}
 	if directory != "" {
 		issuer["ca"] = directory
+	}
+	if id, key := c.str("eab_kid"), c.secret("eab_hmac_key"); id != "" {
+		issuer["external_account"] = map[string]any{"key_id": id, "mac_key": key}
 	}
 	if len(domains) > 0 {
 		f.acme = append(f.acme, acmePolicy{domains, issuer})

@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"strings"
 	"testing"
 
@@ -64,12 +65,24 @@ func load(t testing.TB, config []byte, address string) {
 		t.Fatal(err)
 	}
 	members["admin"] = map[string]any{"disabled": true, "config": map[string]any{"persist": false}}
-	members["storage"] = map[string]any{"module": "file_system", "root": t.TempDir()}
+	members["storage"] = map[string]any{"module": "file_system", "root": storage(t)}
 	config, _ = json.Marshal(members)
 	if err := caddytest.Load(config, address); err != nil {
 		t.Fatal(err)
 	}
 	caddytest.StopAfter(t)
+}
+
+// storage returns a directory for Caddy's storage. Certificates are written to it in
+// the background, also while it is being removed.
+func storage(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "kong")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	return dir
 }
 
 // echo says what the upstream has received.
