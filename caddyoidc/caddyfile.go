@@ -173,13 +173,13 @@ func (c *Config) values() map[string]func(*caddyfile.Dispenser) error {
 		"clock_leeway":                     pointer(&c.ClockLeeway, directive.Duration),
 		"refresh":                          pointer(&c.Refresh, directive.Bool),
 		"unauthenticated":                  text(&c.Unauthenticated),
-		"keep_fragment":                    value(&c.KeepFragment, flag),
+		"keep_fragment":                    value(&c.KeepFragment, directive.Flag),
 		"landing_path":                     text(&c.LandingPath),
 		"cookie_name":                      text(&c.CookieName),
 		"cookie_domain":                    text(&c.CookieDomain),
 		"cookie_same_site":                 text(&c.CookieSameSite),
-		"accept_bearer":                    value(&c.AcceptBearer, flag),
-		"access_token_upstream":            value(&c.AccessTokenUpstream, flag),
+		"accept_bearer":                    value(&c.AcceptBearer, directive.Flag),
+		"access_token_upstream":            value(&c.AccessTokenUpstream, directive.Flag),
 		"consumer_claim":                   text(&c.ConsumerClaim),
 		"anonymous":                        text(&c.Anonymous),
 		"consumer_mapping":                 value(&c.ConsumerMapping, directive.Bool),
@@ -210,14 +210,6 @@ func pointer[T any](field **T, read func(*caddyfile.Dispenser) (T, error)) func(
 		*field = &read
 		return err
 	}
-}
-
-// flag reads an option that is on by being there.
-func flag(d *caddyfile.Dispenser) (bool, error) {
-	if d.CountRemainingArgs() == 0 {
-		return true, nil
-	}
-	return directive.Bool(d)
 }
 
 func (c *Config) unmarshalValue(d *caddyfile.Dispenser) (known bool, err error) {

@@ -28,6 +28,15 @@ func Bool(d *caddyfile.Dispenser) (bool, error) {
 	return false, d.Errf("%s is true or false, not %q", name, value)
 }
 
+// Flag parses the value of a subdirective that can be true or false, and is true
+// where it stands without a value.
+func Flag(d *caddyfile.Dispenser) (bool, error) {
+	if d.CountRemainingArgs() == 0 {
+		return true, nil
+	}
+	return Bool(d)
+}
+
 // String reads the one argument of the current subdirective.
 func String(d *caddyfile.Dispenser) (string, error) {
 	name, count := d.Val(), d.CountRemainingArgs()

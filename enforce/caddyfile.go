@@ -43,10 +43,10 @@ func (c *Config) UnmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 	case "override_headers":
 		return true, c.unmarshalChecked(d, &c.OverrideHeaders)
 	case "dry_run":
-		c.DryRun, err = flag(d)
+		c.DryRun, err = directive.Flag(d)
 		return true, err
 	case "log_grants":
-		c.LogGrants, err = flag(d)
+		c.LogGrants, err = directive.Flag(d)
 		return true, err
 	}
 	return false, nil
@@ -61,14 +61,6 @@ func (c *Config) unmarshalChecked(d *caddyfile.Dispenser, to *string) error {
 		return d.WrapErr(err)
 	}
 	return nil
-}
-
-// flag reads a subdirective that is true without an argument.
-func flag(d *caddyfile.Dispenser) (bool, error) {
-	if d.CountRemainingArgs() == 0 {
-		return true, nil
-	}
-	return directive.Bool(d)
 }
 
 // Rules collects the rules of a Caddyfile block with their positions, so that

@@ -53,7 +53,7 @@ func (r *Rules) unmarshalOpenAPIOption(d *caddyfile.Dispenser) (err error) {
 	case "prefix":
 		err = directive.SetString(d, &o.Prefix)
 	case "watch":
-		o.Watch, err = flag(d)
+		o.Watch, err = directive.Flag(d)
 		if err == nil && o.Watch && r.Options.UMA {
 			return d.Err(errUMAWatch.Error())
 		}
