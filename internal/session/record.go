@@ -104,7 +104,7 @@ func (s *Session) largest() (largest part) {
 		claims += len(a.Claims)
 	}
 	for _, p := range s.Permissions {
-		permissions += len(p.Token)
+		permissions += p.size()
 	}
 	for _, p := range []part{
 		{"ID token claims", claims}, {"the ID token", len(s.IDToken)}, {"the access token", len(s.Access.Token)},

@@ -45,8 +45,8 @@ type Session struct {
 	Userinfo   json.RawMessage `json:"userinfo,omitempty"`
 	UserinfoAt time.Time       `json:"userinfo_at,omitzero"`
 
-	// Permissions are requesting party tokens, and Claims the persisted claims
-	// tokens of UMA authorization servers, by the caller's own keys.
+	// Permissions are what UMA authorization servers have granted, and Claims their
+	// persisted claims tokens (PCT), by the caller's own keys.
 	Permissions map[string]Permission `json:"rpt,omitempty"`
 	Claims      map[string]string     `json:"pct,omitempty"`
 
@@ -79,12 +79,6 @@ type AccessToken struct {
 	Token     string    `json:"token"`
 	ExpiresAt time.Time `json:"exp,omitzero"` // zero if unknown
 	Scopes    []string  `json:"scopes,omitempty"`
-}
-
-// Permission is a requesting party token of UMA.
-type Permission struct {
-	Token     string    `json:"rpt"`
-	ExpiresAt time.Time `json:"exp,omitzero"`
 }
 
 // MaxAuthentications is how many authentications a session remembers. More
