@@ -214,10 +214,11 @@ func (s *Signer) Require(alg string) (string, error) {
 
 // Types of what is signed, so that one is never taken for the other (RFC 8725,
 // section 3.11): a header says something about a caller, a phantom token is a
-// credential.
+// credential, a claim token tells an authorization server about a person.
 const (
 	TypePhantomToken = "JWT"
 	TypeHeader       = "header+jwt"
+	TypeClaimToken   = "claim-token+jwt"
 )
 
 // SignRequest is what to sign.
@@ -232,8 +233,8 @@ type SignRequest struct {
 	// the `iss` among the claims.
 	OriginalIssuer string
 
-	// Type is the `typ` of the JWT: TypePhantomToken, which is the default, or
-	// TypeHeader.
+	// Type is the `typ` of the JWT: TypePhantomToken, which is the default,
+	// TypeHeader or TypeClaimToken.
 	Type string
 
 	// Algorithm to sign with, as Require has returned it.
