@@ -33,6 +33,11 @@ func (a *answerer) refuse(w http.ResponseWriter, r *http.Request, s *session.Ses
 	id := a.name(s)
 	a.Record(r, id, refusal, "request refused")
 	a.EmitRefused(r, id, refusal)
+	return a.show(w, r, refusal)
+}
+
+// show answers with a page.
+func (a *answerer) show(w http.ResponseWriter, r *http.Request, refusal identity.Refusal) error {
 	siteguard.NoStore(w)
 	h := w.Header()
 	if refusal.RetryAfter > 0 {
@@ -62,6 +67,9 @@ func showsPage(r *http.Request) bool {
 }
 
 func titleOf(refusal identity.Refusal) string {
+	if refusal.Error == "request_submitted" {
+		return "Waiting for approval"
+	}
 	switch refusal.Status {
 	case http.StatusUnauthorized:
 		return "Login required"

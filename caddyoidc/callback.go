@@ -37,7 +37,7 @@ func (v *visitor) callback(w http.ResponseWriter, r *http.Request) error {
 	visit := &visit{visitor: v, w: w, r: r, needs: anyLogin}
 	if isPrefetch(r.Header) {
 		// The code would be used up for a page that is not shown.
-		return v.answerer.refuse(w, r, nil, loginRequired())
+		return v.answerer.refuse(w, r, nil, identity.LoginRequired())
 	}
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err == nil {

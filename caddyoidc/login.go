@@ -19,7 +19,7 @@ func (v *visit) withoutSession() error {
 	if v.mode == unauthenticatedPass {
 		return v.pass()
 	}
-	return v.logIn(&session.Attempt{MaxAge: v.needs.maxAge, ACRs: v.needs.acrs}, loginRequired())
+	return v.logIn(&session.Attempt{MaxAge: v.needs.maxAge, ACRs: v.needs.acrs}, identity.LoginRequired())
 }
 
 // stepUp asks for a stronger or more recent authentication than the session

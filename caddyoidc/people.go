@@ -109,11 +109,11 @@ func (p *people) admitStranger(v *visit) error {
 	if p.accessToken {
 		delete(v.r.Header, "Authorization") // the upstream takes it for a person's
 	}
-	id := &identity.Identity{Provider: p.provider, Realm: p.realm}
+	id := &identity.Identity{Provider: p.provider, Realm: p.realm, Interaction: interaction{v}}
 	if p.anonymous != "" && !v.needs.noAuth {
 		id.Consumer, id.Anonymous = p.consumers.Find(p.anonymous), true
 		if id.Consumer == nil {
-			return v.answerer.refuse(v.w, v.r, nil, loginRequired())
+			return v.answerer.refuse(v.w, v.r, nil, identity.LoginRequired())
 		}
 		set, err := p.headers.Render(p.provider, nil, id.Consumer, variables(nil, nil, nil))
 		if err != nil {
@@ -234,19 +234,6 @@ func (d details) value(name string) (any, bool) {
 	return nil, false
 }
 
-// interaction implements identity.Interaction for the person of a visit.
-type interaction struct{ visit *visit }
-
-func (i interaction) Satisfies(acrs []string, maxAge int64) bool {
-	return i.visit.lifetimes.satisfies(i.visit.session, acrs, maxAge, i.visit.now())
-}
-
-func (i interaction) StepUp(w http.ResponseWriter, r *http.Request, acrs []string, maxAge int64) error {
-	again := *i.visit
-	again.w, again.r = w, r
-	return again.stepUp(acrs, maxAge)
-}
-
 // unrendered refuses a request whose upstream cannot be told who is calling.
 func unrendered(err error) identity.Refusal {
 	if errors.Is(err, headers.ErrNotReady) {
@@ -262,6 +249,3 @@ func notAConsumer() identity.Refusal {
 		Description: "You are logged in, but not known here.",
 	}
 }
-
-// Interface guard
-var _ identity.Interaction = interaction{}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
-	"time"
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/session"
@@ -16,25 +15,14 @@ import (
 
 // Reason codes of the log and the metrics. They never change their meaning.
 const (
-	reasonLoginRequired      = "login_required"
-	reasonStateUnknown       = "login_state_unknown"
-	reasonLoginRefused       = "login_refused"
-	reasonLoginFailed        = "login_failed"
-	reasonACRInsufficient    = "acr_insufficient"
-	reasonSessionUnavailable = "session_unavailable"
-	reasonPostTooLarge       = "post_too_large"
-	reasonLogoutToken        = "logout_token_invalid"
-	reasonUnknownHost        = "unknown_host"
+	reasonStateUnknown    = "login_state_unknown"
+	reasonLoginRefused    = "login_refused"
+	reasonLoginFailed     = "login_failed"
+	reasonACRInsufficient = "acr_insufficient"
+	reasonPostTooLarge    = "post_too_large"
+	reasonLogoutToken     = "logout_token_invalid"
+	reasonUnknownHost     = "unknown_host"
 )
-
-// loginRequired refuses a request that only a person who logs in can make.
-func loginRequired() identity.Refusal {
-	return identity.Refusal{
-		Status: http.StatusUnauthorized, Error: "login_required", Reason: reasonLoginRequired,
-		Description: "Log in first: open this site in a browser.",
-		Challenge:   &identity.Challenge{Scheme: identity.Bearer},
-	}
-}
 
 // loginStateUnknown refuses a callback that belongs to no login here.
 func loginStateUnknown(cause error, landing string) identity.Refusal {
@@ -83,11 +71,7 @@ func acrInsufficient(acrs []string, returnTo string) identity.Refusal {
 // sessionUnavailable says that the store does not answer. No session ends
 // for it: the cookie stays as it is.
 func sessionUnavailable(cause error) identity.Refusal {
-	r := identity.Refusal{
-		Status: http.StatusServiceUnavailable, Error: "temporarily_unavailable", Reason: reasonSessionUnavailable,
-		Description: "Sessions are unavailable at the moment. Try again later.",
-		RetryAfter:  time.Second, Cause: cause,
-	}
+	r := identity.SessionUnavailable(cause)
 	if errors.Is(cause, session.ErrTooLarge) {
 		r.Status, r.Error, r.RetryAfter = http.StatusBadGateway, "login_failed", 0
 		r.Description = "The login service says more about you than can be kept."

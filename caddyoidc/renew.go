@@ -188,7 +188,7 @@ func (v *visit) renewByBrowser(since time.Time) (answered bool, err error) {
 		return true, v.answerer.refuse(v.w, v.r, v.session, unknownHost(err))
 	}
 	attempt := &session.Attempt{ReturnTo: returnTo(originalURL(v.r)), ACRs: v.needs.acrs, MaxAge: v.needs.maxAge, Session: v.session.Tag()}
-	refusal := loginRequired()
+	refusal := identity.LoginRequired()
 	refusal.Cause = fmt.Errorf("the session was due for renewal %s ago", v.now().Sub(since).Round(time.Second))
 	switch v.mode.dispose(v.r, origin, v.restore != nil) {
 	case redirect, loseBody:

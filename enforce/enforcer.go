@@ -290,9 +290,32 @@ func (g *Gate) reject(w http.ResponseWriter, r *http.Request, next caddyhttp.Han
 	if id != nil {
 		id.Rule, id.Operation = refusal.Rule, refusal.Operation // and not that of a handler before this one
 	}
-	if id != nil && id.Interaction != nil && refusal.StepUp != nil {
-		g.answerer.Record(r, id, refusal, "request needs a stronger login")
-		return id.Interaction.StepUp(w, r, refusal.StepUp.ACR, refusal.StepUp.MaxAge)
+	if id != nil && id.Interaction != nil {
+		if answered, err := g.answerPerson(w, r, id, refusal); answered {
+			return err
+		}
 	}
 	return g.answerer.Refuse(w, r, refusal)
+}
+
+// answerPerson answers a person in front of a browser, where they can do something
+// about the refusal or are shown a page. It reports false if the answer is the
+// usual one.
+func (g *Gate) answerPerson(w http.ResponseWriter, r *http.Request, id *identity.Identity, refusal identity.Refusal) (answered bool, err error) {
+	switch {
+	case refusal.StepUp != nil:
+		g.answerer.Record(r, id, refusal, "request needs a stronger login")
+		return true, id.Interaction.StepUp(w, r, refusal.StepUp.ACR, refusal.StepUp.MaxAge)
+	case refusal.Person == nil:
+		return false, nil
+	case refusal.Person.LogIn:
+		g.answerer.Record(r, id, refusal, "request needs a login")
+		return true, id.Interaction.LogIn(w, r)
+	}
+	shown, err := id.Interaction.ShowRefusal(w, r, refusal)
+	if shown {
+		g.answerer.Record(r, id, refusal, "request refused")
+		g.answerer.EmitRefused(r, id, refusal)
+	}
+	return shown, err
 }

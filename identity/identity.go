@@ -51,8 +51,8 @@ type Identity struct {
 	// It must not be changed.
 	UserInfo map[string]any
 
-	// Interaction is what can be asked of a person who is logged in; nil for a
-	// program.
+	// Interaction is what can be asked of the person in front of a browser, who may
+	// not be logged in yet; nil for a program.
 	Interaction Interaction
 
 	// Details are further placeholders of the handler, by their names after
@@ -65,20 +65,6 @@ type Identity struct {
 	// refused says that the request was refused since: an error route that
 	// serves it does so for an unknown caller.
 	refused bool
-}
-
-// Interaction is how a handler that decides about a request asks more of the
-// person behind it, without knowing how people log in.
-type Interaction interface {
-	// Satisfies reports whether the person has authenticated as strongly and as
-	// recently as a rule asks for: in one of the contexts, if there are any, and
-	// at most maxAge seconds ago, if it is not 0.
-	Satisfies(acrs []string, maxAge int64) bool
-
-	// StepUp answers a request for which that is not so: it sends a person who
-	// opens a page to log in again, and challenges everything else. The refusal
-	// has been recorded.
-	StepUp(w http.ResponseWriter, r *http.Request, acrs []string, maxAge int64) error
 }
 
 // ClientID returns the client id of the verified token, "" if there is none.

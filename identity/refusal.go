@@ -44,6 +44,8 @@ const (
 	ReasonBodyTooLarge        = "body_too_large"
 	ReasonBodyUnsupported     = "body_unsupported"
 	ReasonTooManyFields       = "too_many_fields"
+	ReasonLoginRequired       = "login_required"
+	ReasonSessionUnavailable  = "session_unavailable"
 	ReasonInternal            = "internal_error"
 )
 
@@ -86,6 +88,10 @@ type Refusal struct {
 
 	// StepUp is the authentication that would do, nil if none would.
 	StepUp *Requirement
+
+	// Person is how a person in front of a browser is answered instead, nil if that
+	// makes no difference.
+	Person *ForPerson
 
 	// DecisionID is the id of the decision in the records of a policy engine. It goes
 	// into the answer's body and into the log; "" for none.
@@ -289,6 +295,26 @@ func StepUp(acrValues []string, maxAge int64) Refusal {
 		r.Challenge.Params = append(r.Challenge.Params, Param{"max_age", strconv.FormatInt(maxAge, 10)})
 	}
 	return r
+}
+
+// LoginRequired refuses a request that only a person who is logged in can make.
+func LoginRequired() Refusal {
+	return Refusal{
+		Status: http.StatusUnauthorized, Error: "login_required", Reason: ReasonLoginRequired,
+		Description: "Log in first: open this site in a browser.",
+		Challenge:   &Challenge{Scheme: Bearer},
+		Person:      &ForPerson{LogIn: true},
+	}
+}
+
+// SessionUnavailable refuses a request because the store of sessions does not
+// answer. No session ends for it: the cookie stays as it is.
+func SessionUnavailable(cause error) Refusal {
+	return Refusal{
+		Status: http.StatusServiceUnavailable, Error: "temporarily_unavailable", Reason: ReasonSessionUnavailable,
+		Description: "Sessions are unavailable at the moment. Try again later.",
+		RetryAfter:  time.Second, Cause: cause,
+	}
 }
 
 // NoRule refuses what no rule names. No token would change that, so there is
