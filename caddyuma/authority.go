@@ -41,6 +41,8 @@ type authority struct {
 	limit   *rate.Limiter // of tickets for all clients together
 	clients *clientLimits
 	asking  chan struct{} // one place for each ticket that is being asked for
+
+	denials *denials // of people whose permissions the gateway obtains
 }
 
 // authorities holds what is known about authorization servers for as long as
@@ -89,8 +91,13 @@ func newAuthority(p *introspect.Provider) (*authority, error) {
 	if err != nil {
 		return nil, err
 	}
+	denials, err := newDenials()
+	if err != nil {
+		return nil, err
+	}
 	a := &authority{
 		identity: p.Identity(),
+		denials:  denials,
 		now:      time.Now,
 		limit:    rate.NewLimiter(providerTicketRate, providerTicketBurst),
 		clients:  clients,
@@ -108,6 +115,7 @@ func (a *authority) release() error {
 // Destruct implements caddy.Destructor.
 func (a *authority) Destruct() error {
 	a.clients.close()
+	a.denials.close()
 	return nil
 }
 

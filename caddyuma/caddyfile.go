@@ -52,6 +52,12 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		uma_scope_expression_file <path>
 //		resource_prefix <text>
 //		registration on|off|prune
+//		obtain_rpt [true|false]
+//		require_id_token [true|false]
+//		pushed_claims id_token|<expression>
+//		pushed_claims_alg ES256|RS256|EdDSA|none
+//		claim_token_format <uri>
+//		requesting_party client|access_token
 //		id <name>
 //		deny_by_default true|false
 //		ambiguous_paths reject|allow
@@ -81,6 +87,9 @@ func (p *UMAPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
+	if err := p.checkClient(); err != nil {
+		return start.WrapErr(err)
+	}
 	p.ScopeExpression, p.RuleOptions, err = rules.Finish(start, option, p.ScopeExpressionFile)
 	return err
 }
@@ -88,6 +97,8 @@ func (p *UMAPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // unmarshalOwn reads a subdirective that other enforcing handlers do not have.
 func (p *UMAPEP) unmarshalOwn(d *caddyfile.Dispenser, rules *enforce.Rules) (err error) {
 	switch name := d.Val(); name {
+	case "obtain_rpt", "require_id_token", "pushed_claims", "pushed_claims_alg", "claim_token_format", "requesting_party":
+		return p.unmarshalClient(d)
 	case "path":
 		return rules.UnmarshalPath(d)
 	case "openapi":
@@ -115,12 +126,31 @@ func (p *UMAPEP) unmarshalOwn(d *caddyfile.Dispenser, rules *enforce.Rules) (err
 		}
 		err = p.check()
 	default:
-		return directive.Unknown(d, "gluu_uma_pep", "path", "openapi", "override", option, option+"_file", "resource_prefix", "registration", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants", "id")
+		return directive.Unknown(d, "gluu_uma_pep", "path", "openapi", "override", option, option+"_file", "resource_prefix", "registration", "obtain_rpt", "require_id_token", "pushed_claims", "pushed_claims_alg", "claim_token_format", "requesting_party", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants", "id")
 	}
 	if err != nil {
 		return d.WrapErr(err)
 	}
 	return nil
+}
+
+// unmarshalClient reads an option of the UMA client.
+func (c *ClientConfig) unmarshalClient(d *caddyfile.Dispenser) (err error) {
+	switch d.Val() {
+	case "obtain_rpt":
+		c.ObtainRPT, err = directive.Flag(d)
+	case "require_id_token":
+		c.RequireIDToken, err = directive.Flag(d)
+	case "pushed_claims":
+		c.PushedClaims, err = directive.String(d)
+	case "pushed_claims_alg":
+		c.PushedClaimsAlg, err = directive.String(d)
+	case "claim_token_format":
+		c.ClaimTokenFormat, err = directive.String(d)
+	case "requesting_party":
+		c.RequestingParty, err = directive.String(d)
+	}
+	return err
 }
 
 // Interface guard

@@ -26,7 +26,8 @@ func TestCaddyfile(t *testing.T) {
 	for source, want := range map[string]string{
 		"gluu_uma_pep {\n path /a {\n GET scope s\n }\n }":      `{"uma_scope_expression":` + rules + `}`,
 		"gluu_uma_pep main {\n path /a {\n GET scope s\n }\n }": `{"provider":"main","uma_scope_expression":` + rules + `}`,
-		"gluu_uma_pep {\n uma_scope_expression `" + rules + "`\n registration prune\n resource_prefix \"x: \"\n dry_run\n log_grants\n deny_by_default false\n ambiguous_paths allow\n}": `{"deny_by_default":false,"ambiguous_paths":"allow","dry_run":true,"log_grants":true,"uma_scope_expression":` + rules + `,"resource_prefix":"x: ","registration":"prune"}`,
+		"gluu_uma_pep {\n uma_scope_expression `" + rules + "`\n registration prune\n resource_prefix \"x: \"\n dry_run\n log_grants\n deny_by_default false\n ambiguous_paths allow\n}":                                  `{"deny_by_default":false,"ambiguous_paths":"allow","dry_run":true,"log_grants":true,"uma_scope_expression":` + rules + `,"resource_prefix":"x: ","registration":"prune"}`,
+		"gluu_uma_pep {\n path /a {\n GET scope s\n }\n obtain_rpt\n require_id_token true\n pushed_claims `{\"a\": userinfo.a}`\n pushed_claims_alg none\n claim_token_format urn:x\n requesting_party access_token\n }": `{"uma_scope_expression":` + rules + `,"obtain_rpt":true,"require_id_token":true,"pushed_claims":"{\"a\": userinfo.a}","pushed_claims_alg":"none","claim_token_format":"urn:x","requesting_party":"access_token"}`,
 	} {
 		p := new(UMAPEP)
 		if err := p.UnmarshalCaddyfile(caddyfile.NewTestDispenser(source)); err != nil {
@@ -53,6 +54,18 @@ func TestRefusedWhenTheConfigurationLoads(t *testing.T) {
 		"path /a {\n GET scope s {\n resource_name \"\"\n }\n }":                "resource_name is empty: write a value or remove it, at Testfile:4",
 		"path /a {\n GET scope s {\n resource_id a\n resource_id b\n }\n }":     "resource_id is set twice",
 		"path /a {\n GET scope s {\n resource_name a\n resource_name b\n }\n }": "resource_name is set twice",
+		"obtain_rpt maybe\n" + get:                                              "obtain_rpt is true or false",
+		"obtain_rpt\nobtain_rpt\n" + get:                                        "obtain_rpt is set twice",
+		"require_id_token\nrequire_id_token\n" + get:                            "require_id_token is set twice",
+		"pushed_claims id_token\n" + get:                                        "pushed_claims has no effect without 'obtain_rpt'",
+		"requesting_party client\n" + get:                                       "requesting_party has no effect without 'obtain_rpt'",
+		"obtain_rpt\nrequesting_party person\n" + get:                           "requesting_party is client or access_token, not \"person\"",
+		"obtain_rpt\npushed_claims id_token.\n" + get:                           "pushed_claims: expression \"id_token.\"",
+		"obtain_rpt\npushed_claims other.claim\n" + get:                         "the variables are id_token, userinfo, request",
+		"obtain_rpt\npushed_claims userinfo\npushed_claims_alg HS256\n" + get:   "pushed_claims_alg is ES256, RS256, EdDSA or none, not \"HS256\"",
+		"obtain_rpt\npushed_claims id_token\npushed_claims_alg none\n" + get:    "pushed_claims_alg has no effect",
+		"obtain_rpt\nclaim_token_format urn:x\n" + get:                          "claim_token_format has no effect without 'pushed_claims'",
+		"obtain_rpt\npushed_claims id_token\nclaim_token_format jwt\n" + get:    "claim_token_format \"jwt\" is not an absolute URI",
 		"oauth_scope_expression x\n" + get:                                      `there is no "oauth_scope_expression"`,
 		"path /a {\n GET scope not s\n }":                                       "not",
 		"path /a {\n GET scope ^s.*\n }":                                        "pattern",

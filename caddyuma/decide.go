@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/caddy-gluu/gateway/enforce"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
@@ -35,9 +36,8 @@ func (p *UMAPEP) held(req enforce.Request, resource string) []string {
 	return held
 }
 
-// permits says whether the token's permissions at a resource satisfy the rule.
-func (p *UMAPEP) permits(req enforce.Request, resource string) (bool, error) {
-	token := req.Identity.Token
+// permits says whether a token's permissions at a resource satisfy a rule.
+func (p *UMAPEP) permits(token *token.Token, rule *scopeexpr.Rule, path, resource string) (bool, error) {
 	kept, ok := token.Value(p.stateKey).(*rpt)
 	if !ok {
 		kept = new(rpt)
@@ -54,11 +54,11 @@ func (p *UMAPEP) permits(req enforce.Request, resource string) (bool, error) {
 	if known, ok := kept.granted.Load(resource); ok {
 		granted := known.(*grantedScopes)
 		if granted.until == 0 || now < granted.until {
-			return req.Rule.Decide(req.Path, granted.scopes), nil
+			return rule.Decide(path, granted.scopes), nil
 		}
 	}
 	scopes, until := kept.permissions.scopes(resource, now)
 	granted := &grantedScopes{scopeexpr.NewScopes(p.resources.policy, scopes), until}
 	kept.granted.Store(resource, granted)
-	return req.Rule.Decide(req.Path, granted.scopes), nil
+	return rule.Decide(path, granted.scopes), nil
 }

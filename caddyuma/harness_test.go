@@ -126,7 +126,7 @@ func (s *site) send(method, path, token string) answer {
 	}
 	res, err := s.client.Do(req)
 	for range 10 {
-		if !errors.Is(err, syscall.ECONNRESET) {
+		if !errors.Is(err, syscall.ECONNRESET) && !errors.Is(err, io.EOF) {
 			break
 		}
 		// Right after a reload the kernel may give a connection to the socket

@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/enforce"
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/siteorder"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/scopeexpr"
@@ -68,10 +69,13 @@ type UMAPEP struct {
 	// what this gateway registered for rules that are gone. Default: `on`.
 	Registration string `json:"registration,omitempty"`
 
+	ClientConfig
+
 	provider  *introspect.Provider
 	authority *authority
 	resources *resources
 	tickets   *tickets
+	client    *client // nil unless obtain_rpt is on
 	stateKey  token.ValueKey
 	now       func() time.Time
 }
@@ -133,6 +137,12 @@ func (p *UMAPEP) Provision(ctx caddy.Context) error {
 	p.resources = newResources(p.InForce(), p.ResourcePrefix, p.Registration, p.authority, app.Generation(), ctx.Storage(), ctx.Logger())
 	p.authority.announce(p.resources, p.provider)
 	p.tickets = &tickets{authority: p.authority, count: counter}
+	if p.ObtainRPT {
+		if p.client, err = p.newClient(ctx); err != nil {
+			return err
+		}
+	}
+	p.warnWithoutLogin(ctx)
 	app.Background(p.resources.keep)
 	return nil
 }
@@ -146,7 +156,15 @@ func (p *UMAPEP) check() error {
 	if strings.ContainsFunc(p.ResourcePrefix, func(r rune) bool { return r < ' ' || r == 0x7f }) {
 		return fmt.Errorf("resource_prefix %q contains control characters", p.ResourcePrefix)
 	}
-	return nil
+	return p.checkClient()
+}
+
+// warnWithoutLogin warns of options that are about people who are logged in, on a
+// site without a login.
+func (p *UMAPEP) warnWithoutLogin(ctx caddy.Context) {
+	if (p.ObtainRPT || p.RequireIDToken) && siteorder.LacksLogin(ctx) {
+		ctx.Logger().Warn("obtain_rpt and require_id_token are about people who are logged in, but this site has no gluu_openid_connect: write it before gluu_uma_pep")
+	}
 }
 
 func (p *UMAPEP) rules() *enforce.RuleSource {
@@ -178,17 +196,27 @@ func (p *UMAPEP) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhtt
 // decide says whether the permissions of the token for the rule's resource
 // satisfy the rule. A token of another provider is as good as none: its
 // permissions are about resources of that one, whose ids mean nothing here.
+//
+// A person who is logged in has no such token but a session: the ID token says
+// nothing about permissions, whatever claims it has.
 func (p *UMAPEP) decide(req enforce.Request) *identity.Refusal {
-	authenticated := req.Memo != nil && req.Identity.Provider == p.provider.Name()
+	person := req.Identity.Person()
+	authenticated := req.Memo != nil && req.Identity.Provider == p.provider.Name() || person != nil && p.client != nil
+	if !authenticated && person == nil && req.Identity.Interaction != nil && p.RequireIDToken {
+		return because(identity.LoginRequired())
+	}
 	if req.Rule.Access() != "" {
 		return decideAccess(authenticated)
 	}
+	if person != nil && p.client != nil {
+		return p.client.decide(req, person)
+	}
 	resource := p.resources.await(req.Context(), req.Rule)
-	if !authenticated {
+	if !authenticated || person != nil {
 		return p.withTicket(req, resource, identity.ReasonNoToken)
 	}
 	if resource != "" {
-		granted, err := p.permits(req, resource)
+		granted, err := p.permits(req.Identity.Token, req.Rule, req.Path, resource)
 		if err != nil {
 			refusal := identity.InvalidToken(&token.Error{Reason: token.Invalid, Err: err})
 			return &refusal
@@ -223,7 +251,7 @@ func (p *UMAPEP) withTicket(req enforce.Request, resource, reason string) *ident
 		refusal := unreachable(errors.New("the resource is not registered at the authorization server yet"))
 		return &refusal
 	}
-	ticket, err := p.tickets.ask(req, resource, req.Rule.Scopes())
+	ticket, err := p.tickets.ask(req.Context(), clientOf(req), resource, req.Rule.Scopes())
 	switch {
 	case errors.Is(err, errTooMany):
 		refusal := tooMany(err)

@@ -63,9 +63,9 @@ type tickets struct {
 	count     ticketCounter
 }
 
-// ask returns a ticket for scopes at a resource.
-func (t *tickets) ask(req enforce.Request, resource string, scopes []string) (string, error) {
-	if !t.authority.clients.allow(clientKey{resource, clientOf(req)}, t.authority.now()) ||
+// ask returns a ticket for scopes at a resource, for one client.
+func (t *tickets) ask(ctx context.Context, client, resource string, scopes []string) (string, error) {
+	if !t.authority.clients.allow(clientKey{resource, client}, t.authority.now()) ||
 		!t.authority.limit.AllowN(t.authority.now(), 1) {
 		t.count.limited.Inc()
 		return "", errTooMany
@@ -77,7 +77,7 @@ func (t *tickets) ask(req enforce.Request, resource string, scopes []string) (st
 		t.count.limited.Inc()
 		return "", errTooMany
 	}
-	ticket, err := t.authority.requestTicket(req.Context(), resource, scopes)
+	ticket, err := t.authority.requestTicket(ctx, resource, scopes)
 	if err != nil {
 		t.count.failed.Inc()
 		return "", err

@@ -41,6 +41,9 @@ func (s *UMAServer) serve(w http.ResponseWriter, r *http.Request) {
 		reply(w, http.StatusOK, map[string]any{"keys": []any{}})
 	case ok && r.Method == http.MethodPost && below == "/token":
 		s.token(w, r)
+	case ok && r.Method == http.MethodGet && below == "/claims":
+		s.counts["claims"]++
+		s.gatherClaims(w, r)
 	case ok && r.Method == http.MethodPost && below == "/introspect":
 		s.introspect(w, r)
 	case ok && r.Method == http.MethodPost && below == "/permissions":
@@ -76,6 +79,7 @@ func (s *UMAServer) metadata(w http.ResponseWriter) {
 		"token_endpoint":                 s.Issuer + "/token",
 		"permission_endpoint":            s.Issuer + "/permissions",
 		"resource_registration_endpoint": s.Issuer + "/resources",
+		"claims_interaction_endpoint":    s.Issuer + "/claims",
 	})
 }
 
@@ -112,16 +116,22 @@ func (s *UMAServer) token(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// rpt exchanges a ticket (UMA 2.0 Grant, section 3.3). The parameter
-// "user" replaces what a client would have to prove.
+// rpt exchanges a ticket (UMA 2.0 Grant, section 3.3).
 func (s *UMAServer) rpt(w http.ResponseWriter, r *http.Request) {
 	asked, ok := s.tickets[r.PostFormValue("ticket")]
-	if !ok {
+	user, known := s.partyOf(r)
+	switch {
+	case !known:
+		fail(w, http.StatusUnauthorized, "invalid_grant")
+		return
+	case !ok:
 		fail(w, http.StatusBadRequest, "invalid_grant")
 		return
 	}
 	delete(s.tickets, r.PostFormValue("ticket"))
-	user := r.PostFormValue("user")
+	if s.asksBack(w, r, user, asked) {
+		return
+	}
 	var granted []string
 	for _, scope := range asked.Scopes {
 		if slices.Contains(s.allowed[user], scope) {
@@ -132,10 +142,15 @@ func (s *UMAServer) rpt(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusForbidden, "access_denied")
 		return
 	}
+	s.grant(w, r, user, asked.ResourceID, granted)
+}
+
+// grant answers with an RPT, which has the permissions of an earlier one too.
+func (s *UMAServer) grant(w http.ResponseWriter, r *http.Request, user, resource string, granted []string) {
 	expires := s.now().Add(s.config.RPTLife).Unix()
-	permission := map[string]any{"resource_id": asked.ResourceID, "resource_scopes": granted}
+	permission := map[string]any{"resource_id": resource, "resource_scopes": granted}
 	if s.config.Legacy {
-		permission = map[string]any{"rsid": asked.ResourceID, "scopes": granted}
+		permission = map[string]any{"rsid": resource, "scopes": granted}
 	}
 	permissions := []any{permission}
 	if earlier, ok := s.rpts[r.PostFormValue("rpt")]; ok {
@@ -151,7 +166,11 @@ func (s *UMAServer) rpt(w http.ResponseWriter, r *http.Request) {
 	}
 	token := rand.Text()
 	s.rpts[token] = claims
-	reply(w, http.StatusOK, map[string]any{"access_token": token, "token_type": "Bearer"})
+	answer := map[string]any{"access_token": token, "token_type": "Bearer"}
+	if pct := s.parties.issuePCT(r.PostFormValue("ticket"), user); pct != "" {
+		answer["pct"] = pct
+	}
+	reply(w, http.StatusOK, answer)
 }
 
 func permissionsIn(claims map[string]any) ([]any, bool) {

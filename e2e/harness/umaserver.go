@@ -34,6 +34,10 @@ type UMAConfig struct {
 
 	// Legacy spells permissions as Keycloak does in its JWTs.
 	Legacy bool
+
+	// UserOf returns the user of an access token with which an RPT is asked for;
+	// "" for a token that is not good.
+	UserOf func(accessToken string) string
 }
 
 // A UMAServer is a UMA 2.0 authorization server that follows the standards to
@@ -56,6 +60,7 @@ type UMAServer struct {
 	tickets   map[string]UMATicket
 	rpts      map[string]map[string]any
 	allowed   map[string][]string // scopes by user
+	parties   parties
 }
 
 // UMAResource is a registered resource.
@@ -84,7 +89,7 @@ func StartUMAServer(t testing.TB, config UMAConfig) *UMAServer {
 	s := &UMAServer{
 		config: config, now: time.Now,
 		counts: map[string]int{}, resources: map[string]*UMAResource{}, pats: map[string]time.Time{},
-		tickets: map[string]UMATicket{}, rpts: map[string]map[string]any{}, allowed: map[string][]string{},
+		tickets: map[string]UMATicket{}, rpts: map[string]map[string]any{}, allowed: map[string][]string{}, parties: newParties(),
 	}
 	if config.PATLife == 0 {
 		s.config.PATLife = time.Hour

@@ -186,6 +186,16 @@ func (op *OP) ReplaceKeys(key jose.PrivateKey) {
 	op.Keys = []jose.PrivateKey{key}
 }
 
+// SubjectOf returns whose access token it is, "" if it is none.
+func (op *OP) SubjectOf(accessToken string) string {
+	op.Lock()
+	defer op.Unlock()
+	if g := op.access[accessToken]; g != nil {
+		return g.login.user.Subject
+	}
+	return ""
+}
+
 // Issuer is the issuer identifier.
 func (op *OP) Issuer() string { return op.URL }
 

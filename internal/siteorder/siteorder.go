@@ -26,7 +26,15 @@ var authentication = []string{"gluu_oauth_auth", "gluu_uma_auth", "gluu_openid_c
 
 // LacksAuthentication reports whether the site of the handler that is being
 // provisioned certainly has no authentication handler.
-func LacksAuthentication(ctx caddy.Context) bool {
+func LacksAuthentication(ctx caddy.Context) bool { return lacks(ctx, authentication) }
+
+// LacksLogin reports whether the site of the handler that is being provisioned
+// certainly has no handler that people log in with.
+func LacksLogin(ctx caddy.Context) bool { return lacks(ctx, []string{"gluu_openid_connect"}) }
+
+// lacks reports whether the site certainly has none of these handlers.
+func lacks(ctx caddy.Context, wanted []string) bool {
+	is := func(h handler) bool { return slices.Contains(wanted, h.name) }
 	server, current := underWay(ctx)
 	if server == nil {
 		return false
@@ -34,10 +42,10 @@ func LacksAuthentication(ctx caddy.Context) bool {
 	for i, route := range server.Routes {
 		switch {
 		case i == current || route.HandlersRaw != nil:
-			if found := handlersOf(route.HandlersRaw); slices.ContainsFunc(found, isAuthentication) || slices.ContainsFunc(found, isInvoke) {
+			if found := handlersOf(route.HandlersRaw); slices.ContainsFunc(found, is) || slices.ContainsFunc(found, isInvoke) {
 				return false
 			}
-		case mayAuthenticate(route.Handlers):
+		case mayHave(route.Handlers, wanted):
 			return false
 		}
 	}
@@ -129,12 +137,12 @@ func readHandlers(list []json.RawMessage) (found []handler) {
 	return found
 }
 
-// mayAuthenticate reports whether provisioned handlers may contain one that
-// authenticates. Whatever is not known may.
-func mayAuthenticate(handlers []caddyhttp.MiddlewareHandler) bool {
+// mayHave reports whether provisioned handlers may contain one of those that are
+// wanted. Whatever is not known may.
+func mayHave(handlers []caddyhttp.MiddlewareHandler, wanted []string) bool {
 	for _, h := range handlers {
 		if inner, ok := h.(*caddyhttp.Subroute); ok {
-			if slices.ContainsFunc(inner.Routes, func(route caddyhttp.Route) bool { return mayAuthenticate(route.Handlers) }) {
+			if slices.ContainsFunc(inner.Routes, func(route caddyhttp.Route) bool { return mayHave(route.Handlers, wanted) }) {
 				return true
 			}
 			continue
@@ -144,7 +152,7 @@ func mayAuthenticate(handlers []caddyhttp.MiddlewareHandler) bool {
 			return true
 		}
 		name := module.CaddyModule().ID.Name()
-		if slices.Contains(authentication, name) || name == "invoke" || name == "gluu_routes" {
+		if slices.Contains(wanted, name) || name == "invoke" || name == "gluu_routes" {
 			return true
 		}
 	}

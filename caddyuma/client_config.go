@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyuma
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+
+	"github.com/caddy-gluu/gateway/headers"
+)
+
+// ClientConfig makes the handler an UMA client for people in a browser.
+type ClientConfig struct {
+	// Whether the gateway obtains the requesting party token of a person who is
+	// logged in with `gluu_openid_connect`. It keeps the token in the session.
+	// Default: false, the answer is a permission ticket.
+	ObtainRPT bool `json:"obtain_rpt,omitempty"`
+
+	// Whether a request to a protected path without a session starts a login,
+	// where `gluu_openid_connect` would let it pass (`unauthenticated pass`,
+	// `no_auth`). Default: false, the answer is a permission ticket.
+	RequireIDToken bool `json:"require_id_token,omitempty"`
+
+	// What the authorization server is told about the person (`claim_token`):
+	// `id_token`, the ID token as the OpenID Provider issued it, or a CEL
+	// expression over `id_token`, `userinfo` and `request` (`method`, `path`,
+	// `headers`) that yields an object. Default: nothing.
+	PushedClaims string `json:"pushed_claims,omitempty"`
+
+	// How the object of an expression is signed: `ES256`, `RS256`, `EdDSA` with the
+	// signing key of the app, or `none`. Default: `ES256`, or what the signing key
+	// is for.
+	PushedClaimsAlg string `json:"pushed_claims_alg,omitempty"`
+
+	// What the authorization server takes the claim token for. Default:
+	// `http://openid.net/specs/openid-connect-core-1_0.html#IDToken`.
+	ClaimTokenFormat string `json:"claim_token_format,omitempty"`
+
+	// Who asks for the token: `client`, the gateway with its client
+	// authentication, or `access_token`, the person with the access token of their
+	// session, as Keycloak wants it. Default: `client`.
+	RequestingParty string `json:"requesting_party,omitempty"`
+}
+
+// Who asks for a requesting party token.
+const (
+	partyClient      = "client"
+	partyAccessToken = "access_token"
+)
+
+// wholeIDToken is the value of pushed_claims for the OpenID Provider's own.
+const wholeIDToken = "id_token"
+
+// idTokenFormat is the claim token format of an ID token (UMA 2.0 Grant,
+// section 3.3.1).
+const idTokenFormat = "http://openid.net/specs/openid-connect-core-1_0.html#IDToken"
+
+// claimVars are the variables of pushed_claims.
+var claimVars = []string{"id_token", "userinfo", "request"}
+
+// pushesExpression reports whether the claims are the value of an expression.
+func (c *ClientConfig) pushesExpression() bool {
+	return c.PushedClaims != "" && c.PushedClaims != wholeIDToken
+}
+
+// checkClient refuses options that are wrong, or have no effect.
+func (c *ClientConfig) checkClient() error {
+	for _, option := range []struct {
+		name    string
+		written bool
+	}{
+		{"pushed_claims", c.PushedClaims != ""}, {"pushed_claims_alg", c.PushedClaimsAlg != ""},
+		{"claim_token_format", c.ClaimTokenFormat != ""}, {"requesting_party", c.RequestingParty != ""},
+	} {
+		if option.written && !c.ObtainRPT {
+			return fmt.Errorf("%s has no effect without 'obtain_rpt': add that, or remove this", option.name)
+		}
+	}
+	switch c.RequestingParty {
+	case "", partyClient, partyAccessToken:
+	default:
+		return fmt.Errorf("requesting_party is client or access_token, not %q", c.RequestingParty)
+	}
+	if c.pushesExpression() {
+		if _, err := headers.CompileObject(c.PushedClaims, claimVars...); err != nil {
+			return fmt.Errorf("pushed_claims: %w", err)
+		}
+	}
+	switch c.PushedClaimsAlg {
+	case "", headers.AlgorithmES256, headers.AlgorithmRS256, headers.AlgorithmEdDSA, headers.AlgorithmNone:
+	default:
+		return fmt.Errorf("pushed_claims_alg is ES256, RS256, EdDSA or none, not %q", c.PushedClaimsAlg)
+	}
+	if c.PushedClaimsAlg != "" && !c.pushesExpression() {
+		return errors.New("pushed_claims_alg has no effect: only the value of an expression is signed, and pushed_claims is none")
+	}
+	if c.ClaimTokenFormat == "" {
+		return nil
+	}
+	if c.PushedClaims == "" {
+		return errors.New("claim_token_format has no effect without 'pushed_claims': add that, or remove this")
+	}
+	if u, err := url.Parse(c.ClaimTokenFormat); err != nil || !u.IsAbs() {
+		return fmt.Errorf("claim_token_format %q is not an absolute URI, such as %s", c.ClaimTokenFormat, idTokenFormat)
+	}
+	return nil
+}
