@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
 	"github.com/caddy-gluu/gateway/internal/provider"
 )
 
@@ -55,7 +57,20 @@ func (a *App) conditions() []readiness {
 		conditions = append(conditions, readiness{"provider " + p.name, p.isReady})
 	}
 	conditions = append(conditions, readiness{"consumers", a.consumersAreReady}, readiness{"sessions", a.sessionsAreReady})
+	conditions = append(conditions, readiness{"shutdown", notExiting})
 	return append(conditions, a.ready.get(func(all []readiness) []readiness { return all })...)
+}
+
+// exiting reports whether the process is ending. Tests replace it.
+var exiting = caddy.Exiting
+
+// notExiting fails during shutdown_delay: requests are still served then, so
+// that a load balancer has the time to notice that it must send no more.
+func notExiting(context.Context) error {
+	if exiting() {
+		return errors.New("the gateway is shutting down")
+	}
+	return nil
 }
 
 func (p *Provider) isReady(context.Context) error {
