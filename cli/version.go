@@ -30,11 +30,15 @@ version (devel).
 				return errors.New("this binary contains no build information")
 			}
 			_, err := fmt.Fprintf(command.OutOrStdout(), "gluu-gateway %s\ncaddy %s\ngo %s\n",
-				versionOf(info, gatewayModule), versionOf(info, "github.com/caddyserver/caddy/v2"), info.GoVersion)
+				cmp.Or(release, versionOf(info, gatewayModule)), versionOf(info, "github.com/caddyserver/caddy/v2"), info.GoVersion)
 			return err
 		},
 	}
 }
+
+// release is the version under which the binary was released. The linker sets
+// it: a release is built from a copy of the sources, which has no version.
+var release string
 
 const gatewayModule = "github.com/caddy-gluu/gateway"
 
