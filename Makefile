@@ -10,7 +10,7 @@ BENCH ?= .
 PKG   ?= $(shell go list ./... | grep -v /e2e)
 COUNT ?= 1
 
-.PHONY: build run test lint unit fuzz policy e2e schema bench bench-load soak clean
+.PHONY: build run test lint unit fuzz policy e2e test-release release schema bench bench-load soak clean
 
 # bin/caddy: Caddy with this working tree and the plugins of xcaddy.json.
 build:
@@ -28,8 +28,14 @@ lint:
 unit fuzz:
 	@$(CHECK) $@
 
-policy e2e: build
-	@$(CHECK) $@
+policy e2e test-release: build
+	@$(CHECK) $(@:test-%=%)
+
+# dist/: binaries, packages, image, chart, bills of materials, checksums, from
+# what is committed. Twice, and compared: make release RELEASE=-verify.
+# For one platform: make release RELEASE='-platforms linux/amd64'.
+release:
+	@go -C tools/release run . $(RELEASE)
 
 # The JSON schema of all modules, from the Go types and their comments. A test
 # fails if it is older than the code.
@@ -50,4 +56,4 @@ soak: build
 	@go run ./bench -binary bin/caddy -soak 10m -rate 20 -connections 2 -tokens 50000 $(BENCH_LOAD)
 
 clean:
-	rm -rf bin .cache e2e/node_modules
+	rm -rf bin dist .cache e2e/node_modules
