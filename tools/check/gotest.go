@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 )
 
@@ -33,8 +34,13 @@ type tally struct {
 
 // goTest runs go test with the arguments and counts.
 func (c *checker) goTest(perTest bool, args ...string) result {
+	return c.goTestIn(".", perTest, args...)
+}
+
+// goTestIn does it in a folder of the repository.
+func (c *checker) goTestIn(dir string, perTest bool, args ...string) result {
 	cmd := exec.CommandContext(c.ctx, "go", append([]string{"test", "-json"}, args...)...)
-	cmd.Dir = c.root
+	cmd.Dir = filepath.Join(c.root, dir)
 	cmd.Stderr = os.Stderr
 	// Interrupt, not kill, so that the tests stop what they started.
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }

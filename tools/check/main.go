@@ -40,6 +40,7 @@ var stages = []stage{
 	{"unit", "unit tests", (*checker).unit},
 	{"fuzz", "seconds of every fuzz target", (*checker).fuzz},
 	{"policy", "policy tests of the examples", (*checker).policy},
+	{"release", "packages, image and chart, installed and started", (*checker).release},
 	{"e2e", "the built binary against real servers", (*checker).e2e},
 }
 

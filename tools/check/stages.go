@@ -26,10 +26,10 @@ func (c *checker) command(dir, name string, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// each runs one command in the gateway's module and in that of the tools.
+// each runs one command in the gateway's module and in those of the tools.
 func (c *checker) each(name string, args ...string) result {
 	var r result
-	for _, dir := range []string{".", "tools"} {
+	for _, dir := range []string{".", "tools", "tools/release"} {
 		out, err := c.command(dir, name, args...)
 		fmt.Print(out)
 		if err != nil {
@@ -188,6 +188,16 @@ func (c *checker) policy() result {
 // that it needs is not installed; the summary names the program.
 func (c *checker) e2e() result {
 	r := c.goTestAgain(true, []string{"-count=1", "-timeout", "30m"}, "./e2e/...")
+	if programs := missing(r.skipped); len(programs) > 0 {
+		r.note = "not installed: " + strings.Join(programs, ", ")
+	}
+	return r
+}
+
+// release tests what is shipped: packages, image and chart are made from
+// bin/caddy, installed and started in namespaces of their own.
+func (c *checker) release() result {
+	r := c.goTestIn("tools/release", true, "-count=1", "-timeout", "15m", "./...")
 	if programs := missing(r.skipped); len(programs) > 0 {
 		r.note = "not installed: " + strings.Join(programs, ", ")
 	}
