@@ -16,6 +16,7 @@ import (
 	_ "github.com/caddy-gluu/gateway/caddyopa"
 	_ "github.com/caddy-gluu/gateway/caddyratelimit"
 	_ "github.com/caddy-gluu/gateway/caddystore"
+	_ "github.com/caddy-gluu/gateway/caddyui"
 	_ "github.com/caddy-gluu/gateway/caddyuma"
 	_ "github.com/caddy-gluu/gateway/cli"
 	_ "github.com/caddy-gluu/gateway/directive"

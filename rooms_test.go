@@ -39,6 +39,8 @@ var rooms = []room{
 
 	{"cli", built, "authserver directive enforce internal/explain internal/openapi internal/policylint internal/policytool kongconfig pathmatch scopeexpr"},
 	{"caddyui", planned, "caddyadmin identity internal/*"},
+	{"cli", built, "authserver directive enforce internal/explain internal/openapi internal/policylint internal/policytool internal/uilink pathmatch scopeexpr"},
+	{"caddyui", built, "consumer directive identity introspect internal/*"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", built, "consumer directive enforce identity introspect pathmatch internal/*"},
 	{"caddyuma", built, "directive enforce headers identity introspect jose scopeexpr internal/*"},
@@ -102,6 +104,7 @@ var rooms = []room{
 	{"internal/decisions", built, ""},
 	{"internal/visible", built, ""},
 	{"internal/events", built, ""},
+	{"internal/uilink", built, ""},
 	{"internal/strictjson", built, ""},
 
 	{"bench", forTests, "internal/testenv"},

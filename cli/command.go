@@ -42,6 +42,7 @@ var commands = []func() *cobra.Command{
 	newHashSecretCommand,
 	newCompareCommand,
 	newImportTokensCommand,
+	newUICommand,
 	newVersionCommand,
 }
 

@@ -7,6 +7,7 @@
 //	caddy gluu test         runs policy tests
 //	caddy gluu rules        lists rules in order of precedence, with warnings
 //	caddy gluu compare      sends requests to two gateways and prints differences
+//	caddy gluu ui           prints a link that opens the gateway in a browser
 //	caddy gluu hash-secret  hashes a client secret
 //
 // The commands call the same packages as the handlers, so both always decide

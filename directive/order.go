@@ -23,6 +23,7 @@ var order = []string{
 	"gluu_opa_pep",
 	"gluu_acl",
 	"gluu_rate_limit",
+	"gluu_ui",
 	"gluu_upstream_path",
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/caddy-gluu/gateway/caddyoauth"
 	"github.com/caddy-gluu/gateway/caddyoidc"
 	"github.com/caddy-gluu/gateway/caddystore"
+	"github.com/caddy-gluu/gateway/caddyui"
 	"github.com/caddy-gluu/gateway/caddyuma"
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/internal/provider"
@@ -62,7 +63,7 @@ func TestEveryOptionIsInACodeBlock(t *testing.T) {
 	for _, described := range []any{
 		introspect.App{}, provider.Config{}, introspect.CacheConfig{}, introspect.SessionConfig{}, provider.Registration{}, consumer.Consumer{},
 		caddyoauth.OAuthAuth{}, caddyoauth.OAuthPEP{}, caddyoauth.JWKS{}, caddyoauth.ResourceMetadata{}, caddyoidc.OpenIDConnect{},
-		caddyuma.UMAAuth{}, caddyuma.UMAPEP{}, caddycors.CORS{}, authserver.Server{}, authserver.Client{},
+		caddyui.UI{}, caddyuma.UMAAuth{}, caddyuma.UMAPEP{}, caddycors.CORS{}, authserver.Server{}, authserver.Client{},
 		authserver.RefreshToken{}, authserver.Registration{}, authserver.Limit{},
 		caddystore.Embedded{}, caddystore.Postgres{}, caddystore.Redis{},
 	} {

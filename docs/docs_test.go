@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-gluu/gateway/caddyoidc"
 	"github.com/caddy-gluu/gateway/caddyopa"
 	"github.com/caddy-gluu/gateway/caddyratelimit"
+	"github.com/caddy-gluu/gateway/caddyui"
 	"github.com/caddy-gluu/gateway/caddyuma"
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/headers"
@@ -46,6 +47,7 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		{"gluu_acl.md", []any{caddyconsumer.ACL{}}},
 		{"gluu_rate_limit.md", []any{caddyratelimit.RateLimit{}}},
 		{"gluu_route.md", []any{caddykong.MatchRoute{}, caddykong.Routes{}, caddykong.Route{}}},
+		{"gluu_ui.md", []any{caddyui.UI{}}},
 		{"gluu_upstream_path.md", []any{caddykong.UpstreamPath{}}},
 	} {
 		content, err := os.ReadFile(page.file)

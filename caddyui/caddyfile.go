@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyui
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+
+	"github.com/caddy-gluu/gateway/directive"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("gluu_ui", parseUI)
+}
+
+func parseUI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	u := new(UI)
+	return u, u.UnmarshalCaddyfile(h.Dispenser)
+}
+
+// UnmarshalCaddyfile sets up the handler. Syntax:
+//
+//	gluu_ui [<matcher>] {
+//		roles {
+//			admin|operator|viewer <expression>
+//		}
+//		local [true|false]
+//		edit consumers|none
+//		path_prefix <path>
+//		id <name>
+//	}
+func (u *UI) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	start, err := directive.BeginBlock(d, "write 'path_prefix %s' into the block")
+	if err != nil {
+		return err
+	}
+	var once directive.Once
+	for d.NextBlock(0) {
+		if err := once.Check(d); err != nil {
+			return err
+		}
+		if err := u.unmarshalOption(d); err != nil {
+			return err
+		}
+	}
+	return directive.Located(start, u.check())
+}
+
+func (u *UI) unmarshalOption(d *caddyfile.Dispenser) (err error) {
+	switch d.Val() {
+	case "roles":
+		err = u.unmarshalRoles(d)
+	case "local":
+		u.Local = true
+		if d.CountRemainingArgs() > 0 {
+			u.Local, err = directive.Bool(d)
+		}
+	case "edit":
+		err = directive.AddStrings(d, &u.Edit)
+	case "path_prefix":
+		err = directive.SetString(d, &u.PathPrefix)
+	case "id":
+		err = directive.SetID(d, &u.ID)
+	default:
+		err = directive.Unknown(d, "gluu_ui", "roles", "local", "edit", "path_prefix", "id")
+	}
+	return err
+}
+
+func (u *UI) unmarshalRoles(d *caddyfile.Dispenser) error {
+	if d.NextArg() {
+		return d.Errf("roles takes a block and no value, got %q: write 'admin <expression>' into the block", d.Val())
+	}
+	u.Roles = map[string]string{}
+	var once directive.Once
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.Check(d); err != nil {
+			return err
+		}
+		name := d.Val()
+		expression, err := directive.String(d)
+		if err != nil {
+			return err
+		}
+		if _, err := compileRole(name, expression); err != nil {
+			return d.WrapErr(err)
+		}
+		u.Roles[name] = expression
+	}
+	return nil
+}
+
+// Interface guard
+var _ caddyfile.Unmarshaler = (*UI)(nil)

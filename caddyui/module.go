@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyui
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
+	"github.com/caddy-gluu/gateway/internal/storedsecret"
+	"github.com/caddy-gluu/gateway/introspect"
+)
+
+func init() {
+	caddy.RegisterModule(new(UI))
+}
+
+// UI is a handler that shows the gateway in a browser: what it does, why a request
+// was refused, which consumers there are. It has no users and no passwords: people
+// log in by gluu_openid_connect on the same site, have a client certificate, or
+// open a link of the command `caddy gluu ui` on this machine.
+type UI struct {
+	// The address of this handler in Caddy's admin API: `/id/<name>`. In a Caddyfile
+	// the option is called `id`. Default: none, the handler is found by its place.
+	ID string `json:"@id,omitempty"`
+
+	// Who may do what, by role: `admin`, `operator`, `viewer`. The value is a CEL
+	// expression over the person (`id_token`, `userinfo`, `certificate`) that is
+	// judged at each request. A person has the highest role whose expression is
+	// true, and sees nothing if none is. Required unless `local` is true.
+	Roles map[string]string `json:"roles,omitempty"`
+
+	// What can be changed here at all, whatever the role: `consumers`, or `none` for
+	// pages that change nothing. Default: `consumers`, and what changes no
+	// configuration: tokens are forgotten, sessions and streams are ended.
+	Edit []string `json:"edit,omitempty"`
+
+	// Where the pages begin, as a browser sees it, also behind `handle_path`: `/` or
+	// a path such as `/gateway`. Requests for other paths go on to the next handler.
+	// Default: `/`.
+	PathPrefix string `json:"path_prefix,omitempty"`
+
+	// Open the pages by a link of `caddy gluu ui` instead of a login. Who has the
+	// link is an admin. The server must listen on loopback addresses or Unix sockets
+	// alone. Default: false.
+	Local bool `json:"local,omitempty"`
+
+	app     *introspect.App
+	roles   []roleRule
+	guard   *guard
+	signer  changeTokens
+	doors   *doors // nil without local
+	cleanup func()
+	logger  *zap.Logger
+	now     func() time.Time
+}
+
+// CaddyModule returns the Caddy module information.
+func (*UI) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.gluu_ui",
+		New: func() caddy.Module { return new(UI) },
+	}
+}
+
+// UnmarshalJSON implements json.Unmarshaler, for errors that name the option.
+func (u *UI) UnmarshalJSON(text []byte) error {
+	type plain UI
+	return directive.UnmarshalJSON("gluu_ui", text, (*plain)(u))
+}
+
+// keyName is where the storage keeps the key of the tokens that changes need.
+const keyName = "gluu/ui/change_token_key"
+
+// keyTimeout bounds how long loading waits for the storage.
+const keyTimeout = 10 * time.Second
+
+// Provision sets up the handler.
+func (u *UI) Provision(ctx caddy.Context) (err error) {
+	if err := u.check(); err != nil {
+		return err
+	}
+	u.logger, u.now = ctx.Logger(), time.Now
+	if u.app, err = introspect.FromContext(ctx); err != nil {
+		return err
+	}
+	if u.roles, err = compileRoles(u.Roles); err != nil {
+		return err
+	}
+	place := placeOf(ctx)
+	if err := u.checkPlace(place); err != nil {
+		return err
+	}
+	u.guard = newGuard(place)
+	waiting, cancel := context.WithTimeout(ctx, keyTimeout)
+	defer cancel()
+	key, err := storedsecret.Get(waiting, ctx.Storage(), keyName, u.logger)
+	if err != nil {
+		return fmt.Errorf("the key of the UI: %w", err)
+	}
+	u.signer = changeTokens(key)
+	if u.Local {
+		u.doors, u.cleanup = openDoors(place.address(u.prefix()))
+	}
+	return nil
+}
+
+// Cleanup implements caddy.CleanerUpper.
+func (u *UI) Cleanup() error {
+	if u.cleanup != nil {
+		u.cleanup()
+	}
+	return nil
+}
+
+// check refuses what cannot be right, wherever the handler stands.
+func (u *UI) check() error {
+	switch {
+	case u.Local && len(u.Roles) > 0:
+		return errors.New("local and roles exclude each other: a link makes an admin, so remove one of them")
+	case !u.Local && len(u.Roles) == 0:
+		return errors.New(`roles are missing: write for example 'roles { admin "id_token.groups.exists(g, g == 'gateway-admins')" }', or 'local' for this machine alone`)
+	}
+	if _, err := compileRoles(u.Roles); err != nil {
+		return err
+	}
+	for _, what := range u.Edit {
+		if what != "consumers" && what != "none" {
+			return fmt.Errorf("edit takes consumers or none, not %q", what)
+		}
+	}
+	if len(u.Edit) > 1 {
+		return fmt.Errorf("edit takes one value, got %q: keep consumers or none", u.Edit)
+	}
+	if p := u.PathPrefix; p != "" && (!strings.HasPrefix(p, "/") || strings.Contains(p, "//") || strings.ContainsAny(p, "{}*?#%\\ ") || strings.Contains(p+"/", "/../") || strings.Contains(p+"/", "/./")) {
+		return fmt.Errorf("path_prefix is a path such as /gateway, not %q", p)
+	}
+	return nil
+}
+
+// prefix is where the pages begin: "" or "/gateway".
+func (u *UI) prefix() string { return strings.TrimSuffix(u.PathPrefix, "/") }
+
+// isReadOnly reports whether the pages change nothing.
+func (u *UI) isReadOnly() bool { return len(u.Edit) > 0 && u.Edit[0] == "none" }
+
+// checkPlace refuses a site on which the pages would be open to anyone.
+func (u *UI) checkPlace(p place) error {
+	switch {
+	case u.Local && !p.isLocal:
+		return fmt.Errorf("local opens the pages without a login, but the server listens on %q: write 'bind 127.0.0.1' into the site, or let people log in by gluu_openid_connect", p.listen)
+	case u.Local:
+		return nil
+	case !p.hasLogin && !p.hasCertificates:
+		return errors.New("the site lets no one log in: write gluu_openid_connect into it, or 'tls { client_auth { mode require_and_verify ... } }', or 'local' for this machine alone")
+	case len(p.hosts) == 0:
+		return errors.New("the site has no name, so that any page could be opened under a name of its own (DNS rebinding): write the host before the block of the site, for example admin.example.com")
+	}
+	return nil
+}
+
+// ServeHTTP answers a request for one of the pages, and passes on what is not
+// below the prefix.
+func (u *UI) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	path, ok := u.pathOf(r)
+	if !ok {
+		return next.ServeHTTP(w, r)
+	}
+	v := &visit{UI: u, w: w, r: r, path: path, nonce: newNonce()}
+	v.secureHeaders()
+	return v.serve()
+}
+
+// pathOf returns the path below the prefix. It is that of the request as the
+// client sent it, so that links are right behind handle_path.
+func (u *UI) pathOf(r *http.Request) (string, bool) {
+	sent := r.URL.Path
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok {
+		sent = original.URL.Path
+	}
+	below, ok := strings.CutPrefix(sent, u.prefix())
+	if !ok || below != "" && below[0] != '/' {
+		return "", false
+	}
+	return below, true
+}
+
+// place is where the handler stands.
+type place struct {
+	hosts           []string
+	listen          []string
+	isSecure        bool
+	isLocal         bool // no other machine reaches the server
+	hasLogin        bool
+	hasCertificates bool
+}
+
+func placeOf(ctx caddy.Context) (p place) {
+	p.hosts, p.isSecure = siteguard.Address(ctx)
+	p.hasLogin = siteguard.HasHandler(ctx, "gluu_openid_connect")
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return p
+	}
+	p.listen = server.Listen
+	p.isLocal = len(server.Listen) > 0
+	for _, address := range server.Listen {
+		p.isLocal = p.isLocal && isLocal(address)
+	}
+	for _, policy := range server.TLSConnPolicies {
+		auth := policy.ClientAuthentication
+		if auth != nil && auth.Active() && auth.Mode != "request" && auth.Mode != "require" {
+			p.hasCertificates = true
+		}
+	}
+	return p
+}
+
+// Interface guards
+var (
+	_ caddy.Provisioner           = (*UI)(nil)
+	_ caddy.CleanerUpper          = (*UI)(nil)
+	_ caddyhttp.MiddlewareHandler = (*UI)(nil)
+)

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyui
+
+import "net/http"
+
+// route is an address with a method. What is not in the table does not exist.
+type route struct {
+	path    string
+	method  string
+	least   role   // who may use it
+	changes bool   // something that stays: refused by edit none
+	live    bool   // asked by itself: does not keep a session alive
+	nav     string // its entry in the navigation, "" for none
+	serve   func(v *visit) error
+}
+
+// routes is the whole of it. Every path is one element, so that all links are
+// relative to the same place and hold under any prefix; what a page is about is in
+// the query. A GET changes nothing.
+var routes []route
+
+func init() { // the pages refer to the table for the navigation
+	routes = []route{
+		{path: "/style.css", method: http.MethodGet, least: nobody, serve: asset},
+		{path: "/app.js", method: http.MethodGet, least: nobody, serve: asset},
+		{path: "/icon.svg", method: http.MethodGet, least: nobody, serve: asset},
+		{path: "/open", method: http.MethodGet, least: nobody, serve: showOpen},
+		{path: "/open", method: http.MethodPost, least: nobody, serve: openDoor},
+		{path: "/close", method: http.MethodPost, least: viewer, serve: closeDoor},
+
+		{path: "/", method: http.MethodGet, least: viewer, nav: "Overview", serve: showOverview},
+	}
+}
+
+// routeOf returns the route of a request. HEAD is GET without a body. If there is
+// none, allowed are the methods that the path has.
+func routeOf(path, method string) (found *route, allowed []string) {
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	for i := range routes {
+		if routes[i].path != path {
+			continue
+		}
+		if routes[i].method == method {
+			return &routes[i], nil
+		}
+		allowed = append(allowed, routes[i].method)
+	}
+	return nil, allowed
+}
