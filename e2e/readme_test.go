@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/caddy-gluu/gateway/e2e/harness"
+	"github.com/caddy-gluu/gateway/internal/testenv"
 )
 
 // exchange is a block of commands in README.md, and the answer shown below it.
@@ -56,19 +57,21 @@ func TestReadmeShowsRealAnswers(t *testing.T) {
 // startQuickstart runs the quickstart on free ports.
 func startQuickstart(t *testing.T) *harness.Gateway {
 	t.Helper()
-	api, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	ports := map[string]string{}
+	for _, name := range []string{"QUICKSTART_API_PORT", "QUICKSTART_UI_PORT"} {
+		address, err := testenv.FreeAddress()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, ports[name], _ = net.SplitHostPort(address)
 	}
-	_, port, _ := net.SplitHostPort(api.Addr().String())
-	api.Close()
 	return harness.StartGateway(t, harness.GatewayConfig{
 		Caddyfile: strings.NewReplacer(
 			"{$QUICKSTART_PORT:18480}", "{$PORT}",
 			"admin 127.0.0.1:{$QUICKSTART_ADMIN_PORT:18482}", "",
 		).Replace(readFile(t, "examples/quickstart/Caddyfile")),
 		Binary: harness.StandardBinary(t),
-		Env:    map[string]string{"QUICKSTART_API_PORT": port},
+		Env:    ports,
 	})
 }
 

@@ -57,6 +57,7 @@ type Window struct {
 
 	mu        sync.Mutex
 	addresses []string
+	problems  []string
 }
 
 // Window opens a window for the life of a test.
@@ -106,8 +107,9 @@ func (w *Window) Tab() *Tab {
 	return &Tab{w.t, ctx}
 }
 
-// note keeps the address of each request.
+// note keeps the address of each request, and what the browser complains about.
 func (w *Window) note(event any) {
+	w.noteProblem(event)
 	var request *network.Request
 	switch sent := event.(type) {
 	case *network.EventRequestWillBeSent:
