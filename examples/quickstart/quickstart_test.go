@@ -7,6 +7,7 @@ import (
 	"bufio"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,6 +26,18 @@ func TestQuickstartDoesWhatItPrints(t *testing.T) {
 		return
 	}
 	tryCommands(t, q)
+	t.Run("the link", func(t *testing.T) {
+		address, secret, _ := strings.Cut(q.link, "#")
+		response, err := http.PostForm(address, url.Values{"secret": {secret}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		response.Body.Close()
+		// Without the cookie of the first answer, the page that follows asks for another link.
+		if response.StatusCode != http.StatusUnauthorized || !strings.HasSuffix(response.Request.URL.Path, "/") {
+			t.Errorf("got %s at %s", response.Status, response.Request.URL)
+		}
+	})
 	t.Run("too often", func(t *testing.T) {
 		token := accessToken(t, q.commands[2])
 		for range 101 { // the three of before count, too
@@ -173,6 +186,7 @@ func tryCommands(t *testing.T, q *quickstart) {
 type quickstart struct {
 	commands             []string
 	gateway, log, reload string
+	link                 string
 }
 
 // start runs run.sh of a folder until it has printed all. When the test is over
@@ -214,6 +228,8 @@ func start(t *testing.T, dir string) *quickstart {
 			q.gateway = strings.TrimSuffix(strings.Fields(line)[4], ",")
 		case strings.HasPrefix(line, "Its log is "):
 			q.log = strings.TrimSuffix(strings.TrimPrefix(line, "Its log is "), ".")
+		case strings.HasPrefix(line, "http://127.0.0.1:"):
+			q.link = line
 		case strings.HasPrefix(line, "QUICKSTART_PORT="):
 			q.reload = line
 		case strings.HasPrefix(line, "Press "):

@@ -4,9 +4,10 @@
 # Starts the quickstart, prints commands to try, and runs until interrupted.
 # It writes its files below .cache/quickstart in the repository.
 #
-#   QUICKSTART_PORT   the gateway's port; the API and Caddy's admin endpoint
-#                     have the next two. Default: the first of 18480, 18580,
-#                     ... 19380 that is free together with those.
+#   QUICKSTART_PORT   the gateway's port; the API, Caddy's admin endpoint and the
+#                     gateway's own pages have the next three. Default: the
+#                     first of 18480, 18580, ... 19380 that is free together
+#                     with those.
 #   CADDY             the binary to run. Default: bin/caddy, made by make build.
 set -eu
 
@@ -69,19 +70,19 @@ in_use() {
 	[ "$status" -ne 7 ] # 7: no connection
 }
 
-# reserve finds out whether a port and the two after it are free, and claims
+# reserve finds out whether a port and the three after it are free, and claims
 # them.
 reserve() {
-	if take "$1" && ! in_use "$1" && ! in_use $(($1 + 1)) && ! in_use $(($1 + 2)); then
+	if take "$1" && ! in_use "$1" && ! in_use $(($1 + 1)) && ! in_use $(($1 + 2)) && ! in_use $(($1 + 3)); then
 		return 0
 	fi
 	[ -z "$claim" ] || rm -f "$claim"
 	claim=
-	echo "Port $1, or one of the two after it, is in use." >&2
+	echo "Port $1, or one of the three after it, is in use." >&2
 	return 1
 }
 
-# start runs the example on a port and the two after it. It returns 0 once Caddy
+# start runs the example on a port and the three after it. It returns 0 once Caddy
 # serves, and 1 if Caddy has ended instead.
 start() {
 	state=$root/.cache/quickstart/$1
@@ -89,7 +90,7 @@ start() {
 	mkdir -p "$state"
 	: >"$log"
 	XDG_DATA_HOME=$state/data XDG_CONFIG_HOME=$state/config \
-		QUICKSTART_PORT=$1 QUICKSTART_API_PORT=$(($1 + 1)) QUICKSTART_ADMIN_PORT=$(($1 + 2)) \
+		QUICKSTART_PORT=$1 QUICKSTART_API_PORT=$(($1 + 1)) QUICKSTART_ADMIN_PORT=$(($1 + 2)) QUICKSTART_UI_PORT=$(($1 + 3)) \
 		"$caddy" run --config "$here/Caddyfile" --adapter caddyfile >>"$log" 2>&1 &
 	pid=$!
 	until grep -q 'serving initial configuration' "$log"; do
@@ -139,6 +140,8 @@ until eval "$allowed" 2>/dev/null | grep -q '^X-Consumer-Username: *todo-app'; d
 	sleep 1
 done
 
+link=$("$caddy" gluu ui --address "127.0.0.1:$((port + 2))") || fail
+
 cat <<END
 
 The gateway runs at $gateway, the API behind it at http://127.0.0.1:$((port + 1)).
@@ -159,9 +162,16 @@ $forbidden
 
 $allowed
 
+To see the gateway in a browser, open this link within a minute. It opens once;
+the command below it prints another one.
+
+$link
+
+"$caddy" gluu ui --address 127.0.0.1:$((port + 2))
+
 After a change of $here/Caddyfile, reload it:
 
-QUICKSTART_PORT=$port QUICKSTART_API_PORT=$((port + 1)) QUICKSTART_ADMIN_PORT=$((port + 2)) "$caddy" reload --config "$here/Caddyfile" --address 127.0.0.1:$((port + 2))
+QUICKSTART_PORT=$port QUICKSTART_API_PORT=$((port + 1)) QUICKSTART_ADMIN_PORT=$((port + 2)) QUICKSTART_UI_PORT=$((port + 3)) "$caddy" reload --config "$here/Caddyfile" --address 127.0.0.1:$((port + 2))
 
 Press Ctrl+C to stop.
 END
