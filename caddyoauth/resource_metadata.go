@@ -12,7 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
+	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
@@ -79,7 +79,16 @@ type ResourceMetadata struct {
 	paths []string // where the metadata is
 	where identity.ResourceMetadata
 
-	document func() document // made with the first request: all handlers are provisioned then
+	// Made with the first request, since all handlers are provisioned then, and again
+	// when rules have changed.
+	made atomic.Pointer[revisedDocument]
+}
+
+// revisedDocument is the metadata at a revision of the scopes.
+type revisedDocument struct {
+	document
+
+	revision uint64
 }
 
 // CaddyModule returns the Caddy module information.
@@ -127,7 +136,6 @@ func (m *ResourceMetadata) Provision(ctx caddy.Context) error {
 	}
 	m.locate(resource)
 	m.app.AnnouncePublic(siteguard.Site(ctx), m.paths...)
-	m.document = sync.OnceValue(m.makeDocument)
 	return nil
 }
 
@@ -200,6 +208,17 @@ type metadata struct {
 	ResourceName           string   `json:"resource_name,omitempty"`
 	ResourceDocumentation  string   `json:"resource_documentation,omitempty"`
 	DPoPAlgorithms         []string `json:"dpop_signing_alg_values_supported,omitempty"`
+}
+
+// document returns the metadata with the scopes that rules ask for now.
+func (m *ResourceMetadata) document() document {
+	revision := m.app.ScopesRevision()
+	if made := m.made.Load(); made != nil && made.revision == revision {
+		return made.document
+	}
+	made := &revisedDocument{m.makeDocument(), revision}
+	m.made.Store(made)
+	return made.document
 }
 
 func (m *ResourceMetadata) makeDocument() document {

@@ -30,7 +30,7 @@ func (e *Enforcer) use(policy *scopeexpr.Policy) {
 		rules.stepsUp = rules.stepsUp || asksForAuthentication(rule)
 	}
 	if e.uniform {
-		e.app.AnnounceScopes(policy.AllScopes()...) // for the metadata of the resource
+		e.app.AnnounceScopes(e, policy.AllScopes()) // for the metadata of the resource
 	}
 	e.current.Store(rules)
 }

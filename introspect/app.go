@@ -82,7 +82,7 @@ type App struct {
 	cache      *tokencache.Cache
 	directory  *consumer.Directory
 	reserved   collected[string, *headers.Stripper]
-	scopes     collected[string, []string]
+	scopes     collected[announcedScopes, []string]
 	noted      sync.Map // ids of consumers that handlers name
 	public     collected[publicPath, map[publicPath]bool]
 	enforcing  collected[string, []string] // sites

@@ -26,13 +26,28 @@ type collected[T, Form any] struct {
 	mu    sync.Mutex
 	items []T
 	built atomic.Pointer[Form]
+
+	changes atomic.Uint64 // how often items have changed
 }
 
 func (c *collected[T, Form]) add(items ...T) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.items = append(c.items, items...)
+	c.changed()
+}
+
+// replace puts an item in place of those that it supersedes.
+func (c *collected[T, Form]) replace(item T, supersedes func(old T) bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.items = append(slices.DeleteFunc(c.items, supersedes), item)
+	c.changed()
+}
+
+func (c *collected[T, Form]) changed() {
 	c.built.Store(nil)
+	c.changes.Add(1)
 }
 
 // get returns what build makes of all items. Callers must not change it.
@@ -138,9 +153,21 @@ func (a *App) Explain(ctx context.Context, q explain.Question) (*explain.Answer,
 	return explain.Ask(ctx, a.explained.get(func(parts []explain.Part) []explain.Part { return parts }), q)
 }
 
-// AnnounceScopes tells, while a handler is provisioned, which scopes its rules
-// ask for.
-func (a *App) AnnounceScopes(scopes ...string) { a.scopes.add(scopes...) }
+// announcedScopes are the scopes that the rules of a handler ask for.
+type announcedScopes struct {
+	handler any
+	scopes  []string
+}
+
+// AnnounceScopes tells which scopes the rules of a handler ask for: while the handler
+// is provisioned, and again whenever its rules change. What it announced before no
+// longer counts.
+func (a *App) AnnounceScopes(handler any, scopes []string) {
+	a.scopes.replace(announcedScopes{handler, scopes}, func(old announcedScopes) bool { return old.handler == handler })
+}
+
+// ScopesRevision changes whenever AllScopes may return something else.
+func (a *App) ScopesRevision() uint64 { return a.scopes.changes.Load() }
 
 // AllScopes returns the scopes that the rules of this configuration ask for and
 // a client can request, each once and in order. They are complete when all
@@ -160,7 +187,11 @@ func (a *App) CanRequest(scope string) bool {
 	return true
 }
 
-func sortedOnce(names []string) []string {
+func sortedOnce(all []announcedScopes) []string {
+	var names []string
+	for _, announced := range all {
+		names = append(names, announced.scopes...)
+	}
 	slices.Sort(names)
 	return slices.Compact(names)
 }

@@ -13,11 +13,12 @@ func TestWhatHandlersContributeIsComplete(t *testing.T) {
 	if app.IsPublic("", "/") || app.IsPublic("site", "/") || len(app.AllScopes()) != 0 {
 		t.Error("something was announced by nothing")
 	}
-	app.AnnounceScopes("write", "read")
+	one, other := new(int), new(int)
+	app.AnnounceScopes(one, []string{"write", "read"})
 	if got := app.AllScopes(); !slices.Equal(got, []string{"read", "write"}) {
 		t.Errorf("got %q", got)
 	}
-	app.AnnounceScopes("admin", "read") // a handler provisioned after the first use
+	app.AnnounceScopes(other, []string{"admin", "read"}) // a handler provisioned after the first use
 	got := app.AllScopes()
 	if !slices.Equal(got, []string{"admin", "read", "write"}) {
 		t.Errorf("got %q, want each once and in order", got)
@@ -25,6 +26,11 @@ func TestWhatHandlersContributeIsComplete(t *testing.T) {
 	got[0] = "changed by the caller"
 	if again := app.AllScopes(); again[0] != "admin" {
 		t.Errorf("got %q: the caller changed the list of all others", again)
+	}
+	revision := app.ScopesRevision()
+	app.AnnounceScopes(one, []string{"read", "list"}) // the rules of a handler have changed
+	if got := app.AllScopes(); !slices.Equal(got, []string{"admin", "list", "read"}) || app.ScopesRevision() == revision {
+		t.Errorf("got %q and revision %d after %d, want what the handlers ask for now", got, app.ScopesRevision(), revision)
 	}
 
 	app.AnnouncePublic("a.example", "/x", "/y")
@@ -68,8 +74,8 @@ func TestCollectedUnderConcurrentUse(t *testing.T) {
 }
 
 func BenchmarkCollected(b *testing.B) {
-	var c collected[string, []string]
-	c.add("a", "b")
+	var c collected[announcedScopes, []string]
+	c.add(announcedScopes{1, []string{"a", "b"}})
 	b.ReportAllocs()
 	for b.Loop() {
 		c.get(sortedOnce)
