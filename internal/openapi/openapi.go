@@ -141,5 +141,5 @@ func (l *loader) rules(a *api) (*API, error) {
 		}
 	}
 	b.denyEmptyParameters()
-	return b.api, b.check(l.opts.UMA)
+	return b.api, b.check(l)
 }

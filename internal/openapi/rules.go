@@ -91,11 +91,16 @@ func (b *builder) denyEmptyParameters() {
 	}
 }
 
-// check compiles the rules, so that an error names the operation.
-func (b *builder) check(uma bool) error {
-	_, err := b.api.Document.Compile(scopeexpr.Options{UMA: uma})
+// check compiles the rules, so that an error names the operation, and warns of those
+// that overlap.
+func (b *builder) check(l *loader) error {
+	policy, err := b.api.Document.Compile(scopeexpr.Options{UMA: l.opts.UMA})
+	if err == nil {
+		b.warnOfOverlaps(l, policy)
+		return nil
+	}
 	e, ok := errors.AsType[*scopeexpr.Error](err)
-	if err == nil || !ok {
+	if !ok {
 		return err
 	}
 	out := &Error{Reason: e.Reason, Hint: e.Hint}
