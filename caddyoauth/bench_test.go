@@ -32,6 +32,20 @@ type bench struct {
 }
 
 func newBench(b testing.TB, authConfig string) *bench {
+	return newBenchWith(b, authConfig, `{"oauth_scope_expression":`+serviceRules(20)+`}`)
+}
+
+// serviceRules is a scope expression document with rules for the paths of services, of
+// which the benchmarks ask for the eighth.
+func serviceRules(n int) string {
+	rules := make([]string, n)
+	for i := range rules {
+		rules[i] = fmt.Sprintf(`{"path":"/service-%d/todos/?","conditions":[{"httpMethods":["GET","POST"],"scope_expression":{"rule":{"and":[{"var":0},{"var":1}]},"data":["read","list"]}}]}`, i)
+	}
+	return "[" + strings.Join(rules, ",") + "]"
+}
+
+func newBenchWith(b testing.TB, authConfig, pepConfig string) *bench {
 	as := newAuthServer(b)
 	token := strings.Repeat("t", 800) // as long as a JWT
 	as.issue(token, claims("client-a", "read list write openid profile", "email", "ann@example.com", "level", 3,
@@ -66,11 +80,6 @@ func newBench(b testing.TB, authConfig string) *bench {
 			b.Error(err)
 		}
 	})
-	rules := `[`
-	for i := range 20 {
-		rules += fmt.Sprintf(`{"path":"/service-%d/todos/?","conditions":[{"httpMethods":["GET","POST"],"scope_expression":{"rule":{"and":[{"var":0},{"var":1}]},"data":["read","list"]}}]},`, i)
-	}
-	rules = strings.TrimSuffix(rules, ",") + `]`
 	load := func(id, config string) caddyhttp.MiddlewareHandler {
 		module, err := ctx.LoadModuleByID(id, json.RawMessage(config))
 		if err != nil {
@@ -80,7 +89,7 @@ func newBench(b testing.TB, authConfig string) *bench {
 	}
 	bn := &bench{TB: b, server: new(caddyhttp.Server), as: as, token: token}
 	bn.auth = load("http.handlers.gluu_oauth_auth", authConfig)
-	bn.pep = load("http.handlers.gluu_oauth_pep", `{"oauth_scope_expression":`+rules+`}`)
+	bn.pep = load("http.handlers.gluu_oauth_pep", pepConfig)
 	return bn
 }
 
@@ -216,8 +225,11 @@ func BenchmarkHeaderLines(b *testing.B) {
 }
 
 // The decision alone.
-func BenchmarkPEP(b *testing.B) {
-	bn, end := newBench(b, `{}`), new(ending)
+func BenchmarkPEP(b *testing.B) { newBench(b, `{}`).runDecisions(b) }
+
+// runDecisions measures the decision alone.
+func (bn *bench) runDecisions(b *testing.B) {
+	end := new(ending)
 	first := bn.request()
 	if err := bn.auth.ServeHTTP(httptest.NewRecorder(), first, end); err != nil || end.reached != 1 {
 		b.Fatalf("the first request did not pass: %v", err)
@@ -271,7 +283,16 @@ func BenchmarkTokens(b *testing.B) {
 
 // The bound of the design on allocations, which no machine's speed changes.
 func TestHandlersAllocateLittle(t *testing.T) {
-	bn, end := newBench(t, `{}`), new(ending)
+	for name, config := range map[string]string{
+		"rules":    `{"oauth_scope_expression":` + serviceRules(20) + `}`,
+		"document": serviceDocument(t, 20),
+	} {
+		t.Run(name, func(t *testing.T) { testAllocations(t, newBenchWith(t, `{}`, config)) })
+	}
+}
+
+func testAllocations(t *testing.T, bn *bench) {
+	end := new(ending)
 	both := &chained{bn.auth, &chained{bn.pep, end}}
 	w := httptest.NewRecorder()
 	pass := func(handler caddyhttp.Handler, requests chan *http.Request) func() {
