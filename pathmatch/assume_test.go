@@ -39,11 +39,11 @@ func TestMatchAssuming(t *testing.T) {
 func TestMatchAssumingRunsNothingThatBacktracks(t *testing.T) {
 	tree := buildTree(t, rules("GET /{"+catastrophe+"}"))
 	start := time.Now()
-	for range 100 {
+	for range 100 { // of which each would take perlTimeout, twice
 		tree.MatchAssuming(true, "GET", "/"+strings.Repeat("a", 8<<10))
 		tree.MatchAssuming(false, "GET", "/"+strings.Repeat("a", 8<<10))
 	}
-	if took := time.Since(start); took > perlTimeout {
+	if took := time.Since(start); took > 20*perlTimeout {
 		t.Errorf("took %v", took)
 	}
 }
