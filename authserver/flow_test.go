@@ -186,7 +186,8 @@ func TestAPersonAllowsAClient(t *testing.T) {
 			t.Errorf("the page does not say %q: %s", want, page.text)
 		}
 	}
-	if strings.Contains(page.text, "<script") || !strings.Contains(page.Header().Get("Content-Security-Policy"), "frame-ancestors 'none'") || page.Header().Get("Cache-Control") != "no-store" {
+	if strings.Contains(page.text, "<script") || !strings.Contains(page.Header().Get("Content-Security-Policy"), "frame-ancestors 'none'") || page.Header().Get("Cache-Control") != "no-store" ||
+		page.Header().Get("Referrer-Policy") != "same-origin" { // with no-referrer the form comes without an origin
 		t.Errorf("headers of the page: %v", page.Header())
 	}
 	back := b.decide(page, "allow")

@@ -61,7 +61,9 @@ func (c *call) writePage(status int, t *template.Template, data pageData) error 
 	h.Set("Content-Security-Policy", policy.String())
 	h.Set("X-Frame-Options", "DENY")
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	// Not no-referrer: with that, browsers send `Origin: null` with the form
+	// (https://fetch.spec.whatwg.org/#append-a-request-origin-header).
+	h.Set("Referrer-Policy", "same-origin")
 	c.w.WriteHeader(status)
 	if c.r.Method != http.MethodHead {
 		_, _ = c.w.Write(body.Bytes())
