@@ -4,6 +4,7 @@ package authserver
 
 import (
 	"fmt"
+	"html"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -178,8 +179,8 @@ func TestSec_S238_ConsentIsNeverSkippedForRegisteredClients(t *testing.T) {
 	if a := b.authorize(authorization(id)); a.Code != http.StatusOK {
 		t.Errorf("a second time: got %d %v", a.Code, a.Header())
 	}
-	if values := redirectTo(t, b.authorize(authorization(id, "prompt", "none")), testRedirect); values.Get("error") != "consent_required" {
-		t.Errorf("silently: %v", values)
+	if a := b.authorize(authorization(id, "prompt", "none")); a.Code != http.StatusBadRequest || !strings.Contains(a.text, "error=consent_required") {
+		t.Errorf("silently: got %d %s", a.Code, a.text)
 	}
 }
 
@@ -215,4 +216,49 @@ func FuzzAuthorization(f *testing.F) {
 			t.Errorf("registration %q: got %d", body, a.Code)
 		}
 	})
+}
+
+// S-242: who registers a client would have a link of this server that sends people to any
+// address, without their being asked. An error is shown, with a link; only what the operator
+// has configured, or what stays on the person's machine, is redirected to at once.
+func TestSec_S242_ErrorsOfRegisteredClientsAreShown(t *testing.T) {
+	server := start(t, registrationConfig(), t.TempDir())
+	id := func(redirectURI string) string {
+		a := server.register(http.MethodPost, "/oauth2/register", "", strings.Replace(appMetadata, "https://app.example.com/cb?x=1", redirectURI, 1))
+		if a.Code != http.StatusCreated {
+			t.Fatal(a.text)
+		}
+		return text(a, "client_id")
+	}
+	const evil = "https://evil.example/cb"
+	client := id(evil)
+	b := server.browser("alice")
+	for name, form := range map[string]url.Values{
+		"a wrong scope":          authorization(client, "redirect_uri", evil, "scope", "admin"),
+		"no PKCE":                authorization(client, "redirect_uri", evil, "code_challenge", "", "code_challenge_method", ""),
+		"a response type":        authorization(client, "redirect_uri", evil, "response_type", "x"),
+		"silently":               authorization(client, "redirect_uri", evil, "prompt", "none"),
+		"no redirect URI at all": authorization(client, "redirect_uri", "", "scope", "admin"),
+	} {
+		a := b.authorize(form)
+		link := html.UnescapeString(a.text)
+		if a.Code != http.StatusBadRequest || a.Header().Get("Location") != "" || !strings.Contains(link, `<a href="`+evil+"?error=") || !strings.Contains(a.text, "Go on to evil.example") {
+			t.Errorf("%s: %d %q %s", name, a.Code, a.Header().Get("Location"), a.text)
+		}
+		if !strings.Contains(link, "state=s+t%26%3Da") || !strings.Contains(link, "iss=https") {
+			t.Errorf("%s: the link lacks state or iss: %s", name, link)
+		}
+	}
+	// The person was asked, and said no.
+	if values := redirectTo(t, b.decide(b.authorize(authorization(client, "redirect_uri", evil)), "deny"), evil); values.Get("error") != "access_denied" {
+		t.Errorf("a no: %v", values)
+	}
+	for _, own := range []string{"http://127.0.0.1/cb", "com.example.app:/cb"} {
+		if values := redirectTo(t, b.authorize(authorization(id(own), "redirect_uri", own, "scope", "admin")), own); values.Get("error") != "invalid_scope" {
+			t.Errorf("%s: %v", own, values)
+		}
+	}
+	if values := redirectTo(t, b.authorize(authorization("web", "scope", "admin")), testRedirect); values.Get("error") != "invalid_scope" {
+		t.Errorf("a client of the configuration: %v", values)
+	}
 }

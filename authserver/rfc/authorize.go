@@ -40,6 +40,9 @@ const (
 type redirected struct {
 	*refusal
 	to *authcore.AuthorizationRequest
+
+	// untrusted says that nobody but the client itself has named its redirect URI.
+	untrusted bool
 }
 
 func (r *redirected) Unwrap() error { return r.refusal }
@@ -57,11 +60,32 @@ func (c *call) authorize() error {
 	}
 	err = c.begin(form)
 	if r, ok := errors.AsType[*redirected](err); ok {
-		c.redirectError(r.to, r.Code, r.Description)
 		c.report(r.refusal)
+		if r.untrusted {
+			return c.offerRedirect(r)
+		}
+		c.redirectError(r.to, r.Code, r.Description)
 		return nil
 	}
 	return err
+}
+
+// isTrusted reports whether a browser may be sent to a redirect URI although the person
+// was not asked. Anyone can register a client, and would so have a link of this server
+// that leads where they like (RFC 9700 section 4.11.2). What stays on the person's own
+// machine leads nowhere.
+func isTrusted(client *authcore.Client, redirectURI string) bool {
+	return !client.IsSelfMade() || !strings.HasPrefix(redirectURI, "https://")
+}
+
+// offerRedirect tells the person what is wrong, and leaves it to them to go on.
+func (c *call) offerRedirect(r *redirected) error {
+	host := hostOf(r.to.RedirectURI)
+	return c.writePage(r.status, DefaultTemplate, pageData{
+		Title: "This request cannot be served",
+		Text:  []string{sentence(r.Description), "The application registered itself, and nobody has checked where it is. Go on only if you have just started it."},
+		Link:  c.errorURL(r.to, r.Code, r.Description), LinkText: "Go on to " + host,
+	})
 }
 
 func (c *call) readParameters() (url.Values, error) {
@@ -87,6 +111,14 @@ func (c *call) begin(form url.Values) error {
 	if err != nil {
 		return err
 	}
+	err = c.beginFor(client, form)
+	if r, ok := errors.AsType[*redirected](err); ok {
+		r.untrusted = !isTrusted(client, r.to.RedirectURI)
+	}
+	return err
+}
+
+func (c *call) beginFor(client *authcore.Client, form url.Values) (err error) {
 	pushed := form.Has("request_uri")
 	if pushed {
 		if form, err = c.takePushed(client, form); err != nil {
@@ -235,11 +267,11 @@ func refuseTo(request *authcore.AuthorizationRequest, code, reason, description 
 
 // redirect sends the browser back to the client.
 func (c *call) redirect(request *authcore.AuthorizationRequest, parameters url.Values) {
-	if request.State != "" {
-		parameters.Set("state", request.State)
-	}
-	parameters.Set("iss", c.Issuer.Name) // RFC 9207
-	c.w.Header().Set("Location", withParameters(request.RedirectURI, request.ResponseMode, parameters))
+	c.redirectTo(c.answerURL(request, parameters))
+}
+
+func (c *call) redirectTo(address string) {
+	c.w.Header().Set("Location", address)
 	c.w.Header().Set("Referrer-Policy", "no-referrer")
 	// A browser must not send the body of a form on (RFC 9700 section 4.12).
 	status := http.StatusFound
@@ -247,6 +279,15 @@ func (c *call) redirect(request *authcore.AuthorizationRequest, parameters url.V
 		status = http.StatusSeeOther
 	}
 	c.w.WriteHeader(status)
+}
+
+// answerURL is where a client gets an answer.
+func (c *call) answerURL(request *authcore.AuthorizationRequest, parameters url.Values) string {
+	if request.State != "" {
+		parameters.Set("state", request.State)
+	}
+	parameters.Set("iss", c.Issuer.Name) // RFC 9207
+	return withParameters(request.RedirectURI, request.ResponseMode, parameters)
 }
 
 // withParameters adds parameters to a redirect URI, whose own query stays as it is written.
@@ -264,6 +305,11 @@ func withParameters(uri, mode string, parameters url.Values) string {
 }
 
 func (c *call) redirectError(request *authcore.AuthorizationRequest, code, description string) {
+	c.redirectTo(c.errorURL(request, code, description))
+}
+
+// errorURL is where a client is told an error.
+func (c *call) errorURL(request *authcore.AuthorizationRequest, code, description string) string {
 	if code == "temporarily_unavailable" && description == "" {
 		description = "try again later"
 	}
@@ -271,7 +317,7 @@ func (c *call) redirectError(request *authcore.AuthorizationRequest, code, descr
 	if description != "" {
 		parameters.Set("error_description", description)
 	}
-	c.redirect(request, parameters)
+	return c.answerURL(request, parameters)
 }
 
 // finish answers the client once the person has decided. Ending the challenge, if there is one,

@@ -20,6 +20,9 @@ type pageData struct {
 	Title string
 	Text  []string
 
+	// Where the person can go on, "" for nowhere.
+	Link, LinkText string
+
 	// Of the consent page.
 	Client, Host, Person string
 	SelfRegistered       bool
