@@ -39,7 +39,7 @@ func chartFiles(source string, r release) ([]file, error) {
 func setVersion(content []byte, key, version string) ([]byte, error) {
 	line := []byte("\n" + key + ": 0.0.0\n")
 	if bytes.Count(content, line) != 1 {
-		return nil, fmt.Errorf("Chart.yaml has no line %q", strings.TrimSpace(string(line)))
+		return nil, fmt.Errorf("the file Chart.yaml has no line %q", strings.TrimSpace(string(line)))
 	}
 	return bytes.Replace(content, line, []byte("\n"+key+": "+version+"\n"), 1), nil
 }

@@ -122,8 +122,11 @@ func (s *stage) enter() (restore func(), err error) {
 // adopt renames the folder that xcaddy made, and completes its go.sum.
 func (s *stage) adopt(ctx context.Context) error {
 	made, err := filepath.Glob(filepath.Join(s.dir, "buildenv_*"))
-	if err != nil || len(made) != 1 {
-		return fmt.Errorf("xcaddy left %d build environments in %s, want one (%v)", len(made), s.dir, err)
+	if err != nil {
+		return err
+	}
+	if len(made) != 1 {
+		return fmt.Errorf("xcaddy left %d build environments in %s, want one", len(made), s.dir)
 	}
 	if err := os.Rename(made[0], s.buildEnv()); err != nil {
 		return err
