@@ -59,6 +59,21 @@ func (l *lookups) add(byOutcome map[string]uint64) {
 	}
 }
 
+// lookupText is the outcome of a look-up for people.
+func lookupText(outcome string) string {
+	switch outcome {
+	case "hit":
+		return "verified, from memory"
+	case "negative_hit":
+		return "refused, from memory"
+	case "stale":
+		return "from memory because the server was unavailable"
+	case "miss":
+		return "verified anew"
+	}
+	return outcome
+}
+
 // versions returns those of this program's modules.
 func versions() (gateway, server string) {
 	simple, _ := caddy.Version()

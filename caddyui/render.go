@@ -41,11 +41,14 @@ var templates = func() map[string]*template.Template {
 }()
 
 var functions = template.FuncMap{
-	"when":    when,
-	"join":    strings.Join,
-	"count":   groupDigits,
-	"plural":  plural,
-	"count64": func(n uint64) string { return groupDigits(int(min(n, math.MaxInt))) },
+	"when":     when,
+	"join":     strings.Join,
+	"count":    groupDigits,
+	"sentence": sentence,
+	"lookup":   lookupText,
+	"inc":      func(i int) int { return i + 1 },
+	"plural":   plural,
+	"count64":  func(n uint64) string { return groupDigits(int(min(n, math.MaxInt))) },
 	"sum": func(counts map[string]uint64) (total uint64) {
 		for _, n := range counts {
 			total += n
@@ -144,11 +147,19 @@ func (v *visit) isBelow(path string) bool {
 }
 
 // parents are the entries of the navigation that pages without one belong to.
-var parents = map[string]string{}
+var parents = map[string]string{
+	"/consumer": "/consumers", "/consumer-delete": "/consumers", "/forget": "/tokens", "/sessions-end": "/sessions", "/streams-end": "/streams",
+}
 
 // notices are what forms say when they have done their work. The address names
 // one, and a number; nothing else of the address is shown.
-var notices = map[string]string{}
+var notices = map[string]string{
+	"consumer-saved":   "The consumer is saved.",
+	"consumer-deleted": "The consumer is deleted.",
+	"tokens-forgotten": "Tokens forgotten: %s.",
+	"sessions-ended":   "Sessions ended: %s.",
+	"streams-ended":    "Streams ended: %s.",
+}
 
 func (v *visit) notice() string {
 	query := v.r.URL.Query()

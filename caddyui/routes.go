@@ -10,7 +10,6 @@ type route struct {
 	method  string
 	least   role   // who may use it
 	changes bool   // something that stays: refused by edit none
-	live    bool   // asked by itself: does not keep a session alive
 	nav     string // its entry in the navigation, "" for none
 	serve   func(v *visit) error
 }
@@ -30,6 +29,20 @@ func init() { // the pages refer to the table for the navigation
 		{path: "/close", method: http.MethodPost, least: viewer, serve: closeDoor},
 
 		{path: "/", method: http.MethodGet, least: viewer, nav: "Overview", serve: showOverview},
+		{path: "/playground", method: http.MethodGet, least: viewer, nav: "Playground", serve: showPlayground},
+		{path: "/playground", method: http.MethodPost, least: viewer, serve: play},
+		{path: "/consumers", method: http.MethodGet, least: viewer, nav: "Consumers", serve: showConsumers},
+		{path: "/consumer", method: http.MethodGet, least: viewer, serve: showConsumer},
+		{path: "/consumer", method: http.MethodPost, least: admin, changes: true, serve: saveConsumer},
+		{path: "/consumer-delete", method: http.MethodPost, least: admin, changes: true, serve: deleteConsumer},
+		{path: "/providers", method: http.MethodGet, least: viewer, nav: "Providers", serve: showProviders},
+		{path: "/tokens", method: http.MethodGet, least: viewer, nav: "Tokens", serve: showTokens},
+		{path: "/tokens", method: http.MethodPost, least: viewer, serve: explainToken},
+		{path: "/forget", method: http.MethodPost, least: operator, changes: true, serve: forgetTokens},
+		{path: "/sessions", method: http.MethodGet, least: viewer, nav: "Sessions", serve: showSessions},
+		{path: "/sessions-end", method: http.MethodPost, least: operator, changes: true, serve: endSessions},
+		{path: "/streams", method: http.MethodGet, least: viewer, nav: "Streams", serve: showStreams},
+		{path: "/streams-end", method: http.MethodPost, least: operator, changes: true, serve: endStreams},
 	}
 }
 

@@ -153,6 +153,14 @@ func (s *uiSite) traffic() {
 // uiPages are all pages of the navigation, with a text that each has.
 var uiPages = []struct{ name, path, text string }{
 	{"overview", "", "Overview"},
+	{"playground", "playground?request=GET%20/todos/7&scopes=todos:read", "The running rules"},
+	{"consumers", "consumers", "todo-app"},
+	{"consumer", "consumer?id=todo-app", "belongs to the configuration"},
+	{"new-consumer", "consumer", "New consumer"},
+	{"providers", "providers", "partners"},
+	{"tokens", "tokens", "What is this token?"},
+	{"sessions", "sessions", "Subject of a person"},
+	{"streams", "streams", "No stream is open"},
 }
 
 // Every page, in both themes and at both widths: the browser complains about

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyui
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+)
+
+// post sends a form of a page of ours.
+func post(t *testing.T, u *UI, path, group string, form url.Values) *http.Response {
+	t.Helper()
+	form.Set("token", tokenOf(u, group))
+	return answer(t, u, request(http.MethodPost, path, group, form))
+}
+
+func get(t *testing.T, u *UI, path string) (int, string) {
+	t.Helper()
+	response := answer(t, u, request(http.MethodGet, path, "admins", nil))
+	return response.StatusCode, bodyOf(t, response)
+}
+
+// What comes with a request is text on every page that shows it.
+func TestSec_S424_WhatClientsSendIsText(t *testing.T) {
+	u := newUI(t, runApp(t))
+	const evil = `"><script>alert(1)</script><img src=x onerror=alert(1)><b hx-get="/x">'` + "\u202e\x1b[2J\r\n"
+	escaped := url.QueryEscape(evil)
+	for _, path := range []string{
+		"/consumers?q=" + escaped, "/sessions?sub=" + escaped + "&iss=" + escaped, "/playground?request=" + escaped + "&host=" + escaped + "&scopes=" + escaped, "/?done=" + escaped + "&n=1",
+	} {
+		_, page := get(t, u, path)
+		for _, wrong := range []string{"<script>alert", "<img", "<b hx-", "\u202e", "\x1b", "\r"} {
+			if strings.Contains(page, wrong) {
+				t.Errorf("%s contains %q", path, wrong)
+			}
+		}
+	}
+}
+
+// From creating to deleting, with a second admin in between.
+func TestSec_S412_AConsumerIsNotOverwrittenUnseen(t *testing.T) {
+	u := newUI(t, runApp(t))
+	created := post(t, u, "/consumer", "admins", url.Values{"username": {"acme"}, "custom_id": {"acme-app"}, "groups": {"partners\r\n\r\n internal \r\n"}})
+	address, err := url.Parse(created.Header.Get("Location"))
+	if err != nil || created.StatusCode != http.StatusSeeOther {
+		t.Fatalf("got %s %s", created.Status, bodyOf(t, created))
+	}
+	id := address.Query().Get("id")
+	c := u.app.Directory().Find("acme")
+	if c == nil || c.ID != id || fmt.Sprint(c.Groups) != "[partners internal]" {
+		t.Fatalf("got %+v", c)
+	}
+	if _, page := get(t, u, "/consumers?q=PARTNER"); !strings.Contains(page, ">acme</a>") {
+		t.Errorf("the search does not find it: %s", page)
+	}
+	seen := stateOf(c)
+	other := post(t, u, "/consumer", "admins", url.Values{"id": {id}, "state": {seen}, "username": {"acme"}, "custom_id": {"acme-2"}})
+	if other.StatusCode != http.StatusSeeOther {
+		t.Fatalf("the other admin: got %s", other.Status)
+	}
+	late := post(t, u, "/consumer", "admins", url.Values{"id": {id}, "state": {seen}, "username": {"late"}})
+	if page := bodyOf(t, late); late.StatusCode != http.StatusPreconditionFailed || !strings.Contains(page, "Someone else has changed") || !strings.Contains(page, `value="late"`) {
+		t.Errorf("got %s %s, want 412 with what was written", late.Status, page)
+	}
+	if got := post(t, u, "/consumer-delete", "admins", url.Values{"id": {id}, "state": {seen}}); got.StatusCode != http.StatusPreconditionFailed {
+		t.Errorf("deleting what was changed: got %s", got.Status)
+	}
+	if got := post(t, u, "/consumer", "admins", url.Values{"username": {"acme"}}); got.StatusCode != http.StatusConflict {
+		t.Errorf("the same name: got %s", got.Status)
+	}
+	if got := post(t, u, "/consumer", "admins", url.Values{}); got.StatusCode != http.StatusBadRequest {
+		t.Errorf("without a name: got %s", got.Status)
+	}
+	now := stateOf(u.app.Directory().Find(id))
+	if got := post(t, u, "/consumer-delete", "admins", url.Values{"id": {id}, "state": {now}}); got.StatusCode != http.StatusSeeOther || u.app.Directory().Find(id) != nil {
+		t.Errorf("deleting: got %s", got.Status)
+	}
+}
+
+// edit none makes the pages read-only for everyone, and the forms go.
+func TestEditNone(t *testing.T) {
+	u := newUI(t, runApp(t))
+	u.Edit = []string{"none"}
+	for _, r := range routes {
+		if !r.changes {
+			continue
+		}
+		if got := post(t, u, r.path, "admins", url.Values{"username": {"x"}, "what": {"all"}}); got.StatusCode != http.StatusForbidden || !strings.Contains(bodyOf(t, got), "edit none") {
+			t.Errorf("%s: got %s", r.path, got.Status)
+		}
+	}
+	if _, page := get(t, u, "/tokens"); strings.Contains(page, `action="forget"`) {
+		t.Error("there is a form that is refused")
+	}
+	if u.app.Directory().Find("x") != nil {
+		t.Error("a consumer was created")
+	}
+}
+
+// More than a page of consumers: each is on one page.
+func TestSec_S419_AllConsumersCanBeReached(t *testing.T) {
+	u := newUI(t, runApp(t))
+	const n = consumersOnAPage*2 + 7
+	for i := range n {
+		if got := post(t, u, "/consumer", "admins", url.Values{"username": {fmt.Sprintf("consumer-%03d", i)}}); got.StatusCode != http.StatusSeeOther {
+			t.Fatalf("got %s", got.Status)
+		}
+	}
+	seen, path := map[string]bool{}, "/consumers"
+	for pages := 0; path != "" && pages < 10; pages++ {
+		_, page := get(t, u, path)
+		path = ""
+		for line := range strings.Lines(page) {
+			if _, rest, ok := strings.Cut(line, `<a href="consumer?id=`); ok {
+				_, rest, _ = strings.Cut(rest, ">")
+				name, _, _ := strings.Cut(rest, "<")
+				seen[name] = true
+			}
+			if _, rest, ok := strings.Cut(line, `href="consumers?offset=`); ok {
+				rest, _, _ = strings.Cut(rest, `"`)
+				path = "/consumers?offset=" + strings.ReplaceAll(rest, "&amp;", "&")
+			}
+		}
+	}
+	if len(seen) != n {
+		t.Errorf("got %d consumers on all pages, want %d", len(seen), n)
+	}
+	if _, page := get(t, u, "/consumers?q=consumer-"); !strings.Contains(page, "the first 50") {
+		t.Error("a search that finds more than it shows does not say so")
+	}
+}
+
+func TestThePlayground(t *testing.T) {
+	u := newUI(t, runApp(t))
+	document := func(scope string) string {
+		return `[{"path": "/todos/?", "conditions": [{"httpMethods": ["GET"], "scope_expression": {"rule": {"and": [{"var": 0}]}, "data": ["` + scope + `"]}}]}]`
+	}
+	got := post(t, u, "/playground", "viewers", url.Values{
+		"request": {"GET /todos/7"}, "scopes": {"todos:read"}, "draft_a": {document("todos:read")}, "draft_b": {document("todos:admin")}, "access_token": {"a-token-that-must-not-come-back"},
+	})
+	page := bodyOf(t, got)
+	if got.StatusCode != http.StatusOK || strings.Contains(page, "must-not-come-back") {
+		t.Fatalf("got %s %s", got.Status, page)
+	}
+	for _, want := range []string{"allowed", "refused", "has it", "lacks it", "<code>/todos/?</code>", "no handler with rules"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q: %s", want, page)
+		}
+	}
+	for name, form := range map[string]url.Values{
+		"not a request":   {"request": {"todos"}},
+		"an unclear path": {"request": {"GET /a/..%2fb"}},
+	} {
+		if got := post(t, u, "/playground", "viewers", form); got.StatusCode != http.StatusBadRequest {
+			t.Errorf("%s: got %s", name, got.Status)
+		}
+	}
+	broken := bodyOf(t, post(t, u, "/playground", "viewers", url.Values{"request": {"GET /"}, "draft_a": {"[{]"}}))
+	if !strings.Contains(broken, "problem") {
+		t.Error("a draft that is not a document is not complained about")
+	}
+}
+
+// A pasted token is never in an address or in a page.
+func TestSec_S426_ATokenIsOnlyInTheBody(t *testing.T) {
+	u := newUI(t, runApp(t))
+	const raw = "a-token-that-must-not-come-back"
+	got := post(t, u, "/tokens", "viewers", url.Values{"access_token": {raw}})
+	if page := bodyOf(t, got); strings.Contains(page, raw) || strings.Contains(got.Header.Get("Location"), raw) {
+		t.Error("the answer has the token")
+	}
+	if got.Header.Get("Cache-Control") != "no-store" || got.Header.Get("Referrer-Policy") != "no-referrer" {
+		t.Errorf("got %v", got.Header)
+	}
+	for _, r := range routes {
+		if r.method != http.MethodGet || r.least == nobody {
+			continue
+		}
+		_, page := get(t, u, r.path)
+		for form := range strings.SplitSeq(page, "<form ") {
+			if tag, _, _ := strings.Cut(form, "</form>"); strings.Contains(tag, `name="access_token"`) && !strings.HasPrefix(tag, `method="post"`) {
+				t.Errorf("%s sends a token by GET", r.path)
+			}
+		}
+	}
+}
