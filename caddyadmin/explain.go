@@ -22,7 +22,7 @@ func init() {
 
 // explanations says what the gateway would do with a token and a request:
 //
-//	POST /gluu/explain  {"token": "...", "request": "GET /todos", "host": "...", "handler": 1}
+//	POST /gluu/explain  {"token": "...", "request": "GET /todos", "host": "...", "handler": 1, "why": true}
 //
 // The token is in the body, because addresses are logged.
 type explanations struct{}
@@ -64,7 +64,7 @@ func questionIn(body io.Reader, most int64) (q explain.Question, err error) {
 	if err := decoder.Decode(&q); err != nil {
 		// The decoder's error may quote the body, which has a token in it.
 		if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok && len(name) < 40 {
-			return q, fmt.Errorf("unknown member %s: the body has token, request, host and handler", name)
+			return q, fmt.Errorf("unknown member %s: the body has token, request, host, handler and why", name)
 		}
 		return q, errors.New(`the body is not a JSON object such as {"token": "...", "request": "GET /todos"}`)
 	}

@@ -53,7 +53,8 @@ type embedded struct {
 	engine   *opaengine.Engine
 	decision string
 	limit    time.Duration
-	metrics  *engineMetrics
+	options  []opaengine.Option
+	metrics  *engineMetrics // nil for explanations
 }
 
 // check refuses a decision that the policies do not have: all requests would be
@@ -90,7 +91,7 @@ func (e *embedded) decideBy(ctx context.Context, snapshot *opaengine.Snapshot, q
 		return answer{}, err
 	}
 	begun := time.Now()
-	outcome, err := snapshot.Decide(ctx, e.decision, input, e.limit)
+	outcome, err := snapshot.Decide(ctx, e.decision, input, e.limit, e.options...)
 	took := time.Since(begun)
 	e.metrics.observe(took)
 	return answer{outcome.Value, outcome.Revision, took}, err
@@ -101,7 +102,7 @@ type server struct {
 	client  *outbound.Client
 	address string
 	authzen bool
-	metrics *engineMetrics
+	metrics *engineMetrics // nil for explanations
 }
 
 func (p *PEP) newServer(ctx caddy.Context) (decider, error) {

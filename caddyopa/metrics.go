@@ -58,4 +58,8 @@ func (m *metrics) of(engine string) *engineMetrics {
 	return &engineMetrics{m.seconds.WithLabelValues(engine)}
 }
 
-func (m *engineMetrics) observe(took time.Duration) { m.seconds.Observe(took.Seconds()) }
+func (m *engineMetrics) observe(took time.Duration) {
+	if m != nil {
+		m.seconds.Observe(took.Seconds())
+	}
+}

@@ -82,6 +82,7 @@ func (p *PEP) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	p.records = newRecorder(ctx, p)
+	p.OfferExplanations(ctx, p)
 	p.warn()
 	return nil
 }

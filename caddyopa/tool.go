@@ -4,6 +4,7 @@ package caddyopa
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,10 +15,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/open-policy-agent/opa/v1/ast"
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/consumer"
+	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/opaengine"
 	"github.com/caddy-gluu/gateway/internal/policytool"
@@ -37,27 +38,81 @@ const toolLimit = 10 * time.Second
 
 // Load implements policytool.Tool.
 func (tool) Load(pattern string) (policytool.Policy, error) {
-	engine, err := opaengine.New(opaengine.Settings{Files: []string{pattern}})
+	return load(new(PEP), opaengine.Settings{Files: []string{pattern}}, nil)
+}
+
+// LoadHandler implements policytool.Tool.
+func (tool) LoadHandler(handler, app json.RawMessage) (policytool.Policy, error) {
+	var configured struct {
+		Engines   map[string]*Engine  `json:"opa"`
+		Consumers []consumer.Consumer `json:"consumers"`
+	}
+	if app != nil {
+		if err := json.Unmarshal(app, &configured); err != nil {
+			return nil, err
+		}
+	}
+	p := new(PEP)
+	if err := json.Unmarshal(handler, p); err != nil {
+		return nil, err
+	}
+	if p.URL != "" || p.AuthZEN != "" {
+		return nil, policytool.ErrElsewhere
+	}
+	engine := configured.Engines[cmp.Or(p.Engine, "default")]
+	if engine == nil {
+		return nil, fmt.Errorf("engine %q does not exist: add 'opa %[1]s { ... }' to the app gluu", cmp.Or(p.Engine, "default"))
+	}
+	if err := engine.check(); err != nil {
+		return nil, err
+	}
+	if !engine.isComplete() {
+		return nil, policytool.ErrElsewhere
+	}
+	settings := opaengine.Settings{Capabilities: engine.Capabilities, Hosts: engine.AllowNet}
+	for _, pattern := range engine.Policy {
+		name, err := directive.Resolve(pattern)
+		if err != nil {
+			return nil, fmt.Errorf("policy: %w", err)
+		}
+		settings.Files = append(settings.Files, name)
+	}
+	return load(p, settings, configured.Consumers)
+}
+
+func load(p *PEP, settings opaengine.Settings, consumers []consumer.Consumer) (policytool.Policy, error) {
+	if err := p.Config.check(); err != nil {
+		return nil, err
+	}
+	engine, err := opaengine.New(settings)
 	if err != nil {
 		return nil, err
 	}
 	snapshot, err := engine.Snapshot()
-	return loaded{snapshot}, err
+	p.logger = zap.NewNop()
+	return &loaded{p, snapshot, consumers}, err
 }
 
 // loaded is a policy of the command line.
-type loaded struct{ snapshot *opaengine.Snapshot }
+type loaded struct {
+	pep       *PEP
+	snapshot  *opaengine.Snapshot
+	consumers []consumer.Consumer // of the configuration
+}
 
 // Ask implements policytool.Policy.
-func (l loaded) Ask(asked policytool.Question) (*policytool.Answer, error) {
-	p := &PEP{Config: Config{Decision: asked.Decision}, logger: zap.NewNop()}
+func (l *loaded) Ask(asked policytool.Question) (*policytool.Answer, error) {
+	p := &PEP{Gate: l.pep.Gate, Config: l.pep.Config, logger: l.pep.logger}
+	if asked.Decision != "" {
+		p.Decision = asked.Decision
+	}
 	if err := p.Config.check(); err != nil {
 		return nil, err
 	}
 	if !l.snapshot.Knows(p.decision()) {
 		return nil, fmt.Errorf("decision %q is neither a package nor a rule of the policy", p.decision())
 	}
-	q, refused, err := questionOf(p, asked)
+	q, refused, err := l.question(p, asked)
 	if err != nil {
 		return nil, err
 	}
@@ -67,7 +122,7 @@ func (l loaded) Ask(asked policytool.Question) (*policytool.Answer, error) {
 	return l.ask(p, q, asked.Why)
 }
 
-func (l loaded) ask(p *PEP, q *question, why bool) (*policytool.Answer, error) {
+func (l *loaded) ask(p *PEP, q *question, why bool) (*policytool.Answer, error) {
 	input, err := q.build(opaengine.Everything())
 	if e := asUnshown(err); e != nil {
 		return &policytool.Answer{Decision: "bad_request", Outcome: "error", Reason: e.Error()}, nil
@@ -85,30 +140,24 @@ func (l loaded) ask(p *PEP, q *question, why bool) (*policytool.Answer, error) {
 		return &policytool.Answer{Decision: "deny", Outcome: "error", Reason: err.Error(), Why: trace.Failed()}, nil
 	}
 	v := p.read(outcome.Value)
-	a := &policytool.Answer{Decision: "deny", Outcome: v.outcome.String(), Why: trace.Failed(), Result: json.RawMessage("null")}
+	a := &policytool.Answer{Decision: "deny", Outcome: v.outcome.String(), Why: trace.Failed(), Result: asJSON(outcome.Value)}
 	switch v.outcome {
 	case granted:
 		a.Decision = "allow"
 	case undefined:
+		if p.Open() {
+			a.Decision = "unprotected"
+		}
 		a.Reason = "the policy says nothing about the request; give it a default: 'default allow := false'"
 	case failed:
 		a.Reason = v.cause.Error()
 	}
-	if outcome.Value != nil {
-		plain, err := ast.JSON(outcome.Value)
-		if err != nil {
-			return nil, err
-		}
-		if a.Result, err = json.Marshal(plain); err != nil {
-			return nil, err
-		}
-	}
 	return a, nil
 }
 
-// questionOf makes the request that a question describes; or says why a gateway
+// question makes the request that a question describes; or says why a gateway
 // answers it 400.
-func questionOf(p *PEP, asked policytool.Question) (q *question, refused, err error) {
+func (l *loaded) question(p *PEP, asked policytool.Question) (q *question, refused, err error) {
 	method, target, _ := strings.Cut(strings.TrimSpace(asked.Request), " ")
 	target = strings.TrimSpace(target)
 	if method == "" || !strings.HasPrefix(target, "/") || strings.ContainsAny(target, " \r\n") {
@@ -122,21 +171,26 @@ func questionOf(p *PEP, asked policytool.Question) (q *question, refused, err er
 		return nil, fmt.Errorf("methods are case-sensitive; write %s", known), nil
 	}
 	q = &question{pep: p, r: r, rawPath: r.URL.EscapedPath(), started: time.Now()}
-	path, err := pathmatch.Canonicalize(r.URL, pathmatch.Options{})
+	path, err := pathmatch.Canonicalize(r.URL, p.PathOptions())
 	if err != nil {
 		return nil, err, nil
 	}
 	path.Apply(r.URL)
 	q.path = path.Decoded
-	q.id, err = identityOf(asked)
+	q.id, err = l.identity(asked)
 	return q, nil, err
 }
 
-// identityOf is the caller that a question describes.
-func identityOf(asked policytool.Question) (*identity.Identity, error) {
+// identity is the caller that a question describes. A consumer that the
+// configuration does not have is one of that name.
+func (l *loaded) identity(asked policytool.Question) (*identity.Identity, error) {
 	id := new(identity.Identity)
 	if asked.Consumer != "" {
-		directory, err := consumer.NewDirectory([]consumer.Consumer{{Username: asked.Consumer}}, nil)
+		all := slices.Clone(l.consumers)
+		if !slices.ContainsFunc(all, func(c consumer.Consumer) bool { return c.Username == asked.Consumer }) {
+			all = append(all, consumer.Consumer{Username: asked.Consumer})
+		}
+		directory, err := consumer.NewDirectory(all, nil)
 		if err != nil {
 			return nil, err
 		}

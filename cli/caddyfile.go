@@ -27,11 +27,12 @@ func caddyfileSources(label, name string, text []byte) ([]*source, error) {
 		return nil, refusedError{err}
 	}
 	var sources []*source
+	app := gluuApp(adapted)
 	shorthands := httpcaddyfile.NewShorthandReplacer()
 	for _, block := range blocks {
 		for i := range block.Segments {
 			shorthands.ApplyToSegment(&block.Segments[i])
-			found, err := segmentSources(block.Segments[i], block.GetKeysText())
+			found, err := segmentSources(block.Segments[i], block.GetKeysText(), app)
 			if err != nil {
 				return nil, refusedError{err}
 			}
@@ -53,16 +54,24 @@ func adapt(name string, text []byte) ([]byte, error) {
 
 // segmentSources finds the policies in a directive of a site, which may be a PEP
 // itself or contain some, as handle and route do.
-func segmentSources(segment caddyfile.Segment, hosts []string) ([]*source, error) {
+func segmentSources(segment caddyfile.Segment, hosts []string, app json.RawMessage) ([]*source, error) {
 	var sources []*source
 	var before caddyfile.Token
 	for d := caddyfile.NewDispenser(segment); d.Next(); before = d.Token() {
 		name := d.Val()
-		if name != oauthPEP && name != umaPEP || d.Line() == before.Line && d.File() == before.File {
+		if !isPEP(name) || d.Line() == before.Line && d.File() == before.File {
 			continue
 		}
-		h, err := unmarshal(name, d.NextSegment())
+		config, err := unmarshal(name, d.NextSegment())
 		if err != nil {
+			return nil, err
+		}
+		if name == opaPEP {
+			sources = append(sources, regoSource(config, app, hosts))
+			continue
+		}
+		h := &pepHandler{Handler: name}
+		if err := json.Unmarshal(config, h); err != nil {
 			return nil, err
 		}
 		sources = append(sources, h.source(hosts))
@@ -70,8 +79,8 @@ func segmentSources(segment caddyfile.Segment, hosts []string) ([]*source, error
 	return sources, nil
 }
 
-// unmarshal reads a directive with the module of its handler.
-func unmarshal(name string, segment caddyfile.Segment) (*pepHandler, error) {
+// unmarshal reads a directive with the module of its handler, and returns its JSON.
+func unmarshal(name string, segment caddyfile.Segment) (json.RawMessage, error) {
 	if len(segment) > 1 && (segment[1].Text == "*" || strings.HasPrefix(segment[1].Text, "/") || strings.HasPrefix(segment[1].Text, "@")) {
 		segment = append(segment[:1:1], segment[2:]...) // a matcher
 	}
@@ -86,10 +95,5 @@ func unmarshal(name string, segment caddyfile.Segment) (*pepHandler, error) {
 	if err := module.UnmarshalCaddyfile(caddyfile.NewDispenser(segment)); err != nil {
 		return nil, err
 	}
-	config, err := json.Marshal(module)
-	if err != nil {
-		return nil, err
-	}
-	h := &pepHandler{Handler: name}
-	return h, json.Unmarshal(config, h)
+	return json.Marshal(module)
 }

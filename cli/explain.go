@@ -47,13 +47,13 @@ The decision is one of:
 --policy
     A scope expression document in JSON, a Caddyfile, or a Caddy JSON
     configuration; or a policy in Rego (policy.rego, or 'policies/*' with its
-    data).
+    data). The policy of gluu_opa_pep in a configuration is one in Rego.
 
 --decision, --claims, --consumer, --why
-    For a policy in Rego: the package or rule that decides (httpapi/authz if left
-    out), a file with the claims of the token as a JSON object, the username of
-    the consumer that is calling, and whether to show the expressions that
-    failed.
+    For a policy in Rego: the package or rule that decides (that of the handler,
+    or httpapi/authz, if left out), a file with the claims of the token as a JSON
+    object, the username of the consumer that is calling, and whether to show
+    the expressions that failed. --why also works with --token.
 
 --openapi
     An OpenAPI document, in place of a policy, with the options of the openapi
@@ -91,7 +91,8 @@ The decision is one of:
     Logic. Rules of gluu_uma_pep also have "resource" and "ticket"; a decision
     without a rule also has "reason". Rules that are public or authenticated
     have "access" and "reason", and no expression. Rules of an OpenAPI document
-    have "operation".
+    have "operation". A policy in Rego has {"decision", "outcome", "result",
+    "reason", "why"}.
 
 The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 `,
@@ -116,13 +117,18 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 			if running.token == "" && !running.noToken {
 				return exitError, errors.New("missing flag: write --policy <file> to decide offline, or --token <token> to ask a running gateway")
 			}
-			return running.explainRunning(cmd, requestText, flags.Handler, asJSON)
+			if err := rego.checkRunning(); err != nil {
+				return exitError, err
+			}
+			return running.explainRunning(cmd, requestText, flags.Handler, rego.why, asJSON)
 		}
-		if err := rego.check(flags.Policy); err != nil {
-			return exitError, err
-		}
+		who := caller{splitScopes(scopes), running.noToken}
 		if isRego(flags.Policy) {
-			return rego.explain(cmd.OutOrStdout(), flags.Policy, requestText, caller{splitScopes(scopes), running.noToken}, asJSON)
+			policy, err := loadRego(flags.Policy)
+			if err != nil {
+				return exitError, err
+			}
+			return rego.explain(cmd.OutOrStdout(), policy, requestText, who, asJSON)
 		}
 		if !cmd.Flags().Changed("deny-by-default") {
 			flags.DenyByDefault = nil // use the configuration
@@ -131,11 +137,17 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 		if err != nil {
 			return exitError, err
 		}
+		if s.isRego {
+			return rego.explain(cmd.OutOrStdout(), s.rego, requestText, who, asJSON)
+		}
+		if err := rego.check(flags.Policy); err != nil {
+			return exitError, err
+		}
 		r, err := parseRequest(requestText, s.paths())
 		if err != nil {
 			return exitError, err
 		}
-		d := s.decide(r, caller{splitScopes(scopes), running.noToken})
+		d := s.decide(r, who)
 		if asJSON {
 			err = d.writeJSON(cmd.OutOrStdout())
 		} else {

@@ -5,11 +5,13 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/caddy-gluu/gateway/enforce"
+	"github.com/caddy-gluu/gateway/internal/policytool"
 )
 
 // A pepHandler is a handler with a policy in a configuration.
@@ -31,18 +33,26 @@ type pepHandler struct {
 const (
 	oauthPEP = "gluu_oauth_pep"
 	umaPEP   = "gluu_uma_pep"
+	opaPEP   = "gluu_opa_pep"
 )
+
+func isPEP(name string) bool { return name == oauthPEP || name == umaPEP || name == opaPEP }
 
 // handlers finds the policies anywhere in a Caddy JSON configuration, in the order
 // of the text.
 func handlers(name string, config []byte) ([]*source, error) {
 	var sources []*source
+	app := gluuApp(config)
 	err := walkObjects(config, nil, func(object json.RawMessage, hosts []string) error {
 		var kind struct {
 			Handler string `json:"handler"`
 		}
-		if err := json.Unmarshal(object, &kind); err != nil || kind.Handler != oauthPEP && kind.Handler != umaPEP {
+		if err := json.Unmarshal(object, &kind); err != nil || !isPEP(kind.Handler) {
 			return nil // another module may have a "handler" of another type
+		}
+		if kind.Handler == opaPEP {
+			sources = append(sources, regoSource(object, app, hosts))
+			return nil
 		}
 		var h pepHandler
 		if err := json.Unmarshal(object, &h); err != nil {
@@ -58,21 +68,18 @@ func handlers(name string, config []byte) ([]*source, error) {
 		return nil, err
 	}
 	if len(sources) == 0 {
-		return nil, fmt.Errorf("%q has neither %s nor %s, so it has no policy", name, oauthPEP, umaPEP)
+		return nil, fmt.Errorf("%q has neither %s nor %s nor %s, so it has no policy", name, oauthPEP, umaPEP, opaPEP)
 	}
 	return sources, nil
 }
 
 func (h *pepHandler) source(hosts []string) *source {
 	s := &source{
-		name:           h.Handler,
+		name:           titleOf(h.Handler, hosts),
 		denyByDefault:  h.DenyByDefault == nil || *h.DenyByDefault,
 		ambiguousPaths: h.AmbiguousPaths,
 		encodedSlashes: h.EncodedSlashes,
 		resourcePrefix: h.ResourcePrefix,
-	}
-	if len(hosts) > 0 {
-		s.name += " of " + strings.Join(hosts, ", ")
 	}
 	rules := enforce.RuleSource{RuleOptions: h.RuleOptions, Option: "oauth_scope_expression", Inline: h.OAuthExpression, File: h.OAuthFile}
 	if h.Handler == umaPEP {
@@ -80,6 +87,45 @@ func (h *pepHandler) source(hosts []string) *source {
 	}
 	s.policy, s.api, s.refused = rules.Compile()
 	return s
+}
+
+// titleOf names a handler by its site.
+func titleOf(handler string, hosts []string) string {
+	if len(hosts) > 0 {
+		return handler + " of " + strings.Join(hosts, ", ")
+	}
+	return handler
+}
+
+// regoSource is what a handler gluu_opa_pep decides by.
+func regoSource(handler, app json.RawMessage, hosts []string) *source {
+	s := &source{name: titleOf(opaPEP, hosts), isRego: true}
+	found, err := policytool.Find()
+	if err == nil {
+		s.rego, err = found.LoadHandler(handler, app)
+	}
+	if s.refused = err; err != nil && !errors.Is(err, policytool.ErrNone) && !errors.Is(err, policytool.ErrElsewhere) {
+		s.refused = regoRefusedError{err}
+	}
+	return s
+}
+
+// A regoRefusedError says that a policy in Rego does not load.
+type regoRefusedError struct{ error }
+
+func (e regoRefusedError) Unwrap() error { return e.error }
+
+// gluuApp returns the app gluu of a configuration, nil if there is none.
+func gluuApp(config []byte) json.RawMessage {
+	var all struct {
+		Apps struct {
+			Gluu json.RawMessage `json:"gluu"`
+		} `json:"apps"`
+	}
+	if json.Unmarshal(config, &all) != nil {
+		return nil // what is wrong with it is said elsewhere
+	}
+	return all.Apps.Gluu
 }
 
 // walkObjects calls visit for each object of a JSON text, outer objects first and

@@ -58,6 +58,9 @@ error.
 		if err != nil {
 			return exitError, err
 		}
+		if policy.isRego {
+			return exitError, fmt.Errorf("%s has a policy in Rego, which cannot be compared with a document", policy.name)
+		}
 		wanted, err := loadOpenAPI(&document, args[0])
 		if err != nil {
 			return exitError, err

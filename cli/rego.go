@@ -41,25 +41,29 @@ func (f *regoFlags) register(cmd *cobra.Command) {
 
 // check refuses the flags for another kind of policy.
 func (f *regoFlags) check(policy string) error {
-	if !isRego(policy) && *f != (regoFlags{}) {
+	if *f != (regoFlags{}) {
 		return fmt.Errorf("--decision, --claims, --consumer and --why are for policies in Rego, and %q is not one", policy)
 	}
 	return nil
 }
 
-// explain decides a request by a policy in Rego.
-func (f *regoFlags) explain(out io.Writer, policy, requestText string, c caller, asJSON bool) (int, error) {
-	loaded, err := loadRego(policy)
-	if err != nil {
-		return exitError, err
+// checkRunning refuses the flags that a running gateway does not need.
+func (f *regoFlags) checkRunning() error {
+	if f.decision != "" || f.claims != "" || f.consumer != "" {
+		return errors.New("--decision, --claims and --consumer are for --policy: a running gateway knows the decision, and whose the token is")
 	}
+	return nil
+}
+
+// explain decides a request by a policy in Rego.
+func (f *regoFlags) explain(out io.Writer, policy policytool.Policy, requestText string, c caller, asJSON bool) (code int, err error) {
 	q := policytool.Question{Decision: f.decision, Request: requestText, NoToken: c.noToken, Scopes: c.scopes, Consumer: f.consumer, Why: f.why}
 	if f.claims != "" {
 		if q.Claims, err = os.ReadFile(f.claims); err != nil {
 			return exitError, err
 		}
 	}
-	a, err := loaded.Ask(q)
+	a, err := policy.Ask(q)
 	if err != nil {
 		return exitError, err
 	}
@@ -85,13 +89,7 @@ func loadRego(pattern string) (policytool.Policy, error) {
 func printRego(p *painter, q policytool.Question, a *policytool.Answer) {
 	p.line("%s %s", p.faint("request   "), printable(q.Request))
 	p.line("%s %s", p.faint("result    "), printable(string(a.Result)))
-	for i, line := range a.Why {
-		label := ""
-		if i == 0 {
-			label = "failed"
-		}
-		p.line("%s %s", p.faint(fmt.Sprintf("%-10s", label)), printable(line))
-	}
+	printFailed(p, a.Why)
 	colour := p.bad
 	if a.Decision == allow {
 		colour = p.good
@@ -99,6 +97,15 @@ func printRego(p *painter, q policytool.Question, a *policytool.Answer) {
 	p.line("\n%s %s", p.faint("decision  "), p.bold(colour(a.Decision)))
 	if a.Reason != "" {
 		p.line("           %s", printable(a.Reason))
+	}
+}
+
+// printFailed prints the expressions that failed.
+func printFailed(p *painter, expressions []string) {
+	label := "failed"
+	for _, expression := range expressions {
+		p.line("%s %s", p.faint(fmt.Sprintf("%-10s", label)), printable(expression))
+		label = ""
 	}
 }
 
@@ -115,8 +122,14 @@ func (s *suite) runRego(file string, results []result) ([]result, error) {
 	if errors.Is(loadErr, policytool.ErrNone) {
 		return nil, loadErr
 	}
+	return s.runRegoCases(file, policy, loadErr, results)
+}
+
+// runRegoCases runs the cases of a suite by a policy in Rego. If it does not load,
+// why is the error.
+func (s *suite) runRegoCases(file string, policy policytool.Policy, why error, results []result) ([]result, error) {
 	for i := range s.Tests {
-		r, err := s.Tests[i].runRego(policy, s.Decision, loadErr)
+		r, err := s.Tests[i].runRego(policy, s.Decision, why)
 		r.File, r.Index = file, len(results)+1
 		if err != nil {
 			return nil, fmt.Errorf("test %d: %w", r.Index, err)
@@ -129,8 +142,8 @@ func (s *suite) runRego(file string, results []result) ([]result, error) {
 // runRego decides a case. If the policy does not load, why is the error.
 func (c *testCase) runRego(policy policytool.Policy, decision string, why error) (result, error) {
 	r := result{Request: c.Request, Want: c.Want, Captures: []*string{}, name: c.Name}
-	if !slices.Contains([]string{allow, deny, badRequest, refused}, c.Want) {
-		return r, fmt.Errorf("want must be one of allow, deny, bad_request, refused for a policy in Rego, not %q", c.Want)
+	if !slices.Contains([]string{allow, deny, unprotected, badRequest, refused}, c.Want) {
+		return r, fmt.Errorf("want must be one of allow, deny, unprotected, bad_request, refused for a policy in Rego, not %q", c.Want)
 	}
 	if !c.Rule.IsZero() || !c.Captures.IsZero() {
 		return r, errors.New("rule and captures are for scope expressions; leave them out for a policy in Rego")
@@ -217,7 +230,7 @@ func runRegoTests(out io.Writer, files []string, asJSON, verbose bool) (passed, 
 		}
 		switch {
 		case asJSON:
-			r := result{File: t.File, Index: i + 1, Request: t.Name, Want: allow, Got: outcomeOf(t), Captures: []*string{}, Pass: t.Passed, Reason: t.Error}
+			r := result{File: t.File, Index: i + 1, Request: t.Name, Want: allow, Got: outcomeOf(t), Captures: []*string{}, Pass: t.Passed || t.Skipped, Reason: t.Error}
 			err = writeLine(out, &r)
 		case t.Skipped:
 			p.line("%s %s:%d: %s", p.warn("skip"), t.File, t.Line, t.Name)
@@ -237,7 +250,10 @@ func runRegoTests(out io.Writer, files []string, asJSON, verbose bool) (passed, 
 }
 
 func outcomeOf(t policytool.TestResult) string {
-	if t.Passed {
+	switch {
+	case t.Skipped:
+		return "skipped"
+	case t.Passed:
 		return allow
 	}
 	return deny

@@ -65,7 +65,7 @@ The exit code is 0, even if there are warnings, and 2 for an error.
 		}
 		p := newPainter(cmd.OutOrStdout())
 		for i, s := range sources {
-			if s.refused != nil {
+			if s.refused != nil && !s.isRego {
 				return exitError, fmt.Errorf("%s: %w", s.name, s.refused)
 			}
 			if asJSON {
@@ -86,6 +86,10 @@ The exit code is 0, even if there are warnings, and 2 for an error.
 
 // printRules lists the rules of one policy, and its warnings.
 func (s *source) printRules(p *painter) error {
+	if s.isRego {
+		p.line("%s, a policy in Rego: ask about a request with 'caddy gluu explain'", p.bold(s.name))
+		return nil
+	}
 	rules := s.policy.Rules()
 	p.line("%s, %s", p.bold(s.name), plural(len(rules), "rule"))
 	out := tabwriter.NewWriter(p.w, 0, 0, 2, ' ', 0)
@@ -166,6 +170,9 @@ type warningJSON struct {
 
 func (s *source) rulesJSON() rulesJSON {
 	out := rulesJSON{Handler: s.name, Rules: []ruleJSON{}, Warnings: []warningJSON{}}
+	if s.isRego {
+		return out
+	}
 	for _, r := range s.policy.Rules() {
 		rule := ruleJSON{
 			Method: r.Method(), Path: r.Pattern(), Access: r.Access(), Operation: r.Operation(), Data: []string{},

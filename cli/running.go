@@ -73,11 +73,12 @@ func (f *runningFlags) ask(q explain.Question) (*explain.Answer, []byte, error) 
 }
 
 // explainRunning explains a token on a running gateway.
-func (f *runningFlags) explainRunning(cmd *cobra.Command, request string, handler int, asJSON bool) (int, error) {
+func (f *runningFlags) explainRunning(cmd *cobra.Command, request string, handler int, why, asJSON bool) (int, error) {
 	q, err := f.question(cmd.InOrStdin(), request, handler)
 	if err != nil {
 		return exitError, err
 	}
+	q.Why = why
 	answer, text, err := f.ask(q)
 	if err != nil {
 		return exitError, err
@@ -121,6 +122,10 @@ func printAnswer(p *painter, a *explain.Answer, now time.Time) {
 			field("", fmt.Sprintf("PC%d = %q", i+1, capture))
 		}
 	}
+	field("policy", d.DecidedBy)
+	field("revision", d.Revision)
+	field("result", string(d.Result))
+	printFailed(p, d.Why)
 	colour := p.bad
 	if d.Decision == explain.Allow {
 		colour = p.good

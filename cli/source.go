@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/enforce"
 	"github.com/caddy-gluu/gateway/internal/openapi"
+	"github.com/caddy-gluu/gateway/internal/policytool"
 	"github.com/caddy-gluu/gateway/pathmatch"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
@@ -29,7 +30,9 @@ type source struct {
 	encodedSlashes string
 	resourcePrefix string
 	api            *openapi.API // what the OpenAPI document says, nil if there is none
-	refused        error        // why the policy is missing
+	isRego         bool         // of gluu_opa_pep: the policy is rego
+	rego           policytool.Policy
+	refused        error // why the policy is missing
 }
 
 // paths says how the handler reads paths.
@@ -105,8 +108,13 @@ func (f *sourceFlags) one(folder string) (*source, error) {
 		return nil, fmt.Errorf("%q has several handlers with a policy; choose one by its number with --handler (in a test file, with handler):%s", f.Policy, list(sources))
 	}
 	s := sources[0]
-	if s.refused != nil {
+	switch {
+	case errors.Is(s.refused, policytool.ErrNone), errors.Is(s.refused, policytool.ErrElsewhere):
+		return nil, fmt.Errorf("%s: %w", s.name, s.refused)
+	case s.refused != nil:
 		return nil, refusedError{fmt.Errorf("%s: %w", s.name, s.refused)}
+	case s.isRego && (f.DenyByDefault != nil || f.AmbiguousPaths != "" || f.EncodedSlashes != ""):
+		return nil, fmt.Errorf("%s: deny_by_default, ambiguous_paths and encoded_slashes are those of the configuration; leave them out", s.name)
 	}
 	f.override(s)
 	return s, nil

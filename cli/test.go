@@ -38,13 +38,15 @@ policy:
 	    rule: /todos/?/command/{^(\d\d\d)-([a-d]{4})$}  # optional
 	    captures: [hh, 123, abcd]                       # optional; ~ for an absent group
 
-For a policy in Rego (policy: todo.rego, or 'policies/*' with its data) a document
-can have "decision: httpapi/authz/allow", and a case "claims: {sub: ann}" and
-"consumer: todo-app"; its want is allow, deny, bad_request or refused.
+For a policy in Rego (policy: todo.rego, or 'policies/*' with its data, or a handler
+gluu_opa_pep of a configuration) a document can have "decision: httpapi/authz/allow",
+and a case "claims: {sub: ann}" and "consumer: todo-app"; it cannot have rule and
+captures.
 
 Files that end with .rego or .json are policies in Rego and their data: the rules
 in them whose names begin with test_ are run as 'opa test' does, together with the
-policies and the data in the folder of each *_test.rego.
+policies and the data in the folder of each *_test.rego. Rules whose names begin
+with todo_test_ are skipped, which is not a failure.
 
 A case with "want: refused" passes if the policy does not load, and needs no
 request. If a policy does not load, all of its cases get "refused".

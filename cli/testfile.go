@@ -106,15 +106,21 @@ func (s *suite) run(file string, results []result) ([]result, error) {
 	if len(s.Tests) > 0 && isRego(s.Policy) {
 		return s.runRego(file, results)
 	}
-	if s.Decision != "" {
-		return nil, errors.New("decision is for a policy in Rego; leave it out")
-	}
 	policy, loadErr := s.load(file)
 	if loadErr != nil && !isRefused(loadErr) {
 		return nil, loadErr
 	}
 	if len(s.Tests) == 0 {
 		return nil, errors.New("a document has no tests; add a list named tests")
+	}
+	if policy != nil && policy.isRego {
+		return s.runRegoCases(file, policy.rego, nil, results)
+	}
+	if _, ok := errors.AsType[regoRefusedError](loadErr); ok {
+		return s.runRegoCases(file, nil, loadErr, results)
+	}
+	if s.Decision != "" {
+		return nil, errors.New("decision is for a policy in Rego; leave it out")
 	}
 	for i := range s.Tests {
 		r, err := s.Tests[i].run(policy, loadErr)

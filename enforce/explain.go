@@ -10,20 +10,16 @@ import (
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/explain"
-	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
 // offerExplanations lets the admin API ask this handler about requests.
-func (e *Enforcer) offerExplanations(ctx caddy.Context) {
-	hosts, _ := siteguard.Address(ctx)
-	e.app.AddExplained(explain.Part{Site: siteguard.Site(ctx), Hosts: hosts, Enforcer: e})
-}
+func (e *Enforcer) offerExplanations(ctx caddy.Context) { e.OfferExplanations(ctx, e) }
 
 // ExplainRequest implements explain.Enforcer. It decides as Enforce does, without a
 // trace in the records.
-func (e *Enforcer) ExplainRequest(r *http.Request, caller *explain.Caller) *explain.Decision {
+func (e *Enforcer) ExplainRequest(r *http.Request, caller *explain.Caller, _ bool) *explain.Decision {
 	d := &explain.Decision{Decision: explain.Deny, DryRun: e.DryRun}
 	policy := e.InForce()
 	path, err := canonicalize(r, policy.CheckMethod, e.PathOptions())

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/events"
+	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/introspect"
 )
@@ -60,6 +61,12 @@ func (g *Gate) Provision(ctx caddy.Context, kind identity.Kind) error {
 
 // App is the app of the configuration that the handler is part of.
 func (g *Gate) App() *introspect.App { return g.app }
+
+// OfferExplanations lets the admin API ask a handler about requests.
+func (g *Gate) OfferExplanations(ctx caddy.Context, by explain.Enforcer) {
+	hosts, _ := siteguard.Address(ctx)
+	g.app.AddExplained(explain.Part{Site: siteguard.Site(ctx), Hosts: hosts, Enforcer: by})
+}
 
 // Metrics count the decisions of the handler.
 func (g *Gate) Metrics() *identity.Metrics { return g.answerer.Metrics }

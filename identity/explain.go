@@ -47,7 +47,7 @@ func (a *Authenticator) ExplainToken(ctx context.Context, raw string) *explain.C
 	c := a.consumerOf(t)
 	switch {
 	case c != nil:
-		caller.Consumer = c.Name()
+		caller.Consumer, caller.ConsumerID = c.Name(), c.ID
 	case !enabled(a.ConsumerMapping):
 	case !a.consumers.Ready():
 		caller.Refused = Explained(NotReady(errors.New("the live consumers cannot be read yet")))
@@ -69,7 +69,7 @@ func (a *Authenticator) explainRefused(caller *explain.Caller, refusal Refusal) 
 		return caller
 	}
 	if c := a.consumers.Find(a.Anonymous); c != nil {
-		caller.Consumer, caller.Anonymous, caller.Continues = c.Name(), true, true
+		caller.Consumer, caller.ConsumerID, caller.Anonymous, caller.Continues = c.Name(), c.ID, true, true
 	}
 	return caller
 }

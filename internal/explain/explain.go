@@ -9,6 +9,7 @@ package explain
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -37,8 +38,8 @@ type Authenticator interface {
 // Enforcer decides whether a request may pass.
 type Enforcer interface {
 	// ExplainRequest decides about a request of a caller, nil if no authentication
-	// handler has seen it.
-	ExplainRequest(r *http.Request, caller *Caller) *Decision
+	// handler has seen it. With why, a policy in Rego also says what failed.
+	ExplainRequest(r *http.Request, caller *Caller, why bool) *Decision
 }
 
 // Caller is what an authentication handler makes of a token.
@@ -63,7 +64,8 @@ type Caller struct {
 	Refused   *Refusal `json:"refused,omitempty"`
 	Continues bool     `json:"-"`
 
-	Token *token.Token `json:"-"` // the verified one, nil if there is none
+	Token      *token.Token `json:"-"` // the verified one, nil if there is none
+	ConsumerID string       `json:"-"` // of Consumer
 }
 
 // Refusal is an answer to a refused client with what the log says.
@@ -93,6 +95,13 @@ type Decision struct {
 	Required  string   `json:"required,omitempty"`
 	DryRun    bool     `json:"dry_run,omitempty"`
 	Refused   *Refusal `json:"refused,omitempty"`
+
+	// Of gluu_opa_pep: what decides, what it answers, which policies it has, and the
+	// expressions that failed.
+	DecidedBy string          `json:"decided_by,omitempty"`
+	Result    json.RawMessage `json:"result,omitempty"`
+	Revision  string          `json:"revision,omitempty"`
+	Why       []string        `json:"why,omitempty"`
 }
 
 // The decisions, as `caddy gluu explain` has them without a running gateway.
@@ -109,6 +118,7 @@ type Question struct {
 	Request string `json:"request"` // such as "GET /todos"
 	Host    string `json:"host"`    // "" if one site alone has rules
 	Handler int    `json:"handler"` // which of several, counting from 1; 0 if there is one
+	Why     bool   `json:"why"`     // for the expressions of a policy in Rego that failed
 }
 
 // Answer says what the gateway would do.
@@ -137,7 +147,7 @@ func Ask(ctx context.Context, parts []Part, q Question) (*Answer, error) {
 		answer.Decision = &Decision{Decision: Deny, Refused: c.Refused}
 		return answer, nil
 	}
-	answer.Decision = rules.Enforcer.ExplainRequest(r, answer.Caller)
+	answer.Decision = rules.Enforcer.ExplainRequest(r, answer.Caller, q.Why)
 	return answer, nil
 }
 

@@ -15,6 +15,11 @@ type Tool interface {
 	// be used.
 	Load(pattern string) (Policy, error)
 
+	// LoadHandler compiles what a handler gluu_opa_pep of a configuration decides by.
+	// Both texts are JSON: that of the handler, and that of the app gluu, nil if there
+	// is none. ErrElsewhere says that something else decides.
+	LoadHandler(handler, app json.RawMessage) (Policy, error)
+
 	// Test runs the tests in files of policies, those that OPA itself runs.
 	Test(files []string) ([]TestResult, error)
 }
@@ -40,7 +45,7 @@ type Question struct {
 
 // Answer is what a policy decides.
 type Answer struct {
-	Decision string          `json:"decision"` // allow, deny, or bad_request
+	Decision string          `json:"decision"` // allow, deny, unprotected or bad_request
 	Outcome  string          `json:"outcome"`  // grant, deny, undefined, or error
 	Result   json.RawMessage `json:"result"`   // null if undefined
 	Reason   string          `json:"reason,omitempty"`
@@ -59,6 +64,9 @@ type TestResult struct {
 
 // ErrNone says that the build has no OPA.
 var ErrNone = errors.New("this build of Caddy has no Open Policy Agent: build it with github.com/caddy-gluu/gateway/caddyopa")
+
+// ErrElsewhere says that files alone do not decide.
+var ErrElsewhere = errors.New("the policies are at a server or in a bundle: ask the running gateway, with 'caddy gluu explain --token'")
 
 var registered Tool
 

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyopa
+
+import (
+	"encoding/json"
+	"net/http"
+	"time"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/enforce"
+	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/explain"
+	"github.com/caddy-gluu/gateway/internal/opaengine"
+)
+
+// ExplainRequest implements explain.Enforcer. It asks as ServeHTTP does, past the
+// cache and without a trace in the records. A server is asked too.
+func (p *PEP) ExplainRequest(r *http.Request, caller *explain.Caller, why bool) *explain.Decision {
+	d := &explain.Decision{Decision: explain.Deny, DryRun: p.DryRun, DecidedBy: p.logTitle()}
+	rawPath := r.URL.EscapedPath()
+	path, refusal := p.Canonicalize(r)
+	if refusal != nil {
+		d.Decision, d.Refused = explain.BadRequest, identity.Explained(*refusal)
+		return d
+	}
+	if caller == nil {
+		d.Refused = identity.Explained(enforce.Unauthenticated())
+		return d
+	}
+	quiet := p.quiet()
+	q := &question{pep: quiet, r: r, id: p.identityFor(caller), path: path, rawPath: rawPath, started: time.Now()}
+	var trace opaengine.Trace
+	refusal = quiet.explain(d, q, &trace, why)
+	d.Why = trace.Failed()
+	switch {
+	case refusal == nil && d.Decision != explain.Unprotected:
+		d.Decision = explain.Allow
+	case refusal != nil:
+		d.Refused = identity.Explained(*refusal)
+	}
+	return d
+}
+
+// explain asks, and returns how the request would be refused, nil if it would not.
+func (p *PEP) explain(d *explain.Decision, q *question, trace *opaengine.Trace, why bool) *identity.Refusal {
+	decider := p.decider
+	if e, ok := decider.(*embedded); ok {
+		quiet := *e
+		if quiet.metrics = nil; why {
+			quiet.options, quiet.limit = []opaengine.Option{trace.Option()}, toolLimit
+		}
+		decider = &quiet
+	}
+	if s, ok := decider.(*server); ok {
+		quiet := *s
+		quiet.metrics = nil
+		decider = &quiet
+	}
+	a, err := decider.decide(q.r.Context(), q)
+	if q.answer = a; err != nil {
+		if asUnshown(err) != nil {
+			d.Decision = explain.BadRequest
+		}
+		refusal := p.unanswered(q, err)
+		return &refusal
+	}
+	d.Revision, d.Result = a.revision, asJSON(a.value)
+	v := p.read(a.value)
+	if v.outcome == undefined && p.Open() {
+		d.Decision = explain.Unprotected
+	}
+	return p.refusalFor(q, v)
+}
+
+// quiet is the handler without its records.
+func (p *PEP) quiet() *PEP {
+	return &PEP{Gate: p.Gate, Config: p.Config, decider: p.decider, logger: zap.NewNop(), stateKey: p.stateKey, metrics: p.metrics}
+}
+
+// identityFor is who an explained caller is to the policy.
+func (p *PEP) identityFor(caller *explain.Caller) *identity.Identity {
+	return &identity.Identity{Token: caller.Token, Consumer: p.App().Directory().Find(caller.ConsumerID), Anonymous: caller.Anonymous}
+}
+
+// asJSON shows the value of a decision, null for one that is undefined.
+func asJSON(value ast.Value) json.RawMessage {
+	if value == nil {
+		return json.RawMessage("null")
+	}
+	plain, err := ast.JSON(value)
+	if err == nil {
+		var text []byte
+		if text, err = json.Marshal(plain); err == nil {
+			return text
+		}
+	}
+	return json.RawMessage(`"a value that JSON does not have"`)
+}
+
+// Interface guard
+var _ explain.Enforcer = (*PEP)(nil)
