@@ -152,9 +152,13 @@ http://%[4]s {
 
 const authenticate = "gluu_oauth_auth {\n consumer_mapping false\n}\n"
 
-// start runs a gateway whose engine has a policy.
+// start runs a gateway whose engine has a policy. It has all the time that a busy
+// machine may need, unless the options say otherwise.
 func (w *world) start(policy, options string) *world {
 	w.Helper()
+	if !strings.Contains(options, "timeout ") {
+		options += "\ntimeout 10s"
+	}
 	return w.run(w.config("opa {\n policy "+w.file("policy.rego", policy)+"\n}", authenticate+"gluu_opa_pep {\n"+options+"\n}"))
 }
 
