@@ -60,10 +60,11 @@ var envoySource = []member{
 	}),
 }
 
-// target is the path with the query, as the upstream receives it.
+// target is the path with the query, as the upstream receives it: also with a "?"
+// that nothing follows.
 func target(q *question) string {
 	path := q.r.URL.EscapedPath()
-	if q.r.URL.RawQuery != "" {
+	if q.r.URL.ForceQuery || q.r.URL.RawQuery != "" {
 		path += "?" + q.r.URL.RawQuery
 	}
 	return path
