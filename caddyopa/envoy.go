@@ -14,23 +14,14 @@ import (
 // The document of Envoy's external authorization, as opa-envoy-plugin makes it. The
 // claims of the token are where Envoy's JWT filter puts them.
 
-var envoyMembers = []member{
+var envoyMembers = append([]member{
 	newMember("attributes", nested(envoyAttributes)),
 	newMember("parsed_path", func(q *question, _ *opaengine.Uses) (*ast.Term, error) { return pathTerm(q.path), nil }),
 	newMember("parsed_query", (*question).parsedQuery),
 	newMember("parsed_body", (*question).bodyTerm),
 	newMember("truncated_body", (*question).truncated),
 	newMember("body_state", (*question).bodyState),
-	newMember("consumer", (*question).consumer),
-	newMember("request_token_data", (*question).claims),
-	newMember("client_id", (*question).clientID),
-	newMember("scopes", (*question).scopes),
-	newMember("anonymous", func(q *question, _ *opaengine.Uses) (*ast.Term, error) {
-		return ast.InternedTerm(!q.authenticated()), nil
-	}),
-	newMember("context", (*question).context),
-	newMember("decision_id", text((*question).decisionID)),
-}
+}, commonMembers...)
 
 var envoyAttributes = []member{
 	newMember("request", nested([]member{newMember("http", nested(envoyHTTP))})),

@@ -51,14 +51,17 @@ var gluuMembers = []member{
 	newMember("userinfo", (*question).userInfo),
 	newMember("client_id", (*question).clientID),
 	newMember("scopes", (*question).scopes),
-	newMember("anonymous", func(q *question, _ *opaengine.Uses) (*ast.Term, error) {
-		return ast.InternedTerm(!q.authenticated()), nil
-	}),
+	newMember("anonymous", (*question).anonymous),
 	newMember("consumer", (*question).consumer),
 	newMember("rule", (*question).rule),
 	newMember("captures", (*question).captures),
 	newMember("context", (*question).context),
 	newMember("decision_id", text((*question).decisionID)),
+}
+
+// anonymous reports whether there is no verified token.
+func (q *question) anonymous(*opaengine.Uses) (*ast.Term, error) {
+	return ast.InternedTerm(!q.authenticated()), nil
 }
 
 // members returns the document of a form.

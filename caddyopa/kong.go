@@ -16,19 +16,10 @@ import (
 // and route are Kong's own, and are left out; what the gateway knows beyond it
 // (request_token_data, scopes, ...) is beside it.
 
-var kongMembers = []member{
+var kongMembers = append([]member{
 	newMember("request", nested(kongRequest)),
 	newMember("client_ip", text(func(q *question) string { return clientIP(q.r) })),
-	newMember("consumer", (*question).consumer),
-	newMember("request_token_data", (*question).claims),
-	newMember("client_id", (*question).clientID),
-	newMember("scopes", (*question).scopes),
-	newMember("anonymous", func(q *question, _ *opaengine.Uses) (*ast.Term, error) {
-		return ast.InternedTerm(!q.authenticated()), nil
-	}),
-	newMember("context", (*question).context),
-	newMember("decision_id", text((*question).decisionID)),
-}
+}, commonMembers...)
 
 var kongRequest = []member{newMember("http", nested(kongHTTP))}
 
@@ -44,11 +35,6 @@ var kongHTTP = []member{
 	newMember("body", (*question).rawBody),
 	newMember("body_size", (*question).bodySize),
 	newMember("body_state", (*question).bodyState),
-}
-
-// nested builds an object within the document.
-func nested(members []member) func(*question, *opaengine.Uses) (*ast.Term, error) {
-	return func(q *question, uses *opaengine.Uses) (*ast.Term, error) { return q.object(members, uses) }
 }
 
 func hostname(hostport string) string {
@@ -73,23 +59,3 @@ func port(q *question) int {
 // slashed is the canonical path as one text, in which a kept slash is written as it
 // was sent.
 func slashed(q *question) string { return strings.ReplaceAll(q.path, "\x00", "%2F") }
-
-// rawBody is the body as a text, null for one that is not shown.
-func (q *question) rawBody(*opaengine.Uses) (*ast.Term, error) {
-	b, err := q.readBody()
-	if err != nil {
-		return nil, err
-	}
-	if b.state != stateComplete {
-		return nil, nil
-	}
-	return textTerm(string(b.raw))
-}
-
-func (q *question) bodySize(*opaengine.Uses) (*ast.Term, error) {
-	b, err := q.readBody()
-	if err != nil || b.state != stateComplete {
-		return nil, err
-	}
-	return ast.IntNumberTerm(len(b.raw)), nil
-}
