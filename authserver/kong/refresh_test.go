@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kong
+
+import (
+	"net/http"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/internal/authcore"
+)
+
+func refreshOf(tokens map[string]any, others ...any) request {
+	return request{path: "/oauth2/token", params: with(map[string]any{
+		"grant_type": "refresh_token", "refresh_token": tokens["refresh_token"], "client_id": "steps", "client_secret": "steps-secret",
+	}, others...)}
+}
+
+func TestSec_S202_S233_ARefreshTokenIsUsedOnceByItsOwner(t *testing.T) {
+	f := newFixture(t, all())
+	tokens := f.tokens()
+	status, body := f.ask(refreshOf(tokens, "client_id", "two", "client_secret", "two-secret"))
+	if status != http.StatusBadRequest {
+		t.Errorf("another client: got %d", status)
+	}
+	wantMatch(t, body, fault("invalid_client", "Invalid client authentication"))
+
+	status, renewed := f.ask(refreshOf(tokens))
+	if status != http.StatusOK {
+		t.Fatalf("got %d %v", status, renewed)
+	}
+	wantMatch(t, renewed, andRefresh)
+	if renewed["refresh_token"] == tokens["refresh_token"] || renewed["access_token"] == tokens["access_token"] {
+		t.Errorf("the tokens did not change: %v", renewed)
+	}
+	if f.isActive(tokens["access_token"]) || !f.isActive(renewed["access_token"]) {
+		t.Error("the access token before is active, or the new one is not")
+	}
+	status, body = f.ask(refreshOf(tokens))
+	if status != http.StatusBadRequest {
+		t.Errorf("a second time: got %d", status)
+	}
+	wantMatch(t, body, fault("invalid_request", "Invalid refresh_token"))
+	if f.isActive(renewed["access_token"]) {
+		t.Error("a refresh token that was used twice leaves its successors active")
+	}
+	if last := f.refusals[len(f.refusals)-1]; last.Reason != authcore.ReasonRefreshReused || last.Fault.Grant == nil || last.Fault.Grant.Subject != "ann" {
+		t.Errorf("got the record %+v", last)
+	}
+}
+
+func TestARefreshTokenThatIsReused(t *testing.T) {
+	profile := all()
+	profile.ReuseRefreshToken = true
+	f := newFixture(t, profile)
+	tokens := f.tokens()
+	for range 3 {
+		status, renewed := f.ask(refreshOf(tokens))
+		if status != http.StatusOK || renewed["refresh_token"] != tokens["refresh_token"] {
+			t.Fatalf("got %d %v, want the same refresh token", status, renewed)
+		}
+		if f.isActive(tokens["access_token"]) || !f.isActive(renewed["access_token"]) {
+			t.Error("the access token before is active, or the new one is not")
+		}
+		tokens = renewed
+	}
+	f.offset.Add(int64(defaultRefreshTTL + time.Minute))
+	if status, body := f.ask(refreshOf(tokens)); status != http.StatusBadRequest {
+		t.Errorf("after two weeks: got %d %v", status, body)
+	}
+}
+
+func TestRefreshTokensLastAsConfigured(t *testing.T) {
+	short := all()
+	second := caddy.Duration(time.Hour)
+	short.RefreshTokenTTL = &second
+	f := newFixture(t, short)
+	tokens := f.tokens()
+	f.offset.Add(int64(61 * time.Minute))
+	if status, body := f.ask(refreshOf(tokens)); status != http.StatusBadRequest {
+		t.Errorf("after its time: got %d %v", status, body)
+	}
+	never := all()
+	never.RefreshTokenTTL = new(caddy.Duration)
+	f = newFixture(t, never)
+	tokens = f.tokens()
+	f.offset.Add(int64(10 * 365 * 24 * time.Hour))
+	if status, body := f.ask(refreshOf(tokens)); status != http.StatusOK {
+		t.Errorf("after ten years without an end: got %d %v", status, body)
+	}
+}

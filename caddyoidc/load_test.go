@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyoidc_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/caddy-gluu/gateway/internal/caddytest"
+	"github.com/caddy-gluu/gateway/internal/redistest"
+)
+
+func TestSec_S151_ConfigurationsThatAreRefused(t *testing.T) {
+	s := newSite(t)
+	for handlers, want := range map[string]string{
+		"logout_path callback":                               "is not a path",
+		"logout_path /callback":                              `authorization_redirect_path and logout_path are both "/callback"`,
+		"logout_path /a\nbackchannel_logout_path /a":         `are both "/a"`,
+		"logout_path /out\ninitiate_login_path /out":         `are both "/out"`,
+		"logout_path /a/../b":                                "logout_path",
+		"logout_path /out?x":                                 "is not a fixed path",
+		"requested_scopes email":                             "lacks openid",
+		"authorization_param prompt none":                    "set by the gateway itself",
+		"authorization_param claims x":                       "set by the gateway itself",
+		"authorization_param a":                              "takes a name and a value",
+		"par maybe":                                          `par is auto, on or off, not "maybe"`,
+		"acr yes":                                            "acr is",
+		"unauthenticated never":                              "unauthenticated is",
+		"cookie_name __Host-x\ncookie_domain e.example":      "exclude each other",
+		"cookie_name gluu_login_x":                           "taken by the gateway's own cookies",
+		"cookie_name __Host-x":                               "needs https",
+		"cookie_same_site none":                              "needs https",
+		"restore_original_auth_params\nunauthenticated deny": "has no effect",
+		"restore_original_auth_params true 2MiB":             "is not a size",
+		"anonymous guest":                                    "without 'unauthenticated pass'",
+		"unauthenticated pass\nanonymous guest":              `there is no consumer "guest"`,
+		"consumer_mapping true":                              "needs consumer_claim",
+		"max_id_token_age 100ms":                             "takes a second at least",
+		"clock_leeway 1h":                                    "clock_leeway",
+		"idle_timeout -1s":                                   "idle_timeout",
+		"path /a {\nGET acr\n}":                              "acr takes one or more",
+		"path /a {\nGET gold\n}":                             "a rule is",
+		"path /a {\nGET no_auth\nGET login\n}":               "two conditions",
+		"path /callback {\nGET no_auth\n}":                   "needs no rule",
+		"path /a {\nget login\n}":                            `"get" is not a method`,
+		"required_acrs_expression []":                        "no paths",
+		"base_url https://a.example/x":                       "not an origin",
+		"base_url http://a.example":                          "base_url",
+		"resource api":                                       "not an absolute URI",
+		"header X-A nothing.there":                           "nothing",
+		"no_such_option 1":                                   "no_such_option",
+		"realm a\nrealm b":                                   "twice",
+		"userinfo off 5m":                                    "has no interval",
+		"provider other":                                     "provider",
+	} {
+		t.Run(strings.ReplaceAll(handlers, "\n", "; "), func(t *testing.T) {
+			err := s.run("", "gluu_openid_connect {\n"+handlers+"\n}")
+			if err == nil || !strings.Contains(err.Error(), want) {
+				t.Errorf("got %v, want an error with %q", err, want)
+			}
+		})
+	}
+	for app, want := range map[string]string{
+		"session {\nkey short\n}":                     "32 are needed",
+		"session {\nsize 0\n}":                        "size",
+		"session {\nstore nowhere\n}":                 "gluu.store.nowhere",
+		"session {\nstore_grace 2h\n}":                "store_grace",
+		"session {\nstore redis redis://127.0.0.1\n}": "key",
+		"session here":                                "takes a block",
+		"store nowhere":                               "gluu.store.nowhere",
+		"store":                                       "names an engine",
+		"store redis redis://127.0.0.1":               "key",
+		"store embedded\nstore embedded":              "twice",
+	} {
+		if err := s.run(app, "gluu_openid_connect"); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want an error with %q", app, err, want)
+		}
+	}
+}
+
+// The store of the app is that of the sessions, unless they name one.
+func TestSessionsAreInTheStoreOfTheApp(t *testing.T) {
+	redis := redistest.Start(t)
+	shared := "store redis " + redis.URL() + " {\nkey 0123456789abcdef0123456789abcdef\n}\n"
+	keys := func() int64 {
+		n, err := redis.Client().Do(t.Context(), redis.Client().B().Dbsize().Build()).AsInt64()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	s := newSite(t)
+	s.mustRun(shared+"session {\nstore embedded\n}", "gluu_openid_connect")
+	before := keys()
+	if status, body, _ := s.get(s.browser(), "/", nil); status != 200 || keys() != before {
+		t.Errorf("with a store of their own: got %d %s and %d records in Redis, want %d", status, body, keys(), before)
+	}
+	s.mustRun(shared, "gluu_openid_connect")
+	before = keys()
+	if status, body, _ := s.get(s.browser(), "/", nil); status != 200 || keys() == before {
+		t.Errorf("with the app's store: got %d %s and no record in Redis", status, body)
+	}
+}
+
+func TestASiteThatIsForAnyHostNeedsABaseURL(t *testing.T) {
+	s := newSite(t)
+	_, port, _ := strings.Cut(s.address, ":")
+	source := func(site, options string) string {
+		return fmt.Sprintf("{\n%s\ngluu {\nprovider {\nissuer %s\nclient_id web\nclient_secret x\n}\n}\n}\n%s {\ngluu_openid_connect {\n%s\n}\nrespond ok\n}", caddytest.Options(s.dir, ""), s.op.Issuer(), site, options)
+	}
+	for _, test := range []struct{ site, options, want string }{
+		{":" + port, "", "names no host"},
+		{"http://app.example.com:" + port, "", "no TLS"},
+		{"http://app.example.com:" + port, "base_url https://app.example.com", ""},
+		{":" + port, "base_url https://app.example.com", ""},
+	} {
+		err := caddytest.Run(source(test.site, test.options), s.address)
+		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
+			t.Errorf("%s %s: got %v, want %q", test.site, test.options, err, test.want)
+		}
+	}
+}

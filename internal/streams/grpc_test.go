@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package streams
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+	"time"
+
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/internal/token"
+)
+
+// The gRPC code of a token that is over is 16: with 7 a client would give up.
+func TestSec_S513_AGRPCCallEndsUnauthenticated(t *testing.T) {
+	for name, sent := range map[string][]byte{
+		"between messages":            message(filled(10)),
+		"before the upstream answers": nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			metrics, err := newMetrics(prometheus.NewRegistry())
+			if err != nil {
+				t.Fatal(err)
+			}
+			guard := &Guard{limits: (*Config)(nil).limits(time.Hour), logger: zap.NewNop(), metrics: metrics}
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_ = guard.ServeHTTP(w, r, expiring(time.Hour), caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+					if sent != nil {
+						w.Header().Set("Content-Type", "application/grpc")
+						_, _ = w.Write(sent)
+						_ = http.NewResponseController(w).Flush()
+					}
+					<-r.Context().Done()
+					return context.Cause(r.Context())
+				}))
+			}))
+			server.EnableHTTP2 = true
+			server.StartTLS()
+			t.Cleanup(server.Close)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/todos.Todos/Watch", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", "application/grpc+proto")
+			revoke := func() {
+				waitFor(t, "the call", func() bool { return len(Open.List(isOf("client"))) == 1 })
+				Open.EndTokens(func(_ *token.Token, raw string) bool { return raw == "raw" })
+			}
+			if sent == nil {
+				go revoke()
+			}
+			answer, err := server.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			if sent != nil {
+				revoke()
+			}
+			body, err := io.ReadAll(answer.Body)
+			if err != nil || !bytes.Equal(body, sent) || answer.ProtoMajor != 2 {
+				t.Errorf("got %x over HTTP/%d (%v), want %x", body, answer.ProtoMajor, err, sent)
+			}
+			if got := answer.Trailer.Get("Grpc-Status") + " " + answer.Trailer.Get("Grpc-Message"); got != "16 token_revoked" {
+				t.Errorf("got the trailers %q", got)
+			}
+		})
+	}
+}
