@@ -42,7 +42,7 @@ type viewKey struct{ handler uint64 }
 // view is a session as the handlers that follow, and the upstream, see it. It is
 // made once for each version of a session.
 type view struct {
-	token    *introspect.Token
+	token    *token.Token
 	named    string // the value of the claim that names the consumer
 	consumer *consumer.Consumer
 	headers  *identity.HeaderSet
@@ -129,7 +129,7 @@ func (p *people) admitStranger(v *visit) error {
 func (p *people) identityOf(s *session.Session) *identity.Identity {
 	id := &identity.Identity{Provider: p.provider, Realm: p.realm}
 	if s != nil {
-		id.Token = &introspect.Token{Provider: p.provider, Issuer: s.Issuer, ClientID: s.ClientID, Subject: s.Subject}
+		id.Token = &token.Token{Provider: p.provider, Issuer: s.Issuer, ClientID: s.ClientID, Subject: s.Subject}
 	}
 	return id
 }
@@ -156,7 +156,7 @@ func (p *people) newView(s *session.Session) (*view, error) {
 		return nil, err
 	}
 	if len(s.Userinfo) > 0 {
-		if made.userinfo, err = (&introspect.Token{ClaimsJSON: string(s.Userinfo)}).Claims(); err != nil {
+		if made.userinfo, err = (&token.Token{ClaimsJSON: string(s.Userinfo)}).Claims(); err != nil {
 			return nil, err
 		}
 	}
@@ -170,9 +170,9 @@ func (p *people) newView(s *session.Session) (*view, error) {
 
 // tokenOf is the session in the form of a verified token: what rules and headers
 // work with.
-func (p *people) tokenOf(s *session.Session) *introspect.Token {
+func (p *people) tokenOf(s *session.Session) *token.Token {
 	newest := s.Newest()
-	t := &introspect.Token{
+	t := &token.Token{
 		Provider: p.provider, Issuer: s.Issuer, Subject: s.Subject, ClientID: s.ClientID, Scopes: s.Access.Scopes,
 		ExpiresAt: s.Access.ExpiresAt, JWT: true, ClaimsJSON: string(newest.Claims),
 	}

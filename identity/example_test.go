@@ -13,7 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/identity"
-	"github.com/caddy-gluu/gateway/introspect"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // Gate is a handler that lets only verified callers pass. An
@@ -72,7 +72,7 @@ func Example() {
 		body := strings.ReplaceAll(w.Body.String(), identity.RequestID(r), "<id>")
 		fmt.Println(w.Code, w.Header().Get("WWW-Authenticate"), body)
 	}
-	request(&identity.Identity{Token: &introspect.Token{ClientID: "app", Subject: "ann"}})
+	request(&identity.Identity{Token: &token.Token{ClientID: "app", Subject: "ann"}})
 	request(&identity.Identity{Anonymous: true})
 	request(nil)
 	// Output:

@@ -24,6 +24,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -66,7 +67,7 @@ func providerJSON(config provider.Config, more ...string) string {
 	return strings.Join(append([]string{strings.TrimSuffix(string(text), "}")}, more...), ",") + "}"
 }
 
-func verify(t *testing.T, app *App, provider, raw string) (*Token, error) {
+func verify(t *testing.T, app *App, provider, raw string) (*token.Token, error) {
 	t.Helper()
 	p, err := app.Provider(provider)
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/caddy-gluu/gateway/internal/dpop"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // CheckBinding checks that the client may use the token, which may be
@@ -27,8 +28,8 @@ import (
 // any of this. Header fields of theirs, certificates included, are ignored, since
 // anyone can send the same.
 //
-// The error is an [*Error], and says how the client must be challenged.
-func (p *Provider) CheckBinding(r *http.Request, t *Token, scheme, raw string) error {
+// The error is a [*token.Error], and says how the client must be challenged.
+func (p *Provider) CheckBinding(r *http.Request, t *token.Token, scheme, raw string) error {
 	isDPoP := strings.EqualFold(scheme, "DPoP")
 	bound := t.Confirmation
 	if bound == nil {
@@ -37,9 +38,9 @@ func (p *Provider) CheckBinding(r *http.Request, t *Token, scheme, raw string) e
 		}
 		return nil
 	}
-	if *bound == (Confirmation{}) {
-		return &Error{
-			Reason: TokenBound, Code: dpop.CodeInvalidToken,
+	if *bound == (token.Confirmation{}) {
+		return &token.Error{
+			Reason: token.Bound, Code: dpop.CodeInvalidToken,
 			Err: errUnknownBinding,
 		}
 	}
@@ -73,9 +74,9 @@ func (p *Provider) NextNonce() string { return p.verifier.proofs.NextNonce() }
 // `algs` of a challenge (RFC 9449, section 7.1).
 func DPoPAlgorithms() string { return dpop.Algorithms() }
 
-func notBound() *Error {
+func notBound() *token.Error {
 	e := dpop.Refuse(dpop.CodeInvalidToken, "the DPoP scheme was used with a token that is bound to no key")
-	e.Reason = TokenInvalid
+	e.Reason = token.Invalid
 	return e
 }
 
@@ -84,16 +85,16 @@ func notBound() *Error {
 func checkCertificate(r *http.Request, thumbprint string) error {
 	switch {
 	case r.TLS == nil || len(r.TLS.PeerCertificates) == 0:
-		return refuse(TokenBound, "a token bound to a certificate came over a connection without one")
+		return token.Refuse(token.Bound, "a token bound to a certificate came over a connection without one")
 	case !r.TLS.HandshakeComplete:
 		// Early data can be replayed by anyone who has seen it on the wire: at
 		// that point the client has not proven that it has the certificate's key.
-		return refuse(TokenBound, "a token bound to a certificate came in early data")
+		return token.Refuse(token.Bound, "a token bound to a certificate came in early data")
 	}
 	sum := sha256.Sum256(r.TLS.PeerCertificates[0].Raw)
 	want := base64.RawURLEncoding.EncodeToString(sum[:])
 	if subtle.ConstantTimeCompare([]byte(want), []byte(thumbprint)) != 1 {
-		return refuse(TokenBound, "a token bound to another certificate than the client's")
+		return token.Refuse(token.Bound, "a token bound to another certificate than the client's")
 	}
 	return nil
 }

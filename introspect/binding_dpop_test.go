@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/dpop"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -52,46 +53,46 @@ func TestSec_S42_Downgrade(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bound := &Token{Confirmation: &Confirmation{JKT: key.Public().Thumbprint()}}
-	unknown := &Token{Confirmation: &Confirmation{}}
+	bound := &token.Token{Confirmation: &token.Confirmation{JKT: key.Public().Thumbprint()}}
+	unknown := &token.Token{Confirmation: &token.Confirmation{}}
 	for name, test := range map[string]struct {
-		token  *Token
-		scheme string
-		proof  bool
-		reason Reason // "": accepted
-		asks   string // the scheme of the challenge
+		verified *token.Token
+		scheme   string
+		proof    bool
+		reason   token.Reason // "": accepted
+		asks     string       // the scheme of the challenge
 	}{
 		"bound, DPoP, proof":        {bound, "DPoP", true, "", ""},
 		"bound, dpop, proof":        {bound, "dpop", true, "", ""},
-		"bound, DPoP, no proof":     {bound, "DPoP", false, TokenBound, "DPoP"},
-		"bound, Bearer, proof":      {bound, "Bearer", true, TokenBound, "DPoP"},
-		"bound, BEARER, proof":      {bound, "BEARER", true, TokenBound, "DPoP"},
-		"bound, bearer, no proof":   {bound, "bearer", false, TokenBound, "DPoP"},
-		"bound, no scheme, proof":   {bound, "", true, TokenBound, "DPoP"},
-		"bound, Basic, proof":       {bound, "Basic", true, TokenBound, "DPoP"},
-		"unbound, Bearer":           {&Token{}, "Bearer", false, "", ""},
-		"unbound, DPoP, proof":      {&Token{}, "DPoP", true, TokenInvalid, "DPoP"},
-		"unknown binding, Bearer":   {unknown, "Bearer", true, TokenBound, ""},
-		"unknown binding and DPoP":  {unknown, "DPoP", true, TokenBound, ""},
-		"unknown binding, no proof": {unknown, "DPoP", false, TokenBound, ""},
+		"bound, DPoP, no proof":     {bound, "DPoP", false, token.Bound, "DPoP"},
+		"bound, Bearer, proof":      {bound, "Bearer", true, token.Bound, "DPoP"},
+		"bound, BEARER, proof":      {bound, "BEARER", true, token.Bound, "DPoP"},
+		"bound, bearer, no proof":   {bound, "bearer", false, token.Bound, "DPoP"},
+		"bound, no scheme, proof":   {bound, "", true, token.Bound, "DPoP"},
+		"bound, Basic, proof":       {bound, "Basic", true, token.Bound, "DPoP"},
+		"unbound, Bearer":           {&token.Token{}, "Bearer", false, "", ""},
+		"unbound, DPoP, proof":      {&token.Token{}, "DPoP", true, token.Invalid, "DPoP"},
+		"unknown binding, Bearer":   {unknown, "Bearer", true, token.Bound, ""},
+		"unknown binding and DPoP":  {unknown, "DPoP", true, token.Bound, ""},
+		"unknown binding, no proof": {unknown, "DPoP", false, token.Bound, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := withProof(t, key, raw, name)
 			if !test.proof {
 				r.Header.Del("DPoP")
 			}
-			err := testProvider().CheckBinding(r, test.token, test.scheme, raw)
+			err := testProvider().CheckBinding(r, test.verified, test.scheme, raw)
 			if test.reason == "" {
 				if err != nil {
 					t.Errorf("refused: %v", err)
 				}
 				return
 			}
-			refusal, ok := errors.AsType[*Error](err)
+			refusal, ok := errors.AsType[*token.Error](err)
 			if !ok || refusal.Reason != test.reason || refusal.Scheme != test.asks {
 				t.Fatalf("got %+v, want %s with the scheme %q", err, test.reason, test.asks)
 			}
-			if missing := test.scheme == "DPoP" && !test.proof && test.token == bound; missing == (refusal.Code == dpop.CodeInvalidToken) {
+			if missing := test.scheme == "DPoP" && !test.proof && test.verified == bound; missing == (refusal.Code == dpop.CodeInvalidToken) {
 				t.Errorf("got the code %s", refusal.Code)
 			}
 		})

@@ -23,6 +23,7 @@ import (
 
 	"github.com/quic-go/quic-go/http3"
 
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -37,9 +38,9 @@ func clientCertificate(t *testing.T, key *ecdsa.PrivateKey, serial int64) tls.Ce
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
 }
 
-func boundTo(certificate tls.Certificate) *Token {
+func boundTo(certificate tls.Certificate) *token.Token {
 	sum := sha256.Sum256(certificate.Certificate[0])
-	return &Token{Confirmation: &Confirmation{X5T: base64.RawURLEncoding.EncodeToString(sum[:])}}
+	return &token.Token{Confirmation: &token.Confirmation{X5T: base64.RawURLEncoding.EncodeToString(sum[:])}}
 }
 
 func newECKey(t *testing.T) *ecdsa.PrivateKey {
@@ -139,7 +140,7 @@ func TestSec_S44_CertificatesFromElsewhere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := boundTo(own)
+	verified := boundTo(own)
 	connection := &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{parsed}}
 	inPEM := url.QueryEscape(string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: own.Certificate[0]})))
 	inDER := base64.StdEncoding.EncodeToString(own.Certificate[0])
@@ -161,19 +162,19 @@ func TestSec_S44_CertificatesFromElsewhere(t *testing.T) {
 	} {
 		r := todos()
 		r.TLS = connection
-		if err := testProvider().CheckBinding(r, token, "Bearer", "raw"); err != nil {
+		if err := testProvider().CheckBinding(r, verified, "Bearer", "raw"); err != nil {
 			t.Fatalf("the owner is refused: %v", err)
 		}
 		change(r)
-		wantReason(t, name, testProvider().CheckBinding(r, token, "Bearer", "raw"), TokenBound)
+		wantReason(t, name, testProvider().CheckBinding(r, verified, "Bearer", "raw"), token.Bound)
 	}
 
 	for name, thumbprint := range map[string]string{
-		"padded": token.Confirmation.X5T + "=", "cut": token.Confirmation.X5T[:42], "hex": fmt.Sprintf("%x", sha256.Sum256(own.Certificate[0])), "junk": "x",
+		"padded": verified.Confirmation.X5T + "=", "cut": verified.Confirmation.X5T[:42], "hex": fmt.Sprintf("%x", sha256.Sum256(own.Certificate[0])), "junk": "x",
 	} {
 		r := todos()
 		r.TLS = connection
-		wantReason(t, name, testProvider().CheckBinding(r, &Token{Confirmation: &Confirmation{X5T: thumbprint}}, "Bearer", "raw"), TokenBound)
+		wantReason(t, name, testProvider().CheckBinding(r, &token.Token{Confirmation: &token.Confirmation{X5T: thumbprint}}, "Bearer", "raw"), token.Bound)
 	}
 }
 
@@ -188,7 +189,7 @@ func TestTokenBoundTwice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	token := &Token{Confirmation: &Confirmation{JKT: key.Public().Thumbprint(), X5T: boundTo(own).Confirmation.X5T}}
+	verified := &token.Token{Confirmation: &token.Confirmation{JKT: key.Public().Thumbprint(), X5T: boundTo(own).Confirmation.X5T}}
 	for _, certificate := range []bool{true, false} {
 		for _, proof := range []bool{true, false} {
 			r := todos()
@@ -200,15 +201,15 @@ func TestTokenBoundTwice(t *testing.T) {
 			if certificate {
 				r.TLS.PeerCertificates = []*x509.Certificate{parsed}
 			}
-			want := TokenBound
+			want := token.Bound
 			if certificate && proof {
 				want = ""
 			}
-			wantReason(t, fmt.Sprintf("certificate %t, proof %t", certificate, proof), testProvider().CheckBinding(r, token, scheme, "raw"), want)
+			wantReason(t, fmt.Sprintf("certificate %t, proof %t", certificate, proof), testProvider().CheckBinding(r, verified, scheme, "raw"), want)
 		}
 	}
 	// The DPoP scheme does not make a proof of a certificate.
 	r := todos()
 	r.TLS = &tls.ConnectionState{HandshakeComplete: true, PeerCertificates: []*x509.Certificate{parsed}}
-	wantReason(t, "certificate with the DPoP scheme", testProvider().CheckBinding(r, boundTo(own), "DPoP", "raw"), TokenInvalid)
+	wantReason(t, "certificate with the DPoP scheme", testProvider().CheckBinding(r, boundTo(own), "DPoP", "raw"), token.Invalid)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/clientlimit"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // clientLimits keep one client network from keeping the authorization server busy
@@ -20,9 +21,9 @@ func (l clientLimits) enter(ctx context.Context, wait time.Duration) (leave func
 	done, err := l.Enter(ctx, clientlimit.NetworkOf(ctx), wait)
 	switch {
 	case errors.Is(err, clientlimit.ErrTooMany):
-		return nil, &Error{Reason: TokenLimited, RetryAfter: defaultRetryAfter, Err: err}
+		return nil, &token.Error{Reason: token.Limited, RetryAfter: token.DefaultRetryAfter, Err: err}
 	case err != nil:
-		return nil, unavailable(defaultRetryAfter, "waiting to introspect the token: %w", err)
+		return nil, token.Unavailable(token.DefaultRetryAfter, "waiting to introspect the token: %w", err)
 	}
 	return func(err error) { done(isUnknown(err)) }, nil
 }
@@ -34,6 +35,6 @@ func isUnknown(err error) bool {
 	if err == nil {
 		return false
 	}
-	e := asError(err)
-	return e.IsRefusal() || e.Reason == AnswerUnreadable
+	e := token.AsError(err)
+	return e.IsRefusal() || e.Reason == token.Unreadable
 }

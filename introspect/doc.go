@@ -13,7 +13,7 @@
 //	...
 //	token, err := provider.Verify(r.Context(), raw)
 //
-// The error, if any, is always an [*Error]: either the token is refused or
+// The error, if any, is always a [*token.Error]: either the token is refused or
 // the authorization server could not be asked, and the two never mix.
 //
 // What is not here: reading credentials from requests and answering refused

@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-gluu/gateway/internal/localserver"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -71,7 +72,7 @@ func (p *Provider) PublicIssuer() string {
 
 // stillHolds reports whether a token from the cache may be used. For the token of
 // another server than this process's, the cache decides that.
-func (p *Provider) stillHolds(t *Token) bool {
+func (p *Provider) stillHolds(t *token.Token) bool {
 	if p.embedded == nil {
 		return true
 	}
@@ -80,10 +81,10 @@ func (p *Provider) stillHolds(t *Token) bool {
 }
 
 // askEmbedded asks the server of this process about a token.
-func (p *Provider) askEmbedded(ctx context.Context, key tokencache.Key, epoch uint64, raw string) (token *Token, err error) {
+func (p *Provider) askEmbedded(ctx context.Context, key tokencache.Key, epoch uint64, raw string) (verified *token.Token, err error) {
 	server, err := p.embedded.server()
 	if err != nil {
-		return nil, unavailable(defaultRetryAfter, "%w", err)
+		return nil, token.Unavailable(token.DefaultRetryAfter, "%w", err)
 	}
 	v := p.verifier
 	timeout := time.Duration(v.server.Config().Timeout)
@@ -95,13 +96,13 @@ func (p *Provider) askEmbedded(ctx context.Context, key tokencache.Key, epoch ui
 	ctx, cancel := context.WithTimeout(ctx, timeout)
 	defer cancel()
 	begun := v.server.Now()
-	token, err = server.Verify(ctx, raw, v.server.Config().Audience)
+	verified, err = server.Verify(ctx, raw, v.server.Config().Audience)
 	now := v.server.Now()
 	v.metrics.introspected(outcomeOf(err), now.Sub(begun))
 	if err != nil {
-		return nil, asError(err)
+		return nil, token.AsError(err)
 	}
-	p.prepare(token, raw)
-	p.cache.Keep(key, epoch, token, now, now, 0)
-	return token, nil
+	p.prepare(verified, raw)
+	p.cache.Keep(key, epoch, verified, now, now, 0)
+	return verified, nil
 }

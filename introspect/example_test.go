@@ -11,6 +11,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -30,16 +31,16 @@ func (b *Bouncer) Provision(ctx caddy.Context) error {
 
 func (b *Bouncer) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	raw := strings.TrimPrefix(r.Header.Get("Authorization"), "Bearer ")
-	token, err := b.provider.Verify(r.Context(), raw)
+	verified, err := b.provider.Verify(r.Context(), raw)
 	if err == nil {
 		// The token may be bound to a key that the sender has to have.
-		err = b.provider.CheckBinding(r, token, "Bearer", raw)
+		err = b.provider.CheckBinding(r, verified, "Bearer", raw)
 	}
-	var refusal *introspect.Error
+	var refusal *token.Error
 	switch {
 	case err == nil:
 		return next.ServeHTTP(w, r)
-	case errors.As(err, &refusal) && refusal.Reason == introspect.ProviderUnavailable:
+	case errors.As(err, &refusal) && refusal.Reason == token.ProviderUnavailable:
 		w.Header().Set("Retry-After", strconv.Itoa(int(refusal.RetryAfter.Seconds())))
 		return caddyhttp.Error(http.StatusServiceUnavailable, err)
 	default:

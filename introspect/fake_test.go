@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -113,12 +114,12 @@ func connectTo(p *Provider, h http.Handler) *Provider {
 }
 
 // reasonOf returns the reason of an error of Verify, "" for none.
-func reasonOf(t testing.TB, err error) Reason {
+func reasonOf(t testing.TB, err error) token.Reason {
 	t.Helper()
 	if err == nil {
 		return ""
 	}
-	e, ok := err.(*Error)
+	e, ok := err.(*token.Error)
 	if !ok {
 		t.Fatalf("got an error of type %T, want *Error: %v", err, err)
 	}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // A token is revoked while it is being introspected, with the old answer on its
@@ -32,14 +33,14 @@ func TestForgettingIsNotOvertaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A request that comes now must not get the old answer.
-	if _, err := verify(t, app, "", "token"); reasonOf(t, err) != TokenInactive {
+	if _, err := verify(t, app, "", "token"); reasonOf(t, err) != token.Inactive {
 		t.Errorf("during the old introspection: got %v", err)
 	}
 	close(release)
 	if err := <-before; err != nil {
 		t.Errorf("the request from before: got %v", err)
 	}
-	if _, err := verify(t, app, "", "token"); reasonOf(t, err) != TokenInactive {
+	if _, err := verify(t, app, "", "token"); reasonOf(t, err) != token.Inactive {
 		t.Errorf("after the old introspection: got %v", err)
 	}
 }
@@ -62,7 +63,7 @@ func TestForgottenTokensDoNotComeBackWithOldSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	server.On("/introspect", providertest.Respond(`{"active":false}`))
-	if _, err := verify(t, load("old"), "", "token"); reasonOf(t, err) != TokenInactive {
+	if _, err := verify(t, load("old"), "", "token"); reasonOf(t, err) != token.Inactive {
 		t.Errorf("got %v, want it asked about and refused", err)
 	}
 }

@@ -34,7 +34,7 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		if err != nil {
 			return
 		}
-		token, err := p.verifier.validateResponse(claims, []byte(body))
+		verified, err := p.verifier.validateResponse(claims, []byte(body))
 		if err != nil {
 			if reasonOf(t, err) == "" {
 				t.Errorf("an error without a reason: %v", err)
@@ -45,15 +45,15 @@ func FuzzIntrospectionAnswer(f *testing.F) {
 		if err := json.Unmarshal([]byte(body), &other); err != nil || other["active"] != true {
 			t.Errorf("verified, but encoding/json reads %v, %v", other["active"], err)
 		}
-		if token.Expired(time.Now()) {
-			t.Errorf("verified, but expired at %v", token.ExpiresAt)
+		if verified.Expired(time.Now()) {
+			t.Errorf("verified, but expired at %v", verified.ExpiresAt)
 		}
-		for _, scope := range token.Scopes {
+		for _, scope := range verified.Scopes {
 			if scope == "" || strings.Contains(scope, " ") {
 				t.Errorf("got scope %q", scope)
 			}
 		}
-		if _, ok := other["cnf"]; ok && token.Confirmation == nil {
+		if _, ok := other["cnf"]; ok && verified.Confirmation == nil {
 			t.Error("a bound token became a plain one")
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -19,7 +20,7 @@ import (
 const introspectionEndpoint = "introspection_endpoint"
 
 // introspect asks the server about a token.
-func (v *verifier) introspect(ctx context.Context, sent *presented) (token *Token, err error) {
+func (v *verifier) introspect(ctx context.Context, sent *presented) (verified *token.Token, err error) {
 	s := v.server
 	req, proof, err := v.introspectionRequest(ctx, sent.raw)
 	if err != nil {
@@ -31,13 +32,13 @@ func (v *verifier) introspect(ctx context.Context, sent *presented) (token *Toke
 	}
 	defer func() { leave(err) }()
 	begun := s.Now()
-	token, err = v.ask(ctx, sent, req, proof)
+	verified, err = v.ask(ctx, sent, req, proof)
 	v.metrics.introspected(outcomeOf(err), s.Now().Sub(begun))
-	return token, err
+	return verified, err
 }
 
 // ask sends the request and makes a token of the answer.
-func (v *verifier) ask(ctx context.Context, sent *presented, req *http.Request, proof provider.Proof) (*Token, error) {
+func (v *verifier) ask(ctx context.Context, sent *presented, req *http.Request, proof provider.Proof) (*token.Token, error) {
 	var claims jose.Object
 	question := provider.Question{Endpoint: introspectionEndpoint, About: sent.question, Insist: sent.insist}
 	a, err := v.server.Ask(ctx, question, req, func(a *provider.Answer) (err error) {
@@ -50,20 +51,20 @@ func (v *verifier) ask(ctx context.Context, sent *presented, req *http.Request, 
 	body := a.Body
 	switch {
 	case refusesToken(a):
-		return nil, refuse(TokenInvalid, "the authorization server does not answer about tokens of this kind")
+		return nil, token.Refuse(token.Invalid, "the authorization server does not answer about tokens of this kind")
 	case a.Status != http.StatusOK:
-		return nil, refuse(TokenInactive, "the authorization server answers status %d about it", a.Status)
+		return nil, token.Refuse(token.Inactive, "the authorization server answers status %d about it", a.Status)
 	case a.MediaType == signedResponse:
 		if claims, body, err = v.openSigned(ctx, a); err != nil {
 			return nil, err
 		}
 	}
 	v.server.NoteAccepted(proof)
-	token, err := v.validateResponse(claims, body)
+	verified, err := v.validateResponse(claims, body)
 	if err == nil {
-		token.JWT = sent.isJWT()
+		verified.JWT = sent.isJWT()
 	}
-	return token, err
+	return verified, err
 }
 
 // introspectionRequest returns the request and who the gateway says in it that it
@@ -78,7 +79,7 @@ func (v *verifier) introspectionRequest(ctx context.Context, raw string) (*http.
 	form := url.Values{"token": {raw}}
 	req, err := http.NewRequest(http.MethodPost, address, nil)
 	if err != nil {
-		return nil, provider.Proof{}, unavailable(defaultRetryAfter, "introspection request: %w", err)
+		return nil, provider.Proof{}, token.Unavailable(token.DefaultRetryAfter, "introspection request: %w", err)
 	}
 	proof := s.Proof()
 	if err := s.Authenticate(req, form); err != nil {

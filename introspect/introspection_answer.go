@@ -110,7 +110,7 @@ func (v *verifier) openSigned(ctx context.Context, a *provider.Answer) (claims j
 	switch {
 	case err == nil:
 		return claims, body, nil
-	case errors.As(err, new(*Error)): // no key
+	case errors.As(err, new(*token.Error)): // no key
 		return jose.Object{}, nil, s.Unusable(introspectionEndpoint, err)
 	}
 	return jose.Object{}, nil, s.Unreadable(introspectionEndpoint, err)
@@ -119,10 +119,10 @@ func (v *verifier) openSigned(ctx context.Context, a *provider.Answer) (claims j
 // validateResponse makes a token of the answer. Where the server says that it is
 // active, nothing else in the answer may contradict that: not every server checks
 // everything, and a clock may be wrong.
-func (v *verifier) validateResponse(claims jose.Object, body []byte) (*Token, error) {
+func (v *verifier) validateResponse(claims jose.Object, body []byte) (*token.Token, error) {
 	s := v.server
 	if active, err := isActive(claims); err != nil || !active {
-		return nil, refuse(TokenInactive, "the authorization server does not know it, or it is no longer active")
+		return nil, token.Refuse(token.Inactive, "the authorization server does not know it, or it is no longer active")
 	}
 	t, err := token.FromClaims(claims, s.Mapping())
 	if err != nil {
@@ -143,19 +143,19 @@ func (v *verifier) validateResponse(claims jose.Object, body []byte) (*Token, er
 		func() error { return checkIntrospectedKind(claims) },
 	} {
 		if err := check(); err != nil {
-			return nil, refuse(TokenInvalid, "%w", err)
+			return nil, token.Refuse(token.Invalid, "%w", err)
 		}
 	}
 	if t.Issuer, err = answeredIssuer(claims, s); err != nil {
-		return nil, refuse(TokenInvalid, "%w", err)
+		return nil, token.Refuse(token.Invalid, "%w", err)
 	}
 	t.ClaimsJSON = string(body)
 	return t, nil
 }
 
 // refuseUntil refuses a token that is not valid yet.
-func refuseUntil(notYet *jwtcheck.NotYetError) *Error {
-	e := refuse(TokenInvalid, "%w", notYet)
+func refuseUntil(notYet *jwtcheck.NotYetError) *token.Error {
+	e := token.Refuse(token.Invalid, "%w", notYet)
 	e.Until = notYet.Until
 	return e
 }

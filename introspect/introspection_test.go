@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 func TestAnswersOfTheIntrospectionEndpoint(t *testing.T) {
@@ -24,7 +25,7 @@ func TestAnswersOfTheIntrospectionEndpoint(t *testing.T) {
 	tests := []struct {
 		name   string
 		answer http.HandlerFunc
-		want   Reason // "": the token is verified
+		want   token.Reason // "": the token is verified
 	}{
 		{"active", providertest.Respond(providertest.Active("")), ""},
 		{"active, with parameters in the content type", providertest.RespondWith(200, "application/json;charset=UTF-8", providertest.Active("")), ""},
@@ -34,57 +35,57 @@ func TestAnswersOfTheIntrospectionEndpoint(t *testing.T) {
 
 		{"active, with null for what it does not know", providertest.Respond(`{"active":true,"sub":null,"exp":null,"nbf":null,"iss":null,"scope":null,"client_id":null,"azp":"app","typ":null}`), ""},
 
-		{"inactive", providertest.Respond(`{"active":false}`), TokenInactive},
-		{"inactive, whatever else it says", providertest.Respond(`{"active":false,"exp":99999999999,"sub":"alice","scope":"read"}`), TokenInactive},
+		{"inactive", providertest.Respond(`{"active":false}`), token.Inactive},
+		{"inactive, whatever else it says", providertest.Respond(`{"active":false,"exp":99999999999,"sub":"alice","scope":"read"}`), token.Inactive},
 
-		{"active, but its time is over", providertest.Respond(providertest.Active(`"exp":` + at(0))), TokenExpired},
-		{"active, but not yet", providertest.Respond(providertest.Active(`"nbf":` + at(6*time.Second))), TokenInvalid},
+		{"active, but its time is over", providertest.Respond(providertest.Active(`"exp":` + at(0))), token.Expired},
+		{"active, but not yet", providertest.Respond(providertest.Active(`"nbf":` + at(6*time.Second))), token.Invalid},
 		{"active since a moment ahead of our clock", providertest.Respond(providertest.Active(`"nbf":` + at(5*time.Second))), ""},
-		{"active, of another issuer", providertest.Respond(providertest.Active(`"iss":"https://other.example"`)), TokenInvalid},
-		{"active, of an issuer with a slash more", providertest.Respond(providertest.Active(`"iss":"ISSUER/"`)), TokenInvalid},
-		{"active, of an issuer without a name", providertest.Respond(providertest.Active(`"iss":""`)), TokenInvalid},
-		{"active, a refresh token for Keycloak", providertest.Respond(providertest.Active(`"typ":"Refresh"`)), TokenInvalid},
-		{"active, a refresh token for Hydra", providertest.Respond(providertest.Active(`"token_use":"refresh_token"`)), TokenInvalid},
+		{"active, of another issuer", providertest.Respond(providertest.Active(`"iss":"https://other.example"`)), token.Invalid},
+		{"active, of an issuer with a slash more", providertest.Respond(providertest.Active(`"iss":"ISSUER/"`)), token.Invalid},
+		{"active, of an issuer without a name", providertest.Respond(providertest.Active(`"iss":""`)), token.Invalid},
+		{"active, a refresh token for Keycloak", providertest.Respond(providertest.Active(`"typ":"Refresh"`)), token.Invalid},
+		{"active, a refresh token for Hydra", providertest.Respond(providertest.Active(`"token_use":"refresh_token"`)), token.Invalid},
 		{"active, an access token for Hydra", providertest.Respond(providertest.Active(`"token_use":"access_token"`)), ""},
-		{"active, a refresh token", providertest.Respond(providertest.Active(`"token_type":"refresh_token"`)), TokenInvalid},
+		{"active, a refresh token", providertest.Respond(providertest.Active(`"token_type":"refresh_token"`)), token.Invalid},
 		{"active, a bearer token", providertest.Respond(providertest.Active(`"token_type":"Bearer"`)), ""},
 
 		// None of these says anything about the token.
-		{"active in quotes", providertest.Respond(`{"active":"true"}`), AnswerUnreadable},
-		{"active as a number", providertest.Respond(`{"active":1}`), AnswerUnreadable},
-		{"Active in capitals", providertest.Respond(`{"Active":true}`), AnswerUnreadable},
-		{"active null", providertest.Respond(`{"active":null}`), AnswerUnreadable},
-		{"active twice", providertest.Respond(`{"active":false,"active":true}`), AnswerUnreadable},
-		{"no active", providertest.Respond(`{}`), AnswerUnreadable},
-		{"a list", providertest.Respond(`[{"active":true}]`), AnswerUnreadable},
-		{"the bare word", providertest.Respond(`true`), AnswerUnreadable},
-		{"nothing", providertest.Respond(``), AnswerUnreadable},
-		{"half an object", providertest.Respond(`{"active":true`), AnswerUnreadable},
-		{"two objects", providertest.Respond(`{"active":true}{"active":true}`), AnswerUnreadable},
-		{"an exp that is text", providertest.Respond(providertest.Active(`"exp":"tomorrow"`)), AnswerUnreadable},
-		{"a scope that is an object", providertest.Respond(`{"active":true,"scope":{}}`), AnswerUnreadable},
-		{"as text", providertest.RespondWith(200, "text/plain", providertest.Active("")), ProviderUnavailable},
-		{"as a page", providertest.RespondWith(200, "text/html", providertest.Active("")), ProviderUnavailable},
-		{"without a content type", providertest.RespondWith(200, "", providertest.Active("")), ProviderUnavailable},
-		{"an nbf that is text", providertest.Respond(providertest.Active(`"nbf":"tomorrow"`)), AnswerUnreadable},
-		{"nested 33 deep", providertest.Respond(providertest.Active(`"x":` + strings.Repeat(`{"x":`, 33) + "1" + strings.Repeat("}", 33))), AnswerUnreadable},
-		{"1001 members", providertest.Respond(providertest.Active(`"x":{` + manyMembers(1001) + `}`)), AnswerUnreadable},
-		{"a member twice", providertest.Respond(providertest.Active(`"x":{"a":1,"a":2}`)), AnswerUnreadable},
-		{"half a surrogate pair", providertest.Respond(`{"active":true,"sub":"\ud800"}`), AnswerUnreadable},
-		{"status 201", providertest.RespondWith(201, "application/json", providertest.Active("")), ProviderUnavailable},
-		{"status 202", providertest.RespondWith(202, "application/json", providertest.Active("")), ProviderUnavailable},
-		{"status 204", providertest.RespondWith(204, "application/json", ""), ProviderUnavailable},
-		{"status 400", providertest.RespondWith(400, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"status 401", providertest.RespondWith(401, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"status 403", providertest.RespondWith(403, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"status 404", providertest.RespondWith(404, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"status 429", providertest.RespondWith(429, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"status 500", providertest.RespondWith(500, "application/json", providertest.Active("")), ProviderUnavailable},
-		{"status 503", providertest.RespondWith(503, "application/json", `{"active":false}`), ProviderUnavailable},
-		{"more than a mebibyte", providertest.Respond(providertest.Active(`"x":"` + strings.Repeat("x", provider.MaxAnswer) + `"`)), AnswerUnreadable},
-		{"without end", endless, AnswerUnreadable},
-		{"a mebibyte in a kibibyte of gzip", gzipBomb(t), AnswerUnreadable},
-		{"cut off", cutOff, ProviderUnavailable},
+		{"active in quotes", providertest.Respond(`{"active":"true"}`), token.Unreadable},
+		{"active as a number", providertest.Respond(`{"active":1}`), token.Unreadable},
+		{"Active in capitals", providertest.Respond(`{"Active":true}`), token.Unreadable},
+		{"active null", providertest.Respond(`{"active":null}`), token.Unreadable},
+		{"active twice", providertest.Respond(`{"active":false,"active":true}`), token.Unreadable},
+		{"no active", providertest.Respond(`{}`), token.Unreadable},
+		{"a list", providertest.Respond(`[{"active":true}]`), token.Unreadable},
+		{"the bare word", providertest.Respond(`true`), token.Unreadable},
+		{"nothing", providertest.Respond(``), token.Unreadable},
+		{"half an object", providertest.Respond(`{"active":true`), token.Unreadable},
+		{"two objects", providertest.Respond(`{"active":true}{"active":true}`), token.Unreadable},
+		{"an exp that is text", providertest.Respond(providertest.Active(`"exp":"tomorrow"`)), token.Unreadable},
+		{"a scope that is an object", providertest.Respond(`{"active":true,"scope":{}}`), token.Unreadable},
+		{"as text", providertest.RespondWith(200, "text/plain", providertest.Active("")), token.ProviderUnavailable},
+		{"as a page", providertest.RespondWith(200, "text/html", providertest.Active("")), token.ProviderUnavailable},
+		{"without a content type", providertest.RespondWith(200, "", providertest.Active("")), token.ProviderUnavailable},
+		{"an nbf that is text", providertest.Respond(providertest.Active(`"nbf":"tomorrow"`)), token.Unreadable},
+		{"nested 33 deep", providertest.Respond(providertest.Active(`"x":` + strings.Repeat(`{"x":`, 33) + "1" + strings.Repeat("}", 33))), token.Unreadable},
+		{"1001 members", providertest.Respond(providertest.Active(`"x":{` + manyMembers(1001) + `}`)), token.Unreadable},
+		{"a member twice", providertest.Respond(providertest.Active(`"x":{"a":1,"a":2}`)), token.Unreadable},
+		{"half a surrogate pair", providertest.Respond(`{"active":true,"sub":"\ud800"}`), token.Unreadable},
+		{"status 201", providertest.RespondWith(201, "application/json", providertest.Active("")), token.ProviderUnavailable},
+		{"status 202", providertest.RespondWith(202, "application/json", providertest.Active("")), token.ProviderUnavailable},
+		{"status 204", providertest.RespondWith(204, "application/json", ""), token.ProviderUnavailable},
+		{"status 400", providertest.RespondWith(400, "application/json", `{"active":false}`), token.ProviderUnavailable},
+		{"status 401", providertest.RespondWith(401, "application/json", `{"active":false}`), token.ProviderUnavailable},
+		{"status 403", providertest.RespondWith(403, "application/json", `{"active":false}`), token.ProviderUnavailable},
+		{"status 404", providertest.RespondWith(404, "application/json", `{"active":false}`), token.ProviderUnavailable},
+		{"status 429", providertest.RespondWith(429, "application/json", `{"active":false}`), token.ProviderUnavailable},
+		{"status 500", providertest.RespondWith(500, "application/json", providertest.Active("")), token.ProviderUnavailable},
+		{"status 503", providertest.RespondWith(503, "application/json", `{"active":false}`), token.ProviderUnavailable},
+		{"more than a mebibyte", providertest.Respond(providertest.Active(`"x":"` + strings.Repeat("x", provider.MaxAnswer) + `"`)), token.Unreadable},
+		{"without end", endless, token.Unreadable},
+		{"a mebibyte in a kibibyte of gzip", gzipBomb(t), token.Unreadable},
+		{"cut off", cutOff, token.ProviderUnavailable},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -94,12 +95,12 @@ func TestAnswersOfTheIntrospectionEndpoint(t *testing.T) {
 				test.answer(recorded, r)
 			})
 			p := clock.on(providerFor(t, introspecting(server), CacheConfig{}))
-			token, err := p.Verify(t.Context(), "opaque-token")
+			verified, err := p.Verify(t.Context(), "opaque-token")
 			if got := reasonOf(t, err); got != test.want {
 				t.Fatalf("got %q (%v), want %q", got, err, test.want)
 			}
-			if (token != nil) != (test.want == "") {
-				t.Errorf("got token %v with reason %q", token, test.want)
+			if (verified != nil) != (test.want == "") {
+				t.Errorf("got token %v with reason %q", verified, test.want)
 			}
 		})
 	}
@@ -161,38 +162,38 @@ func TestVerifiedTokenOfIntrospection(t *testing.T) {
 	server := providertest.NewServer(t)
 	server.On("/introspect", providertest.Respond(`{"active":true,"sub":"alice","azp":"app","scope":"read  write","exp":4102444800,"cnf":{"x5t#S256":"abc"},"extra":{"n":1}}`))
 	p := providerFor(t, introspecting(server), CacheConfig{})
-	token, err := p.Verify(t.Context(), "opaque")
+	verified, err := p.Verify(t.Context(), "opaque")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if token.Provider != "test" || token.Issuer != server.URL || token.Subject != "alice" || token.ClientID != "app" || token.JWT {
-		t.Errorf("got %+v", token)
+	if verified.Provider != "test" || verified.Issuer != server.URL || verified.Subject != "alice" || verified.ClientID != "app" || verified.JWT {
+		t.Errorf("got %+v", verified)
 	}
-	if want := []string{"read", "write"}; !slices.Equal(token.Scopes, want) {
-		t.Errorf("got scopes %q, want %q", token.Scopes, want)
+	if want := []string{"read", "write"}; !slices.Equal(verified.Scopes, want) {
+		t.Errorf("got scopes %q, want %q", verified.Scopes, want)
 	}
-	if token.ExpiresAt.Unix() != 4102444800 {
-		t.Errorf("got expiry %v", token.ExpiresAt)
+	if verified.ExpiresAt.Unix() != 4102444800 {
+		t.Errorf("got expiry %v", verified.ExpiresAt)
 	}
-	if token.Confirmation == nil || token.Confirmation.X5T != "abc" {
-		t.Errorf("got confirmation %v", token.Confirmation)
+	if verified.Confirmation == nil || verified.Confirmation.X5T != "abc" {
+		t.Errorf("got confirmation %v", verified.Confirmation)
 	}
-	claims, err := token.Claims()
+	claims, err := verified.Claims()
 	if err != nil || claims["active"] != true {
 		t.Errorf("got claims %v, %v", claims, err)
 	}
 }
 
 func TestAudienceMustBeInTheAnswer(t *testing.T) {
-	for answer, want := range map[string]Reason{
-		providertest.Active(``):                   TokenInvalid,
-		providertest.Active(`"aud":""`):           TokenInvalid,
-		providertest.Active(`"aud":[]`):           TokenInvalid,
-		providertest.Active(`"aud":null`):         TokenInvalid,
-		providertest.Active(`"aud":"ap"`):         TokenInvalid,
-		providertest.Active(`"aud":"API"`):        TokenInvalid,
-		providertest.Active(`"aud":["x","api2"]`): TokenInvalid,
-		providertest.Active(`"aud":{"api":1}`):    TokenInvalid,
+	for answer, want := range map[string]token.Reason{
+		providertest.Active(``):                   token.Invalid,
+		providertest.Active(`"aud":""`):           token.Invalid,
+		providertest.Active(`"aud":[]`):           token.Invalid,
+		providertest.Active(`"aud":null`):         token.Invalid,
+		providertest.Active(`"aud":"ap"`):         token.Invalid,
+		providertest.Active(`"aud":"API"`):        token.Invalid,
+		providertest.Active(`"aud":["x","api2"]`): token.Invalid,
+		providertest.Active(`"aud":{"api":1}`):    token.Invalid,
 		providertest.Active(`"aud":"api"`):        "",
 		providertest.Active(`"aud":["x","api"]`):  "",
 	} {
@@ -223,8 +224,8 @@ func TestSec_S71_RedirectsAreNotFollowed(t *testing.T) {
 		server.On("/.well-known/openid-configuration", redirect)
 
 		p := providerFor(t, introspecting(server), CacheConfig{})
-		if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != ProviderUnavailable {
-			t.Errorf("%d: got %v, want %s", status, err, ProviderUnavailable)
+		if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != token.ProviderUnavailable {
+			t.Errorf("%d: got %v, want %s", status, err, token.ProviderUnavailable)
 		}
 	}
 	if n := reached.Load(); n != 0 {
@@ -257,8 +258,8 @@ func TestTokensOfImpossibleLengthAreNotAskedAbout(t *testing.T) {
 	server := providertest.NewServer(t)
 	p := providerFor(t, introspecting(server), CacheConfig{})
 	for _, raw := range []string{"", strings.Repeat("x", provider.DefaultMaxToken+1)} {
-		if _, err := p.Verify(t.Context(), raw); reasonOf(t, err) != TokenInvalid {
-			t.Errorf("%d bytes: got %v, want %s", len(raw), err, TokenInvalid)
+		if _, err := p.Verify(t.Context(), raw); reasonOf(t, err) != token.Invalid {
+			t.Errorf("%d bytes: got %v, want %s", len(raw), err, token.Invalid)
 		}
 	}
 	if n := server.Count("/introspect"); n != 0 {

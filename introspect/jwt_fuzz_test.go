@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -30,14 +31,14 @@ func FuzzVerify(f *testing.F) {
 		if claimsIssuer(testIssuer, raw) && len(raw) > provider.DefaultMaxToken {
 			t.Fatal("too long a token was looked at")
 		}
-		if token, err := v.verify(t.Context(), raw); err == nil {
-			t.Fatalf("accepted without a signature: %+v", token)
+		if verified, err := v.verify(t.Context(), raw); err == nil {
+			t.Fatalf("accepted without a signature: %+v", verified)
 		}
 		signed, err := jose.Sign([]byte(payload), providertest.IssuerKeys()["ES256"], "ES256", "ES256", typ)
 		if err != nil {
 			return // what cannot be signed cannot be a token
 		}
-		token, err := v.verify(t.Context(), signed)
+		verified, err := v.verify(t.Context(), signed)
 		if err != nil {
 			return
 		}
@@ -50,13 +51,13 @@ func FuzzVerify(f *testing.F) {
 		if json.Unmarshal(c["iss"], &iss) != nil || iss != testIssuer || json.Unmarshal(c["exp"], &exp) != nil || exp <= float64(testNow.Unix()) {
 			t.Fatalf("accepted with iss %s and exp %s", c["iss"], c["exp"])
 		}
-		if token.Expired(testNow) || !token.JWT || token.Issuer != testIssuer {
-			t.Fatalf("accepted as %+v", token)
+		if verified.Expired(testNow) || !verified.JWT || verified.Issuer != testIssuer {
+			t.Fatalf("accepted as %+v", verified)
 		}
-		if cnf, bound := c["cnf"]; bound && string(cnf) != "null" && token.Confirmation == nil {
+		if cnf, bound := c["cnf"]; bound && string(cnf) != "null" && verified.Confirmation == nil {
 			t.Fatalf("a bound token has become a plain one: %s", payload)
 		}
-		for _, scope := range token.Scopes {
+		for _, scope := range verified.Scopes {
 			if scope == "" || strings.Contains(scope, " ") {
 				t.Fatalf("scope %q", scope)
 			}
@@ -82,9 +83,9 @@ func FuzzDPoP(f *testing.F) {
 	f.Fuzz(func(t *testing.T, raw, jwk, payload string) {
 		p := testProvider()
 		r := httptest.NewRequest(http.MethodGet, "http://api.example.com/", nil)
-		token := &Token{Confirmation: &Confirmation{JKT: victim.Public().Thumbprint()}}
+		verified := &token.Token{Confirmation: &token.Confirmation{JKT: victim.Public().Thumbprint()}}
 		r.Header["Dpop"] = []string{raw}
-		if err := p.CheckBinding(r, token, "DPoP", "token"); err == nil {
+		if err := p.CheckBinding(r, verified, "DPoP", "token"); err == nil {
 			t.Fatal("accepted without a signature")
 		}
 		if !json.Valid([]byte(jwk)) {
@@ -95,20 +96,20 @@ func FuzzDPoP(f *testing.F) {
 			return // what cannot be signed cannot be a proof
 		}
 		r.Header["Dpop"] = []string{signed}
-		if err := p.CheckBinding(r, token, "DPoP", "token"); err == nil {
+		if err := p.CheckBinding(r, verified, "DPoP", "token"); err == nil {
 			t.Fatalf("accepted with the attacker's key: %s", jwk)
 		}
 		// With a token of his own he gets through, but only with a proof that
 		// says all it has to.
-		token.Confirmation.JKT = attacker.Public().Thumbprint()
-		if err := p.CheckBinding(r, token, "DPoP", "token"); err != nil {
+		verified.Confirmation.JKT = attacker.Public().Thumbprint()
+		if err := p.CheckBinding(r, verified, "DPoP", "token"); err != nil {
 			return
 		}
 		var c map[string]any
 		if json.Unmarshal([]byte(payload), &c) != nil || c["htm"] != "GET" || c["jti"] == "" || c["ath"] != base64.RawURLEncoding.EncodeToString(sum[:]) {
 			t.Fatalf("accepted: %s", payload)
 		}
-		if err := p.CheckBinding(r, token, "DPoP", "token"); err == nil {
+		if err := p.CheckBinding(r, verified, "DPoP", "token"); err == nil {
 			t.Fatal("accepted twice")
 		}
 	})

@@ -7,18 +7,19 @@ import (
 	"errors"
 
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // verifyByMode verifies a token in the way that the settings ask for: locally or
 // by introspection.
-func (v *verifier) verifyByMode(ctx context.Context, sent *presented) (*Token, error) {
+func (v *verifier) verifyByMode(ctx context.Context, sent *presented) (*token.Token, error) {
 	if v.verifiesLocally(sent) {
 		return v.verifyLocally(ctx, sent)
 	}
-	token, err := v.introspect(ctx, sent)
+	verified, err := v.introspect(ctx, sent)
 	err = v.withIssuer(err, sent)
 	if v.server.Config().Verify == provider.VerifyIntrospection {
-		return token, err
+		return verified, err
 	}
 	// A server that issues nothing but JWTs need not have an introspection
 	// endpoint, and then this token is not one of its own.
@@ -26,9 +27,9 @@ func (v *verifier) verifyByMode(ctx context.Context, sent *presented) (*Token, e
 		if v.verifiesLocally(sent) { // as the metadata says that came meanwhile
 			return v.verifyLocally(ctx, sent)
 		}
-		return nil, refuse(TokenInvalid, "not a JWT of this issuer, and the issuer has no introspection endpoint: %w", missing)
+		return nil, token.Refuse(token.Invalid, "not a JWT of this issuer, and the issuer has no introspection endpoint: %w", missing)
 	}
-	return token, err
+	return verified, err
 }
 
 // verifiesLocally reports whether this token is verified without asking the
@@ -45,7 +46,7 @@ func (v *verifier) verifiesLocally(sent *presented) bool {
 }
 
 // verifyLocally verifies a JWT by its signature.
-func (v *verifier) verifyLocally(ctx context.Context, sent *presented) (*Token, error) {
+func (v *verifier) verifyLocally(ctx context.Context, sent *presented) (*token.Token, error) {
 	s := v.server
 	keys := sent.atHand
 	if keys == nil {

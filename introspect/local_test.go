@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -93,8 +94,8 @@ func TestForgedJWTIsNotAskedFor(t *testing.T) {
 	p.server.AwaitMetadata(t.Context())
 	forged := newTokenIssuer(t, server.URL, "k1").sign(t, time.Now().Add(time.Hour), nil)
 	for range 2 {
-		if _, err := p.Verify(t.Context(), forged); reasonOf(t, err) != TokenInvalid {
-			t.Errorf("got %v, want %s", err, TokenInvalid)
+		if _, err := p.Verify(t.Context(), forged); reasonOf(t, err) != token.Invalid {
+			t.Errorf("got %v, want %s", err, token.Invalid)
 		}
 	}
 	if n := server.Count("/introspect"); n != 0 {
@@ -121,8 +122,8 @@ func TestVerifiedJWTsAreRemembered(t *testing.T) {
 		t.Errorf("it was verified again: %v", err)
 	}
 	clock.advance(1)
-	if _, err := p.Verify(t.Context(), raw); reasonOf(t, err) != TokenExpired {
-		t.Errorf("got %v, want %s", err, TokenExpired)
+	if _, err := p.Verify(t.Context(), raw); reasonOf(t, err) != token.Expired {
+		t.Errorf("got %v, want %s", err, token.Expired)
 	}
 }
 
@@ -145,19 +146,19 @@ func TestSec_S33_RotationIsNotRememberedAsRefusal(t *testing.T) {
 		}
 		// The flood uses up the fetch that is allowed within the cool-down.
 		time.Sleep(2 * time.Second)
-		if _, err := p.Verify(t.Context(), newForged(t, base, "first")); reasonOf(t, err) != TokenInvalid {
+		if _, err := p.Verify(t.Context(), newForged(t, base, "first")); reasonOf(t, err) != token.Invalid {
 			t.Fatalf("a forged token: got %v", err)
 		}
 		fetchedAt := time.Now()
 		current.Store(newTokenIssuer(t, base, "new"))
 		rotated := valid()
 		for time.Since(fetchedAt) < provider.DefaultCoolDown-time.Millisecond {
-			if _, err := p.Verify(t.Context(), rotated); reasonOf(t, err) != TokenInvalid {
+			if _, err := p.Verify(t.Context(), rotated); reasonOf(t, err) != token.Invalid {
 				t.Fatalf("%s after the fetch: got %v", time.Since(fetchedAt), err)
 			}
 			for i := range 50 { // the flood
 				forged := newForged(t, base, fmt.Sprint(time.Since(fetchedAt), i))
-				if _, err := p.Verify(t.Context(), forged); reasonOf(t, err) != TokenInvalid {
+				if _, err := p.Verify(t.Context(), forged); reasonOf(t, err) != token.Invalid {
 					t.Fatalf("a forged token: got %v", err)
 				}
 			}
@@ -201,8 +202,8 @@ func TestKeysAreNotAskedForBeforeDiscovery(t *testing.T) {
 		p.start()
 		raw := issuer.sign(t, time.Now().Add(time.Hour), nil)
 		for range 10 {
-			if _, err := p.Verify(t.Context(), raw); reasonOf(t, err) != ProviderUnavailable {
-				t.Fatalf("got %v, want %s", err, ProviderUnavailable)
+			if _, err := p.Verify(t.Context(), raw); reasonOf(t, err) != token.ProviderUnavailable {
+				t.Fatalf("got %v, want %s", err, token.ProviderUnavailable)
 			}
 		}
 		synctest.Wait()
@@ -225,14 +226,14 @@ func TestSignedAnswersWhereOfferedOrDemanded(t *testing.T) {
 		demand  *bool
 		answer  string
 		accept  string
-		want    Reason
+		want    token.Reason
 	}{
 		{"not offered", false, nil, plain, "application/json", ""},
 		{"offered and given", true, nil, signed, "application/token-introspection+jwt, application/json;q=0.5", ""},
 		{"offered and not given", true, nil, plain, "application/token-introspection+jwt, application/json;q=0.5", ""},
 		{"not wanted", true, &no, plain, "application/json", ""},
 		{"demanded and given", false, &yes, signed, "application/token-introspection+jwt", ""},
-		{"demanded and not given", true, &yes, plain, "application/token-introspection+jwt", AnswerUnreadable},
+		{"demanded and not given", true, &yes, plain, "application/token-introspection+jwt", token.Unreadable},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -259,15 +260,15 @@ func TestSignedAnswersWhereOfferedOrDemanded(t *testing.T) {
 			config := provider.Config{Issuer: server.URL, ClientID: "g", ClientSecret: "s", IntrospectionSigned: test.demand}
 			p := providerFor(t, config, CacheConfig{})
 			p.server.AwaitMetadata(t.Context())
-			token, err := p.Verify(t.Context(), "opaque")
+			verified, err := p.Verify(t.Context(), "opaque")
 			if reasonOf(t, err) != test.want {
 				t.Fatalf("got %v, want %q", err, test.want)
 			}
 			if got := server.LastHeader().Get("Accept"); got != test.accept {
 				t.Errorf("got Accept %q, want %q", got, test.accept)
 			}
-			if err == nil && (token.Subject != "alice" || token.ClaimsJSON != providertest.Active("")) {
-				t.Errorf("got %+v", token)
+			if err == nil && (verified.Subject != "alice" || verified.ClaimsJSON != providertest.Active("")) {
+				t.Errorf("got %+v", verified)
 			}
 		})
 	}
@@ -285,8 +286,8 @@ func TestSignedIntrospectionMustBeOne(t *testing.T) {
 	})
 	p := providerFor(t, provider.Config{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
 	p.server.AwaitMetadata(t.Context())
-	if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != AnswerUnreadable {
-		t.Errorf("got %v, want %s", err, AnswerUnreadable)
+	if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != token.Unreadable {
+		t.Errorf("got %v, want %s", err, token.Unreadable)
 	}
 }
 
@@ -297,7 +298,7 @@ func TestAutoWithoutIntrospectionEndpoint(t *testing.T) {
 	server.On("/.well-known/openid-configuration", server.Metadata(map[string]any{"introspection_endpoint": ""}))
 	p := providerFor(t, provider.Config{Issuer: server.URL, ClientID: "g", ClientSecret: "s"}, CacheConfig{})
 	p.server.AwaitMetadata(t.Context())
-	if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != TokenInvalid {
-		t.Errorf("got %v, want %s", err, TokenInvalid)
+	if _, err := p.Verify(t.Context(), "opaque"); reasonOf(t, err) != token.Invalid {
+		t.Errorf("got %v, want %s", err, token.Invalid)
 	}
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/clientlimit"
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 	"github.com/caddy-gluu/gateway/jose"
 )
@@ -36,9 +37,9 @@ import (
 // A token is taken apart once on its way, by the first step that needs it.
 
 // Cached returns what is known about a token without asking the authorization
-// server: the verified token, or the *Error that refuses it. Known is false if it
+// server: the verified token, or the *token.Error that refuses it. Known is false if it
 // takes Verify to tell.
-func (p *Provider) Cached(raw string) (token *Token, err error, known bool) {
+func (p *Provider) Cached(raw string) (verified *token.Token, err error, known bool) {
 	if raw == "" || len(raw) > p.maxToken {
 		return nil, nil, false
 	}
@@ -47,15 +48,17 @@ func (p *Provider) Cached(raw string) (token *Token, err error, known bool) {
 
 // Grown tells the cache that a handler has kept something large with a token
 // ([token.Sized]), which takes room there.
-func (p *Provider) Grown(raw string, t *Token) { p.cache.Reweigh(p.verifier.cacheKeys.Key(raw), t) }
+func (p *Provider) Grown(raw string, t *token.Token) {
+	p.cache.Reweigh(p.verifier.cacheKeys.Key(raw), t)
+}
 
-func (p *Provider) cached(key tokencache.Key) (token *Token, err error, known bool) {
+func (p *Provider) cached(key tokencache.Key) (verified *token.Token, err error, known bool) {
 	v := p.verifier
-	token, refusal := p.cache.Lookup(key, v.server.Now())
+	verified, refusal := p.cache.Lookup(key, v.server.Now())
 	switch {
-	case token != nil && p.stillHolds(token):
+	case verified != nil && p.stillHolds(verified):
 		v.metrics.hits.Inc()
-		return token, nil, true
+		return verified, nil, true
 	case refusal != nil:
 		v.metrics.negativeHits.Inc()
 		return nil, refusal, true
@@ -63,19 +66,19 @@ func (p *Provider) cached(key tokencache.Key) (token *Token, err error, known bo
 	return nil, nil, false
 }
 
-// Verify returns the verified token that raw is. The error is always an
-// *Error: one that refuses the token, or ProviderUnavailable if the
+// Verify returns the verified token that raw is. The error is always a
+// *token.Error: one that refuses the token, or token.ProviderUnavailable if the
 // authorization server had to be asked and could not be.
 //
 // A token with a Confirmation comes back like any other. The proof is checked by
 // the caller, who has the request: see CheckBinding.
-func (p *Provider) Verify(ctx context.Context, raw string) (*Token, error) {
+func (p *Provider) Verify(ctx context.Context, raw string) (*token.Token, error) {
 	if raw == "" || len(raw) > p.maxToken {
-		return nil, refuse(TokenInvalid, "a token has between 1 and %d bytes", p.maxToken)
+		return nil, token.Refuse(token.Invalid, "a token has between 1 and %d bytes", p.maxToken)
 	}
 	key := p.verifier.cacheKeys.Key(raw)
-	if token, err, known := p.cached(key); known {
-		return token, err
+	if verified, err, known := p.cached(key); known {
+		return verified, err
 	}
 	p.verifier.metrics.misses.Inc()
 	return p.coalesce(ctx, key, raw)
@@ -85,7 +88,7 @@ func (p *Provider) Verify(ctx context.Context, raw string) (*Token, error) {
 // meantime. The work belongs to none of them: it goes on when the request that
 // began it is cancelled. Each of its steps has the timeout for itself, and waiting
 // for the turn is a step: a server is never blamed for a queue.
-func (p *Provider) coalesce(ctx context.Context, key tokencache.Key, raw string) (*Token, error) {
+func (p *Provider) coalesce(ctx context.Context, key tokencache.Key, raw string) (*token.Token, error) {
 	epoch := p.cache.Epoch()
 	flights, flight := &p.verifier.singleFlight, flightKey(key, epoch)
 	sent := p.presented(raw, key)
@@ -96,7 +99,7 @@ func (p *Provider) coalesce(ctx context.Context, key tokencache.Key, raw string)
 		if err != nil {
 			return nil, err
 		}
-		return done.(*Token), nil
+		return done.(*token.Token), nil
 	}
 	detached := clientlimit.Detach(ctx)
 	outcome := flights.DoChan(flight, func() (any, error) {
@@ -109,9 +112,9 @@ func (p *Provider) coalesce(ctx context.Context, key tokencache.Key, raw string)
 		if done.Err != nil {
 			return nil, done.Err
 		}
-		return done.Val.(*Token), nil
+		return done.Val.(*token.Token), nil
 	case <-ctx.Done():
-		return nil, unavailable(defaultRetryAfter, "the request ended before its token was verified: %w", context.Cause(ctx))
+		return nil, token.Unavailable(token.DefaultRetryAfter, "the request ended before its token was verified: %w", context.Cause(ctx))
 	}
 }
 
@@ -153,11 +156,11 @@ func flightKey(key tokencache.Key, epoch uint64) string {
 // verifyUncached verifies a token and remembers the outcome. Only what the
 // authorization server said, or a signature proves, is remembered: that it
 // was unavailable says nothing about the token.
-func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch uint64, sent *presented) (*Token, error) {
+func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch uint64, sent *presented) (*token.Token, error) {
 	s := p.verifier.server
 	// Another flight may have ended between the lookup and here.
-	if token, refusal := p.cache.Lookup(key, s.Now()); token != nil && p.stillHolds(token) {
-		return token, nil
+	if verified, refusal := p.cache.Lookup(key, s.Now()); verified != nil && p.stillHolds(verified) {
+		return verified, nil
 	} else if refusal != nil {
 		return nil, refusal
 	}
@@ -166,24 +169,24 @@ func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch
 	}
 	if other := p.foreignIssuer(sent); other != "" {
 		// Not remembered: it holds for this configuration.
-		return nil, refuse(TokenInvalid, "a JWT of issuer %q, which is another provider here, not of %q", other, s.Config().Issuer)
+		return nil, token.Refuse(token.Invalid, "a JWT of issuer %q, which is another provider here, not of %q", other, s.Config().Issuer)
 	}
 	staleFor := time.Duration(s.Config().StaleIfError)
 	sent.insist = staleFor > 0 && p.cache.LookupStale(key, s.Now()) != nil
-	token, verifiedAt, since := p.fromShared(ctx, sent)
-	if token != nil {
-		p.prepare(token, sent.raw)
-		p.cache.Keep(key, epoch, token, verifiedAt, s.Now(), staleFor)
-		return token, nil
+	verified, verifiedAt, since := p.fromShared(ctx, sent)
+	if verified != nil {
+		p.prepare(verified, sent.raw)
+		p.cache.Keep(key, epoch, verified, verifiedAt, s.Now(), staleFor)
+		return verified, nil
 	}
-	token, refusal := p.verifier.recoverPanics(ctx, sent)
+	verified, refusal := p.verifier.recoverPanics(ctx, sent)
 	switch {
 	case refusal == nil:
-		p.prepare(token, sent.raw)
+		p.prepare(verified, sent.raw)
 		now := s.Now()
-		p.cache.Keep(key, epoch, token, now, now, staleFor)
-		p.toShared(ctx, sent, since, token, now)
-		return token, nil
+		p.cache.Keep(key, epoch, verified, now, now, staleFor)
+		p.toShared(ctx, sent, since, verified, now)
+		return verified, nil
 	case provider.HasFailed(refusal):
 		// Only the failure of this very question: clients can open a breaker or
 		// fill a queue, and would choose how long a revoked token works.
@@ -193,7 +196,7 @@ func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch
 		}
 	case isLasting(refusal):
 		refusal = refusal.WithoutCause()
-		if refusal.Reason == TokenInactive {
+		if refusal.Reason == token.Inactive {
 			refusal.Until = sent.claimed().validAgain(s.Now())
 		}
 		p.cache.KeepRefusal(key, epoch, refusal, s.Now())
@@ -204,20 +207,20 @@ func (p *Provider) verifyUncached(ctx context.Context, key tokencache.Key, epoch
 // Again verifies a token once more, whatever is remembered of it, for a stream
 // that has gone on since. The outcome replaces what is remembered: a token that
 // the server does not vouch for any more is forgotten by all gateways.
-func (p *Provider) Again(ctx context.Context, raw string) (*Token, error) {
+func (p *Provider) Again(ctx context.Context, raw string) (*token.Token, error) {
 	s := p.verifier.server
 	key := p.verifier.cacheKeys.Key(raw)
 	epoch := p.cache.Epoch()
 	if p.embedded != nil {
 		return p.askEmbedded(ctx, key, epoch, raw)
 	}
-	token, refusal := p.verifier.recoverPanics(ctx, p.presented(raw, key))
+	verified, refusal := p.verifier.recoverPanics(ctx, p.presented(raw, key))
 	now := s.Now()
 	switch {
 	case refusal == nil:
-		p.prepare(token, raw)
-		p.cache.Keep(key, epoch, token, now, now, time.Duration(s.Config().StaleIfError))
-		return token, nil
+		p.prepare(verified, raw)
+		p.cache.Keep(key, epoch, verified, now, now, time.Duration(s.Config().StaleIfError))
+		return verified, nil
 	case refusal.IsRefusal():
 		// What other gateways have not been told is on its way to them.
 		_, _ = p.cache.Withdraw(ctx, tokencache.One(raw), []tokencache.Key{key})
@@ -237,21 +240,21 @@ func (p *Provider) AsksServer(raw string) bool {
 
 // Holds reports whether a token that was verified before is still good, as far as
 // that can be told without asking.
-func (p *Provider) Holds(t *Token) bool { return p.stillHolds(t) }
+func (p *Provider) Holds(t *token.Token) bool { return p.stillHolds(t) }
 
 // prepare makes a token ready to be kept.
-func (p *Provider) prepare(token *Token, raw string) {
-	token.Provider = p.verifier.server.Name()
-	token.Compact()
-	token.SharedName = p.cache.SharedName(raw)
+func (p *Provider) prepare(verified *token.Token, raw string) {
+	verified.Provider = p.verifier.server.Name()
+	verified.Compact()
+	verified.SharedName = p.cache.SharedName(raw)
 }
 
 // isLasting reports whether the outcome for a token holds for a while: a refusal,
 // or that the server's answer about it cannot be read. That no key fits ends with
 // the next fetch of the keys, and that there is no endpoint with the next
 // discovery; finding either out again costs little.
-func isLasting(refusal *Error) bool {
-	if refusal.Reason == AnswerUnreadable {
+func isLasting(refusal *token.Error) bool {
+	if refusal.Reason == token.Unreadable {
 		return true
 	}
 	return refusal.IsRefusal() && !errors.As(refusal, new(*provider.NoEndpointError)) &&
@@ -284,16 +287,16 @@ func (p *Provider) issuers() provider.Issuers {
 // recoverPanics verifies a token and survives what should not happen: the
 // goroutine is shared by requests and has no handler above it that would catch a
 // panic.
-func (v *verifier) recoverPanics(ctx context.Context, sent *presented) (token *Token, refusal *Error) {
+func (v *verifier) recoverPanics(ctx context.Context, sent *presented) (verified *token.Token, refusal *token.Error) {
 	defer func() {
 		if r := recover(); r != nil {
 			v.server.Logger().Error("panic while verifying a token", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
-			token, refusal = nil, unavailable(defaultRetryAfter, "panic while verifying a token")
+			verified, refusal = nil, token.Unavailable(token.DefaultRetryAfter, "panic while verifying a token")
 		}
 	}()
-	token, err := v.verifyByMode(ctx, sent)
+	verified, err := v.verifyByMode(ctx, sent)
 	if err != nil {
-		return nil, asError(err)
+		return nil, token.AsError(err)
 	}
-	return token, nil
+	return verified, nil
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // A thousand requests come at once with a new token.
@@ -88,8 +89,8 @@ func TestACancelledLeaderFailsNoOtherRequest(t *testing.T) {
 	}()
 	cancel()
 	err := <-leader
-	if reasonOf(t, err) != ProviderUnavailable || !errors.Is(err, context.Canceled) {
-		t.Errorf("the leader got %v, want %s because it was cancelled", err, ProviderUnavailable)
+	if reasonOf(t, err) != token.ProviderUnavailable || !errors.Is(err, context.Canceled) {
+		t.Errorf("the leader got %v, want %s because it was cancelled", err, token.ProviderUnavailable)
 	}
 	close(release)
 	if err := <-follower; err != nil {
@@ -146,8 +147,8 @@ func TestSec_S52_FailuresAreForgottenAfterASecond(t *testing.T) {
 		clock := newTestClock()
 		p := clock.on(providerFor(t, introspecting(server), CacheConfig{}))
 		for range 100 {
-			if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
-				t.Errorf("%s: got %v, want %s", name, err, ProviderUnavailable)
+			if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != token.ProviderUnavailable {
+				t.Errorf("%s: got %v, want %s", name, err, token.ProviderUnavailable)
 			}
 		}
 		if n := server.Count("/introspect"); n > 2 { // an idempotent request is sent again over a new connection
@@ -169,7 +170,7 @@ func TestSec_S52_BadTokenAsksOncePerNegativeAge(t *testing.T) {
 	clock := newTestClock()
 	p := clock.on(providerFor(t, introspecting(server), CacheConfig{}))
 	for range 1000 {
-		if _, err := p.Verify(t.Context(), "bad"); reasonOf(t, err) != TokenInactive {
+		if _, err := p.Verify(t.Context(), "bad"); reasonOf(t, err) != token.Inactive {
 			t.Fatalf("got %v", err)
 		}
 	}
@@ -179,7 +180,7 @@ func TestSec_S52_BadTokenAsksOncePerNegativeAge(t *testing.T) {
 	// It becomes active: known when the negative age is over.
 	server.On("/introspect", providertest.Respond(providertest.Active("")))
 	clock.advance(defaultNegativeAge - 1)
-	if _, err := p.Verify(t.Context(), "bad"); reasonOf(t, err) != TokenInactive {
+	if _, err := p.Verify(t.Context(), "bad"); reasonOf(t, err) != token.Inactive {
 		t.Errorf("got %v before the end of the negative age", err)
 	}
 	clock.advance(1)
@@ -242,8 +243,8 @@ func TestRevocationHoldsAfterMaxAge(t *testing.T) {
 	server.On("/introspect", providertest.Respond(`{"active":false}`))
 	clock.advance(defaultMaxAge)
 	for range 2 {
-		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != TokenInactive {
-			t.Errorf("got %v, want %s", err, TokenInactive)
+		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != token.Inactive {
+			t.Errorf("got %v, want %s", err, token.Inactive)
 		}
 	}
 }
@@ -266,7 +267,7 @@ func TestSec_S52_FloodOfRandomTokens(t *testing.T) {
 		}
 	}
 	for i := range flood {
-		if _, err := p.Verify(t.Context(), fmt.Sprint("random-", i)); reasonOf(t, err) != TokenInactive {
+		if _, err := p.Verify(t.Context(), fmt.Sprint("random-", i)); reasonOf(t, err) != token.Inactive {
 			t.Fatalf("got %v", err)
 		}
 	}
@@ -287,7 +288,7 @@ func TestSec_S51_RefusalByOneProviderIsNotThatOfAnother(t *testing.T) {
 	b := providerFor(t, introspecting(granting), CacheConfig{})
 	b.cache = a.cache
 	for range 2 {
-		if _, err := a.Verify(t.Context(), "token"); reasonOf(t, err) != TokenInactive {
+		if _, err := a.Verify(t.Context(), "token"); reasonOf(t, err) != token.Inactive {
 			t.Errorf("the server that does not know the token: got %v", err)
 		}
 		if _, err := b.Verify(t.Context(), "token"); err != nil {
@@ -337,13 +338,13 @@ func TestStaleIfError(t *testing.T) {
 		stale    time.Duration
 		lifetime time.Duration
 		after    time.Duration
-		want     Reason
+		want     token.Reason
 	}{
-		{"off", 0, time.Hour, 10 * time.Minute, ProviderUnavailable},
+		{"off", 0, time.Hour, 10 * time.Minute, token.ProviderUnavailable},
 		{"within", 5 * time.Minute, time.Hour, 15*time.Minute - 1, ""},
-		{"over", 5 * time.Minute, time.Hour, 15 * time.Minute, ProviderUnavailable},
+		{"over", 5 * time.Minute, time.Hour, 15 * time.Minute, token.ProviderUnavailable},
 		{"token expires first, within", 5 * time.Minute, 12 * time.Minute, 12*time.Minute - 1, ""},
-		{"token expires first, over", 5 * time.Minute, 12 * time.Minute, 12 * time.Minute, ProviderUnavailable},
+		{"token expires first, over", 5 * time.Minute, 12 * time.Minute, 12 * time.Minute, token.ProviderUnavailable},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -376,7 +377,7 @@ func TestStaleIfError(t *testing.T) {
 		_, _ = p.Verify(t.Context(), "token")
 		clock.advance(defaultNegativeAge)
 		server.On("/introspect", providertest.RespondWith(503, "text/plain", "down"))
-		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
+		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != token.ProviderUnavailable {
 			t.Errorf("got %v: a token that was refused has come back to life", err)
 		}
 	})
@@ -406,8 +407,8 @@ func TestSec_S71_SlowServerHitsTheDeadline(t *testing.T) {
 				})
 				begun := time.Now()
 				_, err := p.Verify(t.Context(), "token")
-				if reasonOf(t, err) != ProviderUnavailable || !errors.Is(err, context.DeadlineExceeded) {
-					t.Errorf("got %v, want %s because of the deadline", err, ProviderUnavailable)
+				if reasonOf(t, err) != token.ProviderUnavailable || !errors.Is(err, context.DeadlineExceeded) {
+					t.Errorf("got %v, want %s because of the deadline", err, token.ProviderUnavailable)
 				}
 				if took := time.Since(begun); took != 3*time.Second {
 					t.Errorf("it took %v, want 3s", took)
@@ -469,7 +470,7 @@ func TestPanicIsNoVerdict(t *testing.T) {
 	server := providertest.NewServer(t)
 	p := providerFor(t, introspecting(server), CacheConfig{})
 	p.loaded.HTTP.Transport = roundTrip(func(*http.Request) (*http.Response, error) { panic("a bug") })
-	if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
-		t.Errorf("got %v, want %s", err, ProviderUnavailable)
+	if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != token.ProviderUnavailable {
+		t.Errorf("got %v, want %s", err, token.ProviderUnavailable)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -98,10 +99,10 @@ func outcomeOf(err error) string {
 	if err == nil {
 		return outcomeActive
 	}
-	switch asError(err).Reason {
-	case ProviderUnavailable:
+	switch token.AsError(err).Reason {
+	case token.ProviderUnavailable:
 		return outcomeError
-	case AnswerUnreadable:
+	case token.Unreadable:
 		return outcomeUnreadable
 	}
 	return outcomeInactive

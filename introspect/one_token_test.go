@@ -18,6 +18,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // oddAnswers answers about tokens that begin with "odd" in one way, and that all
@@ -42,26 +43,26 @@ func TestAnswerAboutOneTokenIsNoneAboutTheServer(t *testing.T) {
 	for _, test := range []struct {
 		name string
 		odd  http.HandlerFunc
-		want Reason // for the odd token
-		made int    // different odd tokens; the rest of the requests repeat them
+		want token.Reason // for the odd token
+		made int          // different odd tokens; the rest of the requests repeat them
 	}{
-		{"nested 33 deep", providertest.Respond(`{"active":true,"x":` + strings.Repeat(`{"x":`, 33) + "1" + strings.Repeat("}", 34)), AnswerUnreadable, many},
-		{"1001 members", providertest.Respond(`{"active":true,"x":{` + manyMembers(1001) + `}}`), AnswerUnreadable, many},
-		{"a duplicate member", providertest.Respond(`{"active":true,"x":1,"x":2}`), AnswerUnreadable, many},
-		{"over a mebibyte", providertest.Respond(providertest.Active(`"x":"` + strings.Repeat("x", provider.MaxAnswer) + `"`)), AnswerUnreadable, many},
-		{"half a surrogate pair", providertest.Respond(`{"active":true,"sub":"\ud800"}`), AnswerUnreadable, many},
-		{"no active", providertest.Respond(`{}`), AnswerUnreadable, many},
-		{"active as text", providertest.Respond(`{"active":"true"}`), AnswerUnreadable, many},
-		{"a claim of the wrong type", providertest.Respond(providertest.Active(`"exp":"tomorrow"`)), AnswerUnreadable, many},
-		{"400", providertest.RespondWith(400, "application/json", `{"error":"invalid_request"}`), TokenInactive, many},
-		{"401", providertest.RespondWith(401, "application/json", `{"error":"access_denied"}`), TokenInactive, many},
-		{"401 without a body", providertest.RespondWith(401, "", ""), TokenInactive, many},
-		{"403", providertest.RespondWith(403, "text/html", "no"), TokenInactive, many},
-		{"404", providertest.RespondWith(404, "text/html", "no"), TokenInactive, many},
-		{"302 about one token", providertest.RespondWith(302, "", ""), ProviderUnavailable, 1},
-		{"500 about one token", providertest.RespondWith(500, "", ""), ProviderUnavailable, 1},
-		{"500 about four tokens", providertest.RespondWith(500, "", ""), ProviderUnavailable, 4},
-		{"a connection that is closed, about one token", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, ProviderUnavailable, 1},
+		{"nested 33 deep", providertest.Respond(`{"active":true,"x":` + strings.Repeat(`{"x":`, 33) + "1" + strings.Repeat("}", 34)), token.Unreadable, many},
+		{"1001 members", providertest.Respond(`{"active":true,"x":{` + manyMembers(1001) + `}}`), token.Unreadable, many},
+		{"a duplicate member", providertest.Respond(`{"active":true,"x":1,"x":2}`), token.Unreadable, many},
+		{"over a mebibyte", providertest.Respond(providertest.Active(`"x":"` + strings.Repeat("x", provider.MaxAnswer) + `"`)), token.Unreadable, many},
+		{"half a surrogate pair", providertest.Respond(`{"active":true,"sub":"\ud800"}`), token.Unreadable, many},
+		{"no active", providertest.Respond(`{}`), token.Unreadable, many},
+		{"active as text", providertest.Respond(`{"active":"true"}`), token.Unreadable, many},
+		{"a claim of the wrong type", providertest.Respond(providertest.Active(`"exp":"tomorrow"`)), token.Unreadable, many},
+		{"400", providertest.RespondWith(400, "application/json", `{"error":"invalid_request"}`), token.Inactive, many},
+		{"401", providertest.RespondWith(401, "application/json", `{"error":"access_denied"}`), token.Inactive, many},
+		{"401 without a body", providertest.RespondWith(401, "", ""), token.Inactive, many},
+		{"403", providertest.RespondWith(403, "text/html", "no"), token.Inactive, many},
+		{"404", providertest.RespondWith(404, "text/html", "no"), token.Inactive, many},
+		{"302 about one token", providertest.RespondWith(302, "", ""), token.ProviderUnavailable, 1},
+		{"500 about one token", providertest.RespondWith(500, "", ""), token.ProviderUnavailable, 1},
+		{"500 about four tokens", providertest.RespondWith(500, "", ""), token.ProviderUnavailable, 4},
+		{"a connection that is closed, about one token", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, token.ProviderUnavailable, 1},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := providertest.NewServer(t)
@@ -128,7 +129,7 @@ func TestRefusedCredentialsAreNoVerdict(t *testing.T) {
 	server := providertest.NewServer(t)
 	p := providerFor(t, introspecting(server), CacheConfig{})
 	server.On("/introspect", invalidClient)
-	if _, err := p.Verify(t.Context(), "before"); reasonOf(t, err) != ProviderUnavailable {
+	if _, err := p.Verify(t.Context(), "before"); reasonOf(t, err) != token.ProviderUnavailable {
 		t.Errorf("before they were accepted: got %v", err)
 	}
 	server.On("/introspect", providertest.Respond(providertest.Active("")))
@@ -138,7 +139,7 @@ func TestRefusedCredentialsAreNoVerdict(t *testing.T) {
 	server.On("/introspect", invalidClient)
 	for i := range provider.BreakerFailures {
 		_, err := p.Verify(t.Context(), fmt.Sprint("after-", i))
-		if reasonOf(t, err) != ProviderUnavailable || !strings.Contains(err.Error(), "client_id or secret") {
+		if reasonOf(t, err) != token.ProviderUnavailable || !strings.Contains(err.Error(), "client_id or secret") {
 			t.Errorf("after they were accepted: got %v", err)
 		}
 	}
@@ -155,16 +156,16 @@ func TestStaleNeedsItsOwnFailedQuestion(t *testing.T) {
 		name   string
 		others http.HandlerFunc // about other tokens, which come first
 		own    http.HandlerFunc
-		want   Reason
+		want   token.Reason
 	}{
 		{"it fails", nil, fails, ""},
 		{"it fails while the breaker is open", fails, fails, ""},
-		{"revoked while the breaker is open", fails, providertest.Respond(`{"active":false}`), TokenInactive},
-		{"its answer cannot be read", nil, providertest.Respond(`{"active":"true"}`), AnswerUnreadable},
-		{"400", nil, providertest.RespondWith(400, "", ""), TokenInactive},
-		{"401", nil, providertest.RespondWith(401, "", ""), TokenInactive},
-		{"404", nil, providertest.RespondWith(404, "", ""), TokenInactive},
-		{"429", nil, providertest.RespondWith(429, "", ""), ProviderUnavailable},
+		{"revoked while the breaker is open", fails, providertest.Respond(`{"active":false}`), token.Inactive},
+		{"its answer cannot be read", nil, providertest.Respond(`{"active":"true"}`), token.Unreadable},
+		{"400", nil, providertest.RespondWith(400, "", ""), token.Inactive},
+		{"401", nil, providertest.RespondWith(401, "", ""), token.Inactive},
+		{"404", nil, providertest.RespondWith(404, "", ""), token.Inactive},
+		{"429", nil, providertest.RespondWith(429, "", ""), token.ProviderUnavailable},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := providertest.NewServer(t)
@@ -217,8 +218,8 @@ func TestStaleNeedsItsOwnFailedQuestion(t *testing.T) {
 				flood.Go(func() { _, _ = p.Verify(t.Context(), fmt.Sprint("flood-", i)) })
 			}
 			synctest.Wait()
-			if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable {
-				t.Errorf("got %v, want %s", err, ProviderUnavailable)
+			if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != token.ProviderUnavailable {
+				t.Errorf("got %v, want %s", err, token.ProviderUnavailable)
 			}
 			flood.Wait()
 		})
@@ -233,7 +234,7 @@ func TestRefusalEndsWithItsReason(t *testing.T) {
 			clock := newTestClock()
 			p := clock.on(providerFor(t, introspecting(server), CacheConfig{}))
 			server.On("/introspect", providertest.Respond(providertest.Active(fmt.Sprintf(`%q:%d`, claim, clock.now().Add(7*time.Second).Unix()))))
-			checkEndsAfter(t, p, clock, "token", TokenInvalid, 2*time.Second)
+			checkEndsAfter(t, p, clock, "token", token.Invalid, 2*time.Second)
 			if n := server.Count("/introspect"); n != 2 {
 				t.Errorf("%d introspections, want 2", n)
 			}
@@ -245,7 +246,7 @@ func TestRefusalEndsWithItsReason(t *testing.T) {
 			clock := newTestClock()
 			p := clock.on(providerFor(t, provider.Config{Issuer: server.URL, Verify: provider.VerifyJWT, JWKSURI: server.URL + "/jwks"}, CacheConfig{}))
 			raw := issuer.sign(t, clock.now().Add(time.Hour), map[string]any{claim: clock.now().Add(7 * time.Second).Unix()})
-			checkEndsAfter(t, p, clock, raw, TokenInvalid, 2*time.Second)
+			checkEndsAfter(t, p, clock, raw, token.Invalid, 2*time.Second)
 		})
 		t.Run(claim+", called inactive by the server", func(t *testing.T) {
 			server := providertest.NewServer(t)
@@ -261,7 +262,7 @@ func TestRefusalEndsWithItsReason(t *testing.T) {
 				providertest.Respond(providertest.Active(""))(w, r)
 			})
 			raw := issuer.sign(t, clock.now().Add(time.Hour), map[string]any{claim: begins.Unix()})
-			checkEndsAfter(t, p, clock, raw, TokenInactive, 7*time.Second)
+			checkEndsAfter(t, p, clock, raw, token.Inactive, 7*time.Second)
 			if n := server.Count("/introspect"); n != 3 {
 				t.Errorf("%d introspections, want 3: at once, when this gateway and when the server takes it for begun", n)
 			}
@@ -269,7 +270,7 @@ func TestRefusalEndsWithItsReason(t *testing.T) {
 	}
 }
 
-func checkEndsAfter(t *testing.T, p *Provider, clock *testClock, raw string, want Reason, after time.Duration) {
+func checkEndsAfter(t *testing.T, p *Provider, clock *testClock, raw string, want token.Reason, after time.Duration) {
 	t.Helper()
 	for range int(after / time.Second) {
 		for range 10 {
@@ -295,7 +296,7 @@ func TestJWTOfAnotherProviderIsNotSentHere(t *testing.T) {
 		p.app = &App{Providers: map[string]*Provider{"test": p, "other": {Config: provider.Config{Issuer: "https://other.example"}}}}
 		other := newTokenIssuer(t, "https://other.example", "k1")
 		raw := other.sign(t, time.Now().Add(time.Hour), nil)
-		if _, err := p.Verify(t.Context(), raw); reasonOf(t, err) != TokenInvalid {
+		if _, err := p.Verify(t.Context(), raw); reasonOf(t, err) != token.Invalid {
 			t.Errorf("verify %s: got %v", mode, err)
 		}
 		if n := server.Count("/introspect"); n != 0 {
@@ -330,13 +331,13 @@ func TestUnknownTokensAreLimitedPerNetwork(t *testing.T) {
 		for i := range 3600 {
 			flood.Go(func() {
 				_, err := p.Verify(hostile, fmt.Sprint("unknown-", i))
-				switch e := asError(err); e.Reason {
-				case TokenLimited:
+				switch e := token.AsError(err); e.Reason {
+				case token.Limited:
 					limited.Add(1)
 					if e.RetryAfter < time.Second {
 						t.Error("no time to come back")
 					}
-				case TokenInactive:
+				case token.Inactive:
 					unknown.Add(1)
 				default:
 					t.Errorf("got %v", err)

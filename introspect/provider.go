@@ -194,7 +194,7 @@ func (p *Provider) Issuer() string { return p.Config.Issuer }
 
 // Endpoint returns the address of the endpoint of this name, as authorization
 // server metadata calls it (token_endpoint, revocation_endpoint, ...): the
-// configured one, else the discovered one. The error is an *Error.
+// configured one, else the discovered one. The error is a *token.Error.
 func (p *Provider) Endpoint(name string) (string, error) {
 	return p.server.Endpoint(name)
 }

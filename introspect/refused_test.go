@@ -9,18 +9,19 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 func TestServerThatRefusesATokenIsNotAway(t *testing.T) {
 	for _, test := range []struct {
 		name    string
 		refusal http.HandlerFunc
-		want    Reason
+		want    token.Reason
 	}{
-		{"a token of a kind that it does not know", providertest.RespondWith(400, "application/json", `{"error":"unsupported_token_type"}`), TokenInvalid},
-		{"a bad request", providertest.RespondWith(400, "application/json", `{"error":"invalid_request"}`), ProviderUnavailable},
-		{"a bad request, as text", providertest.RespondWith(400, "text/plain", "unsupported_token_type"), ProviderUnavailable},
-		{"too large", providertest.RespondWith(413, "text/plain", ""), ProviderUnavailable},
+		{"a token of a kind that it does not know", providertest.RespondWith(400, "application/json", `{"error":"unsupported_token_type"}`), token.Invalid},
+		{"a bad request", providertest.RespondWith(400, "application/json", `{"error":"invalid_request"}`), token.ProviderUnavailable},
+		{"a bad request, as text", providertest.RespondWith(400, "text/plain", "unsupported_token_type"), token.ProviderUnavailable},
+		{"too large", providertest.RespondWith(413, "text/plain", ""), token.ProviderUnavailable},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			server := providertest.NewServer(t)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -41,18 +42,18 @@ func (p *Provider) isShared(sent *presented) bool {
 
 // fromShared returns the token if another gateway has verified it and its
 // finding still holds.
-func (p *Provider) fromShared(ctx context.Context, sent *presented) (token *Token, verifiedAt time.Time, since tokencache.Position) {
+func (p *Provider) fromShared(ctx context.Context, sent *presented) (verified *token.Token, verifiedAt time.Time, since tokencache.Position) {
 	if !p.isShared(sent) {
 		return nil, time.Time{}, tokencache.Position{}
 	}
 	v := p.verifier
-	token, verifiedAt, since = p.cache.Fetch(ctx, v.recordID(sent.raw), v.server.Now())
-	return token, verifiedAt, since
+	verified, verifiedAt, since = p.cache.Fetch(ctx, v.recordID(sent.raw), v.server.Now())
+	return verified, verifiedAt, since
 }
 
 // toShared tells the other gateways of a token.
-func (p *Provider) toShared(ctx context.Context, sent *presented, since tokencache.Position, token *Token, verifiedAt time.Time) {
+func (p *Provider) toShared(ctx context.Context, sent *presented, since tokencache.Position, verified *token.Token, verifiedAt time.Time) {
 	if p.isShared(sent) {
-		p.cache.Share(ctx, p.verifier.recordID(sent.raw), since, token, verifiedAt)
+		p.cache.Share(ctx, p.verifier.recordID(sent.raw), since, verified, verifiedAt)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -96,13 +97,13 @@ func TestSignedIntrospection(t *testing.T) {
 	}
 	// And a leaked response is not accepted as an access token.
 	_, err = testVerifier(keysFor("ES256")).verify(t.Context(), good)
-	wantReason(t, "as an access token", err, TokenInvalid)
+	wantReason(t, "as an access token", err, token.Invalid)
 
 	// An outage of the keys is the reason, where it is.
 	keys := provider.NewRemoteKeySet(provider.RemoteKeySetConfig{Fetch: func(context.Context) ([]byte, error) { return nil, errors.New("connection refused") }})
 	defer keys.Close()
 	_, err = testVerifier(keys, "gateway").verifyResponse(t.Context(), []byte(good))
-	if e := new(Error); !errors.As(err, &e) || e.Reason != ProviderUnavailable {
+	if e := new(token.Error); !errors.As(err, &e) || e.Reason != token.ProviderUnavailable {
 		t.Errorf("without keys: %v", err)
 	}
 }

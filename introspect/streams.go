@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-gluu/gateway/internal/streams"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // NewStreamGuard returns what ends the streams of a handler that is being
@@ -18,7 +19,7 @@ func (a *App) NewStreamGuard(ctx caddy.Context, config *streams.Config) (*stream
 }
 
 // endStreams ends the streams whose tokens are revoked.
-func endStreams(isRevoked func(t *Token, raw string) bool) { streams.Open.EndTokens(isRevoked) }
+func endStreams(isRevoked func(t *token.Token, raw string) bool) { streams.Open.EndTokens(isRevoked) }
 
 // sweepInterval is how soon a stream ends whose consumer was deleted.
 const sweepInterval = time.Second

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 // A start costs no request: one that comes before the metadata is known waits for
@@ -64,7 +65,7 @@ func TestRequestsWaitForNothingElse(t *testing.T) {
 		p.start()
 		_, _ = p.Verify(t.Context(), "first")
 		begun := time.Now()
-		if _, err := p.Verify(t.Context(), "second"); reasonOf(t, err) != ProviderUnavailable || time.Since(begun) > time.Second {
+		if _, err := p.Verify(t.Context(), "second"); reasonOf(t, err) != token.ProviderUnavailable || time.Since(begun) > time.Second {
 			t.Errorf("got %v after %s", err, time.Since(begun))
 		}
 	})
@@ -75,7 +76,7 @@ func TestRequestsWaitForNothingElse(t *testing.T) {
 		p := providerFor(t, config, CacheConfig{})
 		p.start()
 		begun := time.Now()
-		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != ProviderUnavailable || time.Since(begun) > 2*time.Second {
+		if _, err := p.Verify(t.Context(), "token"); reasonOf(t, err) != token.ProviderUnavailable || time.Since(begun) > 2*time.Second {
 			t.Errorf("got %v after %s", err, time.Since(begun))
 		}
 	})

@@ -22,40 +22,40 @@ type jwtVerifier struct {
 	algorithms []string        // that are accepted, in canonical spelling
 	audience   []string        // one of which a token must name; empty: any will do
 	mapping    token.Mapping   // which claims are the client and the grants
-	keys       jwtcheck.KeySet // its errors are of type *Error
+	keys       jwtcheck.KeySet // its errors are of type *token.Error
 	now        func() time.Time
 }
 
 // verifyAccessToken returns the token that was sent, if this issuer signed it as
-// an access token, for this audience, for now. Any error is an *Error.
+// an access token, for this audience, for now. Any error is a *token.Error.
 //
 // Until the signature has been verified nothing in the token is true: it can
 // only be refused. That it has expired or is meant for someone else is said
 // only of a token that the issuer did sign.
-func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*Token, error) {
+func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*token.Token, error) {
 	// The checks that take apart, and cost next to nothing. An encrypted token
 	// (five parts) ends here: anyone with the public
 	// key can encrypt one, and what is inside need not be signed.
 	jwt, err := sent.parse()
 	if err != nil {
-		return nil, refuse(TokenInvalid, "not a signed JWT: %w", err)
+		return nil, token.Refuse(token.Invalid, "not a signed JWT: %w", err)
 	}
 	if err := jwtcheck.Header(jwt.Header, v.algorithms); err != nil {
-		return nil, refuse(TokenInvalid, "header: %w", err)
+		return nil, token.Refuse(token.Invalid, "header: %w", err)
 	}
 	if err := checkType(jwt.Header.Type); err != nil {
-		return nil, refuse(TokenInvalid, "header: %w", err)
+		return nil, token.Refuse(token.Invalid, "header: %w", err)
 	}
 	claims, err := jwt.Claims()
 	if err != nil {
-		return nil, refuse(TokenInvalid, "claims: %w", err)
+		return nil, token.Refuse(token.Invalid, "claims: %w", err)
 	}
 
 	// Issuer. It goes before the keys so that another issuer's token asks for
 	// none.
 	issuer, err := v.issuers.Check(claims)
 	if err != nil {
-		return nil, refuse(TokenInvalid, "%w", err)
+		return nil, token.Refuse(token.Invalid, "%w", err)
 	}
 
 	// Signature, with a key that was fetched from the issuer, under the
@@ -63,21 +63,21 @@ func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*
 	// configured ones and which must be that of the key.
 	key, err := v.keys.Key(ctx, jwt.Header.KeyName, jwt.Header.Algorithm)
 	if err != nil {
-		return nil, asError(err)
+		return nil, token.AsError(err)
 	}
 	if err := jwt.Verify(key, jwt.Header.Algorithm); err != nil {
-		return nil, refuse(TokenInvalid, "%w", err)
+		return nil, token.Refuse(token.Invalid, "%w", err)
 	}
 
 	// From here on the token is the issuer's word. Time: an access token must
 	// expire (RFC 9068 section 2.2), and it gets no leeway.
 	t, err := token.FromClaims(claims, v.mapping)
 	if err != nil {
-		return nil, refuse(TokenInvalid, "claims: %w", err)
+		return nil, token.Refuse(token.Invalid, "claims: %w", err)
 	}
 	now := v.now()
 	if t.ExpiresAt.IsZero() {
-		return nil, refuse(TokenInvalid, "no exp: a token that never expires is not accepted")
+		return nil, token.Refuse(token.Invalid, "no exp: a token that never expires is not accepted")
 	}
 	if t.Expired(now) {
 		return nil, expired(t, now)
@@ -86,22 +86,22 @@ func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*
 		if notYet, ok := errors.AsType[*jwtcheck.NotYetError](err); ok {
 			return nil, refuseUntil(notYet)
 		}
-		return nil, refuse(TokenInvalid, "%w", err)
+		return nil, token.Refuse(token.Invalid, "%w", err)
 	}
 
 	// Audience, where one is configured (RFC 7519 section 4.1.3): a token for
 	// another API of the same issuer is not for us.
 	if err := jwtcheck.Audience(claims, v.audience); err != nil {
-		return nil, refuse(TokenInvalid, "%w", err)
+		return nil, token.Refuse(token.Invalid, "%w", err)
 	}
 
 	// Kind: an issuer signs other things than access tokens with the same key.
 	if err := checkAccessToken(claims); err != nil {
-		return nil, refuse(TokenInvalid, "%w", err)
+		return nil, token.Refuse(token.Invalid, "%w", err)
 	}
 
 	if err := checkCodeFlow(jwt, claims, t, v.audience); err != nil {
-		return nil, refuse(TokenInvalid, "%w", err)
+		return nil, token.Refuse(token.Invalid, "%w", err)
 	}
 
 	t.Issuer = issuer
@@ -154,7 +154,7 @@ func checkAccessToken(claims jose.Object) error {
 // checkCodeFlow refuses an ID token of the code flow, which has none of the hashes:
 // it grants nothing, and it has a nonce or is meant for its own client. A configured
 // audience tells it apart already, and so does the type of RFC 9068.
-func checkCodeFlow(jwt *jwtcheck.JWT, claims jose.Object, t *Token, audience []string) error {
+func checkCodeFlow(jwt *jwtcheck.JWT, claims jose.Object, t *token.Token, audience []string) error {
 	if len(audience) > 0 || len(t.Scopes) > 0 || jwtcheck.MediaType(jwt.Header.Type) == "at+jwt" {
 		return nil
 	}

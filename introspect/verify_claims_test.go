@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 func TestVerifiedTokenSaysWhatTheIssuerSaid(t *testing.T) {
@@ -20,10 +22,10 @@ func TestVerifiedTokenSaysWhatTheIssuerSaid(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := &Token{
+	want := &token.Token{
 		Issuer: testIssuer, Subject: "alice", ClientID: "app", Scopes: []string{"read", "write"}, JWT: true,
 		ExpiresAt:    time.Unix(testNow.Add(time.Hour).Unix(), 0),
-		Confirmation: &Confirmation{JKT: "thumb", X5T: "cert"},
+		Confirmation: &token.Confirmation{JKT: "thumb", X5T: "cert"},
 		ClaimsJSON:   got.ClaimsJSON,
 	}
 	if !reflect.DeepEqual(got, want) {
@@ -72,80 +74,80 @@ func TestSec_S35_ClaimsTable(t *testing.T) {
 	at := func(d time.Duration) int64 { return testNow.Add(d).Unix() }
 	for name, c := range map[string]struct {
 		changes claims
-		want    Reason
+		want    token.Reason
 	}{
 		"as it should be": {nil, ""},
 
-		"iss absent":         {claims{"iss": nil}, TokenInvalid},
-		"iss empty":          {claims{"iss": ""}, TokenInvalid},
-		"iss with slash":     {claims{"iss": testIssuer + "/"}, TokenInvalid},
-		"iss in upper case":  {claims{"iss": strings.ToUpper(testIssuer)}, TokenInvalid},
-		"iss of other realm": {claims{"iss": "https://op.example.com/realms/other"}, TokenInvalid},
-		"iss shorter":        {claims{"iss": "https://op.example.com"}, TokenInvalid},
-		"iss longer":         {claims{"iss": testIssuer + ".evil.example"}, TokenInvalid},
-		"iss over http":      {claims{"iss": strings.Replace(testIssuer, "https", "http", 1)}, TokenInvalid},
-		"iss a list":         {claims{"iss": []string{testIssuer}}, TokenInvalid},
-		"iss an object":      {claims{"iss": claims{"value": testIssuer}}, TokenInvalid},
-		"iss under ISS":      {claims{"iss": nil, "ISS": testIssuer}, TokenInvalid},
+		"iss absent":         {claims{"iss": nil}, token.Invalid},
+		"iss empty":          {claims{"iss": ""}, token.Invalid},
+		"iss with slash":     {claims{"iss": testIssuer + "/"}, token.Invalid},
+		"iss in upper case":  {claims{"iss": strings.ToUpper(testIssuer)}, token.Invalid},
+		"iss of other realm": {claims{"iss": "https://op.example.com/realms/other"}, token.Invalid},
+		"iss shorter":        {claims{"iss": "https://op.example.com"}, token.Invalid},
+		"iss longer":         {claims{"iss": testIssuer + ".evil.example"}, token.Invalid},
+		"iss over http":      {claims{"iss": strings.Replace(testIssuer, "https", "http", 1)}, token.Invalid},
+		"iss a list":         {claims{"iss": []string{testIssuer}}, token.Invalid},
+		"iss an object":      {claims{"iss": claims{"value": testIssuer}}, token.Invalid},
+		"iss under ISS":      {claims{"iss": nil, "ISS": testIssuer}, token.Invalid},
 
 		"aud in a list":      {claims{"aud": []string{"other", "api"}}, ""},
 		"aud second name":    {claims{"aud": "api2"}, ""},
-		"aud absent":         {claims{"aud": nil}, TokenInvalid},
-		"aud empty":          {claims{"aud": ""}, TokenInvalid},
-		"aud empty list":     {claims{"aud": []string{}}, TokenInvalid},
-		"aud list of empty":  {claims{"aud": []string{""}}, TokenInvalid},
-		"aud other":          {claims{"aud": "other"}, TokenInvalid},
-		"aud others":         {claims{"aud": []string{"a", "b"}}, TokenInvalid},
-		"aud a prefix":       {claims{"aud": "ap"}, TokenInvalid},
-		"aud longer":         {claims{"aud": "api3"}, TokenInvalid},
-		"aud in upper case":  {claims{"aud": "API"}, TokenInvalid},
-		"aud with space":     {claims{"aud": "api "}, TokenInvalid},
-		"aud of two":         {claims{"aud": "api other"}, TokenInvalid},
-		"aud a number":       {claims{"aud": 1}, TokenInvalid},
-		"aud an object":      {claims{"aud": claims{"api": true}}, TokenInvalid},
-		"aud list of list":   {claims{"aud": []any{[]string{"api"}}}, TokenInvalid},
-		"aud list and more":  {claims{"aud": []any{"api", 1}}, TokenInvalid},
-		"aud true":           {claims{"aud": true}, TokenInvalid},
-		"aud a wildcard":     {claims{"aud": "*"}, TokenInvalid},
-		"aud is the client":  {claims{"aud": "app"}, TokenInvalid},
-		"aud in other claim": {claims{"aud": nil, "Aud": "api", "resource": "api"}, TokenInvalid},
+		"aud absent":         {claims{"aud": nil}, token.Invalid},
+		"aud empty":          {claims{"aud": ""}, token.Invalid},
+		"aud empty list":     {claims{"aud": []string{}}, token.Invalid},
+		"aud list of empty":  {claims{"aud": []string{""}}, token.Invalid},
+		"aud other":          {claims{"aud": "other"}, token.Invalid},
+		"aud others":         {claims{"aud": []string{"a", "b"}}, token.Invalid},
+		"aud a prefix":       {claims{"aud": "ap"}, token.Invalid},
+		"aud longer":         {claims{"aud": "api3"}, token.Invalid},
+		"aud in upper case":  {claims{"aud": "API"}, token.Invalid},
+		"aud with space":     {claims{"aud": "api "}, token.Invalid},
+		"aud of two":         {claims{"aud": "api other"}, token.Invalid},
+		"aud a number":       {claims{"aud": 1}, token.Invalid},
+		"aud an object":      {claims{"aud": claims{"api": true}}, token.Invalid},
+		"aud list of list":   {claims{"aud": []any{[]string{"api"}}}, token.Invalid},
+		"aud list and more":  {claims{"aud": []any{"api", 1}}, token.Invalid},
+		"aud true":           {claims{"aud": true}, token.Invalid},
+		"aud a wildcard":     {claims{"aud": "*"}, token.Invalid},
+		"aud is the client":  {claims{"aud": "app"}, token.Invalid},
+		"aud in other claim": {claims{"aud": nil, "Aud": "api", "resource": "api"}, token.Invalid},
 
-		"exp absent":          {claims{"exp": nil}, TokenInvalid},
-		"exp zero":            {claims{"exp": 0}, TokenExpired},
-		"exp long ago":        {claims{"exp": at(-time.Hour)}, TokenExpired},
-		"exp a second ago":    {claims{"exp": at(-time.Second)}, TokenExpired},
-		"exp now":             {claims{"exp": at(0)}, TokenExpired},
+		"exp absent":          {claims{"exp": nil}, token.Invalid},
+		"exp zero":            {claims{"exp": 0}, token.Expired},
+		"exp long ago":        {claims{"exp": at(-time.Hour)}, token.Expired},
+		"exp a second ago":    {claims{"exp": at(-time.Second)}, token.Expired},
+		"exp now":             {claims{"exp": at(0)}, token.Expired},
 		"exp in a second":     {claims{"exp": at(time.Second)}, ""},
 		"exp in half one":     {claims{"exp": float64(at(0)) + 0.5}, ""},
-		"exp a string":        {claims{"exp": fmt.Sprint(at(time.Hour))}, TokenInvalid},
-		"exp true":            {claims{"exp": true}, TokenInvalid},
-		"exp a list":          {claims{"exp": []int64{at(time.Hour)}}, TokenInvalid},
-		"exp negative":        {claims{"exp": -1}, TokenInvalid},
-		"exp milliseconds":    {claims{"exp": testNow.Add(time.Hour).UnixMilli()}, TokenInvalid},
-		"exp beyond int64":    {claims{"exp": json.Number("9223372036854775808")}, TokenInvalid},
-		"exp wraps to 0":      {claims{"exp": json.Number("18446744073709551616")}, TokenInvalid},
-		"exp beyond float64":  {claims{"exp": json.Number("1e999")}, TokenInvalid},
-		"exp NaN in a string": {claims{"exp": "NaN"}, TokenInvalid},
-		"exp under EXP":       {claims{"exp": nil, "EXP": at(time.Hour)}, TokenInvalid},
+		"exp a string":        {claims{"exp": fmt.Sprint(at(time.Hour))}, token.Invalid},
+		"exp true":            {claims{"exp": true}, token.Invalid},
+		"exp a list":          {claims{"exp": []int64{at(time.Hour)}}, token.Invalid},
+		"exp negative":        {claims{"exp": -1}, token.Invalid},
+		"exp milliseconds":    {claims{"exp": testNow.Add(time.Hour).UnixMilli()}, token.Invalid},
+		"exp beyond int64":    {claims{"exp": json.Number("9223372036854775808")}, token.Invalid},
+		"exp wraps to 0":      {claims{"exp": json.Number("18446744073709551616")}, token.Invalid},
+		"exp beyond float64":  {claims{"exp": json.Number("1e999")}, token.Invalid},
+		"exp NaN in a string": {claims{"exp": "NaN"}, token.Invalid},
+		"exp under EXP":       {claims{"exp": nil, "EXP": at(time.Hour)}, token.Invalid},
 
 		"nbf now":             {claims{"nbf": at(0)}, ""},
 		"nbf within leeway":   {claims{"nbf": at(5 * time.Second)}, ""},
-		"nbf beyond leeway":   {claims{"nbf": at(6 * time.Second)}, TokenInvalid},
-		"nbf a string":        {claims{"nbf": "0"}, TokenInvalid},
-		"nbf negative":        {claims{"nbf": -1}, TokenInvalid},
-		"nbf beyond int64":    {claims{"nbf": json.Number("1e300")}, TokenInvalid},
+		"nbf beyond leeway":   {claims{"nbf": at(6 * time.Second)}, token.Invalid},
+		"nbf a string":        {claims{"nbf": "0"}, token.Invalid},
+		"nbf negative":        {claims{"nbf": -1}, token.Invalid},
+		"nbf beyond int64":    {claims{"nbf": json.Number("1e300")}, token.Invalid},
 		"iat absent":          {claims{"iat": nil}, ""},
 		"iat within leeway":   {claims{"iat": at(5 * time.Second)}, ""},
-		"iat beyond leeway":   {claims{"iat": at(6 * time.Second)}, TokenInvalid},
-		"iat a string":        {claims{"iat": "now"}, TokenInvalid},
-		"sub a number":        {claims{"sub": 7}, TokenInvalid},
+		"iat beyond leeway":   {claims{"iat": at(6 * time.Second)}, token.Invalid},
+		"iat a string":        {claims{"iat": "now"}, token.Invalid},
+		"sub a number":        {claims{"sub": 7}, token.Invalid},
 		"sub absent":          {claims{"sub": nil}, ""},
-		"client_id a list":    {claims{"client_id": []string{"app"}}, TokenInvalid},
-		"scope a number":      {claims{"scope": 1}, TokenInvalid},
-		"scope an object":     {claims{"scope": claims{"admin": true}}, TokenInvalid},
-		"scope list of lists": {claims{"scope": []any{[]string{"admin"}}}, TokenInvalid},
-		"scope with space":    {claims{"scope": []string{"a admin"}}, TokenInvalid},
-		"cnf jkt a number":    {claims{"cnf": claims{"jkt": 1}}, TokenInvalid},
+		"client_id a list":    {claims{"client_id": []string{"app"}}, token.Invalid},
+		"scope a number":      {claims{"scope": 1}, token.Invalid},
+		"scope an object":     {claims{"scope": claims{"admin": true}}, token.Invalid},
+		"scope list of lists": {claims{"scope": []any{[]string{"admin"}}}, token.Invalid},
+		"scope with space":    {claims{"scope": []string{"a admin"}}, token.Invalid},
+		"cnf jkt a number":    {claims{"cnf": claims{"jkt": 1}}, token.Invalid},
 	} {
 		_, err := testVerifier(keysFor("ES256"), "api", "api2").verify(t.Context(), signToken(t, "ES256", nil, goodClaims(c.changes)))
 		wantReason(t, name, err, c.want)
@@ -161,8 +163,8 @@ func TestForgedTokensAreOnlyInvalid(t *testing.T) {
 	raw := signToken(t, "ES256", nil, goodClaims(claims{"exp": 1, "aud": "other"}))
 	raw = raw[:len(raw)-8] + "AAAAAAAA"
 	_, err := testVerifier(keysFor("ES256"), "api").verify(t.Context(), raw)
-	wantReason(t, "forged and expired", err, TokenInvalid)
-	if e := new(Error); errors.As(err, &e) && strings.Contains(e.Error(), "expired") {
+	wantReason(t, "forged and expired", err, token.Invalid)
+	if e := new(token.Error); errors.As(err, &e) && strings.Contains(e.Error(), "expired") {
 		t.Errorf("the error says %v", err)
 	}
 }
@@ -173,7 +175,7 @@ func TestSec_S36_OnlyAccessTokens(t *testing.T) {
 	for name, c := range map[string]struct {
 		header m
 		claims claims
-		want   Reason
+		want   token.Reason
 	}{
 		"at+jwt":                   {m{"typ": "at+jwt"}, nil, ""},
 		"AT+JWT":                   {m{"typ": "AT+JWT"}, nil, ""},
@@ -186,37 +188,37 @@ func TestSec_S36_OnlyAccessTokens(t *testing.T) {
 		"payload typ Bearer":       {nil, claims{"typ": "Bearer"}, ""},
 		"payload typ DPoP":         {nil, claims{"typ": "DPoP"}, ""},
 		"token_use access":         {nil, claims{"token_use": "access"}, ""},
-		"dpop+jwt":                 {m{"typ": "dpop+jwt"}, nil, TokenInvalid},
-		"logout+jwt":               {m{"typ": "logout+jwt"}, nil, TokenInvalid},
-		"secevent+jwt":             {m{"typ": "secevent+jwt"}, nil, TokenInvalid},
-		"token-introspection+jwt":  {m{"typ": "token-introspection+jwt"}, nil, TokenInvalid},
-		"oauth-authz-req+jwt":      {m{"typ": "oauth-authz-req+jwt"}, nil, TokenInvalid},
-		"id+jwt":                   {m{"typ": "id+jwt"}, nil, TokenInvalid},
-		"JWS":                      {m{"typ": "JWS"}, nil, TokenInvalid},
-		"JOSE":                     {m{"typ": "JOSE"}, nil, TokenInvalid},
-		"application/ twice":       {m{"typ": "application/application/jwt"}, nil, TokenInvalid},
-		"text/jwt":                 {m{"typ": "text/jwt"}, nil, TokenInvalid},
-		"typ with space":           {m{"typ": "at+jwt "}, nil, TokenInvalid},
-		"typ a list":               {m{"typ": []string{"at+jwt"}}, nil, TokenInvalid},
-		"payload typ ID":           {nil, claims{"typ": "ID"}, TokenInvalid},
-		"payload typ id":           {nil, claims{"typ": "id"}, TokenInvalid},
-		"payload typ Refresh":      {nil, claims{"typ": "Refresh"}, TokenInvalid},
-		"payload typ REFRESH":      {nil, claims{"typ": "REFRESH"}, TokenInvalid},
-		"payload typ Offline":      {nil, claims{"typ": "Offline"}, TokenInvalid},
-		"payload typ Logout":       {nil, claims{"typ": "Logout"}, TokenInvalid},
-		"payload typ a list":       {nil, claims{"typ": []string{"ID"}}, TokenInvalid},
-		"token_use id":             {nil, claims{"token_use": "id"}, TokenInvalid},
-		"token_use refresh":        {nil, claims{"token_use": "refresh"}, TokenInvalid},
-		"token_use Access":         {nil, claims{"token_use": "Access"}, TokenInvalid},
-		"token_use empty":          {nil, claims{"token_use": ""}, TokenInvalid},
-		"token_use a list":         {nil, claims{"token_use": []string{"access", "id"}}, TokenInvalid},
-		"at_hash":                  {nil, claims{"at_hash": "x"}, TokenInvalid},
-		"c_hash":                   {nil, claims{"c_hash": "x"}, TokenInvalid},
-		"s_hash":                   {nil, claims{"s_hash": "x"}, TokenInvalid},
-		"at_hash that is a number": {nil, claims{"at_hash": 0}, TokenInvalid},
-		"logout token, old":        {m{"typ": "JWT"}, claims{"events": m{"http://schemas.openid.net/event/backchannel-logout": m{}}}, TokenInvalid},
-		"ID token of our client":   {m{"typ": "JWT"}, claims{"aud": "app", "azp": "app", "client_id": nil, "scope": nil, "nonce": "n", "at_hash": "h"}, TokenInvalid},
-		"ID token, audience tells": {m{"typ": "JWT"}, claims{"aud": "app", "azp": "app", "client_id": nil, "scope": nil}, TokenInvalid},
+		"dpop+jwt":                 {m{"typ": "dpop+jwt"}, nil, token.Invalid},
+		"logout+jwt":               {m{"typ": "logout+jwt"}, nil, token.Invalid},
+		"secevent+jwt":             {m{"typ": "secevent+jwt"}, nil, token.Invalid},
+		"token-introspection+jwt":  {m{"typ": "token-introspection+jwt"}, nil, token.Invalid},
+		"oauth-authz-req+jwt":      {m{"typ": "oauth-authz-req+jwt"}, nil, token.Invalid},
+		"id+jwt":                   {m{"typ": "id+jwt"}, nil, token.Invalid},
+		"JWS":                      {m{"typ": "JWS"}, nil, token.Invalid},
+		"JOSE":                     {m{"typ": "JOSE"}, nil, token.Invalid},
+		"application/ twice":       {m{"typ": "application/application/jwt"}, nil, token.Invalid},
+		"text/jwt":                 {m{"typ": "text/jwt"}, nil, token.Invalid},
+		"typ with space":           {m{"typ": "at+jwt "}, nil, token.Invalid},
+		"typ a list":               {m{"typ": []string{"at+jwt"}}, nil, token.Invalid},
+		"payload typ ID":           {nil, claims{"typ": "ID"}, token.Invalid},
+		"payload typ id":           {nil, claims{"typ": "id"}, token.Invalid},
+		"payload typ Refresh":      {nil, claims{"typ": "Refresh"}, token.Invalid},
+		"payload typ REFRESH":      {nil, claims{"typ": "REFRESH"}, token.Invalid},
+		"payload typ Offline":      {nil, claims{"typ": "Offline"}, token.Invalid},
+		"payload typ Logout":       {nil, claims{"typ": "Logout"}, token.Invalid},
+		"payload typ a list":       {nil, claims{"typ": []string{"ID"}}, token.Invalid},
+		"token_use id":             {nil, claims{"token_use": "id"}, token.Invalid},
+		"token_use refresh":        {nil, claims{"token_use": "refresh"}, token.Invalid},
+		"token_use Access":         {nil, claims{"token_use": "Access"}, token.Invalid},
+		"token_use empty":          {nil, claims{"token_use": ""}, token.Invalid},
+		"token_use a list":         {nil, claims{"token_use": []string{"access", "id"}}, token.Invalid},
+		"at_hash":                  {nil, claims{"at_hash": "x"}, token.Invalid},
+		"c_hash":                   {nil, claims{"c_hash": "x"}, token.Invalid},
+		"s_hash":                   {nil, claims{"s_hash": "x"}, token.Invalid},
+		"at_hash that is a number": {nil, claims{"at_hash": 0}, token.Invalid},
+		"logout token, old":        {m{"typ": "JWT"}, claims{"events": m{"http://schemas.openid.net/event/backchannel-logout": m{}}}, token.Invalid},
+		"ID token of our client":   {m{"typ": "JWT"}, claims{"aud": "app", "azp": "app", "client_id": nil, "scope": nil, "nonce": "n", "at_hash": "h"}, token.Invalid},
+		"ID token, audience tells": {m{"typ": "JWT"}, claims{"aud": "app", "azp": "app", "client_id": nil, "scope": nil}, token.Invalid},
 	} {
 		_, err := testVerifier(keysFor("RS256"), "api").verify(t.Context(), signToken(t, "RS256", c.header, goodClaims(c.claims)))
 		wantReason(t, name, err, c.want)
@@ -230,22 +232,22 @@ func TestTokensHaveOneReading(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		payload []byte
-		want    Reason
+		want    token.Reason
 	}{
 		"plain":            {good(``), ""},
-		"iss twice":        {good(`"iss":"https://other.example",`), TokenInvalid},
-		"exp twice":        {good(`"exp":1,`), TokenInvalid},
-		"scope twice":      {good(`"scope":"a","scope":"admin",`), TokenInvalid},
-		"scope, escaped":   {good(`"scope":"a","\u0073cope":"admin",`), TokenInvalid},
-		"cnf jkt twice":    {good(`"cnf":{"jkt":"a","jkt":"b"},`), TokenInvalid},
-		"deep, twice":      {good(`"realm_access":{"roles":[],"roles":["admin"]},`), TokenInvalid},
-		"invalid UTF-8":    {good("\"sub\":\"\xff\","), TokenInvalid},
-		"half a surrogate": {good(`"sub":"\ud800",`), TokenInvalid},
-		"no object":        {[]byte(`[]`), TokenInvalid},
-		"a string":         {[]byte(`"x"`), TokenInvalid},
-		"more after it":    {append(good(``), '{', '}'), TokenInvalid},
-		"nested deeply":    {good(`"x":` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `,`), TokenInvalid},
-		"NaN":              {[]byte(fmt.Sprintf(`{"iss":%q,"exp":NaN}`, testIssuer)), TokenInvalid},
+		"iss twice":        {good(`"iss":"https://other.example",`), token.Invalid},
+		"exp twice":        {good(`"exp":1,`), token.Invalid},
+		"scope twice":      {good(`"scope":"a","scope":"admin",`), token.Invalid},
+		"scope, escaped":   {good(`"scope":"a","\u0073cope":"admin",`), token.Invalid},
+		"cnf jkt twice":    {good(`"cnf":{"jkt":"a","jkt":"b"},`), token.Invalid},
+		"deep, twice":      {good(`"realm_access":{"roles":[],"roles":["admin"]},`), token.Invalid},
+		"invalid UTF-8":    {good("\"sub\":\"\xff\","), token.Invalid},
+		"half a surrogate": {good(`"sub":"\ud800",`), token.Invalid},
+		"no object":        {[]byte(`[]`), token.Invalid},
+		"a string":         {[]byte(`"x"`), token.Invalid},
+		"more after it":    {append(good(``), '{', '}'), token.Invalid},
+		"nested deeply":    {good(`"x":` + strings.Repeat("[", 500) + strings.Repeat("]", 500) + `,`), token.Invalid},
+		"NaN":              {[]byte(fmt.Sprintf(`{"iss":%q,"exp":NaN}`, testIssuer)), token.Invalid},
 	} {
 		_, err := testVerifier(keysFor("ES256")).verify(t.Context(), signToken(t, "ES256", nil, c.payload))
 		wantReason(t, name, err, c.want)

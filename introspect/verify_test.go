@@ -32,6 +32,7 @@ import (
 	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/provider/providertest"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -70,7 +71,7 @@ func testVerifier(keys jwtcheck.KeySet, audience ...string) *jwtVerifier {
 }
 
 // verify verifies a token as it was sent.
-func (v *jwtVerifier) verify(ctx context.Context, raw string) (*Token, error) {
+func (v *jwtVerifier) verify(ctx context.Context, raw string) (*token.Token, error) {
 	return v.verifyAccessToken(ctx, &presented{raw: raw, most: provider.DefaultMaxToken})
 }
 
@@ -113,12 +114,12 @@ func signToken(t testing.TB, alg string, header map[string]any, payload any) str
 
 func b64(data string) string { return base64.RawURLEncoding.EncodeToString([]byte(data)) }
 
-// wantReason fails unless err is an *Error of this reason, or nil for "".
-func wantReason(t *testing.T, name string, err error, want Reason) {
+// wantReason fails unless err is a *token.Error of this reason, or nil for "".
+func wantReason(t *testing.T, name string, err error, want token.Reason) {
 	t.Helper()
-	var got Reason
+	var got token.Reason
 	if err != nil {
-		var e *Error
+		var e *token.Error
 		if !errors.As(err, &e) {
 			t.Errorf("%s: %v is not an *Error", name, err)
 			return
@@ -164,7 +165,7 @@ func TestSec_S28_AlgorithmMatrix(t *testing.T) {
 			for _, configured := range configurations {
 				v := testVerifier(keys)
 				v.algorithms = configured
-				want := TokenInvalid
+				want := token.Invalid
 				if genuine && slices.Contains(configured, alg) {
 					want = ""
 				}
@@ -172,7 +173,7 @@ func TestSec_S28_AlgorithmMatrix(t *testing.T) {
 				wantReason(t, fmt.Sprintf("key %s, header %q, configured %s", owner, alg, configured), err, want)
 				for name, raw := range forged {
 					_, err := v.verify(t.Context(), raw)
-					wantReason(t, fmt.Sprintf("key %s, header %q, configured %s, %s", owner, alg, configured, name), err, TokenInvalid)
+					wantReason(t, fmt.Sprintf("key %s, header %q, configured %s, %s", owner, alg, configured, name), err, token.Invalid)
 				}
 			}
 		}
@@ -224,11 +225,11 @@ func TestSec_S28_PublicKeyAsSecret(t *testing.T) {
 				raw := input + "." + b64(string(mac.Sum(nil)))
 				v := testVerifier(&staticKeys{StaticKeys: []jose.Key{key.Public()}})
 				_, err := v.verify(t.Context(), raw)
-				wantReason(t, fmt.Sprintf("%s with %s, header %s", alg, name, header), err, TokenInvalid)
+				wantReason(t, fmt.Sprintf("%s with %s, header %s", alg, name, header), err, token.Invalid)
 				// Not even with a configuration that allows it.
 				v.algorithms = append(v.algorithms, alg, "none")
 				_, err = v.verify(t.Context(), raw)
-				wantReason(t, fmt.Sprintf("%s with %s, header %s, configured", alg, name, header), err, TokenInvalid)
+				wantReason(t, fmt.Sprintf("%s with %s, header %s, configured", alg, name, header), err, token.Invalid)
 			}
 		}
 	}
@@ -248,7 +249,7 @@ func TestSec_S29_EncryptedTokens(t *testing.T) {
 	} {
 		keys := keysFor("ES256")
 		_, err := testVerifier(keys).verify(t.Context(), raw)
-		wantReason(t, name, err, TokenInvalid)
+		wantReason(t, name, err, token.Invalid)
 		if keys.asked != 0 {
 			t.Errorf("%s: the keys were asked for", name)
 		}
@@ -287,7 +288,7 @@ func TestSec_S30_TokensThatBringKeys(t *testing.T) {
 					t.Fatal(err)
 				}
 				_, err = testVerifier(keys).verify(t.Context(), raw)
-				wantReason(t, name+" by "+signer, err, TokenInvalid)
+				wantReason(t, name+" by "+signer, err, token.Invalid)
 			}
 		}
 	}
@@ -305,7 +306,7 @@ func TestCriticalExtensionsAreNotUnderstood(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, err = testVerifier(keysFor("ES256")).verify(t.Context(), raw)
-		wantReason(t, fmt.Sprint("crit ", crit), err, TokenInvalid)
+		wantReason(t, fmt.Sprint("crit ", crit), err, token.Invalid)
 	}
 }
 
@@ -319,15 +320,15 @@ func TestTokensWithoutKeyID(t *testing.T) {
 	noKid := map[string]any{"kid": nil}
 	for name, c := range map[string]struct {
 		keys []jose.Key
-		want Reason
+		want token.Reason
 	}{
 		"one key":           {keysFor("ES256").StaticKeys, ""},
 		"one that fits":     {keysFor("RS256", "ES384", "ES256", "EdDSA").StaticKeys, ""},
 		"the same twice":    {keysFor("ES256", "ES256").StaticKeys, ""},
-		"two that fit":      {append(keysFor("ES256").StaticKeys, other.Public()), TokenInvalid},
-		"none that fits":    {keysFor("RS256", "ES384").StaticKeys, TokenInvalid},
-		"one that is wrong": {[]jose.Key{other.Public()}, TokenInvalid},
-		"none":              {nil, TokenInvalid},
+		"two that fit":      {append(keysFor("ES256").StaticKeys, other.Public()), token.Invalid},
+		"none that fits":    {keysFor("RS256", "ES384").StaticKeys, token.Invalid},
+		"one that is wrong": {[]jose.Key{other.Public()}, token.Invalid},
+		"none":              {nil, token.Invalid},
 	} {
 		v := testVerifier(&staticKeys{StaticKeys: c.keys})
 		_, err := v.verify(t.Context(), signToken(t, "ES256", noKid, goodClaims(nil)))
@@ -342,7 +343,7 @@ func TestTokensWithoutKeyID(t *testing.T) {
 		wantReason(t, "shared ID, "+alg, err, "")
 	}
 	_, err = v.verify(t.Context(), signToken(t, "ES384", map[string]any{"kid": "x"}, goodClaims(nil)))
-	wantReason(t, "shared ID, third type", err, TokenInvalid)
+	wantReason(t, "shared ID, third type", err, token.Invalid)
 }
 
 // An outage of the authorization server is not the token's fault.
@@ -353,8 +354,8 @@ func TestUnavailableKeysRefuseNothing(t *testing.T) {
 	})
 	defer keys.Close()
 	_, err := testVerifier(keys).verify(t.Context(), signToken(t, "ES256", nil, goodClaims(nil)))
-	wantReason(t, "no keys", err, ProviderUnavailable)
-	if e := new(Error); !errors.As(err, &e) || e.RetryAfter < time.Second {
+	wantReason(t, "no keys", err, token.ProviderUnavailable)
+	if e := new(token.Error); !errors.As(err, &e) || e.RetryAfter < time.Second {
 		t.Errorf("got %v without a time to retry", err)
 	}
 }
