@@ -194,7 +194,7 @@ func TestCaddyfileRefusals(t *testing.T) {
 		{"provider {\nissuer https://a.example?x\nverify jwt\n}", 4, `issuer "https://a.example?x" has a query`},
 		{"provider {\nverify jwt\nop_url http://a.example\n}", 5, `op_url "http://a.example" is not protected`},
 		{"provider {\nissuer https://a.example\nclient_auth foo\nverify jwt\n}", 5, "client_auth is client_secret_basic"},
-		{"provider {\nissuer https://a.example\nverify jwt\nalgorithms RS256\nalgorithms none\n}", 7, "algorithm 'none' cannot be accepted"},
+		{"provider {\nissuer https://a.example\nverify jwt\nalgorithms RS256\nalgorithms none\n}", 7, `algorithm "none" cannot be accepted`},
 		{"provider {\nissuer https://a.example\naudience a \"\"\nverify jwt\n}", 5, "an audience cannot be empty"},
 		{"provider {\nissuer https://a.example\nverify jwt\ntoken_endpoint /token\nendpoint_hosts a.example\n}", 6, `token_endpoint "/token" is not a URL`},
 		{"provider {\nissuer https://a.example\nverify jwt\nendpoint_hosts https://b.example\n}", 6, "endpoint_hosts names hosts"},

@@ -344,14 +344,14 @@ func (c *Config) checkValues(open func(value string) bool) error {
 // checkWords refuses words that a setting does not have.
 func (c *Config) checkWords(func(string) bool) error {
 	if c.Verify != "" && !slices.Contains(verifyModes, c.Verify) {
-		return fmt.Errorf("verify is %s, not '%s'", directive.Either(verifyModes), c.Verify)
+		return fmt.Errorf("verify is %s, not %q", directive.Either(verifyModes), c.Verify)
 	}
 	if c.ClientAuth != "" && !slices.Contains(clientAuthMethods, c.ClientAuth) {
-		return fmt.Errorf("client_auth is %s, not '%s'", directive.Either(clientAuthMethods), c.ClientAuth)
+		return fmt.Errorf("client_auth is %s, not %q", directive.Either(clientAuthMethods), c.ClientAuth)
 	}
 	for _, alg := range c.Algorithms {
 		if !slices.Contains(signatureAlgorithms, alg) {
-			return fmt.Errorf("algorithm '%s' cannot be accepted: a token's signature is one of %s", alg, directive.Either(signatureAlgorithms))
+			return fmt.Errorf("algorithm %q cannot be accepted: a token's signature is one of %s", alg, directive.Either(signatureAlgorithms))
 		}
 	}
 	if slices.Contains(c.Audience, "") {

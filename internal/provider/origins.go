@@ -53,7 +53,7 @@ func (o *origins) checkURL(u *url.URL) error {
 		_, err := o.config.url("endpoint", u.String())
 		return err
 	}
-	return fmt.Errorf("'%s' is not on the issuer's origin: if that is right, write 'endpoint_hosts %s'", u.Redacted(), u.Host)
+	return fmt.Errorf("%q is not on the issuer's origin: if that is right, write 'endpoint_hosts %s'", u.Redacted(), u.Host)
 }
 
 // originOf is the origin of RFC 6454, with the port always written out.

@@ -90,7 +90,7 @@ var providerName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$`)
 // CheckName refuses a name that a provider cannot have.
 func CheckName(name string) error {
 	if !providerName.MatchString(name) {
-		return fmt.Errorf("a provider's name is made of letters, digits, '.', '_' and '-', not '%s'", name)
+		return fmt.Errorf("a provider's name is made of letters, digits, '.', '_' and '-', not %q", name)
 	}
 	return nil
 }
