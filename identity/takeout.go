@@ -41,7 +41,7 @@ type takeout struct {
 var errSeveralTokens = errors.New("the request has more than one access token: send one")
 
 // formRoom is how many bytes a form may have beside its token. Larger ones are not
-// looked at: they would have to be kept in memory for callers who may be nobody.
+// looked at: they would have to be kept in memory for callers without a valid token.
 const formRoom = 64 << 10
 
 // take returns the token of a request, empty if there is none, and whether it was

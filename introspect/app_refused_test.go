@@ -24,7 +24,7 @@ func TestConfigurationsThatCannotBeRight(t *testing.T) {
 		{"no issuer", provider(`"client_id": "g"`), "needs an issuer"},
 		{"null provider", `{"providers": {"default": null}}`, "there is nothing in it"},
 		{"provider without a name", `{"providers": {"": {` + issuer + `}}}`, "name"},
-		{"provider with a space", `{"providers": {"a b": {` + issuer + `, "verify": "jwt"}}}`, `not \"a b\"`},
+		{"provider with a space", `{"providers": {"a b": {` + issuer + `, "verify": "jwt"}}}`, `not "a b"`},
 		{"http issuer", provider(`"issuer": "http://as.example", "verify": "jwt"`), "https://"},
 		{"http issuer that only begins like a loopback", provider(`"issuer": "http://127.0.0.1.example", "verify": "jwt"`), "https://"},
 		{"issuer with a query", provider(`"issuer": "https://as.example?x", "verify": "jwt"`), "query"},

@@ -17,7 +17,7 @@ import (
 
 // What a token says about itself, unverified. It decides only who is asked about
 // it and when again, never what it is worth. So it is read as leniently as any
-// server might read it: whoever could make a token look like nothing here and like
+// server might read it: a client that could make a token look like nothing here and like
 // a JWT elsewhere would choose where it is checked.
 
 // claimed is the payload of a token as far as that matters. A member that is there
@@ -46,7 +46,7 @@ func claimedIn(claims jose.Object) (c claimed, ok bool) {
 }
 
 // readClaimed reads the second part of a token, whatever the first and the third
-// are. A token that is no JWT has nothing in it.
+// are. The result is empty for a token that is not a JWT.
 func readClaimed(raw string) (c claimed) {
 	_, rest, ok := strings.Cut(raw, ".")
 	if !ok {

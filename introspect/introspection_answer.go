@@ -25,7 +25,7 @@ import (
 //	4xx with invalid_client             about the gateway itself
 //	429, 5xx, redirects, pages, none    about the server
 //
-// Tokens and what stands in them are the choice of clients. So only the last two
+// Clients choose the tokens and what they contain. So only the last two
 // lines count towards the circuit breaker.
 
 const signedResponse = "application/token-introspection+jwt"
@@ -182,7 +182,7 @@ func checkIntrospectedKind(claims jose.Object) error {
 		}
 		kind, err := value.Text()
 		if err != nil || !isAccess(strings.ToLower(kind)) {
-			return fmt.Errorf("%s says that it is no access token", name)
+			return fmt.Errorf("%s says that it is not an access token", name)
 		}
 	}
 	return nil

@@ -73,7 +73,7 @@ func unknownProvider(name string, known []string) error {
 	return fmt.Errorf("unknown provider %q: name one of %s, or write 'provider %s { ... }' into the global option gluu", name, strings.Join(known, ", "), name)
 }
 
-// NoteConsumer says that a handler of the configuration stands for a consumer.
+// NoteConsumer says that a handler of the configuration names a consumer.
 func (a *App) NoteConsumer(c *consumer.Consumer) { a.noted.Store(c.ID, true) }
 
 // warnOfUnusedConsumers names the consumers that no caller can ever be.

@@ -161,7 +161,7 @@ func (r *Register) Sweep(now time.Time, reasonFor func(Info) Reason) {
 // Watch sweeps at an interval for as long as streams are open, until the context
 // ends. During a reload two configurations watch for a moment.
 func (r *Register) Watch(ctx context.Context, interval time.Duration, reasonFor func(Info) Reason) {
-	defer r.signal() // whoever else watches may have missed it
+	defer r.signal() // another watcher may have missed it
 	for ctx.Err() == nil {
 		if r.Len() == 0 {
 			select {

@@ -74,9 +74,9 @@ func (c *clientConn) end(reason Reason) {
 	c.mu.Unlock()
 
 	time.AfterFunc(borderWait, c.cut)
-	// A client that does not read holds up whoever writes to it, for a second.
+	// A client that does not read holds up its writer for a second.
 	_ = c.Conn.SetWriteDeadline(deadline)
-	_ = c.Conn.SetReadDeadline(time.Now()) // whoever reads finds out
+	_ = c.Conn.SetReadDeadline(time.Now()) // so that a pending read returns
 	go func() {
 		c.writing.Lock()
 		defer c.writing.Unlock()
