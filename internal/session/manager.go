@@ -122,8 +122,11 @@ func (m *Manager) tellChanged(key []byte) {
 	}
 }
 
-// Close ends the Manager. The store goes on.
-func (m *Manager) Close() { m.stop() }
+// Close ends the Manager. The store goes on, and so do requests that have begun.
+func (m *Manager) Close() {
+	m.stop()
+	m.near.entries.StopAllGoroutines()
+}
 
 // Create stores a new session and returns the cookie that opens it.
 func (m *Manager) Create(ctx context.Context, s Session, expires Expires) (*Session, string, error) {
