@@ -41,7 +41,7 @@ var rooms = []room{
 	{"caddyui", built, "consumer directive identity introspect pathmatch scopeexpr internal/*"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", built, "consumer directive enforce identity introspect pathmatch internal/*"},
-	{"caddyuma", built, "directive enforce headers identity introspect jose scopeexpr internal/*"},
+	{"caddyuma", built, "directive enforce headers identity introspect jose pathmatch scopeexpr internal/*"},
 	{"caddyoauth", built, "directive enforce headers identity introspect scopeexpr internal/*"},
 	{"caddyoidc", built, "caddystore consumer directive headers identity introspect jose pathmatch internal/*"},
 	{"caddyconsumer", built, "consumer directive headers identity introspect internal/*"},

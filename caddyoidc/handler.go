@@ -36,6 +36,7 @@ type visitor struct {
 	id           string
 	endpoints    map[string]endpoint // by path
 	paths        paths
+	isReturnPath func(path string) bool // people come back there from an errand; nil: nowhere
 	metrics      *metrics
 	events       *events.Emitter
 	answerer     *answerer
@@ -142,7 +143,13 @@ func (v *visitor) endpointOf(r *http.Request) endpoint {
 	if sent.RawPath != "" {
 		return nil
 	}
-	return v.endpoints[sent.Path]
+	if answer := v.endpoints[sent.Path]; answer != nil {
+		return answer
+	}
+	if v.isReturnPath != nil && v.isReturnPath(sent.Path) {
+		return v.comeBackFromErrand
+	}
+	return nil
 }
 
 // find looks for the session of the request. The error says that the store is

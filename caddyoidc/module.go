@@ -97,6 +97,9 @@ func (o *OpenIDConnect) Provision(ctx caddy.Context) error {
 	if o.people, err = o.newPeople(ctx, provider); err != nil {
 		return err
 	}
+	if err := o.reservePaths(siteguard.Site(ctx)); err != nil {
+		return err
+	}
 	// A rule that lets some paths pass without a login leaves them to the PEP.
 	app.NoteAuthentication(siteguard.Site(ctx), o.visitor.mode != unauthenticatedPass && o.visitor.rules == nil)
 	app.NoteSessionKeeper(introspect.SessionKeeper{Issuers: o.visitor.rp.verifier.issuers, Ended: o.visitor.endedByOperator})
@@ -183,6 +186,21 @@ func (o *OpenIDConnect) addEndpoints(v *visitor) {
 	if path := o.PostLogoutRedirectPathOrURL; strings.HasPrefix(path, "/") {
 		v.paths.withoutLogin = path
 	}
+}
+
+// reservePaths takes the handler's own paths, and learns where people come back to
+// whom other handlers of the site have sent away.
+func (o *OpenIDConnect) reservePaths(site string) error {
+	for _, p := range o.protocolPaths() {
+		if p.path == "" {
+			continue
+		}
+		if err := o.app.ReservePath(site, p.path, p.option); err != nil {
+			return err
+		}
+	}
+	o.visitor.isReturnPath = func(path string) bool { return o.app.IsReturnPath(site, path) }
+	return nil
 }
 
 func (o *OpenIDConnect) relyingParty(provider *introspect.Provider) *relyingParty {

@@ -42,6 +42,14 @@ func (i interaction) LogIn(w http.ResponseWriter, r *http.Request) error {
 	return again.logIn(attempt, identity.LoginRequired())
 }
 
+func (i interaction) OpensPage(r *http.Request) bool {
+	return i.visit.session != nil && r.Method == http.MethodGet && isPage(r) && !isUpgrade(r) && !isPrefetch(r.Header)
+}
+
+func (i interaction) Send(w http.ResponseWriter, r *http.Request, errand *identity.Errand) error {
+	return i.answering(w, r).send(errand)
+}
+
 func (i interaction) ShowRefusal(w http.ResponseWriter, r *http.Request, refusal identity.Refusal) (shown bool, err error) {
 	v := i.visit
 	if !v.answerer.JSON || !showsPage(r) {

@@ -16,6 +16,7 @@ import (
 // Reason codes of the log and the metrics. They never change their meaning.
 const (
 	reasonStateUnknown    = "login_state_unknown"
+	reasonErrandUnknown   = "uma_state_unknown"
 	reasonLoginRefused    = "login_refused"
 	reasonLoginFailed     = "login_failed"
 	reasonACRInsufficient = "acr_insufficient"
@@ -30,6 +31,15 @@ func loginStateUnknown(cause error, landing string) identity.Refusal {
 		Status: http.StatusBadRequest, Error: "invalid_request", Reason: reasonStateUnknown,
 		Description: "This login was not started in this browser, or took too long. Start again.",
 		Cause:       cause, Link: landing,
+	}
+}
+
+// errandUnknown refuses a way back that belongs to no errand of this session.
+func errandUnknown(cause error, link string) identity.Refusal {
+	return identity.Refusal{
+		Status: http.StatusBadRequest, Error: "invalid_request", Reason: reasonErrandUnknown,
+		Description: "You were not sent away from here, or were away for too long. Start again.",
+		Cause:       cause, Link: link,
 	}
 }
 

@@ -122,6 +122,7 @@ func (a *authority) Destruct() error {
 // endpoints are the places that a resource server uses.
 type endpoints struct {
 	token, permission, registration string
+	claims                          string // claims interaction endpoint, "" if it does not say
 	found                           time.Time
 }
 
@@ -169,6 +170,7 @@ type metadata struct {
 	Token        string // token_endpoint
 	Permission   string // permission_endpoint
 	Registration string // resource_registration_endpoint
+	Claims       string // claims_interaction_endpoint, for clients (Grant, section 2)
 }
 
 // readMetadata returns the members that a resource server needs.
@@ -178,6 +180,7 @@ func readMetadata(document jose.Object) (m *metadata, err error) {
 		"token_endpoint":                 &m.Token,
 		"permission_endpoint":            &m.Permission,
 		"resource_registration_endpoint": &m.Registration,
+		"claims_interaction_endpoint":    &m.Claims,
 	} {
 		if *to, err = document.Text(name); err != nil {
 			return nil, err
@@ -199,6 +202,7 @@ func (a *authority) discover(ctx context.Context) (*endpoints, error) {
 	if err != nil {
 		return nil, err
 	}
+	found.claims = said.Claims // checked when it is used
 	for name, place := range map[string]struct {
 		configured *string
 		discovered string

@@ -58,6 +58,8 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		pushed_claims_alg ES256|RS256|EdDSA|none
 //		claim_token_format <uri>
 //		requesting_party client|access_token
+//		redirect_claim_gathering_url [true|false]
+//		claims_redirect_path <path>
 //		id <name>
 //		deny_by_default true|false
 //		ambiguous_paths reject|allow
@@ -97,7 +99,8 @@ func (p *UMAPEP) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 // unmarshalOwn reads a subdirective that other enforcing handlers do not have.
 func (p *UMAPEP) unmarshalOwn(d *caddyfile.Dispenser, rules *enforce.Rules) (err error) {
 	switch name := d.Val(); name {
-	case "obtain_rpt", "require_id_token", "pushed_claims", "pushed_claims_alg", "claim_token_format", "requesting_party":
+	case "obtain_rpt", "require_id_token", "pushed_claims", "pushed_claims_alg", "claim_token_format", "requesting_party",
+		"redirect_claim_gathering_url", "claims_redirect_path":
 		return p.unmarshalClient(d)
 	case "path":
 		return rules.UnmarshalPath(d)
@@ -126,7 +129,7 @@ func (p *UMAPEP) unmarshalOwn(d *caddyfile.Dispenser, rules *enforce.Rules) (err
 		}
 		err = p.check()
 	default:
-		return directive.Unknown(d, "gluu_uma_pep", "path", "openapi", "override", option, option+"_file", "resource_prefix", "registration", "obtain_rpt", "require_id_token", "pushed_claims", "pushed_claims_alg", "claim_token_format", "requesting_party", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants", "id")
+		return directive.Unknown(d, "gluu_uma_pep", "path", "openapi", "override", option, option+"_file", "resource_prefix", "registration", "obtain_rpt", "require_id_token", "pushed_claims", "pushed_claims_alg", "claim_token_format", "requesting_party", "redirect_claim_gathering_url", "claims_redirect_path", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants", "id")
 	}
 	if err != nil {
 		return d.WrapErr(err)
@@ -149,6 +152,10 @@ func (c *ClientConfig) unmarshalClient(d *caddyfile.Dispenser) (err error) {
 		c.ClaimTokenFormat, err = directive.String(d)
 	case "requesting_party":
 		c.RequestingParty, err = directive.String(d)
+	case "redirect_claim_gathering_url":
+		c.RedirectClaimGatheringURL, err = directive.Flag(d)
+	case "claims_redirect_path":
+		c.ClaimsRedirectPath, err = directive.String(d)
 	}
 	return err
 }

@@ -109,7 +109,7 @@ func (c *client) decide(req enforce.Request, person identity.Person) *identity.R
 	case c.pep.DryRun:
 		return personal(denied(errors.New("no permission is obtained in a dry run")))
 	}
-	if refusal := c.authority.denials.recall(g.denial(person.Session()), c.authority.now()); refusal != nil {
+	if refusal := g.recall(person.Session()); refusal != nil {
 		return refusal
 	}
 	return g.getAndDecide(person)
@@ -159,6 +159,20 @@ func (g *grant) denial(s *session.Session) denialKey { return denialKey{s.Tag(),
 // again does not ask each time.
 func (g *grant) remember(s *session.Session, refusal identity.Refusal) identity.Refusal {
 	g.authority.denials.keep(g.denial(s), refusal, g.authority.now())
+	return refusal
+}
+
+// recall returns a refusal that still holds. That the server wants to know more does
+// not hold for a person who has come back with a ticket, nor for one who opens a page
+// and can be sent there, for which it takes a new ticket.
+func (g *grant) recall(s *session.Session) *identity.Refusal {
+	refusal := g.authority.denials.recall(g.denial(s), g.authority.now())
+	if refusal == nil || refusal.Person.Errand == nil {
+		return refusal
+	}
+	if s.Permissions[g.key].Ticket != "" || g.req.Identity.Interaction.OpensPage(g.req.Request) {
+		return nil
+	}
 	return refusal
 }
 

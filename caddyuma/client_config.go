@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/pathmatch"
 )
 
 // ClientConfig makes the handler an UMA client for people in a browser.
@@ -41,6 +43,15 @@ type ClientConfig struct {
 	// authentication, or `access_token`, the person with the access token of their
 	// session, as Keycloak wants it. Default: `client`.
 	RequestingParty string `json:"requesting_party,omitempty"`
+
+	// Whether a person who opens a page is sent to the authorization server if that
+	// wants to know more about them (`need_info`). Default: false, the answer is 403.
+	RedirectClaimGatheringURL bool `json:"redirect_claim_gathering_url,omitempty"`
+
+	// The path of this site that the authorization server sends people back to.
+	// Register it there, behind the origin, as a claims redirect URI. Required with
+	// `redirect_claim_gathering_url`.
+	ClaimsRedirectPath string `json:"claims_redirect_path,omitempty"`
 }
 
 // Who asks for a requesting party token.
@@ -72,6 +83,7 @@ func (c *ClientConfig) checkClient() error {
 	}{
 		{"pushed_claims", c.PushedClaims != ""}, {"pushed_claims_alg", c.PushedClaimsAlg != ""},
 		{"claim_token_format", c.ClaimTokenFormat != ""}, {"requesting_party", c.RequestingParty != ""},
+		{"redirect_claim_gathering_url", c.RedirectClaimGatheringURL},
 	} {
 		if option.written && !c.ObtainRPT {
 			return fmt.Errorf("%s has no effect without 'obtain_rpt': add that, or remove this", option.name)
@@ -81,6 +93,9 @@ func (c *ClientConfig) checkClient() error {
 	case "", partyClient, partyAccessToken:
 	default:
 		return fmt.Errorf("requesting_party is client or access_token, not %q", c.RequestingParty)
+	}
+	if err := c.checkRedirect(); err != nil {
+		return err
 	}
 	if c.pushesExpression() {
 		if _, err := headers.CompileObject(c.PushedClaims, claimVars...); err != nil {
@@ -103,6 +118,32 @@ func (c *ClientConfig) checkClient() error {
 	}
 	if u, err := url.Parse(c.ClaimTokenFormat); err != nil || !u.IsAbs() {
 		return fmt.Errorf("claim_token_format %q is not an absolute URI, such as %s", c.ClaimTokenFormat, idTokenFormat)
+	}
+	return nil
+}
+
+// checkRedirect refuses a way back that no request can come by in exactly this
+// spelling.
+func (c *ClientConfig) checkRedirect() error {
+	path := c.ClaimsRedirectPath
+	switch {
+	case path == "" && c.RedirectClaimGatheringURL:
+		return errors.New("redirect_claim_gathering_url needs 'claims_redirect_path <path>': people come back there")
+	case path == "":
+		return nil
+	case !c.RedirectClaimGatheringURL:
+		return errors.New("claims_redirect_path has no effect without 'redirect_claim_gathering_url': add that, or remove this")
+	case !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//"):
+		return fmt.Errorf("claims_redirect_path %q is not a path: begin it with a single slash", path)
+	case strings.ContainsAny(path, "?#*{}"):
+		return fmt.Errorf("claims_redirect_path %q is not a fixed path: it cannot have a query, a fragment, wildcards or placeholders", path)
+	}
+	canonical, err := pathmatch.Canonicalize(&url.URL{Path: path}, pathmatch.Options{})
+	if err != nil {
+		return fmt.Errorf("claims_redirect_path %q: %w", path, err)
+	}
+	if canonical.Decoded != path {
+		return fmt.Errorf("claims_redirect_path %q is written %q in canonical form", path, canonical.Decoded)
 	}
 	return nil
 }

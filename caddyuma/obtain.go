@@ -21,7 +21,7 @@ func (g *grant) obtainOnce(ctx context.Context, person identity.Person) (identit
 	if err != nil || satisfied {
 		return person, err
 	}
-	if refusal := g.authority.denials.recall(g.denial(person.Session()), g.authority.now()); refusal != nil {
+	if refusal := g.recall(person.Session()); refusal != nil {
 		return nil, &refusedError{*refusal}
 	}
 	if err := g.waiting(person.Session()); err != nil {
@@ -46,12 +46,29 @@ func (g *grant) obtain(ctx context.Context, person identity.Person) (identity.Pe
 		if err != nil {
 			return nil, g.uncalled(err)
 		}
+		if person, err = g.spend(ctx, person, ticket); err != nil {
+			return nil, err
+		}
 		if answer.isSpent() && attempt == 0 {
 			ticket = ""
 			continue
 		}
 		return g.conclude(ctx, person, answer)
 	}
+}
+
+// spend forgets a kept ticket that the server has seen: it takes each one once.
+func (g *grant) spend(ctx context.Context, person identity.Person, ticket string) (identity.Person, error) {
+	if person.Session().Permissions[g.key].Ticket != ticket {
+		return person, nil
+	}
+	return person.Update(ctx, func(s *session.Session) error {
+		if kept := s.Permissions[g.key]; kept.Ticket == ticket {
+			kept.Ticket = ""
+			s.SetPermission(g.key, kept, g.authority.now())
+		}
+		return nil
+	})
 }
 
 // newTicket asks for a ticket for all scopes of the rule.
@@ -101,7 +118,7 @@ func (g *grant) conclude(ctx context.Context, person identity.Person, answer *to
 		return g.keepWaiting(ctx, person, answer)
 	case codeNeedInfo:
 		g.count.needInfo.Inc()
-		return nil, &refusedError{g.remember(s, claimsNeeded(titled(answer)))}
+		return nil, &refusedError{g.needInfo(ctx, s, answer)}
 	case "invalid_client", "unauthorized_client":
 		return nil, g.uncalled(titled(answer))
 	}

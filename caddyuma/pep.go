@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/enforce"
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/siteorder"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
@@ -139,6 +140,11 @@ func (p *UMAPEP) Provision(ctx caddy.Context) error {
 	p.tickets = &tickets{authority: p.authority, count: counter}
 	if p.ObtainRPT {
 		if p.client, err = p.newClient(ctx); err != nil {
+			return err
+		}
+	}
+	if p.ClaimsRedirectPath != "" {
+		if err := app.NoteReturnPath(siteguard.Site(ctx), p.ClaimsRedirectPath); err != nil {
 			return err
 		}
 	}

@@ -37,6 +37,7 @@ type tokenAnswer struct {
 
 	code, description string // of an error
 	ticket            string // the next one
+	redirect          string // where the person can say more
 	interval          time.Duration
 }
 
@@ -142,7 +143,7 @@ func readTokenAnswer(status int, body []byte, begun time.Time) (*tokenAnswer, er
 	if status == http.StatusOK {
 		return a, a.readGrant(document, begun)
 	}
-	for name, to := range map[string]*string{"error": &a.code, "error_description": &a.description, "ticket": &a.ticket} {
+	for name, to := range map[string]*string{"error": &a.code, "error_description": &a.description, "ticket": &a.ticket, "redirect_user": &a.redirect} {
 		if *to, err = document.Text(name); err != nil {
 			return nil, err
 		}

@@ -311,6 +311,9 @@ func (g *Gate) answerPerson(w http.ResponseWriter, r *http.Request, id *identity
 	case refusal.Person.LogIn:
 		g.answerer.Record(r, id, refusal, "request needs a login")
 		return true, id.Interaction.LogIn(w, r)
+	case refusal.Person.Errand != nil && id.Interaction.OpensPage(r):
+		g.answerer.Record(r, id, refusal, "request needs to know more about the person")
+		return true, id.Interaction.Send(w, r, refusal.Person.Errand)
 	}
 	shown, err := id.Interaction.ShowRefusal(w, r, refusal)
 	if shown {

@@ -30,6 +30,14 @@ type Interaction interface {
 	// has been recorded.
 	LogIn(w http.ResponseWriter, r *http.Request) error
 
+	// OpensPage reports whether the request is a person opening a page, whom another
+	// address can be shown instead.
+	OpensPage(r *http.Request) bool
+
+	// Send answers a request whose person opens a page: it sends the person on an
+	// errand. The refusal has been recorded.
+	Send(w http.ResponseWriter, r *http.Request, errand *Errand) error
+
 	// ShowRefusal answers a person who opens a page with one that says why not. It
 	// reports false if the request is not that, and has not been answered. It keeps
 	// no records.
@@ -68,4 +76,22 @@ func (id *Identity) Person() Person {
 type ForPerson struct {
 	// LogIn sends the person to log in.
 	LogIn bool
+
+	// Errand is the way on for a person who opens a page, nil if there is none.
+	Errand *Errand
+}
+
+// Errand is a way of a person to another server and back, to say there what that
+// server wants to know before it gives a permission.
+type Errand struct {
+	// Permission is the key of the session's permission that it is about.
+	Permission string
+
+	// ReturnPath is the path of this site that the other server sends the person back
+	// to, with a ticket ([introspect.App.NoteReturnPath]).
+	ReturnPath string
+
+	// Address makes the address of the other server. It is given the absolute
+	// address of the return path, and the state to send along.
+	Address func(returnTo, state string) string
 }

@@ -89,6 +89,7 @@ type App struct {
 	ready      collected[readiness, []readiness]
 	demands    collected[demand, []demand]
 	explained  collected[explain.Part, []explain.Part]
+	returns    collected[returnPath, map[returnPath]bool]
 	signer     *headers.Signer
 	releases   []func() error // of what outlives configurations
 	background background
@@ -96,9 +97,10 @@ type App struct {
 	engines map[string]PolicyEngine
 
 	mu       sync.Mutex
-	inline   map[digest]*Provider // providers of handlers, by settings
-	sites    map[string]any       // what the handlers of a site share, by siteguard.Key
-	sessions *session.Manager     // nil until a handler asks for them
+	inline   map[digest]*Provider  // providers of handlers, by settings
+	paths    map[returnPath]string // of protocols, with the option that names each
+	sites    map[string]any        // what the handlers of a site share, by siteguard.Key
+	sessions *session.Manager      // nil until a handler asks for them
 	keepers  []SessionKeeper
 }
 

@@ -4,6 +4,7 @@ package introspect
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"slices"
@@ -223,3 +224,51 @@ func setOf[T comparable](items []T) map[T]bool {
 
 // Interface guard
 var _ siteguard.Guard = (*App)(nil)
+
+// returnPath is a path of a site that another server sends people back to.
+type returnPath struct{ site, path string }
+
+// ReturnPathOption is the option that names such a path.
+const ReturnPathOption = "claims_redirect_path"
+
+// NoteReturnPath tells, while a handler is provisioned, that people come back from
+// another server at a path of a site ([siteguard.Site]), where the login handler
+// receives them.
+func (a *App) NoteReturnPath(site, path string) error {
+	if err := a.ReservePath(site, path, ReturnPathOption); err != nil {
+		return err
+	}
+	a.returns.add(returnPath{site, path})
+	return nil
+}
+
+// IsReturnPath reports whether people come back at a path of a site. It is right
+// when all handlers are provisioned.
+func (a *App) IsReturnPath(site, path string) bool {
+	known := a.returns.get(func(all []returnPath) map[returnPath]bool {
+		known := make(map[returnPath]bool, len(all))
+		for _, each := range all {
+			known[each] = true
+		}
+		return known
+	})
+	return len(known) > 0 && (known[returnPath{site, path}] || known[returnPath{"", path}])
+}
+
+// ReservePath tells, while a handler is provisioned, that an option makes a path of
+// a site one of a protocol. It is an error if people come back there from another
+// server as well: which of the two a request is could not be told.
+func (a *App) ReservePath(site, path, option string) error {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key := returnPath{site, path}
+	other, taken := a.paths[key]
+	if taken && other != option && (other == ReturnPathOption || option == ReturnPathOption) {
+		return fmt.Errorf("%s and %s of this site are both %q: give each a path of its own", other, option, path)
+	}
+	if a.paths == nil {
+		a.paths = make(map[returnPath]string)
+	}
+	a.paths[key] = option
+	return nil
+}

@@ -16,12 +16,13 @@ import (
 // parties is what a UMAServer knows of the people for whom a client asks, and wants
 // to know of them.
 type parties struct {
-	asksFor   map[string]bool   // users who have to say more about themselves
-	approvals map[string]bool   // users whose requests wait for the owner
-	gathered  map[string]bool   // tickets whose person has said it
-	pcts      map[string]string // persisted claims tokens, with their user
-	requests  []url.Values      // requests for RPTs, in order
-	redirects []string          // claims redirect URIs that are registered; nil: any
+	asksFor      map[string]bool   // users who have to say more about themselves
+	approvals    map[string]bool   // users whose requests wait for the owner
+	gathered     map[string]bool   // tickets whose person has said it
+	pcts         map[string]string // persisted claims tokens, with their user
+	requests     []url.Values      // requests for RPTs, in order
+	neverContent bool              // whatever they say
+	redirects    []string          // claims redirect URIs that are registered; nil: any
 }
 
 func newParties() parties {
@@ -33,6 +34,13 @@ func (s *UMAServer) AskForClaims(user string, asks bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.parties.asksFor[user] = asks
+}
+
+// NeverContent has nothing suffice that users say about themselves.
+func (s *UMAServer) NeverContent(never bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.parties.neverContent = never
 }
 
 // AskOwner has requests of a user wait for the owner of the resource, or not any
@@ -104,7 +112,7 @@ func subjectOf(claimToken string) (subject string, ok bool) {
 // to approve (section 3.3.6). The next ticket asks for the same.
 func (s *UMAServer) asksBack(w http.ResponseWriter, r *http.Request, user string, asked UMATicket) bool {
 	p := &s.parties
-	said := p.gathered[r.PostFormValue("ticket")] || p.pcts[r.PostFormValue("pct")] == user
+	said := !p.neverContent && (p.gathered[r.PostFormValue("ticket")] || p.pcts[r.PostFormValue("pct")] == user)
 	next := rand.Text()
 	switch {
 	case p.asksFor[user] && !said:

@@ -22,6 +22,32 @@ type Permission struct {
 	// none. It is not shown before NotBefore.
 	Ticket    string    `json:"ticket,omitempty"`
 	NotBefore time.Time `json:"nbf,omitzero"`
+
+	// Rounds counts how often the person has come back from saying more about
+	// themselves since RoundsSince, without a permission since.
+	Rounds      int       `json:"rounds,omitempty"`
+	RoundsSince time.Time `json:"rounds_since,omitzero"`
+}
+
+const (
+	// maxRounds is how often a person is sent to say more about themselves for one
+	// rule within roundsAge. Then it is the server that does not understand.
+	maxRounds = 2
+	roundsAge = 5 * time.Minute
+)
+
+// MayAskPerson reports whether the person can be sent to say more about themselves.
+func (p *Permission) MayAskPerson(now time.Time) bool {
+	return p.Rounds < maxRounds || !now.Before(p.RoundsSince.Add(roundsAge))
+}
+
+// CameBack keeps the ticket with which the person came back.
+func (p *Permission) CameBack(ticket string, now time.Time) {
+	if p.Rounds == 0 || !now.Before(p.RoundsSince.Add(roundsAge)) {
+		p.Rounds, p.RoundsSince = 0, now
+	}
+	p.Rounds++
+	p.Ticket, p.NotBefore = ticket, now
 }
 
 // maxPermissions is how many bytes all permissions of a session may have: the half
