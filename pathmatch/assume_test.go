@@ -38,12 +38,19 @@ func TestMatchAssuming(t *testing.T) {
 
 func TestMatchAssumingRunsNothingThatBacktracks(t *testing.T) {
 	tree := buildTree(t, rules("GET /{"+catastrophe+"}"))
-	start := time.Now()
-	for range 100 { // of which each would take perlTimeout, twice
-		tree.MatchAssuming(true, "GET", "/"+strings.Repeat("a", 8<<10))
-		tree.MatchAssuming(false, "GET", "/"+strings.Repeat("a", 8<<10))
+	measure := func() time.Duration {
+		start := time.Now()
+		for range 100 {
+			tree.MatchAssuming(true, "GET", "/"+strings.Repeat("a", 8<<10))
+			tree.MatchAssuming(false, "GET", "/"+strings.Repeat("a", 8<<10))
+		}
+		return time.Since(start)
 	}
-	if took := time.Since(start); took > 20*perlTimeout {
+	took := measure()
+	for range 4 { // a busy machine may take its time now and then, and never less
+		took = min(took, measure())
+	}
+	if took > perlTimeout {
 		t.Errorf("took %v", took)
 	}
 }
