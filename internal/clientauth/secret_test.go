@@ -91,8 +91,8 @@ func TestPBKDF2SecretOfKongIsRecognised(t *testing.T) {
 	}
 }
 
-// bcrypt looks at the first 72 bytes only: what follows must not be free.
-func TestBcryptSecretIsComparedAsAWhole(t *testing.T) {
+// S-252: bcrypt looks at the first 72 bytes only: what follows must not be free.
+func TestSec_S252_BcryptSecretIsComparedAsAWhole(t *testing.T) {
 	longest := strings.Repeat("x", maxBcryptSecret)
 	hash, err := bcrypt.GenerateFromPassword([]byte(longest), bcrypt.MinCost)
 	if err != nil {
@@ -148,7 +148,8 @@ func TestWhatIsNoSecretHashIsRefusedWithoutShowingIt(t *testing.T) {
 	}
 }
 
-func TestSecretIsCheckedOnceAndThenRemembered(t *testing.T) {
+// S-252: a slow hash costs its time once, not with every request of a client.
+func TestSec_S252_SecretIsCheckedOnceAndThenRemembered(t *testing.T) {
 	var checks atomic.Int32
 	hash := &Secret{text: "hash", verify: func(secret []byte) bool {
 		checks.Add(1)
