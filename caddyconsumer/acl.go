@@ -94,7 +94,8 @@ func (a *ACL) Provision(ctx caddy.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	a.answerer = identity.Answerer{JSON: a.app.ErrorJSON(), Stripper: a.app.Stripper, Logger: ctx.Logger(), Metrics: metrics, Events: emitter}
+	a.answerer = identity.Answerer{JSON: a.app.ErrorJSON(), Stripper: a.app.Stripper, Logger: ctx.Logger(), Metrics: metrics, Events: emitter,
+		Handler: identity.HandlerOf(ctx, false)}
 	if err := identity.ProtectSite(ctx, a.app, &a.answerer, identity.SiteRules{RefuseNothing: a.DryRun}); err != nil {
 		return err
 	}
@@ -170,7 +171,9 @@ func (a *ACL) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		if !a.DryRun {
 			return a.answerer.Refuse(w, r, *refusal)
 		}
-		a.answerer.Record(r, id, *refusal, "request would be refused")
+		a.answerer.Record(r, id, *refusal, identity.WouldRefuse)
+	} else {
+		a.answerer.Passed(id)
 	}
 	a.tellGroups(r, id)
 	return next.ServeHTTP(w, r)

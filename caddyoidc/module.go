@@ -153,9 +153,10 @@ func (o *OpenIDConnect) newVisitor(ctx caddy.Context, provider *introspect.Provi
 		rp: rp, sessions: sessions, sealer: sessions.Sealer, jar: o.cookieJar(site), site: site, lifetimes: o.lifetimes(), rules: rules,
 		mode: unauthenticated(either(o.Unauthenticated, string(unauthenticatedAuto))), refresh: enabled(o.Refresh), askUserinfo: enabled(o.Userinfo),
 		keepFragment: o.KeepFragment, authTime: !o.MaxIDTokenAuthAgeOptional, id: provider.Name() + " " + provider.ClientID(), metrics: metrics,
-		answerer: &answerer{Answerer: identity.Answerer{JSON: o.app.ErrorJSON(), Realm: either(o.Realm, identity.DefaultRealm), Logger: ctx.Logger(), Metrics: records, Events: emitter, Stripper: o.app.Stripper}},
-		events:   emitter,
-		logger:   ctx.Logger(), now: time.Now, background: func(work func()) { go work() },
+		answerer: &answerer{Answerer: identity.Answerer{JSON: o.app.ErrorJSON(), Realm: either(o.Realm, identity.DefaultRealm), Logger: ctx.Logger(), Metrics: records, Events: emitter, Stripper: o.app.Stripper,
+			Handler: identity.HandlerOf(ctx, true)}},
+		events: emitter,
+		logger: ctx.Logger(), now: time.Now, background: func(work func()) { go work() },
 	}
 	if o.RestoreOriginalAuthParams {
 		v.restore = &restorer{keeper: sessions, sealer: sessions.Sealer, maxBody: o.RestoreMaxBody, now: time.Now}

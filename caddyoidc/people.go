@@ -96,6 +96,7 @@ func (p *people) admit(v *visit) error {
 	id.Token, id.Consumer = seen.token, seen.consumer
 	id.Interaction, id.Details = interaction{v}, details{v.session, seen}.value
 	id.UserInfo = seen.userinfo
+	v.answerer.Passed(id)
 	identity.Attach(v.r, id)
 	if streams.IsStream(v.r) {
 		return p.streams.ServeHTTP(v.w, v.r, p.streamOf(v, seen), v.next)
@@ -121,6 +122,7 @@ func (p *people) admitStranger(v *visit) error {
 		}
 		set.Apply(v.r.Header)
 	}
+	v.answerer.Passed(id)
 	identity.Attach(v.r, id)
 	return v.next.ServeHTTP(v.w, v.r)
 }

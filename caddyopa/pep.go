@@ -165,6 +165,7 @@ func (p *PEP) grant(w http.ResponseWriter, q *question, v *verdict) {
 	v.apply(q.r.Header)
 	v.addResponseHeaders(w.Header())
 	q.granted().Inc()
+	p.Passed(q.id)
 	if p.LogGrants {
 		p.Granted(q.r, q.id, zap.String("decision_id", q.decisionID()), zap.String("decision", p.logTitle()), zap.String("revision", q.answer.revision))
 	}

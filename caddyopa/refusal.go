@@ -80,7 +80,7 @@ func (p *PEP) refusalFor(q *question, v *verdict) *identity.Refusal {
 
 // marked adds what the records say about a decision.
 func (p *PEP) marked(q *question, refusal identity.Refusal, outcome string) identity.Refusal {
-	refusal.DecisionID = q.decisionID()
+	refusal.DecisionID, refusal.Policy = q.decisionID(), q.answer.revision
 	refusal.Log = append(refusal.Log, zap.String("decision", p.logTitle()), zap.String("revision", q.answer.revision))
 	if outcome != "" {
 		refusal.Log = append(refusal.Log, zap.String("outcome", outcome))

@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/ratelimit"
 )
 
@@ -65,18 +66,13 @@ func seconds(d time.Duration) int64 {
 }
 
 // refuse answers a request that exceeds a limit.
-func (h *RateLimit) refuse(w http.ResponseWriter, usages []ratelimit.Usage) error {
-	status, message := h.ErrorCode, h.ErrorMessage
-	if status == 0 {
-		status = http.StatusTooManyRequests
-	}
-	if message == "" {
-		message = "API rate limit exceeded"
-	}
+func (h *RateLimit) refuse(w http.ResponseWriter, r *http.Request, usages []ratelimit.Usage) error {
+	status, message := h.answer()
 	body, err := json.Marshal(struct {
-		Message string `json:"message"`
-		Error   string `json:"error"`
-	}{message, "rate_limited"})
+		Message   string `json:"message"`
+		Error     string `json:"error"`
+		RequestID string `json:"request_id,omitempty"`
+	}{message, identity.ReasonRateLimited, identity.RequestID(r)})
 	if err != nil {
 		return err
 	}
@@ -88,6 +84,26 @@ func (h *RateLimit) refuse(w http.ResponseWriter, usages []ratelimit.Usage) erro
 	w.WriteHeader(status)
 	_, err = w.Write(body)
 	return err
+}
+
+// answer is the status and the text for a request that exceeds a limit.
+func (h *RateLimit) answer() (status int, message string) {
+	status, message = h.ErrorCode, h.ErrorMessage
+	if status == 0 {
+		status = http.StatusTooManyRequests
+	}
+	if message == "" {
+		message = "API rate limit exceeded"
+	}
+	return status, message
+}
+
+// remember adds a request that exceeds a limit to the register of decisions.
+func (h *RateLimit) remember(r *http.Request) {
+	status, message := h.answer()
+	identity.Remember(r, identity.Of(r), h.self, &identity.Refusal{
+		Status: status, Error: identity.ReasonRateLimited, Description: message, Reason: identity.ReasonRateLimited,
+	}, h.DryRun)
 }
 
 // refusals is the metric of all handlers.

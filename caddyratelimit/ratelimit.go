@@ -16,6 +16,8 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/decisions"
 	"github.com/caddy-gluu/gateway/internal/ratelimit"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/store/redis"
@@ -90,6 +92,7 @@ type RateLimit struct {
 	poolKey string
 	names   []headerNames // by limit
 	logger  *zap.Logger
+	self    decisions.HandlerID
 	refused prometheus.Counter
 }
 
@@ -113,6 +116,7 @@ func (h *RateLimit) Provision(ctx caddy.Context) error {
 		return err
 	}
 	h.logger = ctx.Logger()
+	h.self = identity.HandlerOf(ctx, false)
 	address, err := directive.Resolve(h.Redis)
 	if err != nil {
 		return fmt.Errorf("redis: %w", err)
@@ -258,15 +262,18 @@ func (h *RateLimit) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddy
 		h.tell(w.Header(), usages)
 	}
 	if allowed {
+		identity.Of(r).Passed(h.self)
 		return next.ServeHTTP(w, r)
 	}
 	h.refused.Inc()
 	if h.DryRun {
-		h.logger.Info("request would be refused", zap.String("reason", "rate_limited"), zap.String("path", r.URL.Path))
+		h.remember(r)
+		h.logger.Info(identity.WouldRefuse, zap.String("reason", identity.ReasonRateLimited), zap.String("path", r.URL.Path))
 		return next.ServeHTTP(w, r)
 	}
-	h.logger.Debug("request refused", zap.String("reason", "rate_limited"), zap.String("path", r.URL.Path))
-	return h.refuse(w, usages)
+	h.remember(r)
+	h.logger.Debug("request refused", zap.String("reason", identity.ReasonRateLimited), zap.String("path", r.URL.Path))
+	return h.refuse(w, r, usages)
 }
 
 // reset is when a refused request may be tried again: when the longest window

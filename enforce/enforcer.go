@@ -191,25 +191,26 @@ func (e *Enforcer) Enforce(w http.ResponseWriter, r *http.Request, next caddyhtt
 	rules := e.current.Load()
 	path, err := canonicalize(r, rules.policy.CheckMethod, e.PathOptions())
 	if err != nil {
-		return e.reject(w, r, next, asRefusal(err))
+		return e.rejectBy(rules, w, r, next, asRefusal(err))
 	}
 	rule, err := e.lookup(rules.policy, id, r.Method, path)
 	if err != nil {
 		refusal := identity.NoRule()
 		refusal.Cause = err
-		return e.reject(w, r, next, refusal)
+		return e.rejectBy(rules, w, r, next, refusal)
 	}
 	if rule == nil {
 		if e.open() {
 			return next.ServeHTTP(w, r)
 		}
-		return e.reject(w, r, next, identity.NoRule())
+		return e.rejectBy(rules, w, r, next, identity.NoRule())
 	}
 	rules.counters.count(rule, r.Method)
 	if refusal := e.decide(Request{Request: r, Path: path, Rule: rule, Identity: id, enforcer: e, rules: rules}, decide); refusal != nil {
 		explainRefusal(refusal, rule, id)
-		return e.reject(w, r, next, *refusal)
+		return e.rejectBy(rules, w, r, next, *refusal)
 	}
+	e.Passed(id)
 	if e.LogGrants {
 		if id == nil {
 			id = &identity.Identity{Rule: rule.Pattern(), Operation: rule.Operation()} // a public rule
@@ -280,10 +281,16 @@ func (r *Request) authentication(now time.Time) *identity.Refusal {
 	return &refusal
 }
 
+// rejectBy rejects a request by rules.
+func (e *Enforcer) rejectBy(rules *ruleset, w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, refusal identity.Refusal) error {
+	refusal.Policy = rules.revision()
+	return e.reject(w, r, next, refusal)
+}
+
 // reject refuses a request, or passes it on in a dry run. Both are recorded.
 func (g *Gate) reject(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, refusal identity.Refusal) error {
 	if g.DryRun {
-		g.answerer.Record(r, identity.Of(r), refusal, "request would be refused")
+		g.answerer.Record(r, identity.Of(r), refusal, identity.WouldRefuse)
 		return next.ServeHTTP(w, r)
 	}
 	id := identity.Of(r)

@@ -47,7 +47,8 @@ func (g *Gate) Provision(ctx caddy.Context, kind identity.Kind) error {
 		return err
 	}
 	g.app = app
-	g.answerer = identity.Answerer{JSON: app.ErrorJSON(), Stripper: app.Stripper, Logger: ctx.Logger(), Metrics: metrics, Events: emitter}
+	g.answerer = identity.Answerer{JSON: app.ErrorJSON(), Stripper: app.Stripper, Logger: ctx.Logger(), Metrics: metrics, Events: emitter,
+		Handler: identity.HandlerOf(ctx, false)}
 	if err := identity.ProtectSite(ctx, app, &g.answerer, g.siteRules()); err != nil {
 		return err
 	}
@@ -101,6 +102,9 @@ func (g *Gate) Granted(r *http.Request, id *identity.Identity, fields ...zap.Fie
 		g.answerer.Granted(r, id, fields...)
 	}
 }
+
+// Passed notes that the handler lets a request pass. The identity may be nil.
+func (g *Gate) Passed(id *identity.Identity) { g.answerer.Passed(id) }
 
 // Unauthenticated refuses a request that no authentication handler has looked at.
 func Unauthenticated() identity.Refusal {

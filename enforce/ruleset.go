@@ -3,6 +3,12 @@
 package enforce
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"sync"
+	"time"
+
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
@@ -18,6 +24,22 @@ type ruleset struct {
 	counters counters
 	memos    memos
 	stepsUp  bool // a rule requires a certain authentication (RFC 9470)
+
+	// revision says which rules these are. It is made when it is asked for, since
+	// there may be ten thousand.
+	revision func() string
+	since    time.Time
+}
+
+// revisionOf returns the beginning of a digest of rules. Rules that decide differently
+// have different ones.
+func revisionOf(policy *scopeexpr.Policy) string {
+	digest := sha256.New()
+	encoder := json.NewEncoder(digest)
+	for _, rule := range policy.Rules() {
+		_ = encoder.Encode([]any{rule.Method(), rule.Pattern(), rule.Condition()}) // of plain values, to a hash
+	}
+	return hex.EncodeToString(digest.Sum(nil)[:6])
 }
 
 // InForce returns the rules that are in force.
@@ -25,7 +47,8 @@ func (e *Enforcer) InForce() *scopeexpr.Policy { return e.current.Load().policy 
 
 // use puts rules into force, for the requests that begin from now on.
 func (e *Enforcer) use(policy *scopeexpr.Policy) {
-	rules := &ruleset{policy: policy, counters: newCounters(e.answerer.Metrics, policy.NumRules())}
+	rules := &ruleset{policy: policy, counters: newCounters(e.answerer.Metrics, policy.NumRules()), since: e.now()}
+	rules.revision = sync.OnceValue(func() string { return revisionOf(policy) })
 	for _, rule := range policy.Rules() {
 		rules.stepsUp = rules.stepsUp || asksForAuthentication(rule)
 	}

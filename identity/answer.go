@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/decisions"
 	"github.com/caddy-gluu/gateway/internal/events"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
@@ -42,6 +43,10 @@ type Answerer struct {
 	Logger  *zap.Logger
 	Metrics *Metrics
 	Events  *events.Emitter // nil: none
+
+	// Handler is the handler for which it answers, as the register of decisions
+	// knows it.
+	Handler decisions.HandlerID
 
 	takeout *takeout // of tokens that are not in the Authorization header; nil: none are
 }
@@ -155,6 +160,7 @@ func (a *Answerer) Record(r *http.Request, id *Identity, refusal Refusal, messag
 		level = zapcore.DebugLevel
 	} else {
 		a.Metrics.Refused(refusal.Reason, refusal.Rule)
+		Remember(r, id, a.Handler, &refusal, message == WouldRefuse)
 	}
 	entry := a.Logger.Check(level, message)
 	if entry == nil {

@@ -94,7 +94,8 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	if err != nil {
 		return err
 	}
-	a.answerer = Answerer{JSON: app.ErrorJSON(), Stripper: app.Stripper, Realm: a.realm(), Logger: a.logger, Metrics: metrics, Events: emitter, takeout: a.takeout}
+	a.answerer = Answerer{JSON: app.ErrorJSON(), Stripper: app.Stripper, Realm: a.realm(), Logger: a.logger, Metrics: metrics, Events: emitter, takeout: a.takeout,
+		Handler: HandlerOf(ctx, true)}
 	if err := ProtectSite(ctx, app, &a.answerer, SiteRules{}); err != nil {
 		return err
 	}
@@ -170,7 +171,9 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nex
 	if credential.Token == "" && a.Optional {
 		// No handler has verified a credential of another scheme.
 		removeCredential(r.Header)
-		Attach(r, a.caller(a.provider, nil))
+		stranger := a.caller(a.provider, nil)
+		a.answerer.Passed(stranger)
+		Attach(r, stranger)
 		return next.ServeHTTP(w, r)
 	}
 	if credential.Token == "" {
@@ -216,6 +219,7 @@ func (a *Authenticator) authenticate(w http.ResponseWriter, r *http.Request, nex
 	rendered.Apply(r.Header)
 	rendered.authenticated.Inc()
 	id := &Identity{Token: token, Consumer: c, Provider: provider.Name(), Realm: a.realm()}
+	a.answerer.Passed(id)
 	Attach(r, id)
 	if streams.IsStream(r) {
 		return a.streams.ServeHTTP(w, r, streamOf(id, provider, credential.Token), next)
@@ -283,6 +287,7 @@ func (a *Authenticator) withoutToken(w http.ResponseWriter, r *http.Request, nex
 	removeCredential(r.Header)
 	rendered.Apply(r.Header)
 	anonymous := &Identity{Consumer: c, Anonymous: true, Provider: id.Provider, Realm: a.realm()}
+	a.answerer.Passed(anonymous)
 	Attach(r, anonymous)
 	if streams.IsStream(r) {
 		return a.streams.ServeHTTP(w, r, streamOf(anonymous, nil, ""), next)

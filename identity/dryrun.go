@@ -34,7 +34,7 @@ func (a *Authenticator) observe(w http.ResponseWriter, r *http.Request, next cad
 
 // observed records a refusal that is not carried out.
 func (a *Authenticator) observed(r *http.Request, id *Identity, refusal Refusal) error {
-	a.answerer.Record(r, id, refusal, "request would be refused")
+	a.answerer.Record(r, id, refusal, WouldRefuse)
 	Attach(r, &Identity{Provider: id.Provider, Realm: id.Realm})
 	return errObserved
 }

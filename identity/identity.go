@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-gluu/gateway/consumer"
+	"github.com/caddy-gluu/gateway/internal/decisions"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/pathmatch"
 )
@@ -27,6 +28,14 @@ type Identity struct {
 	// Anonymous says that there was no valid token and that the configuration
 	// lets such callers pass as Consumer.
 	Anonymous bool
+
+	// refused says that the request was refused since: an error route that
+	// serves it does so for an unknown caller.
+	refused bool
+
+	// passed are the handlers that have let the request pass. It takes the room that
+	// the two before it leave.
+	passed decisions.Trail
 
 	// Provider is the name of the provider that the handler asked.
 	Provider string
@@ -61,10 +70,6 @@ type Identity struct {
 
 	claims *claims        // parsed when a placeholder asks for one
 	vars   map[string]any // of the request, for the client's address
-
-	// refused says that the request was refused since: an error route that
-	// serves it does so for an unknown caller.
-	refused bool
 }
 
 // ClientID returns the client id of the verified token, "" if there is none.
@@ -120,7 +125,12 @@ func Attach(r *http.Request, id *Identity) {
 	id.vars = vars
 	if attached, ok := vars[identityVar].(*Identity); ok {
 		// The replacer goes on asking the first one, so that one changes.
+		passed := attached.passed
+		for _, handler := range id.passed {
+			passed.Add(handler)
+		}
 		*attached = *id
+		attached.passed = passed
 		return
 	}
 	vars[identityVar] = id

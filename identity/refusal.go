@@ -46,6 +46,7 @@ const (
 	ReasonTooManyFields       = "too_many_fields"
 	ReasonLoginRequired       = "login_required"
 	ReasonSessionUnavailable  = "session_unavailable"
+	ReasonRateLimited         = "rate_limited"
 	ReasonInternal            = "internal_error"
 )
 
@@ -85,6 +86,9 @@ type Refusal struct {
 	// Operation is the operation of the OpenAPI document that the rule was made of, ""
 	// if there is none.
 	Operation string
+
+	// Policy is the revision of the rules that decided; "" if none did.
+	Policy string
 
 	// StepUp is the authentication that would do, nil if none would.
 	StepUp *Requirement

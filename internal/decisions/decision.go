@@ -80,8 +80,7 @@ type Decision struct {
 
 // Step is what one handler did with a request.
 type Step struct {
-	Handler string  `json:"handler"`      // such as gluu_oauth_pep
-	ID      string  `json:"id,omitempty"` // the @id of its configuration
+	Handler string  `json:"handler"` // such as gluu_oauth_pep
 	Verdict Verdict `json:"verdict"`
 }
 

@@ -14,7 +14,6 @@ type HandlerID uint16
 // same in all of it have one id, so that reloads need no further ones.
 type HandlerInfo struct {
 	Name          string // such as gluu_oauth_pep
-	ID            string // the @id of its configuration
 	Authenticates bool
 }
 
@@ -61,6 +60,9 @@ type Trail [7]HandlerID
 
 // Add notes that a handler has let the request pass.
 func (t *Trail) Add(id HandlerID) {
+	if id == 0 {
+		return
+	}
 	for i := range t {
 		if t[i] == 0 {
 			t[i] = id

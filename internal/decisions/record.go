@@ -172,7 +172,7 @@ func (r *record) chain() []Step {
 		if info.Authenticates {
 			last = len(steps)
 		}
-		steps = append(steps, Step{info.Name, info.ID, Passed})
+		steps = append(steps, Step{info.Name, Passed})
 	}
 	if last >= 0 && r.caller != "" {
 		steps[last].Verdict = r.caller
@@ -182,5 +182,5 @@ func (r *record) chain() []Step {
 		verdict = WouldRefuse
 	}
 	info := r.handler.Info()
-	return append(steps, Step{info.Name, info.ID, verdict})
+	return append(steps, Step{info.Name, verdict})
 }

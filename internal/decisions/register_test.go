@@ -23,9 +23,9 @@ func newRegister(size int) (*Register, *clock) {
 }
 
 func TestARefusalIsReadAsItWasAdded(t *testing.T) {
-	auth := Identify(HandlerInfo{Name: "gluu_oauth_auth", ID: "front", Authenticates: true})
+	auth := Identify(HandlerInfo{Name: "gluu_oauth_auth", Authenticates: true})
 	acl := Identify(HandlerInfo{Name: "gluu_acl"})
-	pep := Identify(HandlerInfo{Name: "gluu_oauth_pep", ID: "rules"})
+	pep := Identify(HandlerInfo{Name: "gluu_oauth_pep"})
 	r, c := newRegister(10)
 	var passed Trail
 	passed.Add(auth)
@@ -42,7 +42,7 @@ func TestARefusalIsReadAsItWasAdded(t *testing.T) {
 		Number: 1, Time: c.Time, RequestID: "id-1", Method: "POST", Host: "api.example.com", Path: "/todos", ClientIP: "203.0.113.7",
 		Handler: "gluu_oauth_pep",
 		Chain: []Step{
-			{"gluu_oauth_auth", "front", Authenticated}, {"gluu_acl", "", Passed}, {"gluu_oauth_pep", "rules", RefusedIt},
+			{"gluu_oauth_auth", Authenticated}, {"gluu_acl", Passed}, {"gluu_oauth_pep", RefusedIt},
 		},
 		Status: 403, Reason: "scope_missing", Error: "insufficient_scope", Description: "The token lacks scopes.",
 		Rule: "/todos", Operation: "addTodo", Policy: "4f2a", DecisionID: "d-1",
@@ -258,11 +258,11 @@ func TestReasonsAreBounded(t *testing.T) {
 }
 
 func TestHandlersAreTheSameAcrossConfigurations(t *testing.T) {
-	one := Identify(HandlerInfo{Name: "gluu_acl", ID: "x"})
-	if again := Identify(HandlerInfo{Name: "gluu_acl", ID: "x"}); again != one || one == 0 {
+	one := Identify(HandlerInfo{Name: "gluu_acl"})
+	if again := Identify(HandlerInfo{Name: "gluu_acl"}); again != one || one == 0 {
 		t.Errorf("got %d and %d", one, again)
 	}
-	if other := Identify(HandlerInfo{Name: "gluu_acl", ID: "y"}); other == one {
+	if other := Identify(HandlerInfo{Name: "gluu_acl", Authenticates: true}); other == one {
 		t.Error("two handlers have one id")
 	}
 	if got := HandlerID(65535).Info(); got != (HandlerInfo{}) {
