@@ -39,6 +39,8 @@ var rooms = []room{
 
 	{"cli", built, "authserver directive enforce internal/explain internal/openapi internal/policylint internal/policytool internal/uilink kongconfig pathmatch scopeexpr"},
 	{"caddyui", built, "consumer directive identity introspect pathmatch scopeexpr internal/*"},
+	{"cli", built, "authserver directive enforce internal/decisions internal/explain internal/openapi internal/policylint internal/policytool kongconfig pathmatch scopeexpr internal/visible"},
+	{"caddyui", planned, "caddyadmin identity internal/*"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", built, "consumer directive enforce identity introspect pathmatch internal/*"},
 	{"caddyuma", built, "directive enforce headers identity introspect jose pathmatch scopeexpr internal/*"},

@@ -40,6 +40,8 @@ var commands = []func() *cobra.Command{
 	newRulesCommand,
 	newOpenAPICommand,
 	newHashSecretCommand,
+	newDecisionsCommand,
+	newWhyCommand,
 	newCompareCommand,
 	newImportTokensCommand,
 	newUICommand,

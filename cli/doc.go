@@ -6,6 +6,8 @@
 //	caddy gluu explain      explains the decision for one request
 //	caddy gluu test         runs policy tests
 //	caddy gluu rules        lists rules in order of precedence, with warnings
+//	caddy gluu decisions    lists the requests that a running gateway has refused lately
+//	caddy gluu why          says why a running gateway has refused a request
 //	caddy gluu compare      sends requests to two gateways and prints differences
 //	caddy gluu ui           prints a link that opens the gateway in a browser
 //	caddy gluu hash-secret  hashes a client secret

@@ -267,9 +267,10 @@ func TestColour(t *testing.T) {
 	}
 	for text, want := range map[string]string{
 		"größe ✓":       "größe ✓",
-		"a\x1b[2Jb":     `a\x1b[2Jb`,
-		"a\nb":          `a\nb`,
+		"a\x1b[2Jb":     `a\u001b[2Jb`,
+		"a\nb":          `a\u000ab`,
 		"a\u009b\u2028": `a\u009b\u2028`,
+		"a\u202eb":      `a\u202eb`,
 	} {
 		if got := printable(text); got != want {
 			t.Errorf("%q: got %q, want %q", text, got, want)

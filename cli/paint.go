@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/term"
+
+	"github.com/caddy-gluu/gateway/internal/visible"
 )
 
 // A painter writes lines, in color on a terminal.
@@ -53,14 +55,6 @@ func (p *painter) tick(value any) string {
 	return p.warn("•")
 }
 
-// printable escapes control characters, so that text from a request or a token
-// cannot manipulate the terminal.
-func printable(s string) string {
-	if strings.ContainsFunc(s, func(r rune) bool {
-		return r < ' ' || r >= 0x7f && r < 0xa0 || r == 0x2028 || r == 0x2029 || r == '\ufffd'
-	}) {
-		quoted := fmt.Sprintf("%+q", s)
-		return quoted[1 : len(quoted)-1]
-	}
-	return s
-}
+// printable escapes what cannot be seen, so that text from a request or a token can
+// neither manipulate the terminal nor look like other text.
+func printable(s string) string { return visible.Text(s) }

@@ -276,3 +276,20 @@ func TestHandlersAreTheSameAcrossConfigurations(t *testing.T) {
 		t.Error("the trail has no room for seven")
 	}
 }
+
+func TestWhatAClientIsTold(t *testing.T) {
+	r, _ := newRegister(2)
+	r.Add(&Refused{
+		RequestID: "id-1", Method: "POST", Host: "api.example.com", Path: "/todos", Status: 403, Error: "insufficient_scope", Reason: "scope_missing",
+		Description: "The access token does not have the scopes.", Scopes: []string{"a"}, Enough: "a b", Detail: "internal", Rule: "/todos",
+	})
+	got := r.Find("id-1")[0].Explain()
+	want := "The request POST /todos to api.example.com at 2026-03-01 12:00:00 UTC was answered 403 insufficient_scope (request id id-1). " +
+		"The access token does not have the scopes. A token with these scopes will do: a b; missing are: b."
+	if got.ForClient != want {
+		t.Errorf("got %q, want %q", got.ForClient, want)
+	}
+	if got.Meaning.Meaning == "" || got.Fix == "" || MeaningOf("no such reason").Meaning == "" {
+		t.Errorf("there is no meaning: %+v", got.Meaning)
+	}
+}

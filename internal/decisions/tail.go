@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Tail follows the refusals from when it was made. It has no queue of its own: it
@@ -88,6 +89,16 @@ func (t *Tail) Next(ctx context.Context) (found []*Decision, missed uint64, err 
 			return nil, 0, ctx.Err()
 		}
 	}
+}
+
+// NextWithin is Next, but returns with nothing when so much time has passed.
+func (t *Tail) NextWithin(ctx context.Context, most time.Duration) (found []*Decision, missed uint64, err error) {
+	limited, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
+	if found, missed, err = t.Next(limited); err != nil {
+		err = ctx.Err() // nil if only the time is over
+	}
+	return found, missed, err
 }
 
 // poll reads what there is.

@@ -5,9 +5,11 @@
 package visible
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 )
 
 // Text returns a text with escapes, as Go and JSON write them, for what cannot be
@@ -33,6 +35,31 @@ func Text(s string) string {
 	}
 	return b.String()
 }
+
+// JSON returns a JSON text that means the same, with escapes for all that Text
+// escapes.
+func JSON(text []byte) []byte {
+	if !bytes.ContainsFunc(text, isHiddenInJSON) {
+		return text
+	}
+	var b bytes.Buffer
+	for _, r := range string(text) {
+		switch {
+		case !isHiddenInJSON(r):
+			b.WriteRune(r)
+		case r > 0xffff:
+			high, low := utf16.EncodeRune(r)
+			b.WriteString(`\u` + hex(uint64(high), 4) + `\u` + hex(uint64(low), 4))
+		default:
+			b.WriteString(`\u` + hex(uint64(r), 4))
+		}
+	}
+	return b.Bytes()
+}
+
+// isHiddenInJSON leaves the space between the members, the only control characters
+// that JSON has.
+func isHiddenInJSON(r rune) bool { return r >= 0x7f && isHidden(r) }
 
 // isHidden reports whether a character is escaped. Printable characters are letters,
 // marks, numbers, punctuation, symbols and the ASCII space.

@@ -2,7 +2,12 @@
 
 package visible
 
-import "testing"
+import (
+	"encoding/json"
+	"errors"
+	"reflect"
+	"testing"
+)
 
 func TestText(t *testing.T) {
 	for name, test := range map[string]struct{ text, want string }{
@@ -29,5 +34,17 @@ func TestText(t *testing.T) {
 				t.Errorf("got %q, want %q", got, test.want)
 			}
 		})
+	}
+}
+
+func TestJSONMeansTheSame(t *testing.T) {
+	text := []byte("{\n \"a\": \"caf\u00e9 \u202e\u009b\u007f\U000e0041 \\u001b <b>\"\n}")
+	got := JSON(text)
+	if want := "{\n \"a\": \"caf\u00e9 \\u202e\\u009b\\u007f\\udb40\\udc41 \\u001b <b>\"\n}"; string(got) != want {
+		t.Errorf("got %s, want %s", got, want)
+	}
+	var before, after any
+	if err := errors.Join(json.Unmarshal(text, &before), json.Unmarshal(got, &after)); err != nil || !reflect.DeepEqual(before, after) {
+		t.Errorf("%v became %v, error %v", before, after, err)
 	}
 }
