@@ -111,6 +111,7 @@ func (a *ACL) warn(ctx caddy.Context) {
 	logger := ctx.Logger()
 	if a.DryRun {
 		logger.Warn("dry_run is on: requests are not refused")
+		a.app.AddWarning(identity.Where(ctx), "dry_run is on: requests are not refused")
 	}
 	if siteorder.LacksAuthentication(ctx) {
 		logger.Warn("no handler of the site authenticates callers, so that every request is refused: add gluu_oauth_auth")

@@ -40,6 +40,7 @@ var commands = []func() *cobra.Command{
 	newRulesCommand,
 	newOpenAPICommand,
 	newHashSecretCommand,
+	newOverviewCommand,
 	newDecisionsCommand,
 	newWhyCommand,
 	newCompareCommand,

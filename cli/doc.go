@@ -6,6 +6,7 @@
 //	caddy gluu explain      explains the decision for one request
 //	caddy gluu test         runs policy tests
 //	caddy gluu rules        lists rules in order of precedence, with warnings
+//	caddy gluu overview     shows what a running gateway does at the moment
 //	caddy gluu decisions    lists the requests that a running gateway has refused lately
 //	caddy gluu why          says why a running gateway has refused a request
 //	caddy gluu compare      sends requests to two gateways and prints differences

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/token"
+	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/pathmatch"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
@@ -137,6 +138,9 @@ func (e *Enforcer) Provision(ctx caddy.Context, kind identity.Kind, policy *scop
 	e.uniform = kind == identity.OAuth
 	e.use(policy)
 	e.offerExplanations(ctx)
+	hosts, _ := siteguard.Address(ctx)
+	name := caddy.GetModuleName(ctx.Module())
+	e.app.AddPolicy(func() introspect.PolicyStatus { return e.status(name, hosts) })
 	e.warnOfUnreachable(siteguard.Site(ctx))
 	warn(ctx, policy)
 	return nil

@@ -56,6 +56,7 @@ func (g *Gate) Provision(ctx caddy.Context, kind identity.Kind) error {
 	warnWithoutAuthentication(ctx)
 	if g.DryRun {
 		ctx.Logger().Warn("dry_run is on: requests are not refused")
+		app.AddWarning(identity.Where(ctx), "dry_run is on: requests are not refused")
 	}
 	return nil
 }

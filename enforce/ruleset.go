@@ -14,6 +14,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/openapi"
+	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
@@ -56,6 +57,14 @@ func (e *Enforcer) use(policy *scopeexpr.Policy) {
 		e.app.AnnounceScopes(e, policy.AllScopes()) // for the metadata of the resource
 	}
 	e.current.Store(rules)
+}
+
+// status says which rules are in force.
+func (e *Enforcer) status(handler string, hosts []string) introspect.PolicyStatus {
+	rules := e.current.Load()
+	return introspect.PolicyStatus{
+		Handler: handler, Hosts: hosts, Rules: rules.policy.NumRules(), Revision: rules.revision(), Since: rules.since.UTC(), DryRun: e.DryRun,
+	}
 }
 
 // ProvisionRules sets up the enforcer of a handler with rules that may come from an

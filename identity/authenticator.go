@@ -78,6 +78,7 @@ func (a *Authenticator) Provision(ctx caddy.Context, kind Kind) error {
 	}
 	if a.DryRun {
 		a.logger.Warn("dry_run is on: requests are not refused")
+		app.AddWarning(Where(ctx), "dry_run is on: requests are not refused")
 	}
 	if siteorder.HasEarlyLimit(ctx) {
 		a.logger.Warn("rate_limit runs before authentication, so that its key with {gluu. is empty: write 'order rate_limit after gluu_opa_pep' into the global options")

@@ -4,10 +4,12 @@ package identity
 
 import (
 	"net/http"
+	"strings"
 
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/caddy-gluu/gateway/internal/decisions"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
 
 // WouldRefuse is the message about a refusal that a dry run does not carry out.
@@ -17,6 +19,15 @@ const WouldRefuse = "request would be refused"
 // provisioned.
 func HandlerOf(ctx caddy.Context, authenticates bool) decisions.HandlerID {
 	return decisions.Identify(decisions.HandlerInfo{Name: caddy.GetModuleName(ctx.Module()), Authenticates: authenticates})
+}
+
+// Where names the handler that is being provisioned, for a warning: by its site.
+func Where(ctx caddy.Context) string {
+	hosts, _ := siteguard.Address(ctx)
+	if len(hosts) == 0 {
+		return caddy.GetModuleName(ctx.Module())
+	}
+	return strings.Join(hosts, " ") + ": " + caddy.GetModuleName(ctx.Module())
 }
 
 // Passed notes that the handler lets a request pass. The identity may be nil; then

@@ -79,6 +79,7 @@ type App struct {
 
 	logger     *zap.Logger
 	generation uint64
+	started    time.Time
 	cache      *tokencache.Cache
 	directory  *consumer.Directory
 	reserved   collected[string, *headers.Stripper]
@@ -90,6 +91,9 @@ type App struct {
 	demands    collected[demand, []demand]
 	explained  collected[explain.Part, []explain.Part]
 	returns    collected[returnPath, map[returnPath]bool]
+	policies   collected[func() PolicyStatus, []func() PolicyStatus]
+	warnings   collected[Warning, []Warning]
+	grants     grants
 	signer     *headers.Signer
 	releases   []func() error // of what outlives configurations
 	background background
@@ -232,6 +236,8 @@ func (a *App) Start() error {
 	a.warnOfUnusedConsumers()
 	a.signer.Start()
 	a.Background(a.watchStreams)
+	a.Background(a.grants.watch)
+	a.started = time.Now()
 	a.background.start()
 	running.add(a)
 	return nil
