@@ -51,10 +51,12 @@ var meanings = map[string]Meaning{
 	"session_unavailable":  {"the session store does not answer", "you: check the store"},
 	"post_too_large":       {"a form is too large to be kept during a login", "the person"},
 	"logout_token_invalid": {"a logout token is not valid here, or was used before", "the provider's administrator"},
+	"uma_denied":           {"the UMA authorization server gives the person no permission that satisfies the rule", "the server's administrator"},
+	"uma_submitted":        {"the owner of the resource has to approve", "the owner"},
+	"uma_claims_needed":    {"the UMA authorization server needs to know more about the person", "you: push more claims"},
+	"uma_failed":           {"the UMA authorization server's answer cannot be used; the line says why", "the server's administrator"},
 	"unknown_host":         {"a Host that the site does not name would become an address", "you: name it, or write base_url"},
 	"internal_error":       {"the gateway failed, for example to sign", "you: see the log"},
-	"uma_claims_needed": {"the UMA authorization server needs to know more about the person", "you: push more claims"},
-	"uma_failed": {"the UMA authorization server's answer cannot be used; the line says why", "the server's administrator"},
 	"ticket_limit":         {"the client requests too many permission tickets", "the client"},
 }
 
