@@ -59,6 +59,7 @@ type UI struct {
 	guard   *guard
 	signer  changeTokens
 	doors   *doors // nil without local
+	tails   *tailLimiter
 	cleanup func()
 	logger  *zap.Logger
 	now     func() time.Time
@@ -100,7 +101,13 @@ func (u *UI) Provision(ctx caddy.Context) (err error) {
 	if err := u.checkPlace(place); err != nil {
 		return err
 	}
-	u.guard = newGuard(place)
+	ending, end := context.WithCancel(ctx)
+	u.guard, u.tails = newGuard(place), newTailLimiter(ending)
+	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
+		// A server that shuts down waits for its requests before the context ends.
+		server.RegisterOnShutdown(end)
+	}
+	u.cleanup = end
 	waiting, cancel := context.WithTimeout(ctx, keyTimeout)
 	defer cancel()
 	key, err := storedsecret.Get(waiting, ctx.Storage(), keyName, u.logger)
@@ -109,7 +116,8 @@ func (u *UI) Provision(ctx caddy.Context) (err error) {
 	}
 	u.signer = changeTokens(key)
 	if u.Local {
-		u.doors, u.cleanup = openDoors(place.address(u.prefix()))
+		doors, remove := openDoors(place.address(u.prefix()))
+		u.doors, u.cleanup = doors, func() { end(); remove() }
 	}
 	return nil
 }

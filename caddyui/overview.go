@@ -5,15 +5,21 @@ package caddyui
 import (
 	"net/http"
 	"runtime/debug"
+	"slices"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-gluu/gateway/internal/decisions"
 	"github.com/caddy-gluu/gateway/internal/streams"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
 // overview is what an operator sees first.
 type overview struct {
+	Minute    decisions.Counts // the last minute, and the one under way
+	Hour      decisions.Counts
+	Bars      []bar // the last hour, the oldest first
 	Missing   []introspect.Unready
 	Providers []introspect.ProviderStatus
 	Cache     introspect.CacheStatus
@@ -41,11 +47,56 @@ func showOverview(v *visit) error {
 		Cache:     v.app.CacheStatus(),
 		Streams:   len(streams.Open.List(func(streams.Info) bool { return true })),
 	}
+	o.Minute, o.Hour = decisions.Recent.Last(intervals(time.Minute)), decisions.Recent.Last(intervals(time.Hour))
+	o.Hour.Reasons = o.Hour.Reasons[:min(len(o.Hour.Reasons), topReasons)]
+	o.Bars = barsOf(decisions.Recent.History())
 	for _, p := range o.Providers {
 		o.Lookups.add(p.Lookups)
 	}
 	o.Gateway, o.Caddy = versions()
 	return v.show(http.StatusOK, "overview", "Overview", o)
+}
+
+// topReasons is how many reasons the overview names.
+const topReasons = 5
+
+func intervals(d time.Duration) int { return int(d / decisions.Interval) }
+
+// bar is a minute of the chart, in its units.
+type bar struct{ X, Y, Height int }
+
+// The chart has 60 bars of 10 units, and is 60 units high.
+const (
+	barWidth    = 10
+	chartHeight = 60
+)
+
+// barsOf adds up the refusals of each minute. The minute with the most is nearly as
+// high as the chart.
+func barsOf(history []decisions.Counts) (bars []bar) {
+	perMinute := intervals(time.Minute)
+	var refused []uint64
+	for i, c := range history {
+		if i%perMinute == 0 {
+			refused = append(refused, 0)
+		}
+		refused[len(refused)-1] += c.Refused
+	}
+	most := slices.Max(append(refused, 1))
+	for i, n := range refused {
+		if height := scaled(n, most); height > 0 {
+			bars = append(bars, bar{X: i * barWidth, Y: chartHeight - height, Height: height})
+		}
+	}
+	return bars
+}
+
+// scaled is a part of the height. What happened at all is seen.
+func scaled(n, most uint64) int {
+	if n == 0 {
+		return 0
+	}
+	return max(int(n*(chartHeight-2)/most), 1)
 }
 
 // add counts the look-ups of a provider. Each has an outcome; a hit is an answer

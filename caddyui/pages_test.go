@@ -8,6 +8,8 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+
+	"github.com/caddy-gluu/gateway/internal/decisions"
 )
 
 // post sends a form of a page of ours.
@@ -23,12 +25,18 @@ func get(t *testing.T, u *UI, path string) (int, string) {
 	return response.StatusCode, bodyOf(t, response)
 }
 
-// What comes with a request is text on every page that shows it.
+// What clients have sent is text on every page that shows it, in the row of the tail
+// too.
 func TestSec_S424_WhatClientsSendIsText(t *testing.T) {
 	u := newUI(t, runApp(t))
 	const evil = `"><script>alert(1)</script><img src=x onerror=alert(1)><b hx-get="/x">'` + "\u202e\x1b[2J\r\n"
+	decisions.Recent.Add(&decisions.Refused{
+		RequestID: "evil-1", Method: "GET" + evil, Host: evil, Path: "/" + evil, ClientIP: evil, Status: 403, Reason: "no_rule" + evil,
+		Rule: evil, Operation: evil, ClientID: evil, Consumer: evil, Provider: evil, Required: evil, Scopes: []string{evil}, Enough: evil, Detail: evil, Description: evil, Error: evil,
+	})
 	escaped := url.QueryEscape(evil)
 	for _, path := range []string{
+		"/decisions", "/decisions?q=" + escaped + "&reason=" + escaped + "&host=" + escaped, "/why?id=evil-1", "/why?id=" + escaped,
 		"/consumers?q=" + escaped, "/sessions?sub=" + escaped + "&iss=" + escaped, "/playground?request=" + escaped + "&host=" + escaped + "&scopes=" + escaped, "/?done=" + escaped + "&n=1",
 	} {
 		_, page := get(t, u, path)
@@ -37,6 +45,41 @@ func TestSec_S424_WhatClientsSendIsText(t *testing.T) {
 				t.Errorf("%s contains %q", path, wrong)
 			}
 		}
+	}
+	var row strings.Builder
+	for _, d := range decisions.Recent.Find("evil-1") {
+		if err := templates["decisions"].ExecuteTemplate(&row, "decision", d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if text := row.String(); strings.Contains(text, "<script") || strings.Contains(text, "<img") || strings.Contains(text, "<b hx-") || !strings.Contains(text, "why?id=evil-1") {
+		t.Errorf("the row of the tail is %s", text)
+	}
+}
+
+func TestWhyARequestWasRefused(t *testing.T) {
+	u := newUI(t, runApp(t))
+	decisions.Recent.Add(&decisions.Refused{
+		RequestID: "why-1", Method: "POST", Host: "api.example.com", Path: "/todos", Status: 403, Reason: "scope_missing", Rule: "/todos",
+		ClientID: "app", Required: "todos:write", Scopes: []string{"todos:read"}, Enough: "todos:read todos:write",
+	})
+	status, page := get(t, u, "/why?id=why-1")
+	for _, want := range []string{"POST /todos", "does not have the scopes", "<li class=\"chip lacks\">todos:write</li>", "<li class=\"chip has\">todos:read</li>", "api.example.com"} {
+		if status != http.StatusOK || !strings.Contains(page, want) {
+			t.Errorf("got %d without %q: %s", status, want, page)
+		}
+	}
+	if status, page := get(t, u, "/why?id=unknown"); status != http.StatusNotFound || !strings.Contains(page, "remembers no refusal") {
+		t.Errorf("an unknown id: got %d", status)
+	}
+	if _, page := get(t, u, "/decisions?client=app&reason=scope_missing"); !strings.Contains(page, "why?id=why-1") {
+		t.Errorf("the list lacks the refusal: %s", page)
+	}
+	if _, page := get(t, u, "/decisions?client=app&status=401"); strings.Contains(page, "why?id=why-1") {
+		t.Error("the filter lets another status pass")
+	}
+	if status, _ := get(t, u, "/decisions?status=many"); status != http.StatusBadRequest {
+		t.Errorf("a status that is none: got %d", status)
 	}
 }
 
@@ -176,7 +219,7 @@ func TestSec_S426_ATokenIsOnlyInTheBody(t *testing.T) {
 		t.Errorf("got %v", got.Header)
 	}
 	for _, r := range routes {
-		if r.method != http.MethodGet || r.least == nobody {
+		if r.method != http.MethodGet || r.least == nobody || r.live {
 			continue
 		}
 		_, page := get(t, u, r.path)

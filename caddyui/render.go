@@ -17,6 +17,8 @@ import (
 	"time"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/caddy-gluu/gateway/internal/decisions"
 )
 
 //go:embed templates/*.html
@@ -45,6 +47,8 @@ var functions = template.FuncMap{
 	"join":     strings.Join,
 	"count":    groupDigits,
 	"sentence": sentence,
+	"verdict":  verdictText,
+	"meaning":  func(reason string) string { return decisions.MeaningOf(reason).Meaning },
 	"lookup":   lookupText,
 	"inc":      func(i int) int { return i + 1 },
 	"plural":   plural,

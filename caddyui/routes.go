@@ -10,6 +10,7 @@ type route struct {
 	method  string
 	least   role   // who may use it
 	changes bool   // something that stays: refused by edit none
+	live    bool   // asked by itself: does not keep a session alive
 	nav     string // its entry in the navigation, "" for none
 	serve   func(v *visit) error
 }
@@ -29,6 +30,9 @@ func init() { // the pages refer to the table for the navigation
 		{path: "/close", method: http.MethodPost, least: viewer, serve: closeDoor},
 
 		{path: "/", method: http.MethodGet, least: viewer, nav: "Overview", serve: showOverview},
+		{path: "/decisions", method: http.MethodGet, least: viewer, nav: "Decisions", serve: showDecisions},
+		{path: "/tail", method: http.MethodGet, least: viewer, live: true, serve: showTail},
+		{path: "/why", method: http.MethodGet, least: viewer, nav: "Why", serve: showWhy},
 		{path: "/playground", method: http.MethodGet, least: viewer, nav: "Playground", serve: showPlayground},
 		{path: "/playground", method: http.MethodPost, least: viewer, serve: play},
 		{path: "/consumers", method: http.MethodGet, least: viewer, nav: "Consumers", serve: showConsumers},

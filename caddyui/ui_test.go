@@ -56,6 +56,7 @@ func newUI(t *testing.T, app *introspect.App) *UI {
 	}
 	return &UI{
 		app: app, roles: roles, guard: newGuard(place{hosts: []string{host}, isSecure: true}),
+		tails:  newTailLimiter(t.Context()),
 		signer: "a key of this test", logger: zap.NewNop(), now: time.Now,
 	}
 }
@@ -63,6 +64,12 @@ func newUI(t *testing.T, app *introspect.App) *UI {
 // request is one of a person in a group, "" for one who has not logged in.
 func request(method, path, group string, form url.Values) *http.Request {
 	r := httptest.NewRequest(method, "https://"+host+path, strings.NewReader(form.Encode()))
+	if strings.HasSuffix(path, "/tail") {
+		// It would go on until the browser leaves.
+		ctx, cancel := context.WithCancel(r.Context())
+		cancel()
+		r = r.WithContext(ctx)
+	}
 	if form != nil {
 		r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	}

@@ -73,7 +73,7 @@ func (v *visit) admit() error {
 	var allowed []string
 	v.route, allowed = routeOf(v.path, v.r.Method)
 	if v.route == nil || v.route.least > nobody {
-		v.visitor = v.visitorOf(v.r, v.r.Header.Get("X-Live") == "")
+		v.visitor = v.visitorOf(v.r, v.r.Header.Get("X-Live") == "" && (v.route == nil || !v.route.live))
 		if v.visitor == nil {
 			return v.notLoggedIn()
 		}

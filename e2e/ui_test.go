@@ -78,6 +78,8 @@ type uiSite struct {
 	t     *testing.T
 	pages string // their address, with a slash at its end
 	token string // with the scope todos:read
+
+	refused string // the id of a request that lacked a scope
 }
 
 func startUISite(t *testing.T) *uiSite {
@@ -144,7 +146,14 @@ func (s *uiSite) traffic() {
 		s.Get("/todos", bearer)
 		s.Get("/todos")
 	}
-	s.Send(harness.Request{Method: "POST", Target: "/todos", Fields: []harness.Field{bearer}})
+	var refusal struct {
+		ID string `json:"request_id"`
+	}
+	response := s.Send(harness.Request{Method: "POST", Target: "/todos", Fields: []harness.Field{bearer}})
+	if err := json.Unmarshal([]byte(response.Body), &refusal); err != nil || refusal.ID == "" {
+		s.t.Fatalf("got %s, want a refusal with its id", response)
+	}
+	s.refused = refusal.ID
 	s.Send(harness.Request{Method: "DELETE", Target: "/todos/7", Fields: []harness.Field{bearer}})
 	s.Get("/elsewhere/%3Cimg%20src=x%20onerror=alert(1)%3E/%E2%80%AEgnp", bearer)
 	s.Get("/todos", harness.Field{Name: "Authorization", Value: "Bearer expired-or-invented"})
@@ -153,6 +162,8 @@ func (s *uiSite) traffic() {
 // uiPages are all pages of the navigation, with a text that each has.
 var uiPages = []struct{ name, path, text string }{
 	{"overview", "", "Overview"},
+	{"decisions", "decisions", "no rule covers"},
+	{"why", "why?id=REQUEST", "What each handler said"},
 	{"playground", "playground?request=GET%20/todos/7&scopes=todos:read", "The running rules"},
 	{"consumers", "consumers", "todo-app"},
 	{"consumer", "consumer?id=todo-app", "belongs to the configuration"},
@@ -179,7 +190,7 @@ func TestUIPagesInABrowser(t *testing.T) {
 			for _, width := range []int{320, 1280} {
 				t.Run(fmt.Sprintf("%s/%s/%d", page.name, theme, width), func(t *testing.T) {
 					tab.Look(width, theme)
-					tab.Open(s.pages + page.path)
+					tab.Open(s.pages + strings.Replace(page.path, "REQUEST", s.refused, 1))
 					tab.WaitText(page.text)
 					if overflow := tab.Eval("String(document.documentElement.scrollWidth > innerWidth)"); overflow != "false" {
 						t.Error("the page is wider than the window")

@@ -54,3 +54,45 @@ function keepUpToDate() {
 localTimes(document);
 sendFragment();
 keepUpToDate();
+
+// The list of decisions follows what happens until someone pauses it.
+function followDecisions() {
+	const place = document.querySelector("[data-tail]");
+	const rows = document.getElementById("decisions");
+	if (!place || !rows) return;
+	const state = document.getElementById("tail-state");
+	const button = document.createElement("button");
+	button.className = "quiet";
+	button.type = "button";
+	place.append(button);
+	let source = null;
+	let missed = "";
+	const say = (text) => { if (state.textContent !== text) state.textContent = text; };
+	const add = (event) => {
+		const row = parse(`<table><tbody>${event.data}</tbody></table>`).querySelector("tr");
+		rows.querySelector(".none")?.remove();
+		row.classList.add("fresh");
+		rows.prepend(document.adoptNode(row));
+		localTimes(row);
+		while (rows.rows.length > 500) rows.rows[rows.rows.length - 1].remove();
+	};
+	const follow = () => {
+		source = new EventSource(place.dataset.tail);
+		source.onopen = () => say("Live." + missed);
+		source.onerror = () => say(source?.readyState === EventSource.CLOSED ? "The gateway has ended this page's session or has too many live pages." : "The gateway does not answer. Trying again.");
+		source.addEventListener("decision", add);
+		source.addEventListener("missed", (event) => { missed = ` ${event.data} came too fast to be shown.`; say("Live." + missed); });
+		button.textContent = "Pause";
+	};
+	const pause = () => {
+		source.close();
+		source = null;
+		say("Paused.");
+		button.textContent = "Follow";
+	};
+	button.onclick = () => (source ? pause() : follow());
+	addEventListener("pagehide", () => source?.close());
+	follow();
+}
+
+followDecisions();
