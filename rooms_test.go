@@ -37,10 +37,8 @@ var rooms = []room{
 	{"docs/schema", forTests, ". scopeexpr"},
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddyratelimit caddystore caddyui caddyuma cli directive kongconfig"},
 
-	{"cli", built, "authserver directive enforce internal/explain internal/openapi internal/policylint internal/policytool internal/uilink kongconfig pathmatch scopeexpr"},
 	{"caddyui", built, "consumer directive identity introspect pathmatch scopeexpr internal/*"},
-	{"cli", built, "authserver directive enforce internal/decisions internal/explain internal/openapi internal/policylint internal/policytool kongconfig pathmatch scopeexpr internal/visible"},
-	{"caddyui", planned, "caddyadmin identity internal/*"},
+	{"cli", built, "authserver directive enforce internal/decisions internal/explain internal/openapi internal/policylint internal/policytool internal/uilink internal/visible kongconfig pathmatch scopeexpr"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", built, "consumer directive enforce identity introspect pathmatch internal/*"},
 	{"caddyuma", built, "directive enforce headers identity introspect jose pathmatch scopeexpr internal/*"},

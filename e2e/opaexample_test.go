@@ -239,8 +239,8 @@ func TestTheDocumentedPolicyOfGluuGateway(t *testing.T) {
 func TestTheServerHasTheVersionOfTheEngine(t *testing.T) {
 	t.Parallel()
 	version := regexp.MustCompile(`github\.com/open-policy-agent/opa (v[0-9.]+)`)
-	inside, outside := version.FindStringSubmatch(readFile(t, "go.mod")), version.FindStringSubmatch(readFile(t, "tools/go.mod"))
+	inside, outside := version.FindStringSubmatch(readFile(t, "go.mod")), version.FindStringSubmatch(readFile(t, "tools/opa/go.mod"))
 	if inside == nil || outside == nil || inside[1] != outside[1] {
-		t.Errorf("go.mod has %v, tools/go.mod %v", inside, outside)
+		t.Errorf("go.mod has %v, tools/opa/go.mod %v", inside, outside)
 	}
 }

@@ -16,7 +16,7 @@ import (
 )
 
 // An OPA is a server of Open Policy Agent that belongs to one test. It is the
-// program itself, built from the module that tools/go.mod names.
+// program itself, built from the module tools/opa.
 type OPA struct {
 	*Process
 	Addr string // host:port
@@ -68,5 +68,5 @@ func (o *OPA) health() string {
 
 var opaBinary = sync.OnceValues(func() (string, error) {
 	path := filepath.Join(Root(), ".cache", "e2e", "opa")
-	return path, runInRoot("go", "-C", "tools", "build", "-o", path, "github.com/open-policy-agent/opa")
+	return path, runInRoot("go", "-C", "tools/opa", "build", "-o", path, "github.com/open-policy-agent/opa")
 })

@@ -70,7 +70,7 @@ func TestTheNewestRefusalsAreKept(t *testing.T) {
 	if got, want := strings.Join(ids, ", "), "10 id-10, 9 id-9, 8 id-8, 7 id-7"; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
-	if got := r.Find("id-6"); got != nil && len(got) > 0 {
+	if got := r.Find("id-6"); len(got) > 0 {
 		t.Errorf("an overwritten refusal is found: %+v", got[0])
 	}
 	if got := r.Find(""); len(got) != 0 {
