@@ -12,7 +12,7 @@ import (
 )
 
 // CheckFile refuses the name of a file that cannot be read, with the line on which
-// the dispenser stands. A name with a placeholder is known only when the
+// the dispenser is. A name with a placeholder is known only when the
 // configuration loads.
 func CheckFile(d *caddyfile.Dispenser, option, name string) error {
 	if name == "" || HasPlaceholder(name) {

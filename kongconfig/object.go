@@ -12,7 +12,7 @@ import (
 )
 
 // object reads the fields of one entity, or of an object within it. Wrong
-// types are reported, and so is every field that nobody has asked for.
+// types are reported, and so is every field that was never read.
 type object struct {
 	p      *problems
 	entity string // as messages call it: service "todos"

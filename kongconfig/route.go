@@ -34,7 +34,7 @@ func (f *file) readRoute(o *object, parent any, _ int) {
 	}
 	if ref := reference(o, "service"); ref != "" {
 		if r.serviceRef = ref; r.service != nil && ref != r.service.id && ref != r.service.name {
-			o.errorf("service", "the route stands below another service: remove service, or move the route")
+			o.errorf("service", "the route is nested in another service: remove service, or move the route")
 		}
 	}
 	r.readMatch(f)

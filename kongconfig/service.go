@@ -71,7 +71,7 @@ func (s *service) readURL(o *object) {
 		return
 	}
 	if s.host != "" || s.port != 0 || s.path != "" {
-		o.errorf("url", "stands for protocol, host, port and path: remove these, or the url")
+		o.errorf("url", "already says protocol, host, port and path: remove these, or the url")
 	}
 	u, err := url.Parse(text)
 	switch {

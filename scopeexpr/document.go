@@ -63,7 +63,7 @@ const (
 	Public        = "public"
 	Authenticated = "authenticated"
 
-	// Denied is for requests that are refused whoever sends them. It cannot be
+	// Denied is for requests that are refused for every caller. It cannot be
 	// written in a document, where leaving a path out says the same; a rule made of
 	// something else needs it against a wider rule.
 	Denied = "denied"

@@ -17,7 +17,7 @@ type checks struct {
 	underWay map[[sha256.Size]byte]*check
 }
 
-// check is one that is under way. It ends early when nobody waits for it any
+// check is one that is under way. It ends early when no request waits for it any
 // longer.
 type check struct {
 	done    chan struct{}

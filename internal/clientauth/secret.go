@@ -61,7 +61,7 @@ func Hash(secret []byte) (string, error) {
 }
 
 // HashRandom is Hash for a secret of 128 random bits or more, which cannot be guessed
-// however fast the hash is: whoever makes this server draw secrets does not use up its
+// however fast the hash is: a client that makes this server draw secrets does not use up its
 // processors.
 func HashRandom(secret string) string { return argon2id([]byte(secret), 8*argonThreads) }
 

@@ -38,7 +38,7 @@ const (
 
 // turns hands out turns to check secrets. A check is slow, and anyone can ask for
 // one, so the order in which requests are served decides who is locked out while
-// somebody tries secrets:
+// an attacker tries secrets:
 //
 //   - those who have given no cause for suspicion go first, unknown client ids
 //     last (see class);

@@ -191,7 +191,7 @@ func slicesJoin(head, packed []byte) []byte {
 }
 
 // restore puts the bundle to use that was stored last. Its signature is checked like
-// that of a new one: whoever can write to the storage must not decide.
+// that of a new one: write access to the storage must not be enough to decide.
 func (e *Engine) restore(ctx context.Context, b *Bundle) (etag string) {
 	if e.settings.Storage == nil {
 		return ""

@@ -152,7 +152,7 @@ func (e *Engine) useBundle(s *source) error {
 }
 
 // activate compiles sources aside and has the engine decide by them if they can be
-// used, and if none is missing. Whoever decides at the moment keeps what it has.
+// used, and if none is missing. A decision under way keeps what it has.
 func (e *Engine) activate(keep func(), files *source, bundles map[string]*source) error {
 	var sources []*source
 	if files != nil {

@@ -105,7 +105,7 @@ func revisionOf(files []file) string {
 	return hex.EncodeToString(h.Sum(nil))[:12]
 }
 
-// parseFiles parses policies and joins data. Data stands at the root, wherever its
+// parseFiles parses policies and joins data. Data is at the root, wherever its
 // file is.
 func parseFiles(files []file) (*source, error) {
 	s := &source{modules: map[string]*ast.Module{}, data: map[string]any{}, revision: revisionOf(files)}

@@ -36,7 +36,7 @@ type operation struct {
 	name     string // its operationId, else its method and path
 	method   string // in upper case
 	template string
-	node     *yaml.Node // where the operation stands
+	node     *yaml.Node // where the operation is
 	params   []parameter
 	security security
 	servers  []server   // its own or those of its path

@@ -92,7 +92,7 @@ func (l *loader) requirementOf(a *api, op *operation) (requirement, error) {
 		case len(alternative) == 0:
 			optional = true
 		case !protects:
-			// Only schemes that are left out: whoever satisfies them alone is
+			// Only schemes that are left out: a caller who satisfies them alone is
 			// not let in here.
 		case !slices.ContainsFunc(r.any, func(other []string) bool { return slices.Equal(other, scopes) }):
 			r.any = append(r.any, scopes)

@@ -127,7 +127,7 @@ func (c *Client) judge(ctx context.Context, caller string, err error) error {
 		return &noEvidence{err} // it answers; what it was sent may be why
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
-		return err // whoever asks
+		return err // counted for every caller
 	}
 	if c.counted[caller] {
 		return &noEvidence{err}

@@ -63,7 +63,7 @@ func (r reference) cookie() string {
 	return cookieVersion + cookieEncoding.EncodeToString(append(r.id[:], r.secret[:]...))
 }
 
-// tag names the session in logs. It is a hash, so that nobody who reads logs
+// tag names the session in logs. It is a hash, so that no one who reads logs
 // knows an id.
 func (r reference) tag() string {
 	sum := sha256.Sum256(append([]byte("session tag\x00"), r.id[:]...))

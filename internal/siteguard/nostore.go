@@ -16,7 +16,7 @@ import (
 //	header >Cache-Control "public, max-age=600"
 //
 // changes the header when the answer is written, after the handler that wrote it.
-// So a handler that stands first in the route sees the answer last.
+// So a handler that is first in the route sees the answer last.
 
 // KeepNoStore makes NoStore hold against deferred header operations in the route
 // of the handler that is being provisioned.

@@ -14,7 +14,7 @@ import (
 
 // Refusal is an error of a guard that knows how to answer the request. A matcher
 // cannot write an answer, so the matcher passes the refusal on to a handler that
-// stands first in the route. Caddy has compiled some routes by the time that
+// is first in the route. Caddy has compiled some routes by the time that
 // their site gets a guard; there the error has to do.
 type Refusal interface {
 	error

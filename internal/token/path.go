@@ -17,7 +17,7 @@ type ClaimPath []string
 
 // ParseClaimPath reads a path such as `scope`, `realm_access.roles`,
 // `resource_access["todo.api"].roles` or `["https://example.com/roles"]`. Names
-// are separated by dots; one that contains a dot stands in brackets and quotes.
+// are separated by dots; one that contains a dot is written in brackets and quotes.
 func ParseClaimPath(text string) (ClaimPath, error) {
 	if before, _, _ := strings.Cut(text, "["); strings.Contains(before, "://") {
 		return nil, fmt.Errorf("a claim whose name is an address is written in brackets and quotes: '[%q]'", text)

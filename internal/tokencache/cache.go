@@ -268,7 +268,7 @@ func (c *Cache) Forget(ctx context.Context, what Selection, keys []Key) (forgott
 	return forgotten, err
 }
 
-// Withdraw is Forget for whoever has found out by itself that the tokens are
+// Withdraw is Forget for a caller that has found out by itself that the tokens are
 // worth nothing any more: no one is told about it here.
 //
 // The second level goes first, so that a token that is missing here afterwards
