@@ -42,6 +42,7 @@ func (g *Gate) Provision(ctx caddy.Context, kind identity.Kind) error {
 	if err != nil {
 		return err
 	}
+	app.CountGrants(metrics.Grants)
 	emitter, err := events.NewEmitter(ctx)
 	if err != nil {
 		return err

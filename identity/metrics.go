@@ -11,7 +11,6 @@ import (
 	dto "github.com/prometheus/client_model/go"
 
 	"github.com/caddy-gluu/gateway/consumer"
-	"github.com/caddy-gluu/gateway/introspect"
 )
 
 // Kind is a family of handlers, as the names of its metrics begin.
@@ -60,16 +59,11 @@ func NewMetrics(ctx caddy.Context, kind Kind) (*Metrics, error) {
 		totalGranted: register.counter("gluu_total_client_granted",
 			"Requests that a rule let pass, of any handler."),
 	}
-	app, err := introspect.FromContext(ctx)
-	if err != nil {
-		return nil, err
-	}
-	app.CountGrants(m.grants)
 	return m, register.err
 }
 
-// grants returns how many requests were granted under this configuration.
-func (m *Metrics) grants() uint64 {
+// Grants returns how many requests were granted under this configuration.
+func (m *Metrics) Grants() uint64 {
 	var value dto.Metric
 	if m.totalGranted.Write(&value) != nil {
 		return 0
