@@ -203,8 +203,6 @@ func refusalOf(err error) identity.Refusal {
 	return identity.Unavailable(0, err)
 }
 
-func because(refusal identity.Refusal) *identity.Refusal { return &refusal }
-
 // personal is a refusal that a person reads on a page.
 func personal(refusal identity.Refusal) *identity.Refusal {
 	if refusal.Person == nil {

@@ -57,7 +57,7 @@ func (d *denials) recall(key denialKey, now time.Time) *identity.Refusal {
 	if !ok || !now.Before(kept.until) {
 		return nil
 	}
-	return because(kept.refusal)
+	return new(kept.refusal)
 }
 
 func (d *denials) close() {

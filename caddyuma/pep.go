@@ -209,7 +209,7 @@ func (p *UMAPEP) decide(req enforce.Request) *identity.Refusal {
 	person := req.Identity.Person()
 	authenticated := req.Memo != nil && req.Identity.Provider == p.provider.Name() || person != nil && p.client != nil
 	if !authenticated && person == nil && req.Identity.Interaction != nil && p.RequireIDToken {
-		return because(identity.LoginRequired())
+		return new(identity.LoginRequired())
 	}
 	if req.Rule.Access() != "" {
 		return decideAccess(authenticated)

@@ -53,7 +53,7 @@ const maxAnswer = 64 << 20
 
 // showAnswer asks for a resource and prints it: as it came, or by a function that gets it
 // in a value.
-func showAnswer[T any](g *gateway, cmd *cobra.Command, target string, print func(*painter, *T)) (int, error) {
+func showAnswer[T any](g *gateway, cmd *cobra.Command, target string, show func(*painter, *T)) (int, error) {
 	body, err := g.open(http.MethodGet, target, nil, nil)
 	if err != nil {
 		return exitError, err
@@ -71,6 +71,6 @@ func showAnswer[T any](g *gateway, cmd *cobra.Command, target string, print func
 	if err := json.Unmarshal(text, &answer); err != nil {
 		return exitError, fmt.Errorf("reading the answer of %s: %w", target, err)
 	}
-	print(newPainter(cmd.OutOrStdout()), &answer)
+	show(newPainter(cmd.OutOrStdout()), &answer)
 	return exitYes, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/cookiejar"
 	"net/http/httptest"
@@ -178,9 +179,7 @@ func (c *cluster) status(base, path string, header http.Header) int {
 	if err != nil {
 		c.t.Fatal(err)
 	}
-	for name, values := range header {
-		request.Header[name] = values
-	}
+	maps.Copy(request.Header, header)
 	response, err := c.client.Do(request)
 	if err != nil {
 		return 0
