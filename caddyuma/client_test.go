@@ -3,7 +3,6 @@
 package caddyuma
 
 import (
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -14,10 +13,11 @@ import (
 	"testing"
 	"time"
 
-	_ "github.com/caddy-gluu/gateway/caddyoidc"
 	"github.com/caddy-gluu/gateway/e2e/harness"
 	"github.com/caddy-gluu/gateway/internal/caddytest"
 	"github.com/caddy-gluu/gateway/internal/optest"
+
+	_ "github.com/caddy-gluu/gateway/caddyoidc"
 )
 
 // The tests of the UMA client run a gateway with an OpenID Provider and the UMA
@@ -319,196 +319,6 @@ func TestAnApprovalIsWaitedFor(t *testing.T) {
 	alice.passes("/todos")
 	if tickets, tokens := c.server.Count("permission"), c.server.Count("rpt"); tickets != 1 || tokens != 3 {
 		t.Errorf("%d tickets and %d token requests, want 1 and 3: the ticket of each answer is the next one", tickets, tokens)
-	}
-}
-
-// A ticket that the server does not take any more is replaced, once.
-func TestASpentTicketIsReplacedOnce(t *testing.T) {
-	for name, test := range map[string]struct {
-		refuse, tickets, tokens int
-		passes                  bool
-	}{
-		"once":  {1, 2, 2, true},
-		"twice": {2, 2, 2, false},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c := startClient(t, harness.UMAConfig{}, rpts)
-			c.server.Allow("alice", "todos:view")
-			alice := c.visitor("alice")
-			left, asked := test.refuse, 0
-			c.server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-				if r.PostFormValue("grant_type") != ticketGrant {
-					return false
-				}
-				if asked++; left == 0 {
-					return false
-				}
-				left--
-				w.Header().Set("Content-Type", "application/json")
-				w.WriteHeader(http.StatusBadRequest)
-				_, _ = w.Write([]byte(`{"error":"invalid_grant"}`))
-				return true
-			})
-			if test.passes {
-				alice.passes("/todos")
-			} else {
-				alice.refused("/todos", 502, "server_error")
-			}
-			if n := c.server.Count("permission"); n != test.tickets || asked != test.tokens {
-				t.Errorf("%d tickets and %d token requests, want %d and %d", n, asked, test.tickets, test.tokens)
-			}
-		})
-	}
-}
-
-func TestAnAnswerThatCannotBeUsed(t *testing.T) {
-	c := startClient(t, harness.UMAConfig{}, rpts)
-	c.server.Issue("of-another-api", map[string]any{"sub": "alice", "aud": "another", "client_id": "todo-app", "exp": time.Now().Unix() + 100})
-	for body, status := range map[string]int{
-		`{"error":"invalid_request"}`:                                                    400,
-		`not JSON`:                                                                       200,
-		`{"access_token":"x"}`:                                                           200,
-		`{"access_token":"x","token_type":"mac"}`:                                        200,
-		`{"access_token":"unknown-token","token_type":"Bearer"}`:                         200,
-		`{"access_token":"of-another-api","token_type":"bearer"}`:                        200,
-		`{"access_token":"x","token_type":"Bearer","expires_in":"soon"}`:                 200,
-		`{"access_token":"x","access_token":"y","token_type":"Bearer"}`:                  200,
-		`{"access_token":"` + strings.Repeat("x", maxRPT+1) + `","token_type":"Bearer"}`: 200,
-	} {
-		alice := c.visitor("alice")
-		c.server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-			if r.PostFormValue("grant_type") != ticketGrant {
-				return false
-			}
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(status)
-			_, _ = w.Write([]byte(body))
-			return true
-		})
-		if a := alice.fetch("GET", "/todos"); a.status != 502 {
-			t.Errorf("%.60s: got %d %s, want 502", body, a.status, a.body)
-		}
-	}
-}
-
-// The server is unavailable in each step: 503, and nothing is lost by it.
-func TestTheServerIsUnavailableInEachStep(t *testing.T) {
-	for step, is := range map[string]func(r *http.Request) bool{
-		"ticket":        func(r *http.Request) bool { return r.URL.Path == "/permissions" },
-		"token":         func(r *http.Request) bool { return r.PostFormValue("grant_type") == ticketGrant },
-		"introspection": func(r *http.Request) bool { return r.URL.Path == "/introspect" },
-	} {
-		t.Run(step, func(t *testing.T) {
-			c := startClient(t, harness.UMAConfig{}, rpts)
-			c.server.Allow("alice", "todos:view")
-			alice := c.visitor("alice")
-			c.server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
-				if !is(r) {
-					return false
-				}
-				w.WriteHeader(http.StatusServiceUnavailable)
-				return true
-			})
-			a := alice.refused("/todos", 503, "temporarily_unavailable")
-			if a.header.Get("Retry-After") == "" {
-				t.Errorf("got no Retry-After: %v", a.header)
-			}
-			if a := alice.open("/todos"); a.status != 503 || !strings.Contains(a.body, "<h1>Temporarily unavailable</h1>") {
-				t.Errorf("a page: got %d %s", a.status, a.body)
-			}
-			c.server.Intercept(nil)
-			harness.Eventually(t, 20*time.Second, func() string {
-				if a := alice.fetch("GET", "/todos"); a.status != 200 {
-					return fmt.Sprintf("after the server came back: %d %s", a.status, a.body)
-				}
-				return ""
-			})
-		})
-	}
-}
-
-// A live permission is used while the server is unavailable.
-func TestALivePermissionNeedsNoServer(t *testing.T) {
-	c := startClient(t, harness.UMAConfig{}, rpts)
-	c.server.Allow("alice", "todos:view")
-	alice := c.visitor("alice")
-	alice.passes("/todos")
-	c.server.Stop()
-	alice.passes("/todos")
-	alice.refused("/notes", 503, "temporarily_unavailable")
-}
-
-func TestClaimsArePushed(t *testing.T) {
-	const expression = "pushed_claims `{\"sub\": id_token.sub, \"mail\": userinfo.email, \"way\": request.method + \" \" + request.path, \"tenant\": request.headers[\"x-tenant\"]}`"
-	for _, alg := range []string{"", "ES256", "RS256", "EdDSA", "none"} {
-		t.Run("alg "+alg, func(t *testing.T) {
-			rules := strings.Replace(rpts, "pushed_claims id_token", expression+"\nclaim_token_format urn:ietf:params:oauth:token-type:jwt", 1)
-			if alg != "" {
-				rules += "\npushed_claims_alg " + alg
-			}
-			c := startClient(t, harness.UMAConfig{}, rules)
-			c.server.Allow("alice", "todos:view")
-			alice := c.visitor("alice")
-			header := script.Clone()
-			header.Set("X-Tenant", "acme")
-			harness.Eventually(t, 20*time.Second, func() string { // the key may be on its way
-				if a := alice.do("GET", "/todos", header); a.status != 200 {
-					return fmt.Sprintf("%d %s", a.status, a.body)
-				}
-				return ""
-			})
-			sent := c.server.RPTRequests()[0]
-			if got := sent.Get("claim_token_format"); got != "urn:ietf:params:oauth:token-type:jwt" {
-				t.Errorf("claim_token_format is %q", got)
-			}
-			head, claims := decode(t, sent.Get("claim_token"))
-			want := alg
-			if alg == "" {
-				want = "ES256"
-			}
-			if head["alg"] != want || head["typ"] != "claim-token+jwt" {
-				t.Errorf("the header is %v, want %s", head, want)
-			}
-			for name, want := range map[string]any{
-				"sub": "alice", "mail": "alice@example.com", "way": "GET /todos", "tenant": "acme", "aud": c.server.Issuer, "iss": "gluu-gateway", "original_iss": c.op.Issuer(),
-			} {
-				if claims[name] != want {
-					t.Errorf("%s is %v, want %v", name, claims[name], want)
-				}
-			}
-			exp, iat := claims["exp"].(float64), claims["iat"].(float64)
-			if exp-iat > claimTokenAge.Seconds()+1 || exp <= iat {
-				t.Errorf("it lives from %v to %v", iat, exp)
-			}
-		})
-	}
-}
-
-func decode(t *testing.T, jwt string) (head, claims map[string]any) {
-	t.Helper()
-	parts := strings.Split(jwt, ".")
-	if len(parts) != 3 {
-		t.Fatalf("%q is not a JWT", jwt)
-	}
-	for i, to := range []*map[string]any{&head, &claims} {
-		text, err := base64.RawURLEncoding.DecodeString(parts[i])
-		if err == nil {
-			err = json.Unmarshal(text, to)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	return head, claims
-}
-
-// A claim that a rule of the expression needs is missing: nothing is asked.
-func TestAnExpressionThatDoesNotFit(t *testing.T) {
-	c := startClient(t, harness.UMAConfig{}, strings.Replace(rpts, "pushed_claims id_token", "pushed_claims `{\"d\": userinfo.no_such}`\npushed_claims_alg none", 1))
-	alice := c.visitor("alice")
-	alice.refused("/todos", 500, "server_error")
-	if n := c.server.Count("rpt"); n != 0 {
-		t.Errorf("%d token requests, want none", n)
 	}
 }
 

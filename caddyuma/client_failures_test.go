@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package caddyuma
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/caddy-gluu/gateway/e2e/harness"
+)
+
+// A ticket that the server does not take any more is replaced, once.
+func TestASpentTicketIsReplacedOnce(t *testing.T) {
+	for name, test := range map[string]struct {
+		refuse, tickets, tokens int
+		passes                  bool
+	}{
+		"once":  {1, 2, 2, true},
+		"twice": {2, 2, 2, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := startClient(t, harness.UMAConfig{}, rpts)
+			c.server.Allow("alice", "todos:view")
+			alice := c.visitor("alice")
+			left, asked := test.refuse, 0
+			c.server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+				if r.PostFormValue("grant_type") != ticketGrant {
+					return false
+				}
+				if asked++; left == 0 {
+					return false
+				}
+				left--
+				w.Header().Set("Content-Type", "application/json")
+				w.WriteHeader(http.StatusBadRequest)
+				_, _ = w.Write([]byte(`{"error":"invalid_grant"}`))
+				return true
+			})
+			if test.passes {
+				alice.passes("/todos")
+			} else {
+				alice.refused("/todos", 502, "server_error")
+			}
+			if n := c.server.Count("permission"); n != test.tickets || asked != test.tokens {
+				t.Errorf("%d tickets and %d token requests, want %d and %d", n, asked, test.tickets, test.tokens)
+			}
+		})
+	}
+}
+
+func TestAnAnswerThatCannotBeUsed(t *testing.T) {
+	c := startClient(t, harness.UMAConfig{}, rpts)
+	c.server.Issue("of-another-api", map[string]any{"sub": "alice", "aud": "another", "client_id": "todo-app", "exp": time.Now().Unix() + 100})
+	for body, status := range map[string]int{
+		`{"error":"invalid_request"}`:                                                    400,
+		`not JSON`:                                                                       200,
+		`{"access_token":"x"}`:                                                           200,
+		`{"access_token":"x","token_type":"mac"}`:                                        200,
+		`{"access_token":"unknown-token","token_type":"Bearer"}`:                         200,
+		`{"access_token":"of-another-api","token_type":"bearer"}`:                        200,
+		`{"access_token":"x","token_type":"Bearer","expires_in":"soon"}`:                 200,
+		`{"access_token":"x","access_token":"y","token_type":"Bearer"}`:                  200,
+		`{"access_token":"` + strings.Repeat("x", maxRPT+1) + `","token_type":"Bearer"}`: 200,
+	} {
+		alice := c.visitor("alice")
+		c.server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+			if r.PostFormValue("grant_type") != ticketGrant {
+				return false
+			}
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(body))
+			return true
+		})
+		if a := alice.fetch("GET", "/todos"); a.status != 502 {
+			t.Errorf("%.60s: got %d %s, want 502", body, a.status, a.body)
+		}
+	}
+}
+
+// The server is unavailable in each step: 503, and nothing is lost by it.
+func TestTheServerIsUnavailableInEachStep(t *testing.T) {
+	for step, is := range map[string]func(r *http.Request) bool{
+		"ticket":        func(r *http.Request) bool { return r.URL.Path == "/permissions" },
+		"token":         func(r *http.Request) bool { return r.PostFormValue("grant_type") == ticketGrant },
+		"introspection": func(r *http.Request) bool { return r.URL.Path == "/introspect" },
+	} {
+		t.Run(step, func(t *testing.T) {
+			c := startClient(t, harness.UMAConfig{}, rpts)
+			c.server.Allow("alice", "todos:view")
+			alice := c.visitor("alice")
+			c.server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+				if !is(r) {
+					return false
+				}
+				w.WriteHeader(http.StatusServiceUnavailable)
+				return true
+			})
+			a := alice.refused("/todos", 503, "temporarily_unavailable")
+			if a.header.Get("Retry-After") == "" {
+				t.Errorf("got no Retry-After: %v", a.header)
+			}
+			if a := alice.open("/todos"); a.status != 503 || !strings.Contains(a.body, "<h1>Temporarily unavailable</h1>") {
+				t.Errorf("a page: got %d %s", a.status, a.body)
+			}
+			c.server.Intercept(nil)
+			harness.Eventually(t, 20*time.Second, func() string {
+				if a := alice.fetch("GET", "/todos"); a.status != 200 {
+					return fmt.Sprintf("after the server came back: %d %s", a.status, a.body)
+				}
+				return ""
+			})
+		})
+	}
+}
+
+// A live permission is used while the server is unavailable.
+func TestALivePermissionNeedsNoServer(t *testing.T) {
+	c := startClient(t, harness.UMAConfig{}, rpts)
+	c.server.Allow("alice", "todos:view")
+	alice := c.visitor("alice")
+	alice.passes("/todos")
+	c.server.Stop()
+	alice.passes("/todos")
+	alice.refused("/notes", 503, "temporarily_unavailable")
+}
