@@ -55,7 +55,7 @@ func (consumers) Routes() []caddy.AdminRoute {
 			}),
 		})
 	}
-	return routes
+	return audited(routes)
 }
 
 // directoryHandler answers a request about the consumers of a directory.
@@ -176,6 +176,7 @@ func createConsumer(d *consumer.Directory, w http.ResponseWriter, r *http.Reques
 	if err != nil {
 		return consumerError(err)
 	}
+	noteSubject(w, created.ID)
 	return writeJSON(w, http.StatusCreated, created)
 }
 

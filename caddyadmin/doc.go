@@ -11,6 +11,7 @@
 //	admin.api.gluu_consumers     /gluu/consumers...
 //	admin.api.gluu_signing_keys  /gluu/signing-keys...
 //	admin.api.gluu_ui            POST /gluu/ui
+//	admin.api.gluu_audit         GET /gluu/audit
 //	admin.api.gluu               404 for everything else below /gluu/
 //
 // The package only translates between HTTP and operations that other packages

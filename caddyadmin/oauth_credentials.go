@@ -48,7 +48,7 @@ func (oauthCredentials) Routes() (routes []caddy.AdminRoute) {
 	for pattern, h := range credentialRoutes {
 		routes = append(routes, h.route(pattern))
 	}
-	return routes
+	return audited(routes)
 }
 
 var credentialRoutes = map[string]oauthHandler{
@@ -300,6 +300,7 @@ func (a *oauthAdmin) isConfigured(s *oauthServer, clientID string) bool {
 }
 
 func answerCredential(w http.ResponseWriter, status int, c *authcore.Client, secret string) error {
+	noteSubject(w, c.ID)
 	w.Header().Set("Cache-Control", "no-store")
 	out := credentialOf(c)
 	out.ClientSecret = secret

@@ -39,7 +39,7 @@ func (oauthGrants) Routes() (routes []caddy.AdminRoute) {
 	for pattern, h := range grantRoutes {
 		routes = append(routes, h.route(pattern))
 	}
-	return routes
+	return audited(routes)
 }
 
 var grantRoutes = map[string]oauthHandler{

@@ -45,7 +45,7 @@ func (oauthTokens) Routes() (routes []caddy.AdminRoute) {
 	for pattern, h := range tokenRoutes {
 		routes = append(routes, h.route(pattern))
 	}
-	return routes
+	return audited(routes)
 }
 
 var tokenRoutes = map[string]oauthHandler{
@@ -236,6 +236,7 @@ func importToken(a *oauthAdmin, w http.ResponseWriter, r *http.Request) error {
 	} else if err != nil {
 		return err
 	}
+	noteSubject(w, t.ID.String())
 	return a.answerToken(w, r, s, http.StatusCreated, t, access, refresh)
 }
 

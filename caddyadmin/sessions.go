@@ -33,7 +33,7 @@ func (sessions) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (sessions) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: "/gluu/sessions", Handler: handler(serveSessions)}}
+	return audited([]caddy.AdminRoute{{Pattern: "/gluu/sessions", Handler: handler(serveSessions)}})
 }
 
 func serveSessions(app *introspect.App, w http.ResponseWriter, r *http.Request) error {

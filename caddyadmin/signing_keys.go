@@ -36,10 +36,10 @@ func (signingKeys) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (signingKeys) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{
+	return audited([]caddy.AdminRoute{
 		{Pattern: "/gluu/signing-keys", Handler: handler(showSigningKeys)},
 		{Pattern: "/gluu/signing-keys/rotate", Handler: handler(rotateSigningKeys)},
-	}
+	})
 }
 
 func showSigningKeys(app *introspect.App, w http.ResponseWriter, r *http.Request) error {

@@ -36,7 +36,7 @@ func (streamsAPI) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (streamsAPI) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: "/gluu/streams", Handler: caddy.AdminHandlerFunc(serveStreams)}}
+	return audited([]caddy.AdminRoute{{Pattern: "/gluu/streams", Handler: caddy.AdminHandlerFunc(serveStreams)}})
 }
 
 // streamFilters are what a stream can be selected by.

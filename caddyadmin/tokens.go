@@ -40,12 +40,12 @@ func (tokens) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (tokens) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{
+	return audited([]caddy.AdminRoute{
 		{Pattern: "/gluu/tokens", Handler: forget(allTokens)},
 		{Pattern: "/gluu/tokens/client/{id}", Handler: forget(tokensOfClient)},
 		{Pattern: "/gluu/tokens/subject/{subject}", Handler: forget(tokensOfSubject)},
 		{Pattern: "/gluu/tokens/token", Handler: forget(oneToken)},
-	}
+	})
 }
 
 // forgetting forgets the tokens that a request selects.

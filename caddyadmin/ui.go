@@ -33,7 +33,7 @@ func (uiLinks) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements caddy.AdminRouter.
 func (uiLinks) Routes() []caddy.AdminRoute {
-	return []caddy.AdminRoute{{Pattern: "/gluu/ui", Handler: caddy.AdminHandlerFunc(serveUILinks)}}
+	return audited([]caddy.AdminRoute{{Pattern: "/gluu/ui", Handler: caddy.AdminHandlerFunc(serveUILinks)}})
 }
 
 func serveUILinks(w http.ResponseWriter, r *http.Request) error {

@@ -18,6 +18,7 @@ var leastRole = map[string]role{
 	"GET /playground": viewer, "POST /playground": viewer, "GET /tokens": viewer, "POST /tokens": viewer, "POST /forget": operator,
 	"GET /consumers": viewer, "GET /consumer": viewer, "POST /consumer": admin, "POST /consumer-delete": admin,
 	"GET /sessions": viewer, "POST /sessions-end": operator, "GET /streams": viewer, "POST /streams-end": operator,
+	"GET /changes": viewer,
 }
 
 // Every route with every method for everyone. What the table does not name does not

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddy-gluu/gateway/internal/audit"
 	"github.com/caddy-gluu/gateway/internal/decisions"
 )
 
@@ -228,5 +229,34 @@ func TestSec_S426_ATokenIsOnlyInTheBody(t *testing.T) {
 				t.Errorf("%s sends a token by GET", r.path)
 			}
 		}
+	}
+}
+
+// Who changed what, from where, without what was secret.
+func TestChangesAreListed(t *testing.T) {
+	u := newUI(t, runApp(t))
+	if got := post(t, u, "/consumer", "admins", url.Values{"username": {"audited <b>"}}); got.StatusCode != http.StatusSeeOther {
+		t.Fatalf("got %s", got.Status)
+	}
+	id := u.app.Directory().Find("audited <b>").ID
+	last := audit.Recent.List(0, 1)[0]
+	want := audit.Change{Number: last.Number, Time: last.Time, By: "ann", Role: "admin", From: audit.Pages, Address: "192.0.2.1", Change: "consumer saved", Subject: id}
+	if last != want {
+		t.Errorf("got %+v, want %+v", last, want)
+	}
+	if refused := post(t, u, "/consumer", "viewers", url.Values{"username": {"x"}}); refused.StatusCode != http.StatusForbidden || audit.Recent.List(0, 1)[0] != last {
+		t.Error("a refused change is recorded")
+	}
+	_, page := get(t, u, "/changes")
+	for _, text := range []string{id, "consumer saved", "192.0.2.1", "ann"} {
+		if !strings.Contains(page, text) {
+			t.Errorf("the page lacks %q", text)
+		}
+	}
+	if _, page := get(t, u, "/changes?before=1"); strings.Contains(page, id) || !strings.Contains(page, "no older changes") {
+		t.Error("before the first change there is one")
+	}
+	if status, _ := get(t, u, "/changes?before=x"); status != http.StatusBadRequest {
+		t.Errorf("got %d", status)
 	}
 }

@@ -47,6 +47,7 @@ func init() { // the pages refer to the table for the navigation
 		{path: "/sessions-end", method: http.MethodPost, least: operator, changes: true, serve: endSessions},
 		{path: "/streams", method: http.MethodGet, least: viewer, nav: "Streams", serve: showStreams},
 		{path: "/streams-end", method: http.MethodPost, least: operator, changes: true, serve: endStreams},
+		{path: "/changes", method: http.MethodGet, least: viewer, nav: "Changes", serve: showChanges},
 	}
 }
 

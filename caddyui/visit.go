@@ -6,11 +6,15 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strings"
 
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
+
+	"github.com/caddy-gluu/gateway/internal/audit"
 )
 
 // visit is one request for a page.
@@ -147,10 +151,25 @@ func (v *visit) redirect(to string) {
 	v.w.WriteHeader(http.StatusSeeOther)
 }
 
-// changed logs a change: who, what and to what. It is called after the change.
-func (v *visit) changed(what, subject string) {
-	v.logger.Info("changed in the UI", zap.String("by", v.visitor.name), zap.String("role", v.visitor.role.String()),
-		zap.String("change", what), zap.String("subject", subject))
+// changed records a change: who, what and to what. It is called after the change.
+func (v *visit) changed(what, subject string) { v.changedWith(what, subject, "") }
+
+// changedWith also records what there is to say about it.
+func (v *visit) changedWith(what, subject, detail string) {
+	audit.Recent.Add(audit.Change{
+		By: v.visitor.name, Role: v.visitor.role.String(), From: audit.Pages, Address: v.address(), Change: what, Subject: subject, Detail: detail,
+	})
+}
+
+// address is where the browser is, as the site trusts its proxies.
+func (v *visit) address() string {
+	if address, ok := caddyhttp.GetVar(v.r.Context(), caddyhttp.ClientIPVarKey).(string); ok && address != "" {
+		return address
+	}
+	if host, _, err := net.SplitHostPort(v.r.RemoteAddr); err == nil {
+		return host
+	}
+	return v.r.RemoteAddr
 }
 
 // fault is why a page is not shown.

@@ -43,6 +43,7 @@ var commands = []func() *cobra.Command{
 	newOverviewCommand,
 	newDecisionsCommand,
 	newWhyCommand,
+	newAuditCommand,
 	newCompareCommand,
 	newImportTokensCommand,
 	newUICommand,

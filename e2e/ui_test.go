@@ -172,6 +172,7 @@ var uiPages = []struct{ name, path, text string }{
 	{"tokens", "tokens", "What is this token?"},
 	{"sessions", "sessions", "Subject of a person"},
 	{"streams", "streams", "No stream is open"},
+	{"changes", "changes", "link to the pages made"},
 }
 
 // Every page, in both themes and at both widths: the browser complains about

@@ -24,8 +24,9 @@ func Admin(t testing.TB, method, target, body string) (status int, answer string
 			routes = append(routes, module.New().(caddy.AdminRouter).Routes()...)
 		}
 	}
-	w := httptest.NewRecorder()
-	AdminMux(t, routes).ServeHTTP(w, httptest.NewRequest(method, target, strings.NewReader(body)))
+	w, r := httptest.NewRecorder(), httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	AdminMux(t, routes).ServeHTTP(w, r)
 	return w.Code, w.Body.String()
 }
 
