@@ -67,7 +67,7 @@ func (q *question) resource(members map[string]any) entity {
 	if id == "" {
 		id = q.r.URL.EscapedPath()
 	}
-	return entity{"route", id, pick(members, "host", "scheme", "path", "uri_args", "headers", "body", "body_state", "captures")}
+	return entity{"route", id, pick(members, "host", "scheme", "path", "uri_args", "headers", "body", "body_state", "operation", "captures")}
 }
 
 func pick(members map[string]any, names ...string) map[string]any {

@@ -12,6 +12,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/enforce"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -41,6 +42,10 @@ func parsePEP(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		token <secret>
 //		client_cert <certificate file> <key file>
 //		insecure_hosts <host>...
+//		openapi <file> {
+//			base_path <path>|servers|none
+//			watch [true|false]
+//		}
 //		input gluu|kong|envoy
 //		headers <name>...|all|none
 //		body off|json|form|raw [<limit>]
@@ -118,7 +123,7 @@ func (p *PEP) checkAll(option string) error {
 
 // options are the subdirectives of the handler.
 var options = []string{
-	"url", "opa_url", "authzen", "decision", "token", "client_cert", "insecure_hosts", "input", "headers", "body", "forward_request_body", "body_overflow",
+	"url", "opa_url", "authzen", "decision", "token", "client_cert", "insecure_hosts", "openapi", "input", "headers", "body", "forward_request_body", "body_overflow",
 	"context", "set_headers", "redirect_origins", "timeout", "cache", "decision_log",
 	"id", "deny_by_default", "ambiguous_paths", "encoded_slashes", "override_headers", "dry_run", "log_grants",
 }
@@ -137,6 +142,8 @@ func (p *PEP) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error) {
 		p.ClientCertificate, p.ClientCertificateKey, err = certificateFiles(d)
 	case "insecure_hosts":
 		err = directive.AddStrings(d, &p.InsecureHosts)
+	case "openapi":
+		p.OpenAPI, err = enforce.UnmarshalOperations(d)
 	case "input":
 		err = directive.SetString(d, &p.Input)
 	case "headers":

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/enforce"
 	"github.com/caddy-gluu/gateway/internal/opaengine"
 )
 
@@ -52,6 +53,11 @@ type Config struct {
 	// Hosts that may be asked over http although they are no loopback addresses. What
 	// is sent there and what comes back is then open to everyone on the way.
 	InsecureHosts []string `json:"insecure_hosts,omitempty"`
+
+	// The OpenAPI document of the API. The policy sees which of its operations a request
+	// is as `input.operation`; what the document says about security has no effect.
+	// Default: none.
+	OpenAPI *enforce.Operations `json:"openapi,omitempty"`
 
 	// The form of the document that the policy sees: `gluu`, or `kong` or `envoy` for
 	// policies that were written for those. Default: `gluu`.

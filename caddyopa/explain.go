@@ -32,6 +32,11 @@ func (p *PEP) ExplainRequest(r *http.Request, caller *explain.Caller, why bool) 
 	}
 	quiet := p.quiet()
 	q := &question{pep: quiet, r: r, id: p.identityFor(caller), path: path, rawPath: rawPath, started: time.Now()}
+	if refusal := quiet.findOperation(q); refusal != nil {
+		d.Refused = identity.Explained(*refusal)
+		return d
+	}
+	d.Operation = q.id.Operation
 	var trace opaengine.Trace
 	refusal = quiet.explain(d, q, &trace, why)
 	d.Why = trace.Failed()
@@ -77,7 +82,11 @@ func (p *PEP) explain(d *explain.Decision, q *question, trace *opaengine.Trace, 
 
 // quiet is the handler without its records.
 func (p *PEP) quiet() *PEP {
-	return &PEP{Gate: p.Gate, Config: p.Config, decider: p.decider, logger: zap.NewNop(), stateKey: p.stateKey, metrics: p.metrics}
+	quiet := &PEP{Gate: p.Gate, Config: p.Config, decider: p.decider, logger: zap.NewNop(), stateKey: p.stateKey, metrics: p.metrics}
+	if p.operations != nil {
+		quiet.operations = p.operations.Quiet()
+	}
+	return quiet
 }
 
 // identityFor is who an explained caller is to the policy.

@@ -53,6 +53,7 @@ var gluuMembers = []member{
 	newMember("scopes", (*question).scopes),
 	newMember("anonymous", (*question).anonymous),
 	newMember("consumer", (*question).consumer),
+	newMember("operation", (*question).operation),
 	newMember("rule", (*question).rule),
 	newMember("captures", (*question).captures),
 	newMember("context", (*question).context),
@@ -201,7 +202,16 @@ func (q *question) consumer(*opaengine.Uses) (*ast.Term, error) {
 	return state.consumerIn, nil
 }
 
-// rule is the pattern of the rule of a handler before this one, null if none decided.
+// operation is the one of an OpenAPI document that the request is, null if it is none.
+func (q *question) operation(*opaengine.Uses) (*ast.Term, error) {
+	if q.id.Operation == "" {
+		return ast.InternedNullTerm, nil
+	}
+	return ast.StringTerm(q.id.Operation), nil
+}
+
+// rule is the pattern of the rule of a handler before this one, or of the operation,
+// null if there is neither.
 func (q *question) rule(*opaengine.Uses) (*ast.Term, error) {
 	if q.id.Rule == "" {
 		return ast.InternedNullTerm, nil

@@ -227,6 +227,7 @@ func TestTheConfigurationRefuses(t *testing.T) {
 // FuzzCaddyfile parses anything without a panic, and what it accepts is the same as JSON.
 func FuzzCaddyfile(f *testing.F) {
 	f.Add("gluu_opa_pep main {\n decision a/b\n body json 1KiB\n cache 1s 5\n context a b\n}")
+	f.Add("gluu_opa_pep {\n openapi /none.yaml {\n  base_path none\n  watch\n }\n}")
 	f.Add("gluu_opa_pep {\n url https://a.example\n token x\n headers all\n decision_log all 0.1\n log_grants\n}")
 	f.Fuzz(func(t *testing.T, block string) {
 		p, err := parse(block)

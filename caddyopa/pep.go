@@ -32,13 +32,14 @@ type PEP struct {
 	enforce.Gate
 	Config
 
-	decider  decider
-	logger   *zap.Logger
-	stateKey token.ValueKey
-	metrics  *metrics
-	records  *recorder
-	cache    *decisions
-	warned   warnings
+	decider    decider
+	operations *enforce.Finder // nil without an OpenAPI document
+	logger     *zap.Logger
+	stateKey   token.ValueKey
+	metrics    *metrics
+	records    *recorder
+	cache      *decisions
+	warned     warnings
 }
 
 // decider asks whatever decides.
@@ -75,6 +76,11 @@ func (p *PEP) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	p.App().ReserveHeaders(p.SetHeaders...)
+	if p.OpenAPI != nil {
+		if p.operations, err = p.NewFinder(ctx, p.OpenAPI); err != nil {
+			return err
+		}
+	}
 	if p.decider, err = p.newDecider(ctx); err != nil {
 		return err
 	}
@@ -118,6 +124,9 @@ func (p *PEP) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 		return p.reject(w, q, next, enforce.Unauthenticated())
 	}
 	q.path = path
+	if refusal := p.findOperation(q); refusal != nil {
+		return p.reject(w, q, next, *refusal)
+	}
 	v, refusal := p.decide(q)
 	if refusal == nil {
 		refusal = p.refusalFor(q, v)
@@ -128,6 +137,19 @@ func (p *PEP) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.H
 	}
 	p.grant(w, q, v)
 	return next.ServeHTTP(w, r)
+}
+
+// findOperation finds out which operation of the OpenAPI document the request is. A
+// policy must not take a request whose operation is unknown for one that is none.
+func (p *PEP) findOperation(q *question) *identity.Refusal {
+	if p.operations == nil {
+		return nil
+	}
+	if err := p.operations.Note(q.id, q.r.Method, q.path); err != nil {
+		refusal := p.marked(q, wrong(err), "error")
+		return &refusal
+	}
+	return nil
 }
 
 // decide asks, and reads the answer.
@@ -152,10 +174,11 @@ func (p *PEP) ask(q *question) (answer, error) {
 	return p.decider.decide(q.r.Context(), q)
 }
 
-// reject refuses the request. The rule stays that of a handler before this one.
+// reject refuses the request. Rule and operation stay those of a handler before this
+// one, or of the OpenAPI document.
 func (p *PEP) reject(w http.ResponseWriter, q *question, next caddyhttp.Handler, refusal identity.Refusal) error {
 	if q.id != nil && refusal.Rule == "" {
-		refusal.Rule = q.id.Rule
+		refusal.Rule, refusal.Operation = q.id.Rule, q.id.Operation
 	}
 	return p.Reject(w, q.r, next, refusal)
 }

@@ -19,6 +19,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/enforce"
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/opaengine"
 	"github.com/caddy-gluu/gateway/internal/policytool"
@@ -84,6 +85,12 @@ func load(p *PEP, settings opaengine.Settings, consumers []consumer.Consumer) (p
 	if err := p.Config.check(); err != nil {
 		return nil, err
 	}
+	if p.OpenAPI != nil {
+		var err error
+		if p.operations, err = enforce.NewFinder(p.OpenAPI); err != nil {
+			return nil, err
+		}
+	}
 	engine, err := opaengine.New(settings)
 	if err != nil {
 		return nil, err
@@ -102,7 +109,7 @@ type loaded struct {
 
 // Ask implements policytool.Policy.
 func (l *loaded) Ask(asked policytool.Question) (*policytool.Answer, error) {
-	p := &PEP{Gate: l.pep.Gate, Config: l.pep.Config, logger: l.pep.logger}
+	p := &PEP{Gate: l.pep.Gate, Config: l.pep.Config, logger: l.pep.logger, operations: l.pep.operations}
 	if asked.Decision != "" {
 		p.Decision = asked.Decision
 	}
@@ -140,7 +147,7 @@ func (l *loaded) ask(p *PEP, q *question, why bool) (*policytool.Answer, error) 
 		return &policytool.Answer{Decision: "deny", Outcome: "error", Reason: err.Error(), Why: trace.Failed()}, nil
 	}
 	v := p.read(outcome.Value)
-	a := &policytool.Answer{Decision: "deny", Outcome: v.outcome.String(), Why: trace.Failed(), Result: asJSON(outcome.Value)}
+	a := &policytool.Answer{Decision: "deny", Operation: q.id.Operation, Outcome: v.outcome.String(), Why: trace.Failed(), Result: asJSON(outcome.Value)}
 	switch v.outcome {
 	case granted:
 		a.Decision = "allow"
@@ -177,7 +184,9 @@ func (l *loaded) question(p *PEP, asked policytool.Question) (q *question, refus
 	}
 	path.Apply(r.URL)
 	q.path = path.Decoded
-	q.id, err = l.identity(asked)
+	if q.id, err = l.identity(asked); err == nil && p.operations != nil {
+		err = p.operations.Note(q.id, method, q.path)
+	}
 	return q, nil, err
 }
 

@@ -91,8 +91,8 @@ The decision is one of:
     Logic. Rules of gluu_uma_pep also have "resource" and "ticket"; a decision
     without a rule also has "reason". Rules that are public or authenticated
     have "access" and "reason", and no expression. Rules of an OpenAPI document
-    have "operation". A policy in Rego has {"decision", "outcome", "result",
-    "reason", "why"}.
+    have "operation". A policy in Rego has {"decision", "operation", "outcome",
+    "result", "reason", "why"}.
 
 The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 `,

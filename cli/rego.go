@@ -88,6 +88,9 @@ func loadRego(pattern string) (policytool.Policy, error) {
 
 func printRego(p *painter, q policytool.Question, a *policytool.Answer) {
 	p.line("%s %s", p.faint("request   "), printable(q.Request))
+	if a.Operation != "" {
+		p.line("%s %s", p.faint("operation "), printable(a.Operation))
+	}
 	p.line("%s %s", p.faint("result    "), printable(string(a.Result)))
 	printFailed(p, a.Why)
 	colour := p.bad

@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
-	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/openapi"
@@ -84,24 +83,23 @@ func (e *Enforcer) ProvisionRules(ctx caddy.Context, kind identity.Kind, source 
 	if api == nil {
 		return nil
 	}
-	e.warnOfDocument(api)
+	warnOfDocument(e.answerer.Logger, api)
 	if watches {
-		w := &documentWatch{enforcer: e, source: source, watcher: openapi.NewWatcher(api, source.OpenAPI.File, source.OpenAPI.options(source.UMA))}
+		w := &documentWatch{
+			file: source.OpenAPI.File, watcher: openapi.NewWatcher(api, source.OpenAPI.File, source.OpenAPI.options(source.UMA)), logger: e.answerer.Logger,
+			use:  func(api *openapi.API) error { return e.useDocument(source, api) },
+			done: "the rules of the changed OpenAPI document are in force",
+		}
 		e.app.Background(w.run)
 	}
 	return nil
 }
 
-// maxDocumentWarnings bounds the lines that one document can write to the log.
-const maxDocumentWarnings = 20
-
-func (e *Enforcer) warnOfDocument(api *openapi.API) {
-	for i, warning := range api.Warnings {
-		if i == maxDocumentWarnings {
-			e.answerer.Logger.Warn("the OpenAPI document has further mistakes; 'caddy gluu rules --openapi' lists all", zap.Int("count", len(api.Warnings)-i))
-			return
-		}
-		e.answerer.Logger.Warn("the OpenAPI document probably has a mistake", zap.String("file", warning.File), zap.Int("line", warning.Line),
-			zap.String("operation", warning.Operation), zap.String("warning", warning.Text()))
+// useDocument puts the rules of a changed document into force.
+func (e *Enforcer) useDocument(source *RuleSource, api *openapi.API) error {
+	policy, err := source.compileWith(api)
+	if err == nil {
+		e.use(policy)
 	}
+	return err
 }

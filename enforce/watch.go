@@ -15,11 +15,13 @@ import (
 // two looks in a row have found the same, so that no file is read while it is written.
 const watchInterval = time.Second
 
-// documentWatch puts the rules of a changed OpenAPI document into force.
+// documentWatch puts a changed OpenAPI document into force.
 type documentWatch struct {
-	enforcer *Enforcer
-	source   *RuleSource
-	watcher  *openapi.Watcher
+	file    string
+	watcher *openapi.Watcher
+	logger  *zap.Logger
+	use     func(*openapi.API) error
+	done    string // what the log says after a change
 }
 
 func (w *documentWatch) run(ctx context.Context) {
@@ -41,15 +43,27 @@ func (w *documentWatch) look() {
 	if api == nil && err == nil {
 		return
 	}
-	logger := w.enforcer.answerer.Logger
 	if err == nil {
-		policy, compileErr := w.source.compileWith(api)
-		if err = compileErr; err == nil {
-			w.enforcer.use(policy)
-			logger.Info("the rules of the changed OpenAPI document are in force", zap.String("file", w.source.OpenAPI.File), zap.Int("operations", len(api.Operations)))
-			w.enforcer.warnOfDocument(api)
+		err = w.use(api)
+	}
+	if err != nil {
+		w.logger.Error("the changed OpenAPI document cannot be used; the last good one stays in force", zap.String("file", w.file), zap.Error(err))
+		return
+	}
+	w.logger.Info(w.done, zap.String("file", w.file), zap.Int("operations", len(api.Operations)))
+	warnOfDocument(w.logger, api)
+}
+
+// maxDocumentWarnings bounds the lines that one document can write to the log.
+const maxDocumentWarnings = 20
+
+func warnOfDocument(logger *zap.Logger, api *openapi.API) {
+	for i, warning := range api.Warnings {
+		if i == maxDocumentWarnings {
+			logger.Warn("the OpenAPI document has further mistakes; 'caddy gluu rules --openapi' lists all", zap.Int("count", len(api.Warnings)-i))
 			return
 		}
+		logger.Warn("the OpenAPI document probably has a mistake", zap.String("file", warning.File), zap.Int("line", warning.Line),
+			zap.String("operation", warning.Operation), zap.String("warning", warning.Text()))
 	}
-	logger.Error("the changed OpenAPI document cannot be used; the last good one stays in force", zap.String("file", w.source.OpenAPI.File), zap.Error(err))
 }

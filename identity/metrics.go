@@ -51,7 +51,7 @@ func NewMetrics(ctx caddy.Context, kind Kind) (*Metrics, error) {
 		endpoint: register.vector("gluu_endpoint_method",
 			"Requests that a rule decided about, by the rule's path pattern and the method.", "endpoint", "method"),
 		operation: register.vector("gluu_operation",
-			"Requests that a rule decided about, by operation of the OpenAPI document.", "operation"),
+			"Requests that a rule or a policy decided about, by operation of the OpenAPI document.", "operation"),
 		refused: register.vector("gluu_client_refused",
 			"Requests refused, by reason and by the path pattern of the rule, if one decided.", "reason", "rule"),
 		totalAuthenticated: register.counter("gluu_total_client_authenticated",

@@ -31,6 +31,10 @@ type Options struct {
 
 	// UMA is set for rules whose scopes are those of UMA resources.
 	UMA bool
+
+	// OperationsOnly leaves the security of the document to others: each rule only
+	// says which operation a request is.
+	OperationsOnly bool
 }
 
 // Words that options have.

@@ -28,6 +28,7 @@ const (
 // different things.
 type overlaps struct {
 	policy *scopeexpr.Policy
+	names  bool // it is the name of the operation that matters, not what it requires
 	root   place
 	others []*templated // with a ??, which fits no tree
 	all    []*templated
@@ -71,7 +72,7 @@ func (b *builder) warnOfOverlaps(l *loader, policy *scopeexpr.Policy) {
 		}
 		of := methods[op.method]
 		if of == nil {
-			of = &overlaps{policy: policy}
+			of = &overlaps{policy: policy, names: l.opts.OperationsOnly}
 			methods[op.method] = of
 		}
 		of.add(&templated{rule, op, strings.Split(rule.Pattern(), "/")[1:]})
@@ -79,10 +80,18 @@ func (b *builder) warnOfOverlaps(l *loader, policy *scopeexpr.Policy) {
 	for _, method := range slices.Sorted(maps.Keys(methods)) {
 		for _, o := range methods[method].find() {
 			l.warn(o.other.op, o.other.op.node, "make sure that the API does too, or tell the two apart by the pattern of a parameter",
-				"%q is a path of both %q and %q in line %d, which require different things; the gateway takes it for the latter",
-				o.path, o.other.op.template, o.taken.op.template, lineOf(o.taken.op.node))
+				"%q is a path of both %q and %q in line %d, %s; the gateway takes it for the latter",
+				o.path, o.other.op.template, o.taken.op.template, lineOf(o.taken.op.node), l.difference())
 		}
 	}
+}
+
+// difference says why it matters which operation a request is.
+func (l *loader) difference() string {
+	if l.opts.OperationsOnly {
+		return "which are different operations"
+	}
+	return "which require different things"
 }
 
 // find compares all templates.
@@ -132,7 +141,7 @@ func (o *overlaps) visit(a, b *place) {
 // does not say it.
 func (o *overlaps) compare(a, b *templated) {
 	o.visits++
-	if len(o.found) >= maxOverlaps || a.rule.DecidesLike(b.rule) || moreConcrete(a.elements, b.elements) || moreConcrete(b.elements, a.elements) {
+	if len(o.found) >= maxOverlaps || !o.names && a.rule.DecidesLike(b.rule) || moreConcrete(a.elements, b.elements) || moreConcrete(b.elements, a.elements) {
 		return
 	}
 	path, ok := a.rule.PathPattern().Common(b.rule.PathPattern())

@@ -19,6 +19,9 @@ func (l *loader) rule(a *api, op *operation) (string, requirement, error) {
 	if err != nil {
 		return "", requirement{}, err
 	}
+	if l.opts.OperationsOnly {
+		return base + pattern, requirement{access: scopeexpr.Authenticated}, nil
+	}
 	r, err := l.requirementOf(a, op)
 	if err == nil && op.scopes != nil {
 		r, err = l.ownScopes(op.scopes)

@@ -45,11 +45,12 @@ type Question struct {
 
 // Answer is what a policy decides.
 type Answer struct {
-	Decision string          `json:"decision"` // allow, deny, unprotected or bad_request
-	Outcome  string          `json:"outcome"`  // grant, deny, undefined, or error
-	Result   json.RawMessage `json:"result"`   // null if undefined
-	Reason   string          `json:"reason,omitempty"`
-	Why      []string        `json:"why,omitempty"`
+	Decision  string          `json:"decision"`            // allow, deny, unprotected or bad_request
+	Operation string          `json:"operation,omitempty"` // of the OpenAPI document of the handler
+	Outcome   string          `json:"outcome"`             // grant, deny, undefined, or error
+	Result    json.RawMessage `json:"result"`              // null if undefined
+	Reason    string          `json:"reason,omitempty"`
+	Why       []string        `json:"why,omitempty"`
 }
 
 // TestResult is the result of one test.
