@@ -17,11 +17,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
 func TestQuickstartDoesWhatItPrints(t *testing.T) {
 	needs(t)
-	q := start(t, ".")
+	q := start(t, clone(t)) // with nothing that anyone has allowed before
 	if q == nil {
 		return
 	}
@@ -38,6 +40,7 @@ func TestQuickstartDoesWhatItPrints(t *testing.T) {
 			t.Errorf("got %s at %s", response.Status, response.Request.URL)
 		}
 	})
+	t.Run("the page for people", func(t *testing.T) { logIn(t, q) })
 	t.Run("too often", func(t *testing.T) {
 		token := accessToken(t, q.commands[2])
 		for range 101 { // the three of before count, too
@@ -63,18 +66,80 @@ func TestQuickstartDoesWhatItPrints(t *testing.T) {
 	})
 }
 
+// logIn opens the printed page in a browser, and logs in as the printed lines say.
+func logIn(t *testing.T, q *quickstart) {
+	t.Helper()
+	if q.page != q.gateway+"/me" {
+		t.Fatalf("the page for people is %q, want %s/me", q.page, q.gateway)
+	}
+	browser := harness.StartBrowser(t)
+	open := func(t *testing.T) *harness.Tab {
+		tab := browser.Window(t).Tab()
+		// What the browser asks for in a dialog of its own, a script can only say in
+		// an address. The browser remembers it, as after the dialog.
+		tab.Open("http://alice:alice-password@" + strings.TrimPrefix(q.gateway, "http://") + "/oauth2/authorize")
+		tab.Open(q.page)
+		return tab
+	}
+	t.Run("denied", func(t *testing.T) {
+		tab := open(t)
+		tab.WaitText("The Todo App")
+		tab.Click("button[value=deny]")
+		harness.Eventually(t, 30*time.Second, func() string {
+			if at := tab.Location(); !strings.HasPrefix(at, q.gateway+"/callback?") || tab.Text() == "" {
+				return "the tab shows " + at
+			}
+			return ""
+		})
+		if shown := tab.Text(); strings.Contains(shown, "X-Authenticated-Userid") {
+			t.Errorf("the API answered: %s", shown)
+		}
+	})
+	t.Run("allowed", func(t *testing.T) {
+		tab := open(t)
+		tab.WaitText("The Todo App")
+		for _, want := range []string{"todos:read", "alice"} {
+			if shown := tab.Text(); !strings.Contains(shown, want) {
+				t.Errorf("the page shows %q, want %q in it", shown, want)
+			}
+		}
+		tab.Click("button[value=allow]")
+		tab.WaitText("GET /me")
+		for _, want := range []string{`X-OAuth-Client-ID: +gateway`, `X-Authenticated-Scope: +openid todos:read`, `X-Authenticated-Userid: +alice`} {
+			if shown := tab.Text(); !regexp.MustCompile(want).MatchString(shown) {
+				t.Errorf("the API shows %q, want %q in it", shown, want)
+			}
+		}
+		tab.WaitLocation(q.page)
+		tab.Open(q.page) // and the next time at once
+		tab.WaitText("GET /me")
+	})
+	t.Run("without a password", func(t *testing.T) {
+		client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+		first, err := client.Get(q.page)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first.Body.Close()
+		second, err := client.Get(first.Header.Get("Location"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		second.Body.Close()
+		if first.StatusCode != http.StatusFound || second.StatusCode != http.StatusUnauthorized {
+			t.Errorf("got %s and %s, want 302 and 401", first.Status, second.Status)
+		}
+	})
+}
+
 // Three at once, two of them in one clone: each is a gateway of its own, though
 // Caddy shares its ports with whatever else of the same user listens there.
 func TestQuickstartsAtOnce(t *testing.T) {
 	needs(t)
-	t.Setenv("CADDY", binary(t))
-	clone := filepath.Join(t.TempDir(), "another clone", "examples", "quickstart")
-	if err := os.CopyFS(clone, os.DirFS(".")); err != nil {
-		t.Fatal(err)
-	}
+	another := clone(t)
 	var starting sync.WaitGroup
 	quickstarts := make([]*quickstart, 3)
-	for i, dir := range []string{".", ".", clone} {
+	for i, dir := range []string{".", ".", another} {
 		starting.Go(func() { quickstarts[i] = start(t, dir) })
 	}
 	starting.Wait()
@@ -133,6 +198,18 @@ func TestQuickstartRefusesAPortInUse(t *testing.T) {
 	}
 }
 
+// clone copies the example to where it has no files of earlier runs. It runs the same
+// binary there.
+func clone(t *testing.T) (dir string) {
+	t.Helper()
+	t.Setenv("CADDY", binary(t))
+	dir = filepath.Join(t.TempDir(), "another clone", "examples", "quickstart")
+	if err := os.CopyFS(dir, os.DirFS(".")); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
 func binary(t *testing.T) string {
 	t.Helper()
 	caddy, err := filepath.Abs("../../bin/caddy")
@@ -186,7 +263,7 @@ func tryCommands(t *testing.T, q *quickstart) {
 type quickstart struct {
 	commands             []string
 	gateway, log, reload string
-	link                 string
+	link, page           string
 }
 
 // start runs run.sh of a folder until it has printed all. When the test is over
@@ -228,8 +305,10 @@ func start(t *testing.T, dir string) *quickstart {
 			q.gateway = strings.TrimSuffix(strings.Fields(line)[4], ",")
 		case strings.HasPrefix(line, "Its log is "):
 			q.log = strings.TrimSuffix(strings.TrimPrefix(line, "Its log is "), ".")
-		case strings.HasPrefix(line, "http://127.0.0.1:"):
+		case strings.HasPrefix(line, "http://127.0.0.1:") && strings.Contains(line, "#"):
 			q.link = line
+		case strings.HasPrefix(line, "http://127.0.0.1:"):
+			q.page = line
 		case strings.HasPrefix(line, "QUICKSTART_PORT="):
 			q.reload = line
 		case strings.HasPrefix(line, "Press "):

@@ -162,6 +162,11 @@ $forbidden
 
 $allowed
 
+For people: open this page in a browser. Log in as alice, with the password
+alice-password, and say yes; the API shows that it is alice who asks.
+
+$gateway/me
+
 To see the gateway in a browser, open this link within a minute. It opens once;
 the command below it prints another one.
 
