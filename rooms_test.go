@@ -39,6 +39,7 @@ var rooms = []room{
 
 	{"caddyui", built, "consumer directive identity introspect pathmatch scopeexpr internal/*"},
 	{"cli", built, "authserver directive enforce internal/audit internal/decisions internal/explain internal/openapi internal/policylint internal/policytool internal/uilink internal/visible kongconfig pathmatch scopeexpr"},
+	{"cli", built, "authserver directive enforce internal/decisions internal/explain internal/openapi internal/policylint internal/policytool internal/routemap internal/uilink internal/visible kongconfig pathmatch scopeexpr"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", built, "consumer directive enforce identity introspect pathmatch internal/*"},
 	{"caddyuma", built, "directive enforce headers identity introspect jose pathmatch scopeexpr internal/*"},
@@ -64,8 +65,10 @@ var rooms = []room{
 	{"internal/ratelimit", built, ""},
 	{"internal/clientauth", built, "jose internal/authcore internal/clientlimit internal/jwtcheck"},
 	{"internal/clientlimit", built, ""},
+	{"internal/routemap", built, "internal/siteguard"},
 	{"internal/siteguard", built, "directive pathmatch"},
 	{"internal/siteorder", built, ""},
+	{"internal/redact", built, ""},
 	{"internal/policytool", built, ""},
 	{"internal/policylint", built, "pathmatch scopeexpr"},
 	{"internal/openapi", built, "directive pathmatch scopeexpr"},

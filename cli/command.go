@@ -41,6 +41,7 @@ var commands = []func() *cobra.Command{
 	newOpenAPICommand,
 	newHashSecretCommand,
 	newOverviewCommand,
+	newRoutesCommand,
 	newDecisionsCommand,
 	newWhyCommand,
 	newAuditCommand,

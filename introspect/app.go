@@ -21,6 +21,7 @@ import (
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/routemap"
 	"github.com/caddy-gluu/gateway/internal/session"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
@@ -94,6 +95,7 @@ type App struct {
 	policies   collected[func() PolicyStatus, []func() PolicyStatus]
 	warnings   collected[Warning, []Warning]
 	grants     grants
+	routes     *routemap.Snapshot // nil if Caddy does not say
 	signer     *headers.Signer
 	releases   []func() error // of what outlives configurations
 	background background
@@ -147,6 +149,7 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
 	a.generation = generations.Add(1)
 	a.inline = make(map[digest]*Provider)
+	a.routes = routemap.Read(ctx)
 
 	if err := a.check(); err != nil {
 		return err

@@ -5,6 +5,7 @@ package introspect
 import (
 	"cmp"
 	"context"
+	"errors"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/decisions"
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/routemap"
 	"github.com/caddy-gluu/gateway/internal/streams"
 )
 
@@ -79,6 +81,17 @@ func (a *App) PolicyStatuses() []PolicyStatus {
 		statuses = append(statuses, status())
 	}
 	return statuses
+}
+
+// ErrNoRoutes says that the configuration of the HTTP app is not known.
+var ErrNoRoutes = errors.New("the configuration of the HTTP app is not known: it has no handler of the gateway that needs the app gluu, or this version of Caddy does not keep it")
+
+// Routes returns the handlers of this configuration, in the order in which they run.
+func (a *App) Routes() (*routemap.Map, error) {
+	if a.routes == nil {
+		return nil, ErrNoRoutes
+	}
+	return a.routes.Map()
 }
 
 // AddWarning tells, while a handler is provisioned, what an operator should know about

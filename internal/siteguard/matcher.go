@@ -57,6 +57,16 @@ func (m matcher) concerns(r *http.Request) bool {
 	return m.site == nil || isFor(*m.site, r)
 }
 
+// IsGuard reports whether a compiled matcher is one of this package, which matches
+// everything that it does not refuse.
+func IsGuard(m any) bool {
+	switch m.(type) {
+	case matcher, errorMatcher:
+		return true
+	}
+	return false
+}
+
 // protect adds a matcher to all matcher sets of a route, last in each.
 func protect(route *caddyhttp.Route, m matcher) {
 	if len(route.MatcherSets) == 0 {
