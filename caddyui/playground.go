@@ -154,6 +154,8 @@ func decideBy(policy *scopeexpr.Policy, method, path string, scopes []string) *d
 		r.Reason = "The rule is public: no token is needed."
 	case scopeexpr.Authenticated:
 		r.Reason = "Any verified token may pass."
+	case scopeexpr.Permitted:
+		r.Reason = "Any permission for the resource suffices."
 	}
 	return r
 }

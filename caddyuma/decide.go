@@ -23,6 +23,7 @@ type rpt struct {
 // begins.
 type grantedScopes struct {
 	scopes *scopeexpr.Scopes
+	any    bool  // there is a scope, whichever
 	until  int64 // in seconds since 1970; 0: as long as the token
 }
 
@@ -54,11 +55,17 @@ func (p *UMAPEP) permits(token *token.Token, rule *scopeexpr.Rule, path, resourc
 	if known, ok := kept.granted.Load(resource); ok {
 		granted := known.(*grantedScopes)
 		if granted.until == 0 || now < granted.until {
-			return rule.Decide(path, granted.scopes), nil
+			return granted.satisfies(rule, path), nil
 		}
 	}
 	scopes, until := kept.permissions.scopes(resource, now)
-	granted := &grantedScopes{scopeexpr.NewScopes(p.resources.policy, scopes), until}
+	granted := &grantedScopes{scopeexpr.NewScopes(p.resources.policy, scopes), len(scopes) > 0, until}
 	kept.granted.Store(resource, granted)
-	return rule.Decide(path, granted.scopes), nil
+	return granted.satisfies(rule, path), nil
+}
+
+// satisfies decides a rule. One that any permission satisfies needs one that holds
+// now: its expression is always true.
+func (g *grantedScopes) satisfies(rule *scopeexpr.Rule, path string) bool {
+	return (g.any || rule.Access() != scopeexpr.Permitted) && rule.Decide(path, g.scopes)
 }

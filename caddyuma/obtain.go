@@ -73,7 +73,7 @@ func (g *grant) spend(ctx context.Context, person identity.Person, ticket string
 
 // newTicket asks for a ticket for all scopes of the rule.
 func (g *grant) newTicket(ctx context.Context, s *session.Session) (string, error) {
-	ticket, err := g.pep.tickets.ask(ctx, "session "+s.Tag(), g.resource, g.req.Rule.Scopes())
+	ticket, err := g.pep.tickets.ask(ctx, "session "+s.Tag(), g.resource, g.pep.resources.scopes(g.req.Rule))
 	switch {
 	case err == nil:
 		return ticket, nil

@@ -211,7 +211,7 @@ func (p *UMAPEP) decide(req enforce.Request) *identity.Refusal {
 	if !authenticated && person == nil && req.Identity.Interaction != nil && p.RequireIDToken {
 		return new(identity.LoginRequired())
 	}
-	if req.Rule.Access() != "" {
+	if !req.Rule.HasResource() {
 		return decideAccess(authenticated)
 	}
 	if person != nil && p.client != nil {
@@ -257,7 +257,7 @@ func (p *UMAPEP) withTicket(req enforce.Request, resource, reason string) *ident
 		refusal := unreachable(errors.New("the resource is not registered at the authorization server yet"))
 		return &refusal
 	}
-	ticket, err := p.tickets.ask(req.Context(), clientOf(req), resource, req.Rule.Scopes())
+	ticket, err := p.tickets.ask(req.Context(), clientOf(req), resource, p.resources.scopes(req.Rule))
 	switch {
 	case errors.Is(err, errTooMany):
 		refusal := tooMany(err)

@@ -89,6 +89,7 @@ func describe(req enforce.Request) map[string]any {
 	for name, values := range req.Header {
 		fields[strings.ToLower(name)] = strings.Join(values, ", ")
 	}
+	fields["host"] = req.Host
 	return map[string]any{"method": req.Method, "path": req.Path, "headers": fields}
 }
 

@@ -40,7 +40,7 @@ type resources struct {
 type resource struct {
 	name   string   // "" if the rule gives the id
 	scopes []string // that it has to have
-	given  bool     // the rule names it, so it exists and is not this gateway's to change
+	given  bool     // the rule takes it as it is, so it exists and is not this gateway's to change
 	id     atomic.Pointer[string]
 
 	forgotten atomic.Bool // the server has said that it is not what it was
@@ -53,7 +53,7 @@ func newResources(policy *scopeexpr.Policy, prefix, mode string, a *authority, g
 	}
 	byCondition := make(map[*scopeexpr.Condition]*resource)
 	for _, rule := range policy.Rules() {
-		if rule.Access() != "" {
+		if !rule.HasResource() {
 			continue
 		}
 		condition := rule.Condition()
@@ -61,7 +61,7 @@ func newResources(policy *scopeexpr.Policy, prefix, mode string, a *authority, g
 		if each == nil {
 			each = &resource{
 				name: rule.ResourceName(prefix), scopes: rule.Scopes(),
-				given: condition.ResourceID != "" || condition.ResourceName != "",
+				given: condition.ResourceID != "" || condition.ResourceName != "" || rule.Access() == scopeexpr.Permitted,
 			}
 			if condition.ResourceID != "" {
 				each.id.Store(&condition.ResourceID)
@@ -83,6 +83,16 @@ func (r *resources) of(rule *scopeexpr.Rule) string {
 		return *id
 	}
 	return ""
+}
+
+// scopes returns what a ticket for a rule asks for: the scopes of the rule, or all
+// that its resource has if any of them will do.
+func (r *resources) scopes(rule *scopeexpr.Rule) []string {
+	if rule.Access() != scopeexpr.Permitted {
+		return rule.Scopes()
+	}
+	known, _ := r.authority.known(r.byRule[rule.Index()].name)
+	return known.Scopes
 }
 
 // await is of for a request, which waits for the first attempt to make the

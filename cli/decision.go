@@ -115,6 +115,11 @@ func (s *source) decide(r request, c caller) *decision {
 		d.reason = "the rule is public: no token is needed"
 	case scopeexpr.Authenticated:
 		d.reason = "any verified token may pass; without one the answer is 401"
+	case scopeexpr.Permitted:
+		d.reason = "any permission for the resource suffices"
+		if len(c.scopes) == 0 {
+			d.what, d.reason = deny, "a permission for the resource is required, whatever its scopes"
+		}
 	case scopeexpr.Denied:
 		d.reason = "the OpenAPI document has no security for this operation, and unlisted is deny"
 		if d.rule.Operation() == "" {

@@ -222,7 +222,7 @@ func (d *decision) writeJSON(w io.Writer) error {
 
 // resourceOf returns the resource of a UMA rule, and nil for any other rule.
 func resourceOf(r *scopeexpr.Rule, prefix string) *resourceJSON {
-	if !r.UMA() || r.Access() != "" {
+	if !r.HasResource() {
 		return nil
 	}
 	return &resourceJSON{ID: r.Condition().ResourceID, Name: r.ResourceName(prefix), Scopes: r.Scopes()}

@@ -99,7 +99,8 @@ type place struct {
 //	}
 //
 // The method `?` is any method that the path does not name. For UMA the block of a
-// condition may also have `resource_id <id>` and `resource_name <name>`.
+// condition may also have `resource_id <id>` and `resource_name <name>`, and its
+// requirement may be `permitted`.
 func (r *Rules) UnmarshalPath(d *caddyfile.Dispenser) error {
 	rule, at, err := r.unmarshalPath(d)
 	if err != nil {
@@ -161,7 +162,7 @@ func (r *Rules) unmarshalCondition(d *caddyfile.Dispenser) (condition scopeexpr.
 
 // isKeyword reports whether a word of a rule ends its methods.
 func isKeyword(t caddyfile.Token) bool {
-	return !t.Quoted() && (t.Text == "scope" || t.Text == scopeexpr.Public || t.Text == scopeexpr.Authenticated)
+	return !t.Quoted() && slices.Contains([]string{"scope", scopeexpr.Public, scopeexpr.Authenticated, scopeexpr.Permitted}, t.Text)
 }
 
 // unmarshalRequirement reads what follows the methods of a rule.

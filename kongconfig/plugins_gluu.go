@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"maps"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -137,7 +136,7 @@ func (f *file) addHeaders(c *object, h map[string]any, variables ...string) {
 		}
 		header := map[string]any{"header_name": strings.ReplaceAll(o.str("header_name"), "_", "-")}
 		text := o.str("value_lua_exp")
-		expression, err := luaToCEL(text, append(variables, "consumer"))
+		expression, err := luaToCEL(text, append(slices.Clone(variables), "consumer"))
 		if err != nil {
 			o.errorf("value_lua_exp", "%q %s", text, err)
 		}
@@ -157,29 +156,6 @@ func (f *file) addHeaders(c *object, h map[string]any, variables ...string) {
 	if len(list) > 0 {
 		h["custom_headers"] = list
 	}
-}
-
-var (
-	luaPath     = regexp.MustCompile(`^([A-Za-z_]\w*)((?:\.[A-Za-z_]\w*|\[\s*(?:"[^"\\\]]*"|'[^'\\\]"]*')\s*\])*)$`)
-	luaBracket  = regexp.MustCompile(`\[\s*'([^']*)'\s*\]`)
-	luaConstant = regexp.MustCompile(`^(?:"[^"\\]*"|'[^'\\"]*'|-?\d+(?:\.\d+)?|true|false)$`)
-)
-
-// luaToCEL turns constants and paths such as introspect_data.a["b"] into the
-// same thing in CEL.
-func luaToCEL(text string, variables []string) (string, error) {
-	text = strings.TrimSpace(text)
-	if luaConstant.MatchString(text) {
-		return strings.ReplaceAll(text, "'", `"`), nil
-	}
-	path := luaPath.FindStringSubmatch(text)
-	if path == nil {
-		return "", fmt.Errorf("is Lua that goes beyond constants and paths: write it as one of these, for example %s.client_id, or set the header by gluu_oauth_auth's header option afterwards", variables[0])
-	}
-	if !slices.Contains(variables, path[1]) {
-		return "", fmt.Errorf("begins with %s, which is not known here: write %s", path[1], either(variables))
-	}
-	return path[1] + luaBracket.ReplaceAllString(path[2], `["$1"]`), nil
 }
 
 // expression reads a document that is written as JSON in a text, or as it is.
@@ -202,6 +178,13 @@ func expression(c *object, field string) (json.RawMessage, bool) {
 	return text, err == nil
 }
 
+// isEmpty reports whether a document has no rules, as an array that Lua has
+// written may show by being an object.
+func isEmpty(document json.RawMessage) bool {
+	text := strings.Join(strings.Fields(string(document)), "")
+	return text == "[]" || text == "{}" || text == "null"
+}
+
 func readGluuOAuthPEP(f *file, p *plugin) builder {
 	c := p.config
 	c.ignore("op_url", "client_id", "client_secret")
@@ -217,35 +200,14 @@ func readGluuOAuthPEP(f *file, p *plugin) builder {
 	return f.afterAuthentication(p, h, "gluu-oauth-auth", "oauth2", "oauth2-introspection", "gluu-openid-connect")
 }
 
-func readGluuUMAPEP(f *file, p *plugin) builder {
-	c := p.config
-	h := map[string]any{"handler": "gluu_uma_pep", "provider": f.providerOf(c)}
-	for _, field := range []string{"obtain_rpt", "require_id_token", "redirect_claim_gathering_url"} {
-		if c.boolean(field, false) {
-			c.errorf(field, "the gateway does not obtain requesting party tokens for its callers: write false, and let the client exchange the ticket")
-		}
-	}
-	for _, field := range []string{"claims_redirect_path", "pushed_claims_lua_exp"} {
-		if strings.TrimSpace(c.str(field)) != "" {
-			c.errorf(field, "the gateway does not obtain requesting party tokens for its callers: remove it")
-		}
-	}
-	rules := f.readRules(c, "uma_scope_expression", true)
-	if rules == nil {
-		return f.withoutRules(c)
-	}
-	h["uma_scope_expression"] = rules
-	if !c.boolean("deny_by_default", true) {
-		h["deny_by_default"] = false
-	}
-	return f.afterAuthentication(p, h, "gluu-uma-auth")
-}
-
 // readRules reads and checks a scope expression document.
 func (f *file) readRules(c *object, field string, uma bool) json.RawMessage {
 	rules, ok := expression(c, field)
-	if !ok {
+	if !ok || isEmpty(rules) {
 		return nil
+	}
+	if uma {
+		rules = permitted(rules)
 	}
 	document, err := scopeexpr.ParseDocument(rules)
 	if err == nil {
@@ -317,7 +279,7 @@ func readGluuOpenIDConnect(f *file, p *plugin) builder {
 	if prefix := strings.TrimSpace(c.str("anonymous")); prefix != "" {
 		f.addAnonymous(c, h, true)
 	}
-	f.addHeaders(c, h, "id_token", "userinfo")
+	f.addHeaders(c, h, "id_token", "userinfo", "access_token")
 	return func(r *route) steps {
 		own := maps.Clone(h)
 		if own["base_url"] = f.baseURL(r); own["base_url"] == "" {

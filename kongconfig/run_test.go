@@ -43,11 +43,17 @@ type gateway struct {
 // and runs it.
 func run(t testing.TB, source string, env environment) *gateway {
 	t.Helper()
+	return runAt(t, source, func(string) environment { return env })
+}
+
+// runAt is run with variables that depend on the gateway's address.
+func runAt(t testing.TB, source string, env func(address string) environment) *gateway {
+	t.Helper()
 	upstream := httptest.NewServer(http.HandlerFunc(echo))
 	t.Cleanup(upstream.Close)
 	address := caddytest.FreeAddress(t)
 	withListen := environment{"KONG_PROXY_LISTEN": address}
-	maps.Copy(withListen, env)
+	maps.Copy(withListen, env(address))
 	config, _, err := adapt(t, strings.ReplaceAll(source, "UPSTREAM", upstream.Listener.Addr().String()), withListen)
 	if err != nil {
 		t.Fatal(err)

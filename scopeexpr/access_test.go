@@ -73,6 +73,7 @@ func TestRefusedAccess(t *testing.T) {
 		`{"access": "public"}`:                                                   `has no member "httpMethods"`,
 		`{"httpMethods": [], "access": "public"}`:                                "has no methods",
 		`{"httpMethods": ["GET"], "access": "public", "resource_name": "x"}`:     "names a resource",
+		`{"httpMethods": ["GET"], "access": "permitted", "resource_id": "x"}`:    "by its id",
 		strings.TrimSuffix(good, "}") + `, "access": "authenticated"}`:           "both an access and a scope_expression",
 		`{"httpMethods": ["GET"], "scope_expression": null, "access": "public"}`: "must be an object",
 	} {
@@ -85,7 +86,11 @@ func TestRefusedAccess(t *testing.T) {
 			t.Errorf("%s: got %v, want %q with a place and a hint", condition, err, reason)
 		}
 	}
-	d := Document{{Path: "/a", Conditions: []Condition{{HTTPMethods: []string{"GET"}, Access: "everyone"}}}}
+	d := Document{{Path: "/a", Conditions: []Condition{{HTTPMethods: []string{"GET"}, Access: Permitted}}}}
+	if _, err := d.Compile(Options{}); err == nil || !strings.Contains(err.Error(), "only rules of gluu_uma_pep have permissions") {
+		t.Errorf("permissions without UMA: got %v", err)
+	}
+	d = Document{{Path: "/a", Conditions: []Condition{{HTTPMethods: []string{"GET"}, Access: "everyone"}}}}
 	if _, err := d.Compile(Options{}); err == nil {
 		t.Error("a document in code with an unknown access was accepted")
 	}

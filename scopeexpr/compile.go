@@ -217,14 +217,19 @@ func (c *compiler) access(condition *Condition) *Error {
 	if reason := checkAccess(condition.Access); reason != "" && condition.Access != Denied {
 		return c.errorf(JSONPath{"access"}, hintAccess, "%s", reason)
 	}
+	permitted := condition.Access == Permitted
 	switch {
+	case permitted && !c.opts.UMA:
+		return c.errorf(JSONPath{"access"}, hintPermitted, "access cannot be %q", Permitted)
+	case permitted && condition.ResourceID != "":
+		return c.errorf(JSONPath{"resource_id"}, "write resource_name: the scopes of the resource are looked up by its name", "the condition names a resource by its id, but the access is %s", Permitted)
 	case condition.ScopeExpression != nil:
 		return c.errorf(JSONPath{"access"}, "keep one of the two", "the condition has both an access and a scope_expression")
 	case condition.Access == Public && condition.ACR != nil:
 		return c.errorf(JSONPath{"acr"}, `leave it out, or write "access": "authenticated"`, "acr requires a token, but the access is public")
 	case condition.Access == Public && condition.MaxAge != 0:
 		return c.errorf(JSONPath{"max_age"}, `leave it out, or write "access": "authenticated"`, "max_age requires a token, but the access is public")
-	case condition.ResourceID != "" || condition.ResourceName != "":
+	case !permitted && (condition.ResourceID != "" || condition.ResourceName != ""):
 		return c.errorf(JSONPath{"access"}, "leave the resource out, or write a scope_expression", "the condition names a resource, but the access is %s", condition.Access)
 	}
 	return nil

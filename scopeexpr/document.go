@@ -33,7 +33,8 @@ type Condition struct {
 	// either a ScopeExpression or an Access.
 	ScopeExpression *Expression `json:"scope_expression,omitempty"`
 
-	// Access is "public" for requests that need no token, or "authenticated" for
+	// Access is "public" for requests that need no token, "permitted" for those with any
+	// permission for the resource (UMA only), or "authenticated" for
 	// requests that need a verified token, whatever its scopes.
 	Access string `json:"access,omitempty"`
 
@@ -62,6 +63,10 @@ type Condition struct {
 const (
 	Public        = "public"
 	Authenticated = "authenticated"
+
+	// Permitted is for requests of callers who have any permission at all for the
+	// resource, which exists at the authorization server with its scopes. UMA only.
+	Permitted = "permitted"
 
 	// Denied is for requests that are refused for every caller. It cannot be
 	// written in a document, where leaving a path out says the same; a rule made of

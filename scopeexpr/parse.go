@@ -175,8 +175,10 @@ func (p *documentParser) access(to *string) *Error {
 
 const hintAccess = `write "public" (no token needed) or "authenticated" (any verified token)`
 
+const hintPermitted = `write "authenticated" (any verified token); only rules of gluu_uma_pep have permissions`
+
 func checkAccess(access string) (reason string) {
-	if access == Public || access == Authenticated {
+	if access == Public || access == Authenticated || access == Permitted {
 		return ""
 	}
 	return fmt.Sprintf("access cannot be %q", clip(access))

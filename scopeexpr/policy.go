@@ -170,7 +170,7 @@ func (r *Rule) Methods() []string { return slices.Clone(r.condition.HTTPMethods)
 // return the same pointer. It must not be changed.
 func (r *Rule) Condition() *Condition { return r.condition }
 
-// Access returns Public, Authenticated or Denied for a rule that requires no scopes, and ""
+// Access returns Public, Authenticated, Permitted or Denied for a rule that requires no scopes, and ""
 // for one with a scope expression. Who may pass by an access is the caller's to
 // decide; Decide allows every token, unless the rule is Denied.
 func (r *Rule) Access() string { return r.condition.Access }
@@ -212,7 +212,7 @@ func (r *Rule) DecidesLike(other *Rule) bool {
 	a, b := r.condition, other.condition
 	return r.expression == other.expression && !r.expression.bound && a.Access == b.Access &&
 		slices.Equal(a.ACR, b.ACR) && a.MaxAge == b.MaxAge &&
-		(!r.policy.uma || a == b || a.Access != "" || a.ResourceID == b.ResourceID && a.ResourceName == b.ResourceName && a.ResourceID+a.ResourceName != "")
+		(!r.policy.uma || a == b || a.Access != "" && a.Access != Permitted || a.ResourceID == b.ResourceID && a.ResourceName == b.ResourceName && a.ResourceID+a.ResourceName != "")
 }
 
 // Outcomes reports whether the rule grants some scopes, and whether it refuses
@@ -243,13 +243,19 @@ func (r *Rule) Outcomes() (grants, refuses bool) {
 // UMA reports whether the rule belongs to a UMA policy.
 func (r *Rule) UMA() bool { return r.policy.uma }
 
+// HasResource reports whether a rule of a UMA policy is about a resource at the
+// authorization server.
+func (r *Rule) HasResource() bool {
+	return r.policy.uma && (r.Access() == "" || r.Access() == Permitted)
+}
+
 // ResourceName returns the name of the protected resource at the UMA authorization
 // server: the one in the document, or else an optional prefix, the methods of the
 // condition and the path: "GET,POST /todos/?". It is "" for a rule with a
-// resource id, and for one with an Access, which has no resource.
+// resource id, and for one with another Access than Permitted, which has no resource.
 func (r *Rule) ResourceName(prefix string) string {
 	switch c := r.condition; {
-	case c.ResourceID != "" || c.Access != "":
+	case c.ResourceID != "" || c.Access != "" && c.Access != Permitted:
 		return ""
 	case c.ResourceName != "":
 		return c.ResourceName
