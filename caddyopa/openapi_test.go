@@ -285,3 +285,21 @@ func TestOverlappingOperationsAreWarnedAbout(t *testing.T) {
 		t.Errorf("got %v", records)
 	}
 }
+
+// A request whose operation is unknown, because an expression in a path took too long,
+// is not shown to the policy as one that is none.
+func TestARequestOfAnUnknownOperationIsRefused(t *testing.T) {
+	w := newWorld(t)
+	document := w.file("openapi.yaml", `openapi: 3.1.0
+info: {title: Slow, version: '1'}
+paths:
+  /x/{id}:
+    parameters: [{name: id, in: path, required: true, schema: {type: string, pattern: '^(?=a)(?:a|a|aa)+b$'}}]
+    get: {operationId: slow}
+`)
+	w.start("package httpapi.authz\n\nallow if not input.operation\n\nallow if input.operation in {null, \"slow\"}\n", "openapi "+document)
+	if got := w.get("/x/aab", "good"); got.StatusCode != 200 {
+		t.Errorf("a quick one: got %d %s", got.StatusCode, got.text)
+	}
+	w.wantReason(500, "policy_error", w.get("/x/"+strings.Repeat("a", 60), "good"))
+}

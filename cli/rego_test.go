@@ -99,6 +99,30 @@ four.example.com {
 	return dir
 }
 
+// The operation of the handler's OpenAPI document is part of what the policy sees.
+func TestExplainAPolicyInRegoByOperation(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"todo.rego":    "package httpapi.authz\n\ndefault allow := false\n\nallow if input.operation == \"getTodo\"\n",
+		"openapi.yaml": "openapi: 3.0.3\ninfo: {title: Todos, version: '1'}\npaths:\n  /todos/{id}:\n    get: {operationId: getTodo}\n    put: {operationId: setTodo}\n",
+		"Caddyfile":    "{\n\tgluu {\n\t\topa {\n\t\t\tpolicy todo.rego\n\t\t}\n\t}\n}\nexample.com {\n\tgluu_oauth_auth\n\tgluu_opa_pep {\n\t\topenapi openapi.yaml\n\t}\n}\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	policy := []string{"--policy", dir + "/Caddyfile", "--request"}
+	check(t, newExplainCommand, append(policy, "GET /todos/7"), exitYes, `
+request    GET /todos/7
+operation  getTodo
+result     {"allow":true}
+
+decision   allow
+`)
+	check(t, newExplainCommand, append(policy, "PUT /todos/7", "--json"), exitNo,
+		`{"decision":"deny","operation":"setTodo","outcome":"deny","result":{"allow":false}}`+"\n")
+}
+
 func TestExplainAPolicyInRego(t *testing.T) {
 	dir := regoFolder(t)
 	policy := []string{"--policy", dir + "/p/*", "--request"}

@@ -244,3 +244,49 @@ func TestTheServerHasTheVersionOfTheEngine(t *testing.T) {
 		t.Errorf("go.mod has %v, tools/opa/go.mod %v", inside, outside)
 	}
 }
+
+// A policy decides by the operation of the API's document, at a real server and inside
+// the gateway.
+func TestAPolicyDecidesByTheOperation(t *testing.T) {
+	t.Parallel()
+	const policy = "package httpapi.authz\n\ndefault allow := false\n\nallow if input.operation == \"getReport\"\n"
+	const document = "openapi: 3.0.3\ninfo: {title: Reports, version: '1'}\npaths:\n  /reports/{year}:\n    get: {operationId: getReport}\n    delete: {operationId: deleteReport}\n"
+	address := regexp.MustCompile(`(\turl \{\$OPA_URL:[^}]*\})`)
+	caddyfile := address.ReplaceAllString(readFile(t, "examples/opa-server/Caddyfile"), "$1\n\t\topenapi openapi.yaml")
+	for name, start := range map[string]func(t *testing.T) *opaExample{
+		"server": func(t *testing.T) *opaExample {
+			file := filepath.Join(t.TempDir(), "policy.rego")
+			if err := os.WriteFile(file, []byte(policy), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			opa := harness.StartOPA(t, file)
+			return startOPAExample(t, caddyfile, map[string]string{"OPA_URL": "http://" + opa.Addr + "/v1/data/httpapi/authz"}, map[string]string{"openapi.yaml": document})
+		},
+		"embedded": func(t *testing.T) *opaExample {
+			inside := address.ReplaceAllString(caddyfile, "decision httpapi/authz")
+			inside = strings.Replace(inside, "\tgluu {\n", "\tgluu {\n\t\topa {\n\t\t\tpolicy policy.rego\n\t\t}\n", 1)
+			return startOPAExample(t, inside, nil, map[string]string{"policy.rego": policy, "openapi.yaml": document})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := start(t)
+			token := e.token(t, "reports", "reports-secret")
+			for _, test := range []struct {
+				method, path string
+				want         int
+			}{
+				{"GET", "/reports/2026", 200},
+				{"GET", "//reports/20%32%36", 200},
+				{"DELETE", "/reports/2026", 403},
+				{"GET", "/reports/", 403},
+				{"GET", "/reports", 403},
+				{"GET", "/reports/2026/all", 403},
+			} {
+				if answer := e.status(t, test.method, test.path, token); answer.StatusCode != test.want {
+					t.Errorf("%s %s: got %s, want %d", test.method, test.path, answer.Status, test.want)
+				}
+			}
+		})
+	}
+}
