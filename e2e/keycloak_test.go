@@ -29,6 +29,7 @@ func TestKeycloak(t *testing.T) {
 	})
 	t.Run("tokens", func(t *testing.T) { testKeycloakTokens(t, server.Keycloak) })
 	t.Run("login", func(t *testing.T) { testKeycloakLogin(t, server.Keycloak) })
+	t.Run("people", func(t *testing.T) { testKeycloakPeople(t, server.Keycloak) })
 	t.Run("UMA", func(t *testing.T) { testUMA(t, server) })
 }
 
