@@ -51,6 +51,31 @@ func TestASpentTicketIsReplacedOnce(t *testing.T) {
 	}
 }
 
+// Keycloak describes every denial as a request that waits, with no ticket to wait with.
+// The person is told the truth, and a permission that is granted later holds.
+func TestADenialOfKeycloakIsNotAnApprovalToWaitFor(t *testing.T) {
+	c := startClient(t, harness.UMAConfig{}, rpts)
+	c.server.Allow("alice", "todos:view")
+	alice := c.visitor("alice")
+	c.server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+		if r.PostFormValue("grant_type") != ticketGrant {
+			return false
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		_, _ = w.Write([]byte(`{"error":"access_denied","error_description":"request_submitted"}`))
+		return true
+	})
+	alice.refused("/todos", 403, "access_denied")
+	if a := alice.open("/todos"); a.status != 403 || !strings.Contains(a.body, "Access refused") {
+		t.Errorf("a page: got %d %s", a.status, a.body)
+	}
+	c.server.Intercept(nil)
+	alice.refused("/todos", 403, "access_denied") // remembered for a moment
+	c.later(denialAge)
+	alice.passes("/todos")
+}
+
 func TestAnAnswerThatCannotBeUsed(t *testing.T) {
 	c := startClient(t, harness.UMAConfig{}, rpts)
 	c.server.Issue("of-another-api", map[string]any{"sub": "alice", "aud": "another", "client_id": "todo-app", "exp": time.Now().Unix() + 100})
@@ -87,6 +112,9 @@ func TestTheServerIsUnavailableInEachStep(t *testing.T) {
 		"ticket":        func(r *http.Request) bool { return r.URL.Path == "/permissions" },
 		"token":         func(r *http.Request) bool { return r.PostFormValue("grant_type") == ticketGrant },
 		"introspection": func(r *http.Request) bool { return r.URL.Path == "/introspect" },
+		"protection": func(r *http.Request) bool {
+			return r.URL.Path == "/permissions" || r.PostFormValue("grant_type") == "client_credentials"
+		},
 	} {
 		t.Run(step, func(t *testing.T) {
 			c := startClient(t, harness.UMAConfig{}, rpts)

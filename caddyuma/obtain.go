@@ -109,9 +109,8 @@ func (g *grant) conclude(ctx context.Context, person identity.Person, answer *to
 	}
 	switch answer.code {
 	case "access_denied", "request_denied", "not_authorized":
-		if answer.description == codeSubmitted { // Keycloak's way to say so
-			return g.keepWaiting(ctx, person, answer)
-		}
+		// Keycloak describes every denial as "request_submitted", also where no
+		// owner can approve anything. After an approval the next ticket is granted.
 		g.count.denied.Inc()
 		return nil, &refusedError{g.remember(s, denied(titled(answer)))}
 	case codeSubmitted:

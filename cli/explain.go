@@ -88,7 +88,8 @@ The decision is one of:
     With --token, print {"hosts", "request", "caller", "decision"}, as the admin
     endpoint answers. With --policy, print {"decision", "rule", "method", "captures", "data": [{"entry",
     "matched", "by"}], "expression"}, where "expression" is the rule in JSON
-    Logic. Rules of gluu_uma_pep also have "resource" and "ticket"; a decision
+    Logic. Rules of gluu_uma_pep also have "resource" and "ticket", and
+    "obtain_rpt" if the gateway redeems the ticket for people; a decision
     without a rule also has "reason". Rules that are public or authenticated
     have "access" and "reason", and no expression. Rules of an OpenAPI document
     have "operation". A policy in Rego has {"decision", "operation", "outcome",
@@ -180,6 +181,7 @@ type explanationJSON struct {
 	Operation  string          `json:"operation,omitempty"`
 	Resource   *resourceJSON   `json:"resource,omitempty"`
 	Ticket     []string        `json:"ticket,omitempty"`
+	ObtainRPT  bool            `json:"obtain_rpt,omitempty"`
 	Reason     string          `json:"reason,omitempty"`
 }
 
@@ -214,7 +216,7 @@ func (d *decision) writeJSON(w io.Writer) error {
 		}
 		out.Resource = resourceOf(d.rule, d.source.resourcePrefix)
 		if d.what == deny && out.Resource != nil {
-			out.Ticket = out.Resource.Scopes
+			out.Ticket, out.ObtainRPT = out.Resource.Scopes, d.source.obtainsRPT
 		}
 	}
 	return writeLine(w, out)
@@ -270,6 +272,9 @@ func (d *decision) print(p *painter) {
 	}
 	if resource := d.resource(); resource != nil && d.what == deny {
 		p.line("           a permission ticket for %s would request %s", printable(resource.String()), strings.Join(resource.Scopes, " "))
+		if d.source.obtainsRPT {
+			p.line("           the gateway redeems it for a person who has logged in (obtain_rpt)")
+		}
 	}
 }
 

@@ -188,6 +188,38 @@ decision   deny
 			`"resource":{"name":"GET,HEAD /photos/?","scopes":["read","view"]}}`+"\n")
 }
 
+// A gateway that obtains the permissions of people redeems the ticket itself.
+func TestExplainAnUMAClient(t *testing.T) {
+	config := write(t, "caddy.json", `{"apps": {"http": {"servers": {"s": {"routes": [{"handle": [{"handler": "gluu_uma_pep", "obtain_rpt": true, "uma_scope_expression":
+		[{"path": "/todos", "conditions": [{"httpMethods": ["GET"], "scope_expression": {"rule": {"var": 0}, "data": ["view"]}}]}]}]}]}}}}}`)
+	check(t, newExplainCommand, []string{"-p", config, "-r", "GET /todos"}, exitNo, `
+request    GET /todos
+rule       GET /todos
+resource   GET /todos, with view
+
+data
+  ✗ 0  view
+
+expression
+  ✗ view
+
+decision   deny
+           a permission ticket for GET /todos would request view
+           the gateway redeems it for a person who has logged in (obtain_rpt)
+`)
+	check(t, newExplainCommand, []string{"--json", "-p", config, "-r", "GET /todos"}, exitNo,
+		`{"decision":"deny","rule":"/todos","method":"GET","captures":[],"data":[{"entry":"view","matched":false,"by":null}],`+
+			`"expression":{"var":0},"resource":{"name":"GET /todos","scopes":["view"]},"ticket":["view"],"obtain_rpt":true}`+"\n")
+	check(t, newExplainCommand, []string{"--json", "-p", config, "-r", "GET /todos", "-s", "view"}, exitYes,
+		`{"decision":"allow","rule":"/todos","method":"GET","captures":[],"data":[{"entry":"view","matched":true,"by":"view"}],`+
+			`"expression":{"var":0},"resource":{"name":"GET /todos","scopes":["view"]}}`+"\n")
+	tests := write(t, "uma.test.yaml", "policy: "+config+"\ntests:\n  - {request: GET /todos, scopes: [], want: deny}\n")
+	got, code, err := execute(newTestCommand, "--json", tests)
+	if code != exitYes || err != nil || !strings.Contains(got, `"ticket":["view"],"obtain_rpt":true`) {
+		t.Errorf("test prints %s, exit code %d, %v", got, code, err)
+	}
+}
+
 func TestExplainAConfiguration(t *testing.T) {
 	check(t, newExplainCommand, []string{"-p", "testdata/two.Caddyfile", "--handler", "1", "-r", "GET /a", "-s", "read", "--json"}, exitYes,
 		`{"decision":"allow","rule":"/a","method":"GET","captures":[],"data":[{"entry":"read","matched":true,"by":"read"}],"expression":{"var":0}}`+"\n")

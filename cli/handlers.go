@@ -25,6 +25,7 @@ type pepHandler struct {
 	AmbiguousPaths  string          `json:"ambiguous_paths"`
 	EncodedSlashes  string          `json:"encoded_slashes"`
 	ResourcePrefix  string          `json:"resource_prefix"`
+	ObtainRPT       bool            `json:"obtain_rpt"`
 
 	enforce.RuleOptions
 }
@@ -80,6 +81,7 @@ func (h *pepHandler) source(hosts []string) *source {
 		ambiguousPaths: h.AmbiguousPaths,
 		encodedSlashes: h.EncodedSlashes,
 		resourcePrefix: h.ResourcePrefix,
+		obtainsRPT:     h.ObtainRPT,
 	}
 	rules := enforce.RuleSource{RuleOptions: h.RuleOptions, Option: "oauth_scope_expression", Inline: h.OAuthExpression, File: h.OAuthFile}
 	if h.Handler == umaPEP {

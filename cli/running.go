@@ -114,9 +114,9 @@ func printAnswer(p *painter, a *explain.Answer, now time.Time) {
 	d := a.Decision
 	if d.Rule != "" {
 		field("rule", d.Method+" "+d.Rule)
-		if d.Operation != "" {
-			field("operation", d.Operation)
-		}
+	}
+	field("operation", d.Operation)
+	if d.Rule != "" {
 		field("requires", strings.TrimSpace(d.Access+" "+d.Required))
 		for i, capture := range d.Captures {
 			field("", fmt.Sprintf("PC%d = %q", i+1, capture))

@@ -29,6 +29,7 @@ type source struct {
 	ambiguousPaths string
 	encodedSlashes string
 	resourcePrefix string
+	obtainsRPT     bool         // the gateway asks for the permissions of people who have logged in
 	api            *openapi.API // what the OpenAPI document says, nil if there is none
 	isRego         bool         // of gluu_opa_pep: the policy is rego
 	rego           policytool.Policy

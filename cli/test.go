@@ -57,7 +57,8 @@ request. If a policy does not load, all of its cases get "refused".
 --json
     Print one JSON object per case: {"file", "index", "request", "want", "got",
     "rule", "captures", "pass", "reason"}. The index counts from 1 within a
-    file. Cases of gluu_uma_pep also have "resource" and "ticket".
+    file. Cases of gluu_uma_pep also have "resource" and "ticket", and
+    "obtain_rpt" if the gateway redeems the ticket for people.
 
 The exit code is 0 if all cases pass, 1 if any fails, and 2 for an error.
 `,

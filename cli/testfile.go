@@ -55,6 +55,9 @@ type result struct {
 	Resource *resourceJSON `json:"resource,omitempty"`
 	Ticket   []string      `json:"ticket,omitempty"`
 
+	// ObtainRPT says that the gateway redeems the ticket for people.
+	ObtainRPT bool `json:"obtain_rpt,omitempty"`
+
 	name   string
 	scopes []string
 }
@@ -198,7 +201,7 @@ func (c *testCase) run(policy *source, why error) (result, error) {
 func (c *testCase) compare(r *result, d *decision) error {
 	r.Request, r.Got, r.Rule, r.Captures = d.request.String(), d.what, d.rulePattern(), d.captures()
 	if r.Resource = d.resource(); r.Resource != nil && d.what == deny {
-		r.Ticket = r.Resource.Scopes
+		r.Ticket, r.ObtainRPT = r.Resource.Scopes, d.source.obtainsRPT
 	}
 	var wrong []string
 	if r.Got != c.Want {

@@ -61,6 +61,8 @@ func testKeycloakPeople(t *testing.T, keycloak *harness.Keycloak) {
 	alice, bob := signIn("alice", "/todos?page=2"), signIn("bob", "/todos")
 	alice.WaitText("GET /todos?page=2")
 	bob.WaitText("Access refused")
+	bob.Open(base + "/") // the page of a refusal lets no script ask
+	bob.WaitText("GET /")
 	for _, want := range []struct {
 		tab          *harness.Tab
 		path, status string
