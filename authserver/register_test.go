@@ -54,10 +54,21 @@ func TestAClientRegistersItself(t *testing.T) {
 			t.Errorf("reading with the token %q: %d", wrong, a.Code)
 		}
 	}
-	if a := server.register(http.MethodGet, path, token, ""); a.Code != http.StatusOK || a.body["client_name"] != "An App" {
-		t.Errorf("reading: %d %s", a.Code, a.text)
+	if a := server.register(http.MethodGet, path, token, ""); a.Code != http.StatusOK || a.body["client_name"] != "An App" ||
+		text(a, "registration_access_token") != token || text(a, "registration_client_uri") != testIssuer+path {
+		t.Errorf("reading: %d %s", a.Code, a.text) // RFC 7592 section 3 wants both
+	}
+	for _, member := range []string{
+		`"client_id":"another"`, `"client_id":1`, `"registration_access_token":"` + token + `"`, `"registration_client_uri":"https://evil.example"`,
+		`"client_secret_expires_at":0`, `"client_id_issued_at":0`,
+	} {
+		body := strings.Replace(appMetadata, "{", "{"+member+",", 1)
+		if a := server.register(http.MethodPut, path, token, body); a.Code != http.StatusBadRequest || a.body["error"] != "invalid_client_metadata" {
+			t.Errorf("changing with %s: %d %s", member, a.Code, a.text)
+		}
 	}
 	changed := strings.Replace(appMetadata, "An App", "New", 1)
+	changed = strings.Replace(changed, "{", `{"client_id":"`+id+`",`, 1) // RFC 7592 section 2.2
 	if a := server.register(http.MethodPut, path, token, changed); a.Code != http.StatusOK || a.body["client_name"] != "New" {
 		t.Errorf("changing: %d %s", a.Code, a.text)
 	}

@@ -140,6 +140,7 @@ type Server struct {
 	rfc    *rfc.Server
 	kong   *kong.Server // nil without profile kong
 	open   func() (*store.Store, func() error, error)
+	isFile bool // the store is a file of this machine
 	keys   certmagic.Storage
 	logger *zap.Logger
 
@@ -196,6 +197,9 @@ func (s *Server) Provision(ctx caddy.Context) error {
 	}
 	s.rfc.Route()
 	s.warn()
+	if err := s.warnIfAlone(ctx); err != nil {
+		return err
+	}
 	return startWith(ctx, s)
 }
 
@@ -267,7 +271,7 @@ func (s *Server) loadStorage(ctx caddy.Context) (func() (*store.Store, func() er
 		return nil, fmt.Errorf("loading the store: %w", err)
 	}
 	if file, ok := module.(*EmbeddedStorage); ok {
-		s.rfc.MaxTokens = file.MaxTokensPerClient
+		s.rfc.MaxTokens, s.isFile = file.MaxTokensPerClient, true
 	}
 	opener, ok := module.(store.Opener)
 	if !ok {

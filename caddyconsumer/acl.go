@@ -103,6 +103,7 @@ func (a *ACL) Provision(ctx caddy.Context) (err error) {
 		a.app.NoteEnforcement(siteguard.Site(ctx)) // no caller without a token gets further
 	}
 	a.warn(ctx)
+	a.offerExplanations(ctx)
 	return nil
 }
 

@@ -122,6 +122,9 @@ func printAnswer(p *painter, a *explain.Answer, now time.Time) {
 			field("", fmt.Sprintf("PC%d = %q", i+1, capture))
 		}
 	}
+	for _, list := range d.AccessLists {
+		printAccessList(field, list)
+	}
 	field("policy", d.DecidedBy)
 	field("revision", d.Revision)
 	field("result", string(d.Result))
@@ -136,6 +139,19 @@ func printAnswer(p *painter, a *explain.Answer, now time.Time) {
 	}
 	if d.DryRun {
 		p.line("           dry_run is on: the request passes all the same")
+	}
+}
+
+// printAccessList prints the groups that decide, and what a dry run would refuse.
+func printAccessList(field func(name, value string), list explain.AccessList) {
+	if len(list.Allow) > 0 {
+		field("groups", "allow "+strings.Join(list.Allow, ", "))
+	}
+	if len(list.Deny) > 0 {
+		field("groups", "deny "+strings.Join(list.Deny, ", "))
+	}
+	if list.DryRun && list.Refused != nil {
+		field("", "dry_run is on: "+list.Refused.String()+" is not answered")
 	}
 }
 

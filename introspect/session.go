@@ -135,6 +135,21 @@ func (a *App) sessionStore(c *SessionConfig) json.RawMessage {
 // own, nil if there are none.
 func (a *App) DefaultStore() json.RawMessage { return a.StoreRaw }
 
+// SharedWithOthers names the option by which this gateway shares what it knows with other
+// gateways, "" for none.
+func (a *App) SharedWithOthers() string {
+	isShared := func(store json.RawMessage) bool { return store != nil && engineOf(store) != "embedded" }
+	switch {
+	case isShared(a.StoreRaw):
+		return "store " + engineOf(a.StoreRaw)
+	case a.Session != nil && isShared(a.Session.StoreRaw):
+		return "session { store " + engineOf(a.Session.StoreRaw) + " }"
+	case a.Cache != nil && a.Cache.Redis != "":
+		return "cache { redis }"
+	}
+	return ""
+}
+
 // engineOf is the name of the engine of a store.
 func engineOf(store json.RawMessage) string {
 	var named struct{ Engine string }

@@ -55,7 +55,7 @@ func (c *call) authorize() error {
 	if err != nil {
 		return err
 	}
-	if name := form.Get("login"); name != "" && c.Login != nil && c.r.Method != http.MethodPost {
+	if name := form.Get("login"); name != "" && c.Login != nil && c.r.Method == http.MethodGet {
 		return c.afterLogin(name)
 	}
 	err = c.begin(form)
@@ -167,7 +167,7 @@ func (c *call) checkRequest(client *authcore.Client, form url.Values) (*authcore
 		return nil, err
 	}
 	for _, check := range []func(*authcore.Client, *authcore.AuthorizationRequest, url.Values) error{
-		c.checkResponseType, c.checkPKCE, c.checkAsked, checkPrompt,
+		c.checkResponseType, c.checkPKCE, c.checkAsked, checkPrompt, c.checkHint,
 	} {
 		if err := check(client, request, form); err != nil {
 			r := refusalOf(err)
@@ -196,6 +196,8 @@ func redirectURI(client *authcore.Client, sent string, request *authcore.Authori
 func (c *call) checkResponseType(client *authcore.Client, request *authcore.AuthorizationRequest, form url.Values) error {
 	grant, mode := authcore.GrantAuthorizationCode, "query"
 	switch {
+	case form.Has("registration"):
+		return refuse(http.StatusBadRequest, "registration_not_supported", reasonRequestObject, "the parameter registration is not served")
 	case form.Has("request"):
 		return refuse(http.StatusBadRequest, "request_not_supported", reasonRequestObject, "request objects are not served; push the request (RFC 9126)")
 	case request.ResponseType == "":
@@ -255,6 +257,21 @@ func checkPrompt(_ *authcore.Client, request *authcore.AuthorizationRequest, for
 			return malformed("a parameter is too long")
 		}
 	}
+	return nil
+}
+
+// checkHint reads which person the client expects. It gets nothing about another one
+// (OpenID Connect Core section 3.1.2.2).
+func (c *call) checkHint(client *authcore.Client, request *authcore.AuthorizationRequest, form url.Values) error {
+	text := form.Get("id_token_hint")
+	if text == "" {
+		return nil
+	}
+	hint := c.parseIDToken(text)
+	if hint == nil || hint.Audience != client.ClientID {
+		return malformed("id_token_hint is not an ID token of this server for this client")
+	}
+	request.Subject = hint.Subject
 	return nil
 }
 

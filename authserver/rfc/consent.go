@@ -66,6 +66,9 @@ func (c *call) askConsent(client *authcore.Client, request *authcore.Authorizati
 		}
 		return unknownPerson()
 	}
+	if request.Subject != "" && who.id != request.Subject {
+		return refuseTo(request, codeLoginRequired, reasonPrompt, "another person is logged in than that of the id_token_hint")
+	}
 	if age := c.Now().Sub(who.authTime); slices.Contains(request.Prompt, "login") && age > reauthentication ||
 		request.MaxAge != nil && age > time.Duration(*request.MaxAge)*time.Second+reauthentication {
 		return refuseTo(request, codeLoginRequired, reasonPrompt, "the login is too long ago, and this page cannot ask for a new one")

@@ -39,6 +39,10 @@ type metadataDocument struct {
 	IntrospectionAuthMethods []string `json:"introspection_endpoint_auth_methods_supported"`
 	RevocationAuthMethods    []string `json:"revocation_endpoint_auth_methods_supported"`
 
+	// With private_key_jwt each of the three has them (RFC 8414 section 2).
+	IntrospectionAuthAlgorithms []string `json:"introspection_endpoint_auth_signing_alg_values_supported,omitempty"`
+	RevocationAuthAlgorithms    []string `json:"revocation_endpoint_auth_signing_alg_values_supported,omitempty"`
+
 	SubjectTypes     []string `json:"subject_types_supported,omitempty"`
 	IDTokenAlgorithm []string `json:"id_token_signing_alg_values_supported,omitempty"`
 	Claims           []string `json:"claims_supported,omitempty"`
@@ -56,6 +60,7 @@ func (s *Server) describe() metadataDocument {
 	}
 	if slices.Contains(methods, authcore.AuthPrivateKeyJWT) {
 		d.TokenAuthAlgorithms = jose.Algorithms()
+		d.IntrospectionAuthAlgorithms, d.RevocationAuthAlgorithms = d.TokenAuthAlgorithms, d.TokenAuthAlgorithms
 	}
 	if s.Registration != nil {
 		d.RegistrationEndpoint = s.Issuer.URL(RegisterEndpoint)

@@ -125,7 +125,7 @@ func (c *call) revokeToken(client *authcore.Client, text string) error {
 	if !isUnknown(err) {
 		return err
 	}
-	_, grant, err := c.Store.FindRefresh(ctx, c.Issuer.Name, text)
+	_, grant, err := c.Store.FindAnyRefresh(ctx, c.Issuer.Name, text)
 	if err != nil {
 		return err
 	}

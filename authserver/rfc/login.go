@@ -141,6 +141,7 @@ type shownChallenge struct {
 	Resources    []string     `json:"resources,omitempty"`
 	RedirectHost string       `json:"redirect_host"`
 	LoginHint    string       `json:"login_hint,omitempty"`
+	Subject      string       `json:"subject,omitempty"` // the only person that the client takes
 	Prompt       []string     `json:"prompt,omitempty"`
 	MaxAge       *int64       `json:"max_age,omitempty"`
 	ACRValues    []string     `json:"acr_values,omitempty"`
@@ -177,7 +178,7 @@ func (c *call) showChallenge(challenge *authcore.Challenge) error {
 	shown := shownChallenge{
 		Client: shownClient{ID: client.ClientID, Name: nameOf(client), SelfRegistered: client.IsSelfMade()},
 		Scopes: c.shownScopes(request.Scopes), Resources: request.Resources, RedirectHost: hostOf(request.RedirectURI),
-		LoginHint: request.LoginHint, Prompt: request.Prompt, MaxAge: request.MaxAge, ACRValues: request.ACRValues, UILocales: request.UILocales,
+		LoginHint: request.LoginHint, Subject: request.Subject, Prompt: request.Prompt, MaxAge: request.MaxAge, ACRValues: request.ACRValues, UILocales: request.UILocales,
 		ExpiresAt: challenge.Expires.Unix(),
 	}
 	query, err := parseForm(c.r.URL.RawQuery)

@@ -79,6 +79,9 @@ func (c *call) checkAnswer(challenge *authcore.Challenge, said loginAnswer) (*au
 	case said.Error != "":
 		return refusedAnswer(said)
 	}
+	if want := challenge.Request.Subject; want != "" && said.Subject != want {
+		return nil, malformed("subject is not the person of the id_token_hint: have that person log in, or answer with the error login_required")
+	}
 	answer := &authcore.Answer{
 		Subject: said.Subject, Scopes: challenge.Request.Scopes, ACR: said.ACR, AuthTime: c.Now().Truncate(time.Second), Remember: said.Remember, Claims: said.Claims,
 	}

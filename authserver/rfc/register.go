@@ -341,13 +341,15 @@ func (c *call) manage() error {
 		c.w.WriteHeader(http.StatusNoContent)
 		return nil
 	case http.MethodPut:
-		return c.change(client)
+		return c.change(client, token)
 	}
-	return c.showRegistration(client)
+	return c.showRegistration(client, token)
 }
 
-func (c *call) showRegistration(client *authcore.Client) error {
-	answer := registered{ClientID: client.ClientID, IssuedAt: client.Created.Unix(), URI: c.Issuer.URL(ClientEndpoint) + url.PathEscape(client.ClientID)}
+// showRegistration answers with all that is known about a client. The token is the one
+// that it has shown (RFC 7592 section 3); its secret is kept as a hash, and not shown again.
+func (c *call) showRegistration(client *authcore.Client, token string) error {
+	answer := registered{AccessToken: token, ClientID: client.ClientID, IssuedAt: client.Created.Unix(), URI: c.Issuer.URL(ClientEndpoint) + url.PathEscape(client.ClientID)}
 	if err := json.Unmarshal(client.Registration.Metadata, &answer.clientMetadata); err != nil {
 		return unavailable(reasonInternal, err)
 	}
@@ -357,9 +359,16 @@ func (c *call) showRegistration(client *authcore.Client) error {
 
 // change replaces the metadata of a client (RFC 7592 section 2.2). How it authenticates
 // stays: it has no secret for another way.
-func (c *call) change(client *authcore.Client) error {
-	metadata, err := c.readMetadata()
+func (c *call) change(client *authcore.Client, token string) error {
+	body, err := c.readBody("application/json", maxMetadata)
 	if err != nil {
+		return err
+	}
+	metadata, err := parseMetadata(body)
+	if err != nil {
+		return err
+	}
+	if err := checkChange(body, client); err != nil {
 		return err
 	}
 	next, err := c.clientOfMetadata(metadata)
@@ -378,7 +387,29 @@ func (c *call) change(client *authcore.Client) error {
 	if err != nil {
 		return err
 	}
-	return c.showRegistration(next)
+	return c.showRegistration(next, token)
+}
+
+// checkChange refuses metadata of another client, and what only the server says (RFC 7592
+// section 2.2).
+func checkChange(body []byte, client *authcore.Client) error {
+	var sent struct {
+		ClientID      *string         `json:"client_id"`
+		AccessToken   json.RawMessage `json:"registration_access_token"`
+		URI           json.RawMessage `json:"registration_client_uri"`
+		SecretExpires json.RawMessage `json:"client_secret_expires_at"`
+		IssuedAt      json.RawMessage `json:"client_id_issued_at"`
+	}
+	if json.Unmarshal(body, &sent) != nil {
+		return invalidMetadata("client_id is not a string")
+	}
+	if sent.ClientID != nil && *sent.ClientID != client.ClientID {
+		return invalidMetadata("client_id is not that of this registration")
+	}
+	if sent.AccessToken != nil || sent.URI != nil || sent.SecretExpires != nil || sent.IssuedAt != nil {
+		return invalidMetadata("registration_access_token, registration_client_uri, client_secret_expires_at and client_id_issued_at are said by the server: leave them out")
+	}
+	return nil
 }
 
 // touch keeps a client that has registered itself, because it is used.

@@ -24,6 +24,7 @@ type AuthorizationRequest struct {
 	Challenge    string   `json:"challenge,omitempty"`
 	Nonce        string   `json:"nonce,omitempty"`
 	LoginHint    string   `json:"login_hint,omitempty"`
+	Subject      string   `json:"subject,omitempty"` // of the id_token_hint: for this person alone
 	Prompt       []string `json:"prompt,omitempty"`
 	MaxAge       *int64   `json:"max_age,omitempty"` // in seconds
 	ACRValues    []string `json:"acr_values,omitempty"`

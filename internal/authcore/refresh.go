@@ -280,15 +280,22 @@ func openSuccessor(id TokenID, text string, sealed []byte) (s successor, err err
 // FindRefresh returns the grant that a refresh token belongs to, and ErrNotFound if there
 // is none or the token was replaced.
 func (s *Store) FindRefresh(ctx context.Context, issuer, text string) (*RefreshToken, *Grant, error) {
+	t, g, err := s.FindAnyRefresh(ctx, issuer, text)
+	if err == nil && !t.Rotated.IsZero() {
+		return nil, nil, ErrNotFound
+	}
+	return t, g, err
+}
+
+// FindAnyRefresh is FindRefresh, also for a token that was replaced: a client that never got
+// the answer with the next one has no other to take its grant back with.
+func (s *Store) FindAnyRefresh(ctx context.Context, issuer, text string) (*RefreshToken, *Grant, error) {
 	t, err := s.refreshToken(ctx, issuer, text)
 	if _, refused := errors.AsType[*Fault](err); refused {
 		return nil, nil, ErrNotFound
 	}
 	if err != nil {
 		return nil, nil, err
-	}
-	if !t.Rotated.IsZero() {
-		return nil, nil, ErrNotFound
 	}
 	g, err := s.Grant(ctx, t.GrantID)
 	return t, g, err

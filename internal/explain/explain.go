@@ -13,20 +13,22 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/token"
 )
 
-// Part is a handler of a site that can be asked. One of Authenticator and Enforcer
-// is set.
+// Part is a handler of a site that can be asked. One of Authenticator, Enforcer and
+// Gate is set.
 type Part struct {
 	Site  string   // of siteguard
 	Hosts []string // of the site; a leading `*.` stands for one label; none: all
 
 	Authenticator Authenticator
 	Enforcer      Enforcer
+	Gate          Gate
 }
 
 // Authenticator finds out who is calling.
@@ -40,6 +42,21 @@ type Enforcer interface {
 	// ExplainRequest decides about a request of a caller, nil if no authentication
 	// handler has seen it. With why, a policy in Rego also says what failed.
 	ExplainRequest(r *http.Request, caller *Caller, why bool) *Decision
+}
+
+// Gate lets callers pass by who they are, whatever they ask for.
+type Gate interface {
+	// ExplainCaller decides about a caller, nil if no authentication handler has seen
+	// it.
+	ExplainCaller(caller *Caller) AccessList
+}
+
+// AccessList is what a gate decides by, and what it decides.
+type AccessList struct {
+	Allow   []string `json:"allow,omitempty"`
+	Deny    []string `json:"deny,omitempty"`
+	DryRun  bool     `json:"dry_run,omitempty"`
+	Refused *Refusal `json:"refused,omitempty"`
 }
 
 // Caller is what an authentication handler makes of a token.
@@ -102,6 +119,9 @@ type Decision struct {
 	Result    json.RawMessage `json:"result,omitempty"`
 	Revision  string          `json:"revision,omitempty"`
 	Why       []string        `json:"why,omitempty"`
+
+	// Of each gluu_acl of the site.
+	AccessLists []AccessList `json:"access_lists,omitempty"`
 }
 
 // The decisions, as `caddy gluu explain` has them without a running gateway.
@@ -147,9 +167,32 @@ func Ask(ctx context.Context, parts []Part, q Question) (*Answer, error) {
 		answer.Decision = &Decision{Decision: Deny, Refused: c.Refused}
 		return answer, nil
 	}
-	answer.Decision = rules.Enforcer.ExplainRequest(r, answer.Caller, q.Why)
+	answer.Decision = &Decision{Decision: Allow} // of a site with nothing but gates
+	if rules.Enforcer != nil {
+		answer.Decision = rules.Enforcer.ExplainRequest(r, answer.Caller, q.Why)
+	}
+	passGates(answer, parts, rules.Site)
 	return answer, nil
 }
+
+// passGates asks the gates of a site. The first refusal is the answer, that of the
+// rules before all others.
+func passGates(answer *Answer, parts []Part, site string) {
+	d := answer.Decision
+	for _, p := range parts {
+		if p.Gate == nil || !p.isOn(site) {
+			continue
+		}
+		list := p.Gate.ExplainCaller(answer.Caller)
+		d.AccessLists = append(d.AccessLists, list)
+		if list.Refused != nil && !list.DryRun && (d.Decision == Allow || d.Decision == Unprotected) {
+			d.Decision, d.Refused = Deny, list.Refused
+		}
+	}
+}
+
+// isOn reports whether a part is a handler of a site.
+func (p *Part) isOn(site string) bool { return p.Site == site || p.Site == "" || site == "" }
 
 // newRequest returns a request as a client sends it.
 func newRequest(ctx context.Context, method, target string) (*http.Request, error) {
@@ -166,11 +209,10 @@ func newRequest(ctx context.Context, method, target string) (*http.Request, erro
 
 // enforcerFor returns the handler with rules that a question is about.
 func enforcerFor(parts []Part, q Question) (*Part, error) {
-	var found []*Part
-	for i := range parts {
-		if parts[i].Enforcer != nil && (q.Host == "" || parts[i].serves(q.Host)) {
-			found = append(found, &parts[i])
-		}
+	found := candidates(parts, q.Host, func(p *Part) bool { return p.Enforcer != nil })
+	if len(found) == 0 { // a site without rules, where groups alone decide
+		found = slices.CompactFunc(candidates(parts, q.Host, func(p *Part) bool { return p.Gate != nil }),
+			func(a, b *Part) bool { return a.Site == b.Site })
 	}
 	switch {
 	case len(found) == 0 && q.Host != "":
@@ -185,6 +227,16 @@ func enforcerFor(parts []Part, q Question) (*Part, error) {
 		return nil, fmt.Errorf("several handlers have rules; choose one by its site with host, or by its number with handler:%s", list(found))
 	}
 	return found[0], nil
+}
+
+// candidates are the parts of a kind whose site is reached under a host, "" for any.
+func candidates(parts []Part, host string, isKind func(*Part) bool) (found []*Part) {
+	for i := range parts {
+		if isKind(&parts[i]) && (host == "" || parts[i].serves(host)) {
+			found = append(found, &parts[i])
+		}
+	}
+	return found
 }
 
 func list(parts []*Part) string {
@@ -217,7 +269,7 @@ func (p *Part) serves(host string) bool {
 // says that accepts the token, or else the first one; nil if there is none.
 func callerAt(ctx context.Context, parts []Part, site, raw string) (caller *Caller) {
 	for _, p := range parts {
-		if p.Authenticator == nil || p.Site != site && p.Site != "" && site != "" {
+		if p.Authenticator == nil || !p.isOn(site) {
 			continue
 		}
 		c := p.Authenticator.ExplainToken(ctx, raw)
