@@ -19,6 +19,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/caddy-gluu/gateway/internal/decisions"
+	"github.com/caddy-gluu/gateway/internal/routemap"
 )
 
 //go:embed templates/*.html
@@ -43,16 +44,17 @@ var templates = func() map[string]*template.Template {
 }()
 
 var functions = template.FuncMap{
-	"when":     when,
-	"join":     strings.Join,
-	"count":    groupDigits,
-	"sentence": sentence,
-	"verdict":  verdictText,
-	"meaning":  func(reason string) string { return decisions.MeaningOf(reason).Meaning },
-	"lookup":   lookupText,
-	"inc":      func(i int) int { return i + 1 },
-	"plural":   plural,
-	"count64":  func(n uint64) string { return groupDigits(int(min(n, math.MaxInt))) },
+	"when":       when,
+	"join":       strings.Join,
+	"count":      groupDigits,
+	"sentence":   sentence,
+	"verdict":    verdictText,
+	"meaning":    func(reason string) string { return decisions.MeaningOf(reason).Meaning },
+	"lookup":     lookupText,
+	"inc":        func(i int) int { return i + 1 },
+	"plural":     plural,
+	"protection": func(p routemap.Protection) any { return protections[p] },
+	"count64":    func(n uint64) string { return groupDigits(int(min(n, math.MaxInt))) },
 	"sum": func(counts map[string]uint64) (total uint64) {
 		for _, n := range counts {
 			total += n
@@ -152,7 +154,7 @@ func (v *visit) isBelow(path string) bool {
 
 // parents are the entries of the navigation that pages without one belong to.
 var parents = map[string]string{
-	"/consumer": "/consumers", "/consumer-delete": "/consumers", "/forget": "/tokens", "/sessions-end": "/sessions", "/streams-end": "/streams",
+	"/route": "/routes", "/consumer": "/consumers", "/consumer-delete": "/consumers", "/forget": "/tokens", "/sessions-end": "/sessions", "/streams-end": "/streams",
 }
 
 // notices are what forms say when they have done their work. The address names

@@ -30,6 +30,8 @@ func init() { // the pages refer to the table for the navigation
 		{path: "/close", method: http.MethodPost, least: viewer, serve: closeDoor},
 
 		{path: "/", method: http.MethodGet, least: viewer, nav: "Overview", serve: showOverview},
+		{path: "/routes", method: http.MethodGet, least: viewer, nav: "Routes", serve: showLanes},
+		{path: "/route", method: http.MethodGet, least: viewer, serve: showHandler},
 		{path: "/decisions", method: http.MethodGet, least: viewer, nav: "Decisions", serve: showDecisions},
 		{path: "/tail", method: http.MethodGet, least: viewer, live: true, serve: showTail},
 		{path: "/why", method: http.MethodGet, least: viewer, nav: "Why", serve: showWhy},

@@ -162,6 +162,9 @@ func (s *uiSite) traffic() {
 // uiPages are all pages of the navigation, with a text that each has.
 var uiPages = []struct{ name, path, text string }{
 	{"overview", "", "Overview"},
+	{"routes", "routes", "behind rules"},
+	{"routes-request", "routes?request=GET%20http://SITE/todos", "runs the marked handlers"},
+	{"route", "route?at=/apps/http/servers/srv0/routes/0", "in order of precedence"},
 	{"decisions", "decisions", "no rule covers"},
 	{"why", "why?id=REQUEST", "What each handler said"},
 	{"playground", "playground?request=GET%20/todos/7&scopes=todos:read", "The running rules"},
@@ -191,7 +194,7 @@ func TestUIPagesInABrowser(t *testing.T) {
 			for _, width := range []int{320, 1280} {
 				t.Run(fmt.Sprintf("%s/%s/%d", page.name, theme, width), func(t *testing.T) {
 					tab.Look(width, theme)
-					tab.Open(s.pages + strings.Replace(page.path, "REQUEST", s.refused, 1))
+					tab.Open(s.pages + strings.NewReplacer("REQUEST", s.refused, "SITE", s.Addr).Replace(page.path))
 					tab.WaitText(page.text)
 					if overflow := tab.Eval("String(document.documentElement.scrollWidth > innerWidth)"); overflow != "false" {
 						t.Error("the page is wider than the window")

@@ -36,6 +36,21 @@ func TestTheSchemaIsUpToDate(t *testing.T) {
 	}
 }
 
+// So are the texts that the pages of gluu_ui have.
+func TestTheReferenceIsUpToDate(t *testing.T) {
+	want, err := Reference(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(filepath.Join(root, ReferenceFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Error("the texts are older than the code: run make schema")
+	}
+}
+
 // Every option has a comment, which is its description.
 func TestEveryOptionHasADescription(t *testing.T) {
 	for name, def := range committed(t)["$defs"].(map[string]any) {

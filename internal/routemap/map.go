@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // Map is all that the HTTP app has.
@@ -218,4 +220,34 @@ func orNull(raw json.RawMessage) json.RawMessage {
 		return json.RawMessage("null")
 	}
 	return raw
+}
+
+// Mentions reports whether a text is part of a host or an address of a site, of a
+// condition, or of the name or summary of a handler, in any case of its letters.
+func (s *Site) Mentions(text string) bool {
+	text = strings.ToLower(text)
+	has := func(texts ...string) bool {
+		return slices.ContainsFunc(texts, func(t string) bool { return strings.Contains(strings.ToLower(t), text) })
+	}
+	return text == "" || has(s.Hosts...) || has(s.Listen...) || has(s.Server, s.Kind) || s.mentions(has)
+}
+
+func (r *Route) mentions(has func(texts ...string) bool) bool {
+	return has(r.Match...) || slices.ContainsFunc(r.Handle, func(h *Handler) bool {
+		return has(h.Name, h.Summary) || slices.ContainsFunc(h.Routes, func(r *Route) bool { return r.mentions(has) })
+	})
+}
+
+// Serves reports whether a host is one of the site.
+func (s *Site) Serves(host string) bool {
+	if len(s.Hosts) == 0 {
+		return true
+	}
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	_, parent, _ := strings.Cut(host, ".")
+	return slices.ContainsFunc(s.Hosts, func(own string) bool {
+		return strings.EqualFold(own, host) || strings.EqualFold(own, "*."+parent)
+	})
 }
