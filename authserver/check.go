@@ -96,7 +96,7 @@ func (s *Server) checkPeople() error {
 		"client_metadata_documents": len(s.ClientMetadataDocuments) > 0, "legacy implicit": s.hasLegacy(legacyImplicit),
 	} {
 		if given {
-			return fmt.Errorf("%s is about clients that people allow something, and there is nobody to ask: add 'login <url> { ... }' or 'consent_page'", option)
+			return fmt.Errorf("%s is about consent, and there is no way to ask a user for it: add 'login <url> { ... }' or 'consent_page'", option)
 		}
 	}
 	return nil

@@ -137,7 +137,7 @@ func TestSec_S212_AssertionsAreGoodOnce(t *testing.T) {
 	for name, changes := range map[string]map[string]any{
 		"for another server":  {"aud": "https://other.example.com"},
 		"for several servers": {"aud": []string{testIssuer, "https://other.example.com"}},
-		"for nobody":          {"aud": nil},
+		"for no API":          {"aud": nil},
 		"without jti":         {"jti": nil},
 		"without exp":         {"exp": nil},
 		"expired":             {"exp": time.Now().Add(-time.Second).Unix()},

@@ -90,10 +90,10 @@ type Registration struct {
 }
 
 // Limit turns away those who fail to authenticate too often. A client whose secret was
-// right before is still served. Without it nobody is turned away: who tries secrets waits longest.
+// right before is still served. Without it no client is turned away: those that try secrets wait longest.
 type Limit struct {
 	// Failures in the name of one client, from one network: `60/m` is 60 in a
-	// minute, `off` is no limit. Default: 60/m.
+	// minute; `off` disables it. Default: 60/m.
 	Client string `json:"client,omitempty"`
 
 	// Failures from one network. Default: 300/m.
@@ -387,7 +387,7 @@ func (s *Server) checkGrant(grant string) error {
 	case slices.Contains(served, grant):
 		return nil
 	case grant == authcore.GrantAuthorizationCode, grant == authcore.GrantRefreshToken:
-		return fmt.Errorf("grant %q needs somebody to ask: add 'login <url> { ... }' for an application of yours, or 'consent_page' with a handler in front that authenticates people", grant)
+		return fmt.Errorf("grant %q needs a user who consents: add 'login <url> { ... }' for an application of yours, or 'consent_page' with a handler in front that authenticates people", grant)
 	case grant == authcore.GrantImplicit:
 		return errors.New("grant \"implicit\" puts tokens into addresses, and has been replaced by authorization_code with PKCE; if a client knows nothing else, add 'legacy implicit', and 'login' or 'consent_page'")
 	default:

@@ -159,7 +159,7 @@ func TestRegistrationWithAToken(t *testing.T) {
 	}
 }
 
-// Registering the same again costs no row, and gives nobody the control over what another
+// Registering the same again costs no row, and gives no client control over what another
 // has registered; and there is a limit.
 func TestSec_S241_RegistrationIsBounded(t *testing.T) {
 	config := registrationConfig()

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// Whoever remembers what a token is must learn at once that it was revoked. Many
+// A cache of tokens must learn at once that it was revoked. Many
 // things end a token (itself, its grant, its client), and finding the memories of
 // all tokens that depend on one would take an index of them. So it is the other
 // way round: each thing has a revision, which every change raises, and a memory

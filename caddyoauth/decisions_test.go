@@ -11,7 +11,7 @@ import (
 	"github.com/caddy-gluu/gateway/internal/decisions"
 )
 
-// Whoever has the request id of a refusal finds what led to it.
+// The request id of a refusal leads to its reasons.
 func TestRefusalsAreRemembered(t *testing.T) {
 	g := start(t, simpleApp, "gluu_oauth_auth\n"+simplePEP)
 	g.auth.issue("narrow", claims("client-a", "other read"))

@@ -208,8 +208,7 @@ func TestADryRunLeavesTokensElsewhere(t *testing.T) {
 	}
 }
 
-// anonymous_on missing lets callers without a token be the anonymous consumer, and
-// nobody else.
+// anonymous_on missing makes only callers without a token the anonymous consumer.
 func TestAnonymousOn(t *testing.T) {
 	for _, test := range []struct {
 		option, token string

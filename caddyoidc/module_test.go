@@ -231,7 +231,7 @@ func TestSec_S153_ForgedHeadersSurviveOnNoPath(t *testing.T) {
 	}
 }
 
-// Whoever can reach the back channel can invent keys.
+// A server between the gateway and the provider could invent keys.
 func TestSec_S159_InventedKeysCostOneFetch(t *testing.T) {
 	s := newSite(t)
 	s.mustRun("", "gluu_openid_connect {\nbackchannel_logout_path /backchannel\n}")

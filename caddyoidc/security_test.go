@@ -42,7 +42,7 @@ func TestSec_S104_NoParameterChoosesTheWay(t *testing.T) {
 	}
 }
 
-// Whoever owns a sibling domain can set a cookie of the name: neither is believed.
+// A sibling domain can set a cookie of the name: neither is believed.
 func TestSec_S107_TwoLoginCookiesOfOneNameAreRefused(t *testing.T) {
 	w := newWorld(t, 1, nil)
 	g, p := w.gateways[0], w.newPerson()

@@ -10,7 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
-// headerOnly is an answer that nobody reads.
+// headerOnly is an answer that is not read.
 type headerOnly struct{ header http.Header }
 
 func (w *headerOnly) Header() http.Header         { return w.header }

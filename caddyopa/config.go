@@ -50,7 +50,7 @@ type Config struct {
 	// A file with the private key of the certificate, PEM.
 	ClientCertificateKey string `json:"client_certificate_key,omitempty"`
 
-	// Hosts that may be asked over http although they are no loopback addresses. What
+	// Hosts that may be asked over http although they are not loopback addresses. What
 	// is sent there and what comes back is then open to everyone on the way.
 	InsecureHosts []string `json:"insecure_hosts,omitempty"`
 
@@ -87,7 +87,7 @@ type Config struct {
 	// clients send under these names is removed.
 	SetHeaders []string `json:"set_headers,omitempty"`
 
-	// The origins that a refusing policy may redirect to, besides that of the request.
+	// The origins that a refusing policy may redirect to, in addition to that of the request.
 	RedirectOrigins []string `json:"redirect_origins,omitempty"`
 
 	// How long a decision may take. Default: `50ms` for an engine, `500ms` for a server.

@@ -264,7 +264,7 @@ func TestWhichDecisionsAreLogged(t *testing.T) {
 	}
 }
 
-// Too many events are dropped and counted, and delay nobody.
+// Too many events are dropped and counted, and delay no request.
 func TestSec_S321_TheDecisionLogIsBounded(t *testing.T) {
 	dropped := prometheus.NewCounter(prometheus.CounterOpts{Name: "dropped"})
 	rec := &recorder{which: logAll, share: 1, dropped: dropped, queue: make(chan event, 2)}

@@ -194,7 +194,7 @@ func (b *BundleConfig) check() error {
 	case b.URL == "":
 		return errors.New("it has no url: write 'bundle <name> <url>'")
 	case b.Key == "":
-		return errors.New("it has no key: whoever answers for the server could then decide who may do what; write 'key <pem file>', and sign with 'opa sign'")
+		return errors.New("it has no key: any server that answers in its place could then decide who may do what; write 'key <pem file>', and sign with 'opa sign'")
 	case (b.ClientCertificate == "") != (b.ClientCertificateKey == ""):
 		return errors.New("client_certificate and client_certificate_key belong together: write both files")
 	case b.MinPoll < 0 || b.MaxPoll < 0 || b.LongPoll < 0:

@@ -152,7 +152,7 @@ func (p *PEP) maySet(name string) bool {
 }
 
 // notForAnswers are headers that a policy cannot add to an answer: they belong to the
-// connection, or would log the client in as somebody else.
+// connection, or would log the client in as another person.
 var notForAnswers = []string{
 	"Connection", "Proxy-Connection", "Keep-Alive", "Te", "Trailer", "Transfer-Encoding", "Upgrade",
 	"Set-Cookie", "Set-Cookie2", "Content-Length", "Content-Type", "Content-Encoding", "Www-Authenticate", "Proxy-Authenticate", "Proxy-Authentication-Info",

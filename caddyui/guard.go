@@ -14,7 +14,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 )
 
-// guard decides which requests are for this site at all, whoever sends them.
+// guard decides which requests are for this site at all, regardless of the role.
 type guard struct {
 	hosts   []string // in lower case; a leading `*.` stands for one label
 	isLocal bool     // loopback names are the site's too

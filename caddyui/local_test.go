@@ -56,7 +56,7 @@ func secretOf(links *uilink.Register) string {
 	return secret
 }
 
-// The first one who comes is no one, and a link opens once.
+// The first visitor has no role, and a link opens the pages once.
 func TestSec_S407_S409_OnlyALinkOpens(t *testing.T) {
 	u, links, _ := newLocal(t)
 	if got := answer(t, u, localRequest(http.MethodGet, "/", nil, nil)); got.StatusCode != http.StatusUnauthorized {

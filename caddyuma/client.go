@@ -24,14 +24,14 @@ import (
 // client obtains requesting party tokens (RPT) for people who are logged in. A
 // request of theirs goes through these steps:
 //
-//	decide         the session has an RPT that satisfies the rule: pass, nobody is asked
+//	decide         the session has an RPT that satisfies the rule: pass, no call is made
 //	└── obtain     once at a time per session and rule, over all gateways
 //	    ├── ticket     the permission endpoint, or what the session has kept
 //	    ├── redeem     the token endpoint
 //	    └── conclude   keeps the RPT in the session, or refuses
 //
 // An RPT and a PCT are kept in the session of the person and nowhere else. All that
-// this process remembers besides is that a permission was denied, for a moment.
+// this process also remembers is that a permission was denied, for a moment.
 type client struct {
 	pep       *UMAPEP
 	authority *authority

@@ -334,7 +334,7 @@ func TestThePersonAsks(t *testing.T) {
 	}
 }
 
-// An access token that the server does not take is no reason for an endless loop
+// An access token that the server refuses must not cause an endless loop
 // of logins.
 func TestAnAccessTokenThatIsNotTaken(t *testing.T) {
 	c := startClient(t, harness.UMAConfig{UserOf: func(string) string { return "" }}, strings.Replace(rpts, "pushed_claims id_token", "requesting_party access_token", 1))

@@ -29,7 +29,7 @@ import (
 // cannot share one.
 //
 // That makes every request without a token a request to the authorization
-// server, which anybody can send. So tickets are limited three times: for each
+// server, which any client can send. So tickets are limited three times: for each
 // rule and client, for each provider, and by how many are asked for at one
 // time, so that a slow server has connections left for introspection. Who
 // asks for more is told to wait.

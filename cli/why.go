@@ -22,7 +22,7 @@ func newWhyCommand() *cobra.Command {
 Says why a running gateway has refused a request: what each of its handlers
 decided, in their order, the rule, the scopes that the token had, those that
 are missing and those that would do, what the reason means, who can change it,
-and a text to send to whoever asks.
+and a text to send to the caller.
 
 The request id is in the body of each answer to a refused client, in the log of
 refusals, and in the access log as uuid. The gateway must be the one that

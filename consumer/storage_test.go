@@ -77,7 +77,7 @@ func (s *memoryStorage) setFailure(failure func(operation, key string) error) {
 	s.failure = failure
 }
 
-// isLocked reports whether anybody holds the lock.
+// isLocked reports whether the lock is held.
 func (s *memoryStorage) isLocked() bool { return len(s.locked) > 0 }
 
 func (s *memoryStorage) Store(_ context.Context, key string, value []byte) error {

@@ -72,7 +72,7 @@ var (
 	}
 	rawVersions = []string{"HTTP/1.1", "HTTP/1.0", "HTTP/0.9", "HTTP/2.0", "HTTP/1.1\r\n", "", "HTTP/1.10", "x"}
 	rawHeaders  = []string{
-		"Authorization: Bearer not-a-token-of-anybody", "Authorization: Bearer", "Authorization:", "Authorization", ": x",
+		"Authorization: Bearer not-a-token", "Authorization: Bearer", "Authorization:", "Authorization", ": x",
 		"Authorization: Bearer a\x00b", "Authorization: Bearer \r\n folded", "Authorization\x00: Bearer x", " Authorization: Bearer x",
 		"Content-Length: -1", "Content-Length: 99999999999999999999", "Content-Length: 5\r\nContent-Length: 6", "Content-Length: 0x5",
 		"Transfer-Encoding: chunked", "Transfer-Encoding: chunked, identity", "Transfer-Encoding: \x0bchunked",

@@ -131,7 +131,7 @@ func (c *cluster) database(t *testing.T) {
 	if err := c.postgres.Kill(); err != nil {
 		t.Logf("killed: %v", err)
 	}
-	// Neither a 401 nor a token that nobody remembers.
+	// Neither a 401 nor a forgotten token.
 	status, answer := c.post(c.gateways[1], "/oauth2/token", "todo-app-client", "todo-app-secret", url.Values{"grant_type": {"client_credentials"}})
 	if status != http.StatusServiceUnavailable {
 		t.Errorf("a token without the database: got %d %v, want 503", status, answer)

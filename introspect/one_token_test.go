@@ -37,7 +37,7 @@ func oddAnswers(odd http.HandlerFunc) http.HandlerFunc {
 }
 
 // The holder of one token, whose user put odd things into the claims, or who makes
-// tokens up, must not lock out anybody else.
+// tokens up, must not lock out other clients.
 func TestAnswerAboutOneTokenIsNoneAboutTheServer(t *testing.T) {
 	const many = 50
 	for _, test := range []struct {
@@ -122,7 +122,7 @@ func TestOddVerdictIsRemembered(t *testing.T) {
 	}
 }
 
-// The refusal of the gateway's own credentials is no verdict on any token, before
+// The refusal of the gateway's own credentials is not a verdict on any token, before
 // or after the server has accepted them.
 func TestRefusedCredentialsAreNoVerdict(t *testing.T) {
 	invalidClient := providertest.RespondWith(401, "application/json", `{"error":"invalid_client"}`)
@@ -304,7 +304,7 @@ func TestJWTOfAnotherProviderIsNotSentHere(t *testing.T) {
 		}
 		unknown := newTokenIssuer(t, "https://unknown.example", "k1")
 		if _, err := p.Verify(t.Context(), unknown.sign(t, time.Now().Add(time.Hour), nil)); err != nil {
-			t.Errorf("verify %s: a JWT of nobody in particular: got %v", mode, err)
+			t.Errorf("verify %s: a JWT of an unknown issuer: got %v", mode, err)
 		}
 	}
 }

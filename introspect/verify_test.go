@@ -385,7 +385,7 @@ func TestAutoTakesWhatNamesTheIssuer(t *testing.T) {
 		"an odd algorithm":           {b64(`{"alg":7}`) + "." + parts[1] + ".AAAA", true},
 		"a header with alg twice":    {b64(`{"alg":"ES256","alg":"none"}`) + "." + parts[1] + ".AAAA", true},
 		"a header 5,000 levels deep": {b64(strings.Repeat("[", 5000)) + "." + parts[1] + ".AAAA", true},
-		"a header that is no JSON":   {"AAAA." + parts[1] + ".AAAA", true},
+		"a header that is not JSON":  {"AAAA." + parts[1] + ".AAAA", true},
 		"no header":                  {"." + parts[1] + ".AAAA", true},
 		"no signature":               {parts[0] + "." + parts[1], true},
 		"a payload 5,000 deep":       {parts[0] + "." + b64(`{"iss":"`+testIssuer+`","x":`+strings.Repeat("[", 5000)) + ".AAAA", true},

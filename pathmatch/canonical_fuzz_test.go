@@ -173,7 +173,7 @@ func checkUnambiguous(t *testing.T, sent string, want []string) {
 		}
 	}
 	if !utf8.ValidString(decode(sent)) {
-		t.Fatalf("%q is no UTF-8", sent)
+		t.Fatalf("%q is not UTF-8", sent)
 	}
 }
 

@@ -255,7 +255,7 @@ func ExamplePattern_Captures() {
 	// abcd
 }
 
-// Advice that is refused in turn is no advice.
+// Advice must not be refused in turn.
 func TestTheAdviceIsValid(t *testing.T) {
 	for _, element := range []string{"}", "{a}b", "a{b}", `\{`, `\}`, "a{", "x}y", "a{2}", `a\{b`, "}{", "a}}b{", "[}", "a(}"} {
 		_, err := Parse("/e/" + element)

@@ -8,7 +8,7 @@
 //
 // It turns requests into acts of internal/authcore, which decides and stores, so what Kong
 // allowed by mistake does not come back: a code is redeemed once, a refresh token is rotated
-// once, an empty secret authenticates nobody, a verifier is never ignored, the provision key
+// once, an empty secret never authenticates, a verifier is never ignored, the provision key
 // is never read from the URL, and a client's mistake is never answered 500.
 //
 // Each request ends in an answer or a [problem]. A problem has two texts: Kong's, and the one

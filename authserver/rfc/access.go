@@ -83,7 +83,7 @@ func (s *Server) FindToken(ctx context.Context, text string) (*authcore.AccessTo
 }
 
 // FindTokenWith is FindToken, and says of what kind and which records the answer depends on,
-// each before it is read, besides the token's own.
+// each before it is read, in addition to the token's own.
 func (s *Server) FindTokenWith(ctx context.Context, text string, depends func(kind, id string)) (*authcore.AccessToken, error) {
 	token, err := s.issuedToken(ctx, text, depends)
 	if err != nil {

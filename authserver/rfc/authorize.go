@@ -41,7 +41,7 @@ type redirected struct {
 	*refusal
 	to *authcore.AuthorizationRequest
 
-	// untrusted says that nobody but the client itself has named its redirect URI.
+	// untrusted says that only the client itself has named its redirect URI.
 	untrusted bool
 }
 
@@ -83,7 +83,7 @@ func (c *call) offerRedirect(r *redirected) error {
 	host := hostOf(r.to.RedirectURI)
 	return c.writePage(r.status, DefaultTemplate, pageData{
 		Title: "This request cannot be served",
-		Text:  []string{sentence(r.Description), "The application registered itself, and nobody has checked where it is. Go on only if you have just started it."},
+		Text:  []string{sentence(r.Description), "The application registered itself, and its address was not checked. Go on only if you have just started it."},
 		Link:  c.errorURL(r.to, r.Code, r.Description), LinkText: "Go on to " + host,
 	})
 }

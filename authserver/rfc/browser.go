@@ -12,7 +12,7 @@ import (
 )
 
 // A browser is known by a cookie of random bytes. What a person decides is bound to it: who
-// makes another one's browser come here, or sends a link to somebody else, has
+// makes another person's browser come here, or sends a link to another person, has
 // another cookie.
 
 // cookieName is that of the cookie. With the prefix a browser takes it from this host alone,

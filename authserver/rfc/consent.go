@@ -35,7 +35,7 @@ type person struct {
 }
 
 // personOf reads who is logged in. Only handlers set these placeholders, never a client.
-// A handler that authenticates each request anew does not say since when somebody is
+// A handler that authenticates each request anew does not say since when a person is
 // logged in: then it is now.
 func (c *call) personOf() person {
 	replacer, ok := c.r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)

@@ -24,7 +24,7 @@ import (
 )
 
 // Documents finds clients whose client_id is the address of a document about them (OAuth
-// Client ID Metadata Document). Anybody can name an address, so what is fetched is bounded:
+// Client ID Metadata Document). Any client can name an address, so what is fetched is bounded:
 // https, no redirect, no private address and none of this machine, 5 KiB, 2 s, each
 // address once a minute.
 type Documents struct {
@@ -86,7 +86,7 @@ func (d *Documents) client(ctx context.Context, s *Server, id string) (*authcore
 	if client, known := d.cached(id); known {
 		return orNotFound(client)
 	}
-	// A fetch that another request began is waited for, whoever leaves meanwhile.
+	// A fetch that another request began is waited for, even if that request ends meanwhile.
 	results := d.flights.DoChan(id, func() (any, error) {
 		if client, known := d.cached(id); known {
 			return client, nil

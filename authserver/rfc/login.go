@@ -157,7 +157,7 @@ type shownClient struct {
 	ID   string `json:"client_id"`
 	Name string `json:"name"`
 
-	// SelfRegistered: what the client says about itself was checked by nobody.
+	// SelfRegistered: what the client says about itself was not checked.
 	SelfRegistered bool `json:"self_registered"`
 }
 

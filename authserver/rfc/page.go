@@ -85,7 +85,7 @@ func (c *call) errorPage(r *refusal) {
 	}
 	text := []string{sentence(r.Description)}
 	if r.Code == authcore.InvalidRequest && r.Reason != authcore.ReasonChallengeUnknown {
-		text = append(text, "The application that sent you here made a mistake, or somebody else did. Nothing was granted.")
+		text = append(text, "The application that sent you here made a mistake, or the link was made by another party. Nothing was granted.")
 	}
 	_ = c.writePage(r.status, DefaultTemplate, pageData{Title: title, Text: text})
 }

@@ -13,7 +13,7 @@ import (
 // pushedTTL is how long a pushed request can be used.
 const pushedTTL = time.Minute
 
-// credentialNames are the parameters by which a client authenticates. They are no part of
+// credentialNames are the parameters by which a client authenticates. They are not part of
 // the request that is stored.
 var credentialNames = []string{"client_secret", "client_assertion", "client_assertion_type"}
 

@@ -25,7 +25,7 @@ func newQueue(t *testing.T) *queue {
 	return q
 }
 
-// wait has somebody wait. Whoever gets a turn gives it back at once.
+// wait adds a waiter. It gives its turn back as soon as it has one.
 func (q *queue) wait(name string, a Asker, wrong bool) {
 	go func() {
 		w := &waiter{Asker: a, called: make(chan error, 1)}
@@ -99,7 +99,7 @@ func TestWhoTriesSecretsGoesLast(t *testing.T) {
 	})
 }
 
-// A full queue makes room for those who are served earlier, and for nobody else.
+// A full queue makes room only for clients that are served earlier.
 func TestAFullQueueMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		q := newQueue(t)

@@ -112,7 +112,7 @@ func (t *Tail) poll() (found []*Decision, missed uint64) {
 		d, state := t.register.read(t.read+1, t.filter.quick)
 		switch {
 		case state == pending:
-			return found, missed // whoever writes it wakes this tail again
+			return found, missed // its writer wakes this tail again
 		case state == gone:
 			missed++
 		case d != nil && t.filter.Wants(d):

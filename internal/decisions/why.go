@@ -74,7 +74,7 @@ type Why struct {
 	*Decision
 	Meaning
 
-	// ForClient can be sent to whoever asks for the client. It says no more than the
+	// ForClient can be sent to the client's owner. It says no more than the
 	// answer did.
 	ForClient string `json:"for_client"`
 }

@@ -185,7 +185,7 @@ func (s *RemoteKeySet) lookAfter(ctx context.Context, known *fetchedKeys) {
 }
 
 // isFailing reports whether the latest fetch has failed, a moment ago: within two
-// cool-downs of its beginning, which is when the next one has begun if anybody
+// cool-downs of its beginning, which is when the next one has begun if a token
 // needs it.
 func (s *RemoteKeySet) isFailing() bool {
 	s.mu.Lock()

@@ -48,7 +48,7 @@ func TestKeysAreFetchedOnceByAllWhoNeedThem(t *testing.T) {
 		server, keys := newKeyTest(t)
 		server.publish(issuerKey("ES256"), issuerKey("RS256"))
 		if keys.KeyIDs() != nil || server.fetches() != 0 {
-			t.Error("keys were fetched before anybody needed them")
+			t.Error("keys were fetched before a token needed them")
 		}
 		var wg sync.WaitGroup
 		for range 1000 {

@@ -15,8 +15,8 @@ type watchers struct {
 // this and of other gateways, within a second as a rule and two if a message was
 // lost. A nil key says that some changes may have been missed: forget all that is
 // cached. The function must return quickly; it may be called by several
-// goroutines at a time, and more than once for the same change. It must not call stop, and is no
-// longer called after stop has returned.
+// goroutines at a time, and more than once for the same change. It must not call
+// stop, and is not called after stop has returned.
 func (s *Store) Watch(kind string, changed func(key []byte)) (stop func()) {
 	return s.watchers.add(kind, changed)
 }

@@ -27,7 +27,7 @@ type Caller struct {
 	Holds func(*token.Token) bool
 
 	// Again asks the authorization server, or the session, once more. Nil if there
-	// is no one to ask, as for a JWT that is verified by its signature. An error
+	// is no server to ask, as for a JWT that is verified by its signature. An error
 	// that is not a refusal leaves the stream open until the next time.
 	Again func(ctx context.Context) (*token.Token, error)
 }

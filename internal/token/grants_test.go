@@ -174,7 +174,7 @@ func TestClientIDClaims(t *testing.T) {
 	}
 }
 
-// A role may be two words, which nobody must take for two scopes.
+// A role may be two words, which must not be taken for two scopes.
 func TestJoinedScopes(t *testing.T) {
 	for _, c := range []struct {
 		scopes []string

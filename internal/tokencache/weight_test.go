@@ -85,7 +85,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 }
 
-// What a handler keeps with a token is no reason to keep the token for longer, or
+// What a handler keeps with a token must not keep the token for longer, or
 // to bring it back.
 func TestGrowthKeepsNothingAlive(t *testing.T) {
 	c := cacheFor(t, testSettings())

@@ -15,7 +15,7 @@ import (
 // Text returns a text with escapes, as Go and JSON write them, for what cannot be
 // seen or changes how the text around it looks: control and format characters,
 // among them those of bidirectional text and zero-width ones, odd spaces, characters
-// without a meaning, and bytes that are no UTF-8.
+// without a meaning, and bytes that are not UTF-8.
 func Text(s string) string {
 	if !strings.ContainsFunc(s, isHidden) {
 		return s

@@ -11,7 +11,7 @@ if ! getent passwd caddy >/dev/null; then
 	useradd --system --gid caddy --home-dir /var/lib/caddy --no-create-home \
 		--shell /usr/sbin/nologin --comment "Caddy with Gluu Gateway" caddy
 fi
-# The folders of the unit, for whoever runs Caddy without systemd.
+# The folders of the unit, for installations that run Caddy without systemd.
 install -d -m 0755 -o caddy -g caddy /var/lib/caddy /var/log/caddy
 
 # An upgrade restarts a gateway that runs. A new one is started by its

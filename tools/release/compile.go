@@ -25,7 +25,7 @@ func (s *stage) compile(ctx context.Context, p platform) error {
 	if err := os.MkdirAll(filepath.Dir(output), 0o755); err != nil {
 		return err
 	}
-	// The environment of whoever builds must not decide what comes out.
+	// The builder's environment must not influence the result.
 	env := []string{
 		"GOOS=" + p.os, "GOARCH=" + p.arch, "CGO_ENABLED=0",
 		"GOAMD64=v1", "GOARM64=v8.0", "GOFLAGS=-mod=mod", "GOWORK=off",
