@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -134,14 +135,22 @@ func callerOf(d *decisions.Decision) string {
 
 // follow prints what the gateway sends until it ends.
 func (g *gateway) follow(cmd *cobra.Command, target string) error {
-	body, err := g.open(http.MethodGet, target, http.Header{"Accept": {"text/event-stream"}}, nil)
+	client, err := newAdminClient(g.address)
 	if err != nil {
 		return err
 	}
-	defer body.Close()
+	response, err := client.do(cmd.Context(), http.MethodGet, target, http.Header{"Accept": {"text/event-stream"}}, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = response.Body.Close() }()
+	if response.StatusCode != http.StatusOK {
+		answer, _ := io.ReadAll(io.LimitReader(response.Body, maxAdminAnswer))
+		return client.refused(response.StatusCode, answer)
+	}
 	p := newPainter(cmd.OutOrStdout())
 	var event string
-	lines := bufio.NewScanner(body)
+	lines := bufio.NewScanner(response.Body)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
 		name, value, _ := strings.Cut(lines.Text(), ": ")

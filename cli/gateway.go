@@ -3,12 +3,11 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-gluu/gateway/internal/visible"
@@ -35,31 +34,19 @@ const gatewayHelp = `
     Print what the admin endpoint answers.
 `
 
-// open sends a request, and returns the body of the answer.
-func (g *gateway) open(method, target string, header http.Header, body io.Reader) (io.ReadCloser, error) {
-	address, err := caddycmd.DetermineAdminAPIAddress(g.address, nil, "", "")
+// ask returns the answer to a question without a body.
+func (g *gateway) ask(ctx context.Context, method, target string) ([]byte, error) {
+	client, err := newAdminClient(g.address)
 	if err != nil {
 		return nil, err
 	}
-	response, err := caddycmd.AdminAPIRequest(address, method, target, header, body)
-	if err != nil {
-		return nil, fmt.Errorf("asking the gateway at %s: %w; write its admin address with --address", address, err)
-	}
-	return response.Body, nil
+	return client.ask(ctx, method, target, nil)
 }
-
-// maxAnswer bounds what is read of an answer.
-const maxAnswer = 64 << 20
 
 // showAnswer asks for a resource and prints it: as it came, or by a function that gets it
 // in a value.
 func showAnswer[T any](g *gateway, cmd *cobra.Command, target string, show func(*painter, *T)) (int, error) {
-	body, err := g.open(http.MethodGet, target, nil, nil)
-	if err != nil {
-		return exitError, err
-	}
-	defer body.Close()
-	text, err := io.ReadAll(io.LimitReader(body, maxAnswer))
+	text, err := g.ask(cmd.Context(), http.MethodGet, target)
 	if err != nil {
 		return exitError, err
 	}

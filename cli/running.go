@@ -3,7 +3,7 @@
 package cli
 
 import (
-	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,7 +12,6 @@ import (
 	"strings"
 	"time"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-gluu/gateway/internal/explain"
@@ -49,22 +48,12 @@ func (f *runningFlags) question(stdin io.Reader, request string, handler int) (e
 }
 
 // ask asks the gateway at the admin endpoint.
-func (f *runningFlags) ask(q explain.Question) (*explain.Answer, []byte, error) {
-	address, err := caddycmd.DetermineAdminAPIAddress(f.address, nil, "", "")
+func (f *runningFlags) ask(ctx context.Context, q explain.Question) (*explain.Answer, []byte, error) {
+	client, err := newAdminClient(f.address)
 	if err != nil {
 		return nil, nil, err
 	}
-	body, err := json.Marshal(q)
-	if err != nil {
-		return nil, nil, err
-	}
-	header := http.Header{"Content-Type": {"application/json"}}
-	response, err := caddycmd.AdminAPIRequest(address, http.MethodPost, "/gluu/explain", header, bytes.NewReader(body))
-	if err != nil {
-		return nil, nil, fmt.Errorf("asking the gateway at %s: %w; write its admin address with --address", address, err)
-	}
-	defer response.Body.Close()
-	text, err := io.ReadAll(io.LimitReader(response.Body, 1<<20))
+	text, err := client.ask(ctx, http.MethodPost, "/gluu/explain", q)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -79,7 +68,7 @@ func (f *runningFlags) explainRunning(cmd *cobra.Command, request string, handle
 		return exitError, err
 	}
 	q.Why = why
-	answer, text, err := f.ask(q)
+	answer, text, err := f.ask(cmd.Context(), q)
 	if err != nil {
 		return exitError, err
 	}

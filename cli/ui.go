@@ -3,12 +3,11 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 
-	caddycmd "github.com/caddyserver/caddy/v2/cmd"
 	"github.com/spf13/cobra"
 
 	"github.com/caddy-gluu/gateway/internal/uilink"
@@ -31,7 +30,7 @@ the gateway's machine.
 	}
 	cmd.Flags().StringVar(&address, "address", "", "Address of the running gateway's admin endpoint")
 	return asCommand(cmd, nil, func(cmd *cobra.Command, _ []string) (int, error) {
-		links, err := askForLinks(address)
+		links, err := askForLinks(cmd.Context(), address)
 		if err != nil {
 			return exitError, err
 		}
@@ -44,21 +43,20 @@ the gateway's machine.
 	})
 }
 
-func askForLinks(address string) ([]uilink.Link, error) {
-	address, err := caddycmd.DetermineAdminAPIAddress(address, nil, "", "")
+func askForLinks(ctx context.Context, address string) ([]uilink.Link, error) {
+	client, err := newAdminClient(address)
 	if err != nil {
 		return nil, err
 	}
-	response, err := caddycmd.AdminAPIRequest(address, http.MethodPost, "/gluu/ui", nil, nil)
+	text, err := client.ask(ctx, http.MethodPost, "/gluu/ui", nil)
 	if err != nil {
-		return nil, fmt.Errorf("asking the gateway at %s: %w; write its admin address with --address", address, err)
+		return nil, err
 	}
-	defer response.Body.Close()
 	var answer struct {
 		Links []uilink.Link `json:"links"`
 	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, 1<<20)).Decode(&answer); err != nil {
-		return nil, fmt.Errorf("the answer of the gateway at %s: %w", address, err)
+	if err := json.Unmarshal(text, &answer); err != nil {
+		return nil, fmt.Errorf("reading the answer of the gateway at %s: %w", client.address, err)
 	}
 	return answer.Links, nil
 }
