@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"crypto/sha256"
-	"debug/buildinfo"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,8 +15,6 @@ import (
 	"runtime"
 	"sort"
 	"strings"
-
-	"golang.org/x/mod/modfile"
 )
 
 // fingerprint is a digest of everything that decides what the binary is: the
@@ -95,35 +92,4 @@ func upToDate(binary, memory, inputs string) bool {
 	}
 	known, err := os.ReadFile(memory)
 	return err == nil && string(known) == inputs
-}
-
-// checkVersions refuses a binary that holds another version of a module than
-// go.mod pins: what was tested would not be what is shipped.
-func checkVersions(root, binary string) error {
-	content, err := os.ReadFile(filepath.Join(root, "go.mod"))
-	if err != nil {
-		return err
-	}
-	pinned, err := modfile.Parse("go.mod", content, nil)
-	if err != nil {
-		return err
-	}
-	want := make(map[string]string, len(pinned.Require))
-	for _, requirement := range pinned.Require {
-		want[requirement.Mod.Path] = requirement.Mod.Version
-	}
-	info, err := buildinfo.ReadFile(binary)
-	if err != nil {
-		return fmt.Errorf("reading what is in %s: %w", binary, err)
-	}
-	var differing []string
-	for _, dep := range info.Deps {
-		if version, ok := want[dep.Path]; ok && version != dep.Version {
-			differing = append(differing, fmt.Sprintf("  %s is %s in the binary, %s in go.mod", dep.Path, dep.Version, version))
-		}
-	}
-	if len(differing) > 0 {
-		return fmt.Errorf("a plugin raises modules beyond what is tested here:\n%s\nraise them in go.mod too (go get MODULE@VERSION)", strings.Join(differing, "\n"))
-	}
-	return nil
 }

@@ -13,7 +13,6 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"flag"
 	"fmt"
 	"io"
@@ -21,12 +20,12 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"time"
 
 	"github.com/caddyserver/xcaddy"
 
+	"github.com/caddy-gluu/gateway/tools/internal/recipe"
 	"github.com/caddy-gluu/gateway/tools/internal/repo"
 )
 
@@ -50,7 +49,7 @@ func run(ctx context.Context, output string, race, force, verbose bool) error {
 	if err != nil {
 		return err
 	}
-	builder, err := load(filepath.Join(root, "xcaddy.json"))
+	builder, err := recipe.Load(filepath.Join(root, "xcaddy.json"), root)
 	if err != nil {
 		return err
 	}
@@ -72,7 +71,7 @@ func run(ctx context.Context, output string, race, force, verbose bool) error {
 	if err := build(ctx, builder, binary, verbose); err != nil {
 		return err
 	}
-	if err := checkVersions(root, binary); err != nil {
+	if err := recipe.CheckVersions(filepath.Join(root, "go.mod"), binary); err != nil {
 		return err
 	}
 	if err := os.WriteFile(memory, []byte(inputs), 0o644); err != nil {
@@ -80,27 +79,6 @@ func run(ctx context.Context, output string, race, force, verbose bool) error {
 	}
 	fmt.Printf("built %s in %s\n", output, time.Since(started).Round(time.Second))
 	return nil
-}
-
-// load reads an xcaddy.Builder. Replacements that point into the repository
-// are made absolute, because xcaddy builds in a folder of its own.
-func load(file string) (xcaddy.Builder, error) {
-	var builder xcaddy.Builder
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return builder, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&builder); err != nil {
-		return builder, fmt.Errorf("reading %s: %w", file, err)
-	}
-	for i, replacement := range builder.Replacements {
-		if target := replacement.New.String(); target == "." || strings.HasPrefix(target, "./") || strings.HasPrefix(target, "../") {
-			builder.Replacements[i] = xcaddy.NewReplace(replacement.Old.String(), filepath.Join(filepath.Dir(file), target))
-		}
-	}
-	return builder, nil
 }
 
 // build runs xcaddy and moves the binary into place only when it is whole:

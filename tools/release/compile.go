@@ -4,13 +4,10 @@ package main
 
 import (
 	"context"
-	"debug/buildinfo"
-	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
-	"golang.org/x/mod/modfile"
+	"github.com/caddy-gluu/gateway/tools/internal/recipe"
 )
 
 // versionVariable is what `caddy gluu version` prints.
@@ -37,36 +34,5 @@ func (s *stage) compile(ctx context.Context, p platform) error {
 	if err != nil {
 		return err
 	}
-	return s.checkVersions(output)
-}
-
-// checkVersions refuses a binary that holds another version of a module than
-// go.mod pins: what was tested would not be what is shipped.
-func (s *stage) checkVersions(binary string) error {
-	content, err := os.ReadFile(filepath.Join(s.source(), "go.mod"))
-	if err != nil {
-		return err
-	}
-	pinned, err := modfile.ParseLax("go.mod", content, nil)
-	if err != nil {
-		return err
-	}
-	want := make(map[string]string, len(pinned.Require))
-	for _, requirement := range pinned.Require {
-		want[requirement.Mod.Path] = requirement.Mod.Version
-	}
-	info, err := buildinfo.ReadFile(binary)
-	if err != nil {
-		return fmt.Errorf("reading what is in %s: %w", binary, err)
-	}
-	var differing []string
-	for _, dep := range info.Deps {
-		if version, ok := want[dep.Path]; ok && version != dep.Version {
-			differing = append(differing, fmt.Sprintf("%s is %s in the binary, %s in go.mod", dep.Path, dep.Version, version))
-		}
-	}
-	if len(differing) > 0 {
-		return fmt.Errorf("a plugin raises modules beyond what is tested:\n%s", strings.Join(differing, "\n"))
-	}
-	return nil
+	return recipe.CheckVersions(filepath.Join(s.source(), "go.mod"), output)
 }

@@ -5,14 +5,13 @@ package main
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"log"
 	"os"
 	"os/exec"
 	"path/filepath"
 
-	"github.com/caddyserver/xcaddy"
+	"github.com/caddy-gluu/gateway/tools/internal/recipe"
 )
 
 // A stage is the folder in which a release is built:
@@ -71,14 +70,9 @@ func (s *stage) fill(ctx context.Context) error {
 // prepare has xcaddy write the main module: Caddy and the plugins in the
 // versions of xcaddy.json. It is written once and compiled for each platform.
 func (s *stage) prepare(ctx context.Context) error {
-	builder, err := loadBuilder(filepath.Join(s.source(), "xcaddy.json"))
+	builder, err := recipe.Load(filepath.Join(s.source(), "xcaddy.json"), "../gateway")
 	if err != nil {
 		return err
-	}
-	for i, replacement := range builder.Replacements {
-		if replacement.New.String() == "." {
-			builder.Replacements[i] = xcaddy.NewReplace(replacement.Old.String(), "../gateway")
-		}
 	}
 	builder.SkipBuild, builder.SkipCleanup = true, true
 	restore, err := s.enter()
@@ -143,19 +137,4 @@ func (s *stage) goCommand(ctx context.Context, env []string, args ...string) err
 		return fmt.Errorf("go %s: %w\n%s", args[0], err, out)
 	}
 	return nil
-}
-
-// loadBuilder reads an xcaddy.Builder.
-func loadBuilder(file string) (xcaddy.Builder, error) {
-	var builder xcaddy.Builder
-	content, err := os.ReadFile(file)
-	if err != nil {
-		return builder, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(content))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&builder); err != nil {
-		return builder, fmt.Errorf("reading %s: %w", file, err)
-	}
-	return builder, nil
 }
