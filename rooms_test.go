@@ -99,6 +99,7 @@ var rooms = []room{
 	{"directive", built, ""},
 
 	{"internal/retry", built, ""},
+	{"internal/apps", built, ""},
 	{"internal/seal", built, ""},
 	{"internal/spans", built, ""},
 	{"internal/decisions", built, ""},

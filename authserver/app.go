@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/internal/apps"
 )
 
 func init() {
@@ -57,16 +59,19 @@ func (a *App) Start() error {
 			return fmt.Errorf("gluu_oauth_server of %s: %w", s.issuer.Name, err)
 		}
 	}
-	started.add(a)
+	started.Add(a)
 	return nil
 }
 
 // Stop only says that the app no longer runs: requests that are still being served need what the
 // servers hold until their configuration is cleaned up.
 func (a *App) Stop() error {
-	started.remove(a)
+	started.Remove(a)
 	return nil
 }
+
+// started are the apps that run.
+var started apps.Running[*App]
 
 // Interface guards
 var (

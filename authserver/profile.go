@@ -136,7 +136,7 @@ type View struct {
 
 // Running returns the servers of the running configuration.
 func Running() []View {
-	app := started.current()
+	app := started.Current()
 	if app == nil {
 		return nil
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/internal/apps"
 	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/routemap"
@@ -226,6 +227,12 @@ func (a *App) check() error {
 
 const minSigningRotation = 24 * time.Hour
 
+// running are the apps that run.
+var running apps.Running[*App]
+
+// Running returns the app of the running configuration, nil if it has none.
+func Running() *App { return running.Current() }
+
 // Start implements caddy.App.
 func (a *App) Start() error {
 	for _, p := range a.all() {
@@ -242,15 +249,15 @@ func (a *App) Start() error {
 	a.Background(a.grants.watch)
 	a.started = time.Now()
 	a.background.start()
-	running.add(a)
+	running.Add(a)
 	return nil
 }
 
 // Stop implements caddy.App.
 func (a *App) Stop() error {
-	running.remove(a)
+	running.Remove(a)
 	// If Caddy rejected this one after it had started, the previous one continues.
-	if current := running.current(); current != nil {
+	if current := running.Current(); current != nil {
 		current.attach()
 	}
 	a.background.stop()

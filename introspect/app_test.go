@@ -46,7 +46,7 @@ func mustLoad(t *testing.T, dir, app string) *App {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = caddy.Stop() })
-	return running.current()
+	return Running()
 }
 
 func logOf(t *testing.T, dir string) string {
@@ -174,7 +174,7 @@ func TestFailedReloadChangesNothing(t *testing.T) {
 	if err := load(t, dir, fmt.Sprintf(`{"providers": {"default": %s, "other": {"issuer": "http://as.example"}}}`, providerJSON(introspecting(server)))); err == nil {
 		t.Fatal("a configuration that cannot be right was loaded")
 	}
-	if running.current() != app {
+	if Running() != app {
 		t.Error("the running app is another one")
 	}
 	if _, err := verify(t, app, "", "token"); err != nil {
@@ -196,7 +196,7 @@ func (refusingApp) CaddyModule() caddy.ModuleInfo {
 }
 
 func (refusingApp) Start() error {
-	startedBefore = running.current()
+	startedBefore = Running()
 	return errors.New("the address is in use")
 }
 
@@ -245,7 +245,7 @@ func TestReloadsUnderLoad(t *testing.T) {
 				return
 			default:
 			}
-			p, err := running.current().Provider("")
+			p, err := Running().Provider("")
 			if err == nil {
 				_, err = p.Verify(t.Context(), fmt.Sprint("token-", requests.Add(1)%10))
 			}
@@ -343,7 +343,7 @@ func TestNothingIsLeftBehind(t *testing.T) {
 	default:
 		t.Error("the server goes on running")
 	}
-	if running.current() != nil {
+	if Running() != nil {
 		t.Error("the app goes on running")
 	}
 	settings, err := app.Cache.settings()

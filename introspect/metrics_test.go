@@ -128,7 +128,7 @@ func TestBreakersOfProvidersThatAreGone(t *testing.T) {
 	}
 	load("left", "one")
 	_, _ = verify(t, gone, "gone", "token of a request that outlasts its configuration")
-	_, _ = verify(t, running.current(), "left", "token")
+	_, _ = verify(t, Running(), "left", "token")
 	if _, shown := scrape(t, "gone")[state]; shown {
 		t.Error("a provider that is gone still has a breaker")
 	}
