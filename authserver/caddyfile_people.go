@@ -16,20 +16,12 @@ import (
 
 // block reads the options of a block within the directive, each once.
 func block(d *caddyfile.Dispenser, name string, options map[string]func() error) error {
-	var once directive.Once
-	for d.NextBlock(1) {
-		if err := once.Check(d); err != nil {
-			return err
+	return directive.EachOption(d, func(d *caddyfile.Dispenser) error {
+		if read, ok := options[d.Val()]; ok {
+			return read()
 		}
-		read, ok := options[d.Val()]
-		if !ok {
-			return directive.Unknown(d, name, sortedKeys(options)...)
-		}
-		if err := read(); err != nil {
-			return err
-		}
-	}
-	return nil
+		return directive.Unknown(d, name, sortedKeys(options)...)
+	})
 }
 
 func (s *Server) unmarshalRefreshToken(d *caddyfile.Dispenser) error {

@@ -88,25 +88,15 @@ func (s *EmbeddedStorage) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if _, err := directive.BeginBlock(d, "write 'path %s' into the block"); err != nil {
 		return err
 	}
-	var once directive.Once
-	for d.NextBlock(0) {
-		err := once.Check(d)
-		if err != nil {
-			return err
-		}
+	return directive.EachOption(d, func(d *caddyfile.Dispenser) error {
 		switch d.Val() {
 		case "path":
-			err = directive.SetString(d, &s.Path)
+			return directive.SetString(d, &s.Path)
 		case "max_tokens_per_client":
-			err = directive.Set(d, &s.MaxTokensPerClient, directive.Positive)
-		default:
-			err = directive.Unknown(d, "embedded", "path", "max_tokens_per_client")
+			return directive.Set(d, &s.MaxTokensPerClient, directive.Positive)
 		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+		return directive.Unknown(d, "embedded", "path", "max_tokens_per_client")
+	})
 }
 
 // OpenStore implements store.Opener: it opens the file, or takes part in it if the running

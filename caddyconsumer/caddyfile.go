@@ -35,14 +35,8 @@ func (a *ACL) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	var once directive.Once
-	for d.NextBlock(0) {
-		if err := once.Check(d, "allow", "deny"); err != nil {
-			return err
-		}
-		if err := a.unmarshalOption(d); err != nil {
-			return err
-		}
+	if err := directive.EachOption(d, a.unmarshalOption, "allow", "deny"); err != nil {
+		return err
 	}
 	if err := a.check(); err != nil {
 		return start.WrapErr(err)

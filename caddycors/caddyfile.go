@@ -41,14 +41,8 @@ func (c *CORS) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	var once directive.Once
-	for d.NextBlock(0) {
-		if err := once.Check(d, "origins", "methods", "headers", "exposed_headers"); err != nil {
-			return err
-		}
-		if err := c.unmarshalOption(d); err != nil {
-			return err
-		}
+	if err := directive.EachOption(d, c.unmarshalOption, "origins", "methods", "headers", "exposed_headers"); err != nil {
+		return err
 	}
 	if _, err := c.check(); err != nil {
 		return start.WrapErr(err)

@@ -32,34 +32,35 @@ func (u *UpstreamPath) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	var once directive.Once
-	for d.NextBlock(0) {
-		if err := once.Check(d); err != nil {
+	err = directive.EachOption(d, func(d *caddyfile.Dispenser) error {
+		if err := u.unmarshalOption(d); err != nil {
 			return err
 		}
-		switch d.Val() {
-		case "strip_path":
-			u.StripPath, err = directive.Bool(d)
-		case "base":
-			err = directive.SetString(d, &u.Base)
-		case "id":
-			err = directive.SetID(d, &u.ID)
-		case "path_handling":
-			err = directive.SetString(d, &u.PathHandling)
-		default:
-			err = directive.Unknown(d, "gluu_upstream_path", "strip_path", "base", "path_handling", "id")
-		}
-		if err != nil {
-			return err
-		}
-		if err := u.check(); err != nil {
-			return d.WrapErr(err)
-		}
+		return directive.Located(d, u.check())
+	})
+	if err != nil {
+		return err
 	}
 	if !u.StripPath && u.Base == "" {
 		return start.Err("gluu_upstream_path changes nothing: write 'strip_path true' or 'base <path>' into the block")
 	}
 	return nil
+}
+
+func (u *UpstreamPath) unmarshalOption(d *caddyfile.Dispenser) (err error) {
+	switch d.Val() {
+	case "strip_path":
+		u.StripPath, err = directive.Bool(d)
+	case "base":
+		err = directive.SetString(d, &u.Base)
+	case "id":
+		err = directive.SetID(d, &u.ID)
+	case "path_handling":
+		err = directive.SetString(d, &u.PathHandling)
+	default:
+		err = directive.Unknown(d, "gluu_upstream_path", "strip_path", "base", "path_handling", "id")
+	}
+	return err
 }
 
 // UnmarshalCaddyfile sets up the matcher. Syntax:
@@ -78,17 +79,14 @@ func (m *MatchRoute) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	var once directive.Once
-	for d.NextBlock(0) {
-		if err := once.Check(d, "hosts", "paths", "methods", "headers", "snis", "protocols"); err != nil {
-			return err
-		}
+	err = directive.EachOption(d, func(d *caddyfile.Dispenser) error {
 		if err := m.unmarshalOption(d); err != nil {
 			return err
 		}
-		if err := m.check(); err != nil {
-			return d.WrapErr(err)
-		}
+		return directive.Located(d, m.check())
+	}, "hosts", "paths", "methods", "headers", "snis", "protocols")
+	if err != nil {
+		return err
 	}
 	if len(m.Hosts)+len(m.Paths)+len(m.Methods)+len(m.Headers)+len(m.SNIs)+len(m.Protocols) == 0 {
 		return start.Err("gluu_route has no condition: write for example 'paths /todos' into the block")

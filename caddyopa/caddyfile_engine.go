@@ -128,14 +128,8 @@ func (e *Engine) unmarshalBundle(d *caddyfile.Dispenser) error {
 	}
 	b := &BundleConfig{URL: args[1]}
 	start := directive.At(d.Token())
-	var once directive.Once
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.Check(d); err != nil {
-			return err
-		}
-		if err := b.unmarshalOption(d); err != nil {
-			return err
-		}
+	if err := directive.EachOption(d, b.unmarshalOption); err != nil {
+		return err
 	}
 	if err := b.check(); err != nil {
 		return start.Errf("bundle %s: %w", name, err)

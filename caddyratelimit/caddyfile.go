@@ -38,17 +38,14 @@ func (h *RateLimit) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	var once directive.Once
-	for d.NextBlock(0) {
-		if err := once.Check(d); err != nil {
-			return err
-		}
+	err = directive.EachOption(d, func(d *caddyfile.Dispenser) error {
 		if err := h.unmarshalOption(d); err != nil {
 			return err
 		}
-		if err := h.checkValues(); err != nil {
-			return d.WrapErr(err)
-		}
+		return directive.Located(d, h.checkValues())
+	})
+	if err != nil {
+		return err
 	}
 	if err := h.check(); err != nil {
 		return start.WrapErr(err)

@@ -35,14 +35,8 @@ func (u *UI) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if err != nil {
 		return err
 	}
-	var once directive.Once
-	for d.NextBlock(0) {
-		if err := once.Check(d); err != nil {
-			return err
-		}
-		if err := u.unmarshalOption(d); err != nil {
-			return err
-		}
+	if err := directive.EachOption(d, u.unmarshalOption); err != nil {
+		return err
 	}
 	return directive.Located(start, u.check())
 }
@@ -73,22 +67,16 @@ func (u *UI) unmarshalRoles(d *caddyfile.Dispenser) error {
 		return d.Errf("roles takes a block and no value, got %q: write 'admin <expression>' into the block", d.Val())
 	}
 	u.Roles = map[string]string{}
-	var once directive.Once
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.Check(d); err != nil {
-			return err
-		}
+	return directive.EachOption(d, func(d *caddyfile.Dispenser) error {
 		name := d.Val()
 		expression, err := directive.String(d)
 		if err != nil {
 			return err
 		}
-		if _, err := compileRole(name, expression); err != nil {
-			return d.WrapErr(err)
-		}
 		u.Roles[name] = expression
-	}
-	return nil
+		_, err = compileRole(name, expression)
+		return directive.Located(d, err)
+	})
 }
 
 // Interface guard

@@ -5,9 +5,9 @@
 // and refused, and how placeholders in configured values are resolved. Every
 // package that registers a directive imports it.
 //
-// A parser opens with Begin, BeginBlock or BeginNamed, checks each option with a
-// Once, reads its values with the functions named after their types, and ends
-// its switch with Unknown. All errors carry the file and line and say what to
+// A parser opens with Begin, BeginBlock or BeginNamed, goes through its block with
+// EachOption (or a loop with a Once), reads values with the functions named after
+// their types, and ends its switch with Unknown. All errors carry the file and line and say what to
 // write instead.
 //
 // The package knows no option of any directive. What a value means is up to the

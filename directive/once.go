@@ -28,6 +28,22 @@ func (o *Once) Check(d *caddyfile.Dispenser, adding ...string) error {
 	return nil
 }
 
+// EachOption reads the options of the block that follows, each once except for those
+// named in adding, whose values add up. option reads the one at the dispenser's
+// position.
+func EachOption(d *caddyfile.Dispenser, option func(*caddyfile.Dispenser) error, adding ...string) error {
+	var once Once
+	for nesting := d.Nesting(); d.NextBlock(nesting); {
+		if err := once.Check(d, adding...); err != nil {
+			return err
+		}
+		if err := option(d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Set reads an option that may be set only once into its field. A field that
 // is not zero has been set, also by an earlier block for the same settings, so
 // this is for options whose zero value cannot be written.

@@ -29,14 +29,8 @@ func (r *Rules) UnmarshalOpenAPI(d *caddyfile.Dispenser) (err error) {
 	if err != nil {
 		return err
 	}
-	var once directive.Once
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.Check(d, "security_scheme"); err != nil {
-			return err
-		}
-		if err := r.unmarshalOpenAPIOption(d); err != nil {
-			return err
-		}
+	if err := directive.EachOption(d, r.unmarshalOpenAPIOption, "security_scheme"); err != nil {
+		return err
 	}
 	return nil
 }

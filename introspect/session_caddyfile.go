@@ -17,20 +17,13 @@ func (a *App) parseSession(d *caddyfile.Dispenser) error {
 		return d.Errf("session takes a block and no value: write 'session { store redis <url> }'")
 	}
 	c := new(SessionConfig)
-	var once directive.Once
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
-		if err := once.Check(d); err != nil {
-			return err
-		}
+	a.Session = c
+	return directive.EachOption(d, func(d *caddyfile.Dispenser) error {
 		if err := c.unmarshalOption(d); err != nil {
 			return err
 		}
-		if err := directive.Located(d, c.check()); err != nil {
-			return err
-		}
-	}
-	a.Session = c
-	return nil
+		return directive.Located(d, c.check())
+	})
 }
 
 func (c *SessionConfig) unmarshalOption(d *caddyfile.Dispenser) (err error) {

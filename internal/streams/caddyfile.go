@@ -30,19 +30,16 @@ func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.CountRemainingArgs() > 0 {
 		return d.ArgErr()
 	}
-	var once directive.Once
 	isEmpty := true
-	for nesting := d.Nesting(); d.NextBlock(nesting); {
+	err := directive.EachOption(d, func(d *caddyfile.Dispenser) error {
 		isEmpty = false
-		if err := once.Check(d); err != nil {
-			return err
-		}
 		if err := c.unmarshalOption(d); err != nil {
 			return err
 		}
-		if err := c.checkValues(); err != nil {
-			return d.WrapErr(err)
-		}
+		return directive.Located(d, c.checkValues())
+	})
+	if err != nil {
+		return err
 	}
 	if isEmpty {
 		return start.Err("streams has no options: write a block with end_with_token, grace, max_age, recheck, jitter, close_code or sse_event, or leave it out")
