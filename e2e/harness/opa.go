@@ -47,6 +47,20 @@ func StartOPA(t testing.TB, args ...string) *OPA {
 	return o
 }
 
+// RunOPA runs a command of the program in a folder.
+func RunOPA(t testing.TB, dir string, args ...string) {
+	t.Helper()
+	binary, err := opaBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(binary, args...)
+	cmd.Dir = dir
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("opa %v: %v\n%s", args, err, out)
+	}
+}
+
 // health says why the server is not ready, or nothing.
 func (o *OPA) health() string {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
