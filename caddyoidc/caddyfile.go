@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
-	"strconv"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -16,7 +15,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"github.com/caddy-gluu/gateway/directive"
-	"github.com/caddy-gluu/gateway/headers"
+	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/streams"
 )
@@ -242,7 +241,7 @@ func (p *parser) unmarshalSpecial(d *caddyfile.Dispenser) (known bool, err error
 	case "path":
 		return true, p.unmarshalPath(d)
 	case "header", "header_each":
-		return true, c.unmarshalHeader(d, d.Val() == "header_each")
+		return true, identity.UnmarshalHeader(d, &c.CustomHeaders, expressionVars...)
 	case "streams":
 		c.Streams = new(streams.Config)
 		return true, c.Streams.UnmarshalCaddyfile(d)
@@ -388,25 +387,6 @@ func (p *parser) finish(start *caddyfile.Dispenser) error {
 	document, err := json.Marshal(p.rules)
 	p.config.RequiredACRsExpression = document
 	return err
-}
-
-func (c *Config) unmarshalHeader(d *caddyfile.Dispenser, iterate bool) error {
-	args, most := d.RemainingArgs(), 4
-	if iterate {
-		most = 3
-	}
-	if len(args) < 2 || len(args) > most {
-		return d.Errf("a header has a name, an expression and perhaps a format, not %s values; put an expression with spaces or quotes between backticks", strconv.Itoa(len(args)))
-	}
-	h := headers.HeaderConfig{HeaderName: args[0], Value: args[1], Iterate: iterate}
-	if len(args) > 2 {
-		h.Format = headers.Format(args[2])
-	}
-	if len(args) > 3 {
-		h.Sep = args[3]
-	}
-	c.CustomHeaders = append(c.CustomHeaders, h)
-	return nil
 }
 
 // durationOf and boolOf read one of several arguments of an option.

@@ -120,7 +120,7 @@ func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (known bool, err error)
 	case "upstream_headers":
 		c.UpstreamHeaders, err = option(d)
 	case "header", "header_each":
-		return true, c.unmarshalHeader(d, name == "header_each")
+		return true, UnmarshalHeader(d, &c.CustomHeaders, expressionVars...)
 	default:
 		return false, nil
 	}
@@ -159,15 +159,16 @@ func option(d *caddyfile.Dispenser) (*bool, error) {
 	return &value, err
 }
 
-func (c *Config) unmarshalHeader(d *caddyfile.Dispenser, iterate bool) error {
-	directiveName := d.Val()
-	args := d.RemainingArgs()
-	most := 4
+// UnmarshalHeader reads an option `header` or `header_each` and adds it to custom
+// headers, whose expressions have these variables.
+func UnmarshalHeader(d *caddyfile.Dispenser, custom *[]headers.HeaderConfig, vars ...string) error {
+	name, args, most := d.Val(), d.RemainingArgs(), 4
+	iterate := name == "header_each"
 	if iterate {
 		most = 3
 	}
 	if len(args) < 2 || len(args) > most {
-		return d.Errf("%s takes a name, an expression and perhaps a format, got %d values: put an expression with spaces or quotes between backticks", directiveName, len(args))
+		return d.Errf("%s takes a name, an expression and perhaps a format, got %d values: put an expression with spaces or quotes between backticks", name, len(args))
 	}
 	h := headers.HeaderConfig{HeaderName: args[0], Value: args[1], Iterate: iterate}
 	if len(args) > 2 {
@@ -177,11 +178,11 @@ func (c *Config) unmarshalHeader(d *caddyfile.Dispenser, iterate bool) error {
 		h.Sep = args[3]
 	}
 	// All of them together, since two may have one name.
-	all := append(slices.Clip(c.CustomHeaders), h)
-	if _, err := headers.CompileSet(all, expressionVars...); err != nil {
+	all := append(slices.Clip(*custom), h)
+	if _, err := headers.CompileSet(all, vars...); err != nil {
 		return d.WrapErr(err)
 	}
-	c.CustomHeaders = all
+	*custom = all
 	return nil
 }
 
