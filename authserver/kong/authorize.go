@@ -42,7 +42,7 @@ func (c *call) authorize() error {
 	}
 	code, err := c.Store.IssueCode(c.r.Context(), &authcore.Code{
 		Grant: grant, RedirectURI: redirectURI, Challenge: challenge,
-		Asked: c.Profile.isRFC() && c.params.has("redirect_uri"), // Kong's clients need not repeat it
+		Asked: c.Profile.isRFC() && c.params.isGiven("redirect_uri"), // Kong's clients need not repeat it
 	}, codeTTL, newText)
 	if err != nil {
 		return err
@@ -162,7 +162,7 @@ func (c *call) redirectURI(client *authcore.Client) (string, *problem) {
 		return "", wrongClient(reasonUnknownClient, 0)
 	}
 	first := client.RedirectURIs[0]
-	if !c.params.has("redirect_uri") {
+	if !c.params.isGiven("redirect_uri") {
 		return first, nil
 	}
 	if sent := c.params.text("redirect_uri"); slices.Contains(client.RedirectURIs, sent) {
@@ -229,8 +229,8 @@ func (c *call) refuseAt(redirectURI string, p *problem) error {
 
 // sendTo answers with the URI to send the user to.
 func (c *call) sendTo(status int, redirectURI string, params map[string]string, inFragment bool) {
-	if c.params.isText("state") {
-		params["state"] = c.params.text("state")
+	if state, ok := c.params.shown("state"); ok {
+		params["state"] = state
 	}
 	if c.Profile.isRFC() {
 		params["iss"] = c.Issuer // RFC 9207

@@ -43,6 +43,7 @@ var neverInURL = []string{"provision_key", "authenticated_userid"}
 func readParameters(w http.ResponseWriter, r *http.Request, secretsInURL bool) (*parameters, error) {
 	p := &parameters{texts: make(map[string]string), other: make(map[string]string)}
 	p.addForm(r.URL.Query())
+	p.addFlags(r.URL.RawQuery)
 	leaveOut := neverInURL
 	if !secretsInURL {
 		leaveOut = append(slices.Clip(leaveOut), secrets...)
@@ -70,6 +71,7 @@ func (p *parameters) addBody(contentType string, body []byte) {
 	case "application/x-www-form-urlencoded":
 		if form, err := url.ParseQuery(string(body)); err == nil {
 			p.addForm(form)
+			p.addFlags(string(body))
 		}
 	case "multipart/form-data":
 		form, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(maxBody)
@@ -89,6 +91,35 @@ func (p *parameters) addForm(form map[string][]string) {
 			p.texts[name] = values[0]
 		} else {
 			p.other[name], p.repeated = "[]", true
+		}
+	}
+}
+
+// addFlags adds the parameters of a form that have no equals sign. They are true, as in
+// Lua, and not a text.
+func (p *parameters) addFlags(form string) {
+	for pair := range strings.SplitSeq(form, "&") {
+		name, err := url.QueryUnescape(pair)
+		if err != nil || strings.Contains(pair, "=") {
+			continue
+		}
+		if text, isText := p.texts[name]; isText && text == "" {
+			p.remove(name)
+			p.other[name] = "true"
+		}
+	}
+}
+
+// dropEmpty leaves out the parameters without a value (RFC 6749 section 3.1).
+func (p *parameters) dropEmpty() {
+	for name, text := range p.texts {
+		if text == "" {
+			delete(p.texts, name)
+		}
+	}
+	for name, value := range p.other {
+		if value == "null" || value == "true" {
+			delete(p.other, name)
 		}
 	}
 }
@@ -123,6 +154,21 @@ func (p *parameters) has(name string) bool {
 	_, text := p.texts[name]
 	_, other := p.other[name]
 	return text || other
+}
+
+// isGiven is has, but not for what is false, which Lua takes for left out where it asks
+// for a value and not for a type.
+func (p *parameters) isGiven(name string) bool { return p.has(name) && p.other[name] != "false" }
+
+// shown returns a parameter as Kong writes it into a URI, and whether it does: a text, a
+// number, true or false.
+func (p *parameters) shown(name string) (text string, ok bool) {
+	if p.isText(name) {
+		return p.texts[name], true
+	}
+	value := p.other[name]
+	isScalar := value != "" && value != "null" && value[0] != '[' && value[0] != '{'
+	return value, isScalar
 }
 
 // isText reports whether a parameter is there as a text.

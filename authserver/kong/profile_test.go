@@ -33,6 +33,12 @@ func TestOutcomesOfTheStandards(t *testing.T) {
 		{"a foreign redirect URI", "authorize", request{params: authorization("redirect_uri", "https://evil.example")}, 400, "invalid_request"},
 		{"a wrong provision key", "authorize", request{params: authorization("provision_key", "x")}, 401, "invalid_client"},
 		{"no user", "authorize", request{params: authorization("authenticated_userid", nil)}, 400, "invalid_request"},
+		{"a scheme in capitals", "token", request{params: exchange("x", "client_id", nil, "client_secret", nil), header: http.Header{"Authorization": {strings.Replace(basic("steps:steps-secret")["Authorization"][0], "Basic", "BASIC", 1)}}}, 400, "invalid_grant"},
+		{"an empty redirect URI is left out", "authorize", request{params: authorization("redirect_uri", "")}, 200, ""},
+		{"an empty scope is left out", "token", request{contentType: "application/x-www-form-urlencoded", body: "grant_type=client_credentials&client_id=machine&client_secret=machine-secret&scope="}, 200, ""},
+		{"a scope without equals sign is left out", "token", request{contentType: "application/x-www-form-urlencoded", body: "grant_type=client_credentials&client_id=machine&client_secret=machine-secret&scope"}, 200, ""},
+		{"an empty grant is left out", "token", request{params: exchange("x", "grant_type", "")}, 400, "unsupported_grant_type"},
+		{"an empty user is left out", "token", request{params: map[string]any{"grant_type": "client_credentials", "client_id": "machine", "client_secret": "machine-secret", "authenticated_userid": ""}}, 200, ""},
 		{"a parameter twice", "token", request{contentType: "application/x-www-form-urlencoded", body: "grant_type=client_credentials&client_id=machine&client_secret=machine-secret&scope=profile&scope=profile"}, 400, "invalid_request"},
 	} {
 		test.request.path = "/oauth2/" + test.path

@@ -118,6 +118,9 @@ func (c *call) serve() (err error) {
 	if c.Profile.isRFC() && c.params.isRepeated() {
 		return malformed("a parameter is there more than once") // RFC 6749 section 3.2
 	}
+	if c.Profile.isRFC() {
+		c.params.dropEmpty()
+	}
 	if c.endpoint == authorizeEndpoint {
 		return c.authorize()
 	}

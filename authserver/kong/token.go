@@ -82,13 +82,17 @@ func (c credentials) method() string {
 	return authcore.AuthPost
 }
 
-// basicPattern finds the credentials in an Authorization header.
-var basicPattern = regexp.MustCompile(`^\s*[Bb]asic\s*(.+)$`)
+// basicPattern finds the credentials in an Authorization header, as Kong does. The name of
+// the scheme may have any case (RFC 9110 section 11.1).
+var (
+	basicPattern = regexp.MustCompile(`^\s*[Bb]asic\s*(.+)$`)
+	anyCaseBasic = regexp.MustCompile(`^(?i:basic) +(.+)$`)
+)
 
 // readCredentials reads the credentials of a client: of the body if both are there, else of
 // the header.
 func (c *call) readCredentials() credentials {
-	if c.params.has("client_id") && c.params.has("client_secret") {
+	if c.params.isGiven("client_id") && c.params.isGiven("client_secret") {
 		return credentials{id: c.params.text("client_id"), secret: c.params.text("client_secret"), hasSecret: true}
 	}
 	header := c.Profile.AuthHeader
@@ -100,8 +104,14 @@ func (c *call) readCredentials() credentials {
 		return credentials{id: c.params.text("client_id")}
 	}
 	sent := credentials{fromHeader: true}
-	if found := basicPattern.FindStringSubmatch(value); found != nil {
-		if decoded, err := base64.StdEncoding.DecodeString(strings.TrimSpace(found[1])); err == nil {
+	pattern := basicPattern
+	if c.Profile.isRFC() {
+		pattern = anyCaseBasic
+	}
+	if found := pattern.FindStringSubmatch(value); found != nil {
+		// nginx, which decodes for Kong, does not ask for the padding.
+		unpadded, _, _ := strings.Cut(strings.TrimSpace(found[1]), "=")
+		if decoded, err := base64.RawStdEncoding.DecodeString(unpadded); err == nil {
 			sent.id, sent.secret, sent.hasSecret = strings.Cut(string(decoded), ":")
 		}
 	}
@@ -176,7 +186,7 @@ func (c *call) refuseUnknown(sent credentials, grant string, status int) (*probl
 	case !c.Profile.enables(grant):
 		return nil, nil // the grant itself is refused
 	}
-	if c.params.has("authenticated_userid") {
+	if c.params.isGiven("authenticated_userid") {
 		if err := c.checkProvisionKey(); err != nil {
 			return nil, err
 		}
@@ -331,7 +341,7 @@ func (c *call) password(client *authcore.Client) (*authcore.Tokens, error) {
 // clientCredentials issues a token to a client itself, or in the name of a user that it
 // vouches for with the provision key.
 func (c *call) clientCredentials(client *authcore.Client) (*authcore.Tokens, error) {
-	if c.params.has("authenticated_userid") {
+	if c.params.isGiven("authenticated_userid") {
 		if err := c.checkProvisionKey(); err != nil {
 			return nil, err
 		}
