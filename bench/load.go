@@ -22,6 +22,7 @@ import (
 type request struct {
 	path          string
 	authorization string // "" for none
+	form          string // of a POST; "" for GET
 }
 
 // A target is where requests go and what they are. request returns the n-th
@@ -63,7 +64,11 @@ func (c *client) close() { _ = c.conn.Close() }
 
 func (c *client) do() error {
 	next := c.target.request(c.target.next.Add(1) - 1)
-	c.buffer = append(c.buffer[:0], "GET "...)
+	method := "GET "
+	if next.form != "" {
+		method = "POST "
+	}
+	c.buffer = append(c.buffer[:0], method...)
 	c.buffer = append(c.buffer, next.path...)
 	c.buffer = append(c.buffer, " HTTP/1.1\r\nHost: "...)
 	c.buffer = append(c.buffer, c.target.addr...)
@@ -71,7 +76,12 @@ func (c *client) do() error {
 		c.buffer = append(c.buffer, "\r\nAuthorization: "...)
 		c.buffer = append(c.buffer, next.authorization...)
 	}
+	if next.form != "" {
+		c.buffer = append(c.buffer, "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "...)
+		c.buffer = strconv.AppendInt(c.buffer, int64(len(next.form)), 10)
+	}
 	c.buffer = append(c.buffer, "\r\nUser-Agent: bench\r\n\r\n"...)
+	c.buffer = append(c.buffer, next.form...)
 	if err := c.conn.SetDeadline(time.Now().Add(30 * time.Second)); err != nil {
 		return err
 	}

@@ -30,6 +30,8 @@ func main() {
 	tokens := flag.Uint64("tokens", 1_000_000, "tokens of the scenario with many")
 	only := flag.String("scenarios", "", "run only the scenarios whose name matches this regular expression")
 	soakFor := flag.Duration("soak", 0, "run all scenarios at once, at the fixed rate, for this long instead of the table")
+	servers := flag.Bool("servers", false, "measure the authorization server beside npm's oidc-provider instead")
+	store := flag.String("store", "", "the store of that authorization server, as in 'redis redis://127.0.0.1:6379', default embedded; what it holds stays there")
 	profile := flag.Duration("profile", 0, "write a CPU profile of this length of each scenario's gateway into the current folder")
 	flag.Parse()
 
@@ -37,6 +39,17 @@ func main() {
 	defer stop()
 	wanted, err := regexp.Compile(*only)
 	fail(err)
+	if *servers {
+		dir, err := os.MkdirTemp("", "bench-")
+		fail(err)
+		err = leaveCore(cfg.core)
+		if err == nil {
+			err = authServers(ctx, dir, cfg, *store)
+		}
+		_ = os.RemoveAll(dir)
+		fail(err)
+		return
+	}
 	env, err := newEnvironment(cfg, *tokens)
 	fail(err)
 	defer env.close()
