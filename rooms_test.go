@@ -104,6 +104,8 @@ var rooms = []room{
 	{"internal/spans", built, ""},
 	{"internal/decisions", built, ""},
 	{"internal/audit", built, ""},
+	{"internal/liveconfig", built, ""},
+	{"internal/linediff", built, ""},
 	{"internal/visible", built, ""},
 	{"internal/events", built, ""},
 	{"internal/uilink", built, ""},

@@ -18,6 +18,7 @@ func init() {
 // uiLinks makes links that open the pages of gluu_ui once, on this machine:
 //
 //	POST /gluu/ui    a link for each gluu_ui with the option local
+//	GET  /gluu/ui    which process this is, for its own pages
 //
 // Who reaches this endpoint can change the whole configuration, so a link gives
 // nothing that its reader does not have.
@@ -37,8 +38,11 @@ func (uiLinks) Routes() []caddy.AdminRoute {
 }
 
 func serveUILinks(w http.ResponseWriter, r *http.Request) error {
-	if err := allow(w, r, http.MethodPost); err != nil {
+	if err := allow(w, r, http.MethodGet, http.MethodPost); err != nil {
 		return err
+	}
+	if r.Method == http.MethodGet {
+		return writeJSON(w, http.StatusOK, map[string]string{"instance": uilink.Instance})
 	}
 	links := uilink.Open.New()
 	if len(links) == 0 {

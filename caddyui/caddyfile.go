@@ -3,6 +3,7 @@
 package caddyui
 
 import (
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -16,7 +17,12 @@ func init() {
 
 func parseUI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	u := new(UI)
-	return u, u.UnmarshalCaddyfile(h.Dispenser)
+	err := u.UnmarshalCaddyfile(h.Dispenser)
+	// The address is known here, and nowhere once the configuration runs.
+	if endpoint, ok := h.Option("admin").(*caddy.AdminConfig); ok && u.AdminEndpoint == "" {
+		u.AdminEndpoint = endpoint.Listen
+	}
+	return u, err
 }
 
 // UnmarshalCaddyfile sets up the handler. Syntax:
@@ -26,7 +32,9 @@ func parseUI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			admin|operator|viewer <expression>
 //		}
 //		local [true|false]
-//		edit consumers|none
+//		edit consumers|config...|none
+//		config_file <file>
+//		admin_endpoint <address>
 //		path_prefix <path>
 //		id <name>
 //	}
@@ -52,12 +60,16 @@ func (u *UI) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		}
 	case "edit":
 		err = directive.AddStrings(d, &u.Edit)
+	case "config_file":
+		err = directive.SetString(d, &u.ConfigFile)
+	case "admin_endpoint":
+		err = directive.SetString(d, &u.AdminEndpoint)
 	case "path_prefix":
 		err = directive.SetString(d, &u.PathPrefix)
 	case "id":
 		err = directive.SetID(d, &u.ID)
 	default:
-		err = directive.Unknown(d, "gluu_ui", "roles", "local", "edit", "path_prefix", "id")
+		err = directive.Unknown(d, "gluu_ui", "roles", "local", "edit", "config_file", "admin_endpoint", "path_prefix", "id")
 	}
 	return err
 }

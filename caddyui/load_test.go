@@ -23,6 +23,11 @@ func TestCaddyfile(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(*u, want) {
 		t.Errorf("got %+v, %v", *u, err)
 	}
+	u, err = parse("gluu_ui {\nlocal\nedit consumers config\nconfig_file /etc/caddy/Caddyfile\nadmin_endpoint unix//run/caddy.sock\n}")
+	want = UI{Local: true, Edit: []string{"consumers", "config"}, ConfigFile: "/etc/caddy/Caddyfile", AdminEndpoint: "unix//run/caddy.sock"}
+	if err != nil || !reflect.DeepEqual(*u, want) {
+		t.Errorf("got %+v, %v", *u, err)
+	}
 	if u, err = parse("gluu_ui {\nlocal\n}"); err != nil || !u.Local {
 		t.Errorf("local: got %+v, %v", *u, err)
 	}
@@ -47,8 +52,16 @@ func TestWhatTheCaddyfileRefuses(t *testing.T) {
 		"not an expression":   {"gluu_ui {\nroles {\nviewer \"a ==\"\n}\n}", "Syntax error"},
 		"not a condition":     {"gluu_ui {\nroles {\nviewer \"'ann'\"\n}\n}", "true or false"},
 		"an unknown variable": {"gluu_ui {\nroles {\nviewer \"user.admin\"\n}\n}", "undeclared reference"},
-		"edit":                {"gluu_ui {\nlocal\nedit everything\n}", "consumers or none"},
-		"edit both":           {"gluu_ui {\nlocal\nedit consumers none\n}", "edit takes one value"},
+		"edit":                {"gluu_ui {\nlocal\nedit everything\n}", "consumers and config, or none"},
+		"edit both":           {"gluu_ui {\nlocal\nedit consumers none\n}", "edit is none or something"},
+		"edit the same":       {"gluu_ui {\nlocal\nedit config config\n}", "edit has config twice"},
+		"config_file twice":   {"gluu_ui {\nlocal\nedit config\nconfig_file a\nconfig_file b\n}", "config_file is set twice"},
+		"an unedited file":    {"gluu_ui {\nlocal\nconfig_file Caddyfile\n}", "write 'edit config' too"},
+		"a file of JSON":      {"gluu_ui {\nlocal\nedit config\nconfig_file caddy.json\n}", "config_file is a Caddyfile"},
+		"an empty file":       {"gluu_ui {\nlocal\nedit config\nconfig_file \"\"\n}", "config_file is empty"},
+		"endpoint twice":      {"gluu_ui {\nlocal\nadmin_endpoint a:1\nadmin_endpoint a:2\n}", "admin_endpoint is set twice"},
+		"an endpoint":         {"gluu_ui {\nlocal\nadmin_endpoint localhost:2019-2021\n}", "admin_endpoint"},
+		"an empty endpoint":   {"gluu_ui {\nlocal\nadmin_endpoint \"\"\n}", "admin_endpoint is empty"},
 		"edit nothing":        {"gluu_ui {\nlocal\nedit\n}", "edit takes one or more values"},
 		"a prefix":            {"gluu_ui {\nlocal\npath_prefix gateway\n}", "path_prefix is a path"},
 		"a prefix with dots":  {"gluu_ui {\nlocal\npath_prefix /a/../b\n}", "path_prefix is a path"},

@@ -26,7 +26,7 @@ func newLocal(t *testing.T) (*UI, *uilink.Register, *time.Time) {
 	links := uilink.NewRegister(clock)
 	t.Cleanup(links.Add(localAddress))
 	return &UI{
-		Local: true, app: runApp(t), doors: newDoors(localAddress, links, clock), guard: newGuard(place{isLocal: true}),
+		config: newTestEditor(t), Local: true, app: runApp(t), doors: newDoors(localAddress, links, clock), guard: newGuard(place{isLocal: true}),
 		tails:  newTailLimiter(t.Context()),
 		signer: "a key of this test", logger: zap.NewNop(), now: clock,
 	}, links, &now

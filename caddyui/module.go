@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/internal/liveconfig"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/storedsecret"
 	"github.com/caddy-gluu/gateway/introspect"
@@ -39,10 +41,19 @@ type UI struct {
 	// true, and sees nothing if none is. Required unless `local` is true.
 	Roles map[string]string `json:"roles,omitempty"`
 
-	// What can be changed here at all, whatever the role: `consumers`, or `none` for
-	// pages that change nothing. Default: `consumers`, and what changes no
-	// configuration: tokens are forgotten, sessions and streams are ended.
+	// What can be changed here at all, whatever the role: `consumers`, `config`, or
+	// `none` for pages that change nothing. A person who may edit the configuration can
+	// make the gateway do anything. Default: `consumers`, and what changes no configuration:
+	// tokens are forgotten, sessions and streams are ended.
 	Edit []string `json:"edit,omitempty"`
+
+	// The Caddyfile that the gateway was started with, if the configuration is edited
+	// there. Default: the running configuration is edited as JSON.
+	ConfigFile string `json:"config_file,omitempty"`
+
+	// The address of Caddy's admin endpoint, where this process reads and changes its
+	// own configuration. Default: that of the global option `admin`, `localhost:2019`.
+	AdminEndpoint string `json:"admin_endpoint,omitempty"`
 
 	// Where the pages begin, as a browser sees it, also behind `handle_path`: `/` or
 	// a path such as `/gateway`. Requests for other paths go on to the next handler.
@@ -60,6 +71,8 @@ type UI struct {
 	signer  changeTokens
 	doors   *doors // nil without local
 	tails   *tailLimiter
+	config  *configEditor
+	place   place
 	cleanup func()
 	logger  *zap.Logger
 	now     func() time.Time
@@ -114,7 +127,10 @@ func (u *UI) Provision(ctx caddy.Context) (err error) {
 	if err != nil {
 		return fmt.Errorf("the key of the UI: %w", err)
 	}
-	u.signer = changeTokens(key)
+	u.signer, u.place = changeTokens(key), place
+	if u.config, err = newConfigEditor(u); err != nil {
+		return err
+	}
 	if u.Local {
 		doors, remove := openDoors(place.address(u.prefix()))
 		u.doors, u.cleanup = doors, func() { end(); remove() }
@@ -141,13 +157,24 @@ func (u *UI) check() error {
 	if _, err := compileRoles(u.Roles); err != nil {
 		return err
 	}
-	for _, what := range u.Edit {
-		if what != "consumers" && what != "none" {
-			return fmt.Errorf("edit takes consumers or none, not %q", what)
+	for i, what := range u.Edit {
+		switch {
+		case !slices.Contains(editable, what):
+			return fmt.Errorf("edit takes consumers and config, or none, not %q", what)
+		case slices.Contains(u.Edit[:i], what):
+			return fmt.Errorf("edit has %s twice", what)
+		case what == "none" && len(u.Edit) > 1:
+			return fmt.Errorf("edit is none or something, got %q", u.Edit)
 		}
 	}
-	if len(u.Edit) > 1 {
-		return fmt.Errorf("edit takes one value, got %q: keep consumers or none", u.Edit)
+	if u.ConfigFile != "" && !u.mayEdit("config") {
+		return errors.New("config_file is where the configuration is edited: write 'edit config' too, or remove it")
+	}
+	if strings.HasSuffix(u.ConfigFile, ".json") {
+		return fmt.Errorf("config_file is a Caddyfile, not %q: leave it out, and the running configuration is edited as JSON", u.ConfigFile)
+	}
+	if _, err := liveconfig.NewEndpoint(u.AdminEndpoint); err != nil {
+		return fmt.Errorf("admin_endpoint: %w", err)
 	}
 	if p := u.PathPrefix; p != "" && (!strings.HasPrefix(p, "/") || strings.Contains(p, "//") || strings.ContainsAny(p, "{}*?#%\\ ") || strings.Contains(p+"/", "/../") || strings.Contains(p+"/", "/./")) {
 		return fmt.Errorf("path_prefix is a path such as /gateway, not %q", p)
@@ -160,6 +187,14 @@ func (u *UI) prefix() string { return strings.TrimSuffix(u.PathPrefix, "/") }
 
 // isReadOnly reports whether the pages change nothing.
 func (u *UI) isReadOnly() bool { return len(u.Edit) > 0 && u.Edit[0] == "none" }
+
+// editable is what edit takes.
+var editable = []string{"consumers", "config", "none"}
+
+// mayEdit reports whether something can be changed on the pages at all.
+func (u *UI) mayEdit(what string) bool {
+	return slices.Contains(u.Edit, what) || len(u.Edit) == 0 && what == "consumers"
+}
 
 // checkPlace refuses a site on which the pages would be open to anyone.
 func (u *UI) checkPlace(p place) error {

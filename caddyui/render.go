@@ -98,7 +98,8 @@ type visitorView struct {
 	Name, Role string
 	CanClose   bool // the session is ours to end
 	CanOperate bool
-	CanAdmin   bool
+	CanAdmin   bool // for consumers
+	CanConfig  bool
 }
 
 // show answers with a page.
@@ -107,7 +108,8 @@ func (v *visit) show(status int, name, title string, page any) error {
 	if v.visitor != nil && v.visitor.role > nobody {
 		f.Visitor = &visitorView{
 			Name: v.visitor.name, Role: v.visitor.role.String(), CanClose: v.visitor.isLocal,
-			CanOperate: v.visitor.role >= operator && !v.isReadOnly(), CanAdmin: v.visitor.role >= admin && !v.isReadOnly(),
+			CanOperate: v.visitor.role >= operator && !v.isReadOnly(), CanAdmin: v.visitor.role >= admin && v.mayEdit("consumers"),
+			CanConfig: v.visitor.role >= admin && v.mayEdit("config"),
 		}
 		f.Token, f.Nav, f.Notice = v.signer.of(v.visitor.session), v.navigation(), v.notice()
 	}
@@ -154,7 +156,7 @@ func (v *visit) isBelow(path string) bool {
 
 // parents are the entries of the navigation that pages without one belong to.
 var parents = map[string]string{
-	"/route": "/routes", "/consumer": "/consumers", "/consumer-delete": "/consumers", "/forget": "/tokens", "/sessions-end": "/sessions", "/streams-end": "/streams",
+	"/route": "/routes", "/consumer": "/consumers", "/consumer-delete": "/consumers", "/forget": "/tokens", "/sessions-end": "/sessions", "/streams-end": "/streams", "/configuration-version": "/configuration", "/configuration-import": "/configuration",
 }
 
 // notices are what forms say when they have done their work. The address names
@@ -165,6 +167,10 @@ var notices = map[string]string{
 	"tokens-forgotten": "Tokens forgotten: %s.",
 	"sessions-ended":   "Sessions ended: %s.",
 	"streams-ended":    "Streams ended: %s.",
+	"config-same":      "Nothing was changed: the gateway runs this configuration already.",
+	"config-loaded":    "The configuration is loaded.",
+	"config-kept":      "The configuration is kept.",
+	"config-returned":  "The former configuration is back.",
 }
 
 func (v *visit) notice() string {

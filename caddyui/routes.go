@@ -10,6 +10,8 @@ type route struct {
 	method  string
 	least   role   // who may use it
 	changes bool   // something that stays: refused by edit none
+	edits   string // what edit must name for it, "" for nothing
+	body    int64  // bound of its form, 0 for maxBody
 	live    bool   // asked by itself: does not keep a session alive
 	nav     string // its entry in the navigation, "" for none
 	serve   func(v *visit) error
@@ -39,8 +41,8 @@ func init() { // the pages refer to the table for the navigation
 		{path: "/playground", method: http.MethodPost, least: viewer, serve: play},
 		{path: "/consumers", method: http.MethodGet, least: viewer, nav: "Consumers", serve: showConsumers},
 		{path: "/consumer", method: http.MethodGet, least: viewer, serve: showConsumer},
-		{path: "/consumer", method: http.MethodPost, least: admin, changes: true, serve: saveConsumer},
-		{path: "/consumer-delete", method: http.MethodPost, least: admin, changes: true, serve: deleteConsumer},
+		{path: "/consumer", method: http.MethodPost, least: admin, changes: true, edits: "consumers", serve: saveConsumer},
+		{path: "/consumer-delete", method: http.MethodPost, least: admin, changes: true, edits: "consumers", serve: deleteConsumer},
 		{path: "/providers", method: http.MethodGet, least: viewer, nav: "Providers", serve: showProviders},
 		{path: "/tokens", method: http.MethodGet, least: viewer, nav: "Tokens", serve: showTokens},
 		{path: "/tokens", method: http.MethodPost, least: viewer, serve: explainToken},
@@ -49,6 +51,13 @@ func init() { // the pages refer to the table for the navigation
 		{path: "/sessions-end", method: http.MethodPost, least: operator, changes: true, serve: endSessions},
 		{path: "/streams", method: http.MethodGet, least: viewer, nav: "Streams", serve: showStreams},
 		{path: "/streams-end", method: http.MethodPost, least: operator, changes: true, serve: endStreams},
+		{path: "/configuration", method: http.MethodGet, least: viewer, nav: "Configuration", serve: showConfiguration},
+		{path: "/configuration", method: http.MethodPost, least: admin, changes: true, edits: "config", body: maxConfigBody, serve: editConfiguration},
+		{path: "/configuration-version", method: http.MethodGet, least: viewer, serve: showVersion},
+		{path: "/configuration-import", method: http.MethodPost, least: admin, changes: true, edits: "config", body: maxConfigBody, serve: importKong},
+		// They end what the former configuration allowed to begin, whatever this one says.
+		{path: "/configuration-confirm", method: http.MethodPost, least: admin, serve: confirmConfiguration},
+		{path: "/configuration-return", method: http.MethodPost, least: admin, serve: returnConfiguration},
 		{path: "/changes", method: http.MethodGet, least: viewer, nav: "Changes", serve: showChanges},
 	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/caddytest"
+	"github.com/caddy-gluu/gateway/internal/liveconfig"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 
@@ -55,10 +56,20 @@ func newUI(t *testing.T, app *introspect.App) *UI {
 		t.Fatal(err)
 	}
 	return &UI{
-		app: app, roles: roles, guard: newGuard(place{hosts: []string{host}, isSecure: true}),
+		config: newTestEditor(t), app: app, roles: roles, guard: newGuard(place{hosts: []string{host}, isSecure: true}),
 		tails:  newTailLimiter(t.Context()),
 		signer: "a key of this test", logger: zap.NewNop(), now: time.Now,
 	}
+}
+
+// newTestEditor returns an editor whose admin endpoint does not answer.
+func newTestEditor(t *testing.T) *configEditor {
+	t.Helper()
+	endpoint, err := liveconfig.NewEndpoint("127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &configEditor{endpoint: endpoint, trials: liveconfig.Trial, key: "a key of this test", serial: serials.Add(1)}
 }
 
 // request is one of a person in a group, "" for one who has not logged in.

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/url"
@@ -101,10 +102,11 @@ func (v *visit) admitPost() error {
 	if err := v.guard.origins.Check(v.r); err != nil {
 		return &fault{Status: http.StatusForbidden, Title: "Not from here", Text: "The form was sent by a page of another site."}
 	}
-	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, maxBody)
-	if err := v.r.ParseForm(); err != nil {
+	most := max(v.route.body, maxBody)
+	v.r.Body = http.MaxBytesReader(v.w, v.r.Body, most)
+	if err := v.parseForm(); err != nil {
 		if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
-			return &fault{Status: http.StatusRequestEntityTooLarge, Title: "Too large", Text: "The form is larger than 1 MiB."}
+			return &fault{Status: http.StatusRequestEntityTooLarge, Title: "Too large", Text: fmt.Sprintf("The form is larger than %d MiB.", most>>20)}
 		}
 		return &fault{Status: http.StatusBadRequest, Title: "Unreadable form", Text: "The form cannot be read. Send it again."}
 	}
@@ -117,7 +119,25 @@ func (v *visit) admitPost() error {
 	if v.route.changes && v.isReadOnly() {
 		return &fault{Status: http.StatusForbidden, Title: "Read only", Text: "The configuration says edit none: these pages change nothing."}
 	}
+	if v.route.edits != "" && !v.mayEdit(v.route.edits) {
+		return &fault{Status: http.StatusForbidden, Title: "Not editable here", Text: "The option edit of gluu_ui does not name " + v.route.edits + "."}
+	}
 	return nil
+}
+
+// parseForm reads the form of a request. net/http reads at most 10 MB of one, with
+// what its encoding adds.
+func (v *visit) parseForm() error {
+	if v.route.body == 0 || v.r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
+		return v.r.ParseForm()
+	}
+	text, err := io.ReadAll(v.r.Body)
+	if err != nil {
+		return err
+	}
+	v.r.PostForm, err = url.ParseQuery(string(text))
+	v.r.Form = v.r.PostForm
+	return err
 }
 
 // redirectToPrefix adds the slash that makes relative links right.

@@ -67,6 +67,7 @@ http://{$UI} {
 	bind 127.0.0.1
 	gluu_ui {
 		local
+		edit consumers config
 		path_prefix /gateway
 	}
 }
@@ -175,6 +176,7 @@ var uiPages = []struct{ name, path, text string }{
 	{"tokens", "tokens", "What is this token?"},
 	{"sessions", "sessions", "Subject of a person"},
 	{"streams", "streams", "No stream is open"},
+	{"configuration", "configuration", "Secrets are shown as markers"},
 	{"changes", "changes", "link to the pages made"},
 }
 

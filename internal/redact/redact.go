@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package redact takes the secrets out of a piece of Caddy's configuration, so that
-// people may look at it.
+// Package redact takes the secrets out of Caddy's configuration, so that people may
+// look at it. Of a handler they are left out ([Handler]). In a whole configuration
+// each becomes a marker, so that a person can edit what is around it, and the text
+// gets its secrets again:
+//
+//	shown, err := redact.JSON(key, config)
+//	config, err = shown.RestoreJSON(edit(shown.Text))
 //
 // It hides too much rather than too little. A value is hidden if the name of its
 // member says that it is a secret, or if the value looks like one. Of modules that
@@ -12,9 +17,6 @@ package redact
 import (
 	"bytes"
 	"encoding/json"
-	"regexp"
-	"slices"
-	"strings"
 )
 
 // Hidden stands for a value that is not shown.
@@ -99,39 +101,3 @@ func hideAll(value any) any {
 	}
 	return Hidden
 }
-
-// isForeign reports whether a handler is neither the gateway's nor part of Caddy.
-func isForeign(name any) bool {
-	text, _ := name.(string)
-	return !strings.HasPrefix(text, "gluu_") && !slices.Contains(standard, text)
-}
-
-// standard are Caddy's own handlers.
-var standard = []string{
-	"acme_server", "authentication", "copy_response", "copy_response_headers", "encode", "error", "file_server", "headers",
-	"intercept", "invoke", "log_append", "map", "metrics", "push", "request_body", "reverse_proxy", "rewrite", "static_response",
-	"subroute", "templates", "tracing", "vars",
-}
-
-// secretNames are parts of names whose values are secrets.
-var secretNames = regexp.MustCompile(`(?i)secret|passw|passphrase|pwd|credential|private|authorization|cookie|api[-_]?key|access[-_]?key|session[-_]?id|signature|(^|[-_])(token|key|keys|salt|pin|hash|psk|hmac|dsn|jwt)$|[a-z](Token|Key|Dsn|Hash)$`)
-
-// notSecret are members whose names look like those of secrets and that are settings.
-var notSecret = []string{
-	"hash_algorithm", "cookie_name", "cookie_domain", "cookie_path", "cookie_same_site", "pass_credentials",
-}
-
-func isSecretName(name string) bool {
-	return name != "" && !slices.Contains(notSecret, name) && secretNames.MatchString(name)
-}
-
-// isPlaceholder reports whether a value consists of placeholders.
-func isPlaceholder(value string) bool { return placeholders.MatchString(value) }
-
-var placeholders = regexp.MustCompile(`^(\{[$a-zA-Z_][a-zA-Z0-9_.$/:-]*\})+$`)
-
-// secretValues are what secrets look like: credentials in an address, or in a header
-// field, PEM, JWTs, and hashes of passwords.
-var secretValues = regexp.MustCompile(`(?i)://[^/@\s]*:[^/@\s]+@|^\s*(bearer|basic|dpop|digest|token|apikey)\s+\S|-----BEGIN |\beyJ[A-Za-z0-9_-]{8,}\.|^\$(argon2|2[abxy]|pbkdf2|scrypt|5|6|y)|[?&](access_token|token|api_key|apikey|key|password|secret|client_secret|sig|signature)=`)
-
-func looksSecret(value string) bool { return secretValues.MatchString(value) }

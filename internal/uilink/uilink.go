@@ -18,6 +18,10 @@ import (
 	"time"
 )
 
+// Instance stands for this process, so that its pages know its admin endpoint from
+// that of another gateway on the same machine.
+var Instance = rand.Text()
+
 // Lifetime is how long a link can be redeemed.
 const Lifetime = time.Minute
 
