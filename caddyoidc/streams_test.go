@@ -19,6 +19,17 @@ import (
 // newStreamWorld has gateways whose application answers with an endless stream of
 // events, at /events.
 func newStreamWorld(t *testing.T, gateways int) *world {
+	return newStreamWorldOf(t, gateways, caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: 1\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+		panic(http.ErrAbortHandler) // as reverse_proxy does
+	}))
+}
+
+// newStreamWorldOf has gateways in front of an application that streams.
+func newStreamWorldOf(t *testing.T, gateways int, application caddyhttp.Handler) *world {
 	ctx, cancel := caddy.NewContext(caddy.Context{Context: context.Background()})
 	t.Cleanup(cancel)
 	guard, err := streams.NewGuard(ctx, &streams.Config{SSEEvent: "over"}, time.Hour)
@@ -26,21 +37,14 @@ func newStreamWorld(t *testing.T, gateways int) *world {
 		t.Fatal(err)
 	}
 	p := &people{provider: "default", streams: guard}
-	endless := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-		w.Header().Set("Content-Type", "text/event-stream")
-		fmt.Fprint(w, "data: 1\n\n")
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-		panic(http.ErrAbortHandler) // as reverse_proxy does
-	})
 	return newWorld(t, gateways, func(v *visitor) {
 		v.sessions.OnChange(streams.Open.SessionChanged)
-		application := v.admitted
+		others := v.admitted
 		v.admitted = func(v *visit) error {
 			if v.session == nil || !streams.IsStream(v.r) {
-				return application(v)
+				return others(v)
 			}
-			return p.streams.ServeHTTP(v.w, v.r, p.streamOf(v, new(view)), endless)
+			return p.streams.ServeHTTP(v.w, v.r, p.streamOf(v, new(view)), application)
 		}
 	})
 }
