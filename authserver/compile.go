@@ -45,10 +45,7 @@ func (s *Server) compile(ctx caddy.Context) (compiled *rfc.Server, err error) {
 	if len(s.ClientMetadataDocuments) > 0 {
 		compiled.Documents = &rfc.Documents{Hosts: s.ClientMetadataDocuments, Scopes: s.Scopes, HTTP: rfc.NewDocumentClient(), Now: time.Now}
 	}
-	if compiled.Clients, err = s.compileClients(); err != nil {
-		return nil, err
-	}
-	if compiled.Auth.Decoys, err = decoys(compiled.Clients); err != nil {
+	if err := s.addClients(ctx, compiled); err != nil {
 		return nil, err
 	}
 	if compiled.Metrics, err = rfc.NewMetrics(ctx.GetMetricsRegistry()); err != nil {

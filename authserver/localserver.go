@@ -20,26 +20,32 @@ func (a *App) LocalServer(issuer, service string) (localserver.Server, error) {
 	if len(a.servers) == 0 {
 		return nil, errors.New("provider embedded needs a gluu_oauth_server in this configuration: add one, or name the issuer of another server")
 	}
-	var names []string
 	var found []*Server
 	for _, s := range a.servers {
-		if name := strings.TrimSpace(s.issuer.Name + " " + s.Service); !slices.Contains(names, name) {
-			names = append(names, name)
-		}
 		if (issuer == "" || s.issuer.Name == issuer) && (service == "" || s.Service == service) {
 			found = append(found, s)
 		}
 	}
-	write := "'provider embedded " + strings.Join(names, "', or 'provider embedded ") + "'"
 	if len(found) == 0 {
-		return nil, fmt.Errorf("no gluu_oauth_server of this configuration has the issuer %q and the service %q: write %s", issuer, service, write)
+		return nil, fmt.Errorf("no gluu_oauth_server of this configuration has the issuer %q and the service %q: write %s", issuer, service, a.choices())
 	}
 	for _, s := range found[1:] {
 		if s.issuer.Name != found[0].issuer.Name || s.Service != found[0].Service {
-			return nil, fmt.Errorf("there are several gluu_oauth_server: say which one, %s", write)
+			return nil, fmt.Errorf("there are several gluu_oauth_server: say which one, %s", a.choices())
 		}
 	}
 	return localServer{found[0]}, nil
+}
+
+// choices are the servers of the configuration, as a provider names them.
+func (a *App) choices() string {
+	var names []string
+	for _, s := range a.servers {
+		if name := strings.TrimSpace(s.issuer.Name + " " + s.Service); !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return "'provider embedded " + strings.Join(names, "', or 'provider embedded ") + "'"
 }
 
 // localServer is a server as the gateway in the same process asks it.

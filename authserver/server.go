@@ -120,7 +120,8 @@ type Server struct {
 	Clients map[string]*Client `json:"clients,omitempty"`
 
 	// A name for what the tokens of this server are good for: another gluu_oauth_server with
-	// the same issuer and another service does not take them. `*`: tokens of, and for, every service. Default: none.
+	// the same issuer and another service does not take them. `*`: tokens of, and for, every service. Without clients,
+	// such a server has those of the first one with its issuer and a service. Default: none.
 	Service string `json:"service,omitempty"`
 
 	// Answers as another authorization server, `kong`, in its paths, texts and status codes.
@@ -145,9 +146,10 @@ type Server struct {
 	logger *zap.Logger
 
 	// ready is closed when the configuration has started.
-	ready   chan struct{}
-	release func() error // of the store
-	pooled  bool         // whether the verifier is taken from the pool
+	ready    chan struct{}
+	release  func() error // of the store
+	settings []byte       // what its clients may depend on, once another server has asked
+	pooled   bool         // whether the verifier is taken from the pool
 }
 
 // CaddyModule returns the Caddy module information.

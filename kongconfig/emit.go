@@ -40,13 +40,18 @@ func (f *file) usesGluu() bool {
 // that is disabled are left out, as in Kong.
 func (f *file) gluuRoutes() []any {
 	routes := []any{}
+	needClients := true
 	for _, r := range f.routes {
 		if r.service != nil && !r.service.enabled {
 			continue
 		}
+		chain := f.chain(r)
+		if needClients && len(f.oauth2Clients) > 0 {
+			needClients = !f.addClients(chain)
+		}
 		routes = append(routes, map[string]any{
 			"match":  []any{map[string]any{"gluu_route": r.matcher()}},
-			"handle": f.chain(r),
+			"handle": chain,
 		})
 	}
 	return routes

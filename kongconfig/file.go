@@ -20,15 +20,16 @@ type file struct {
 	defaults map[string]*yaml.Node // _info.defaults, by entity
 	configs  map[string]*yaml.Node // _plugin_configs
 
-	services  []*service
-	routes    []*route
-	plugins   []*plugin
-	consumers []*consumer
-	upstreams []*upstream
-	certs     []*certificate
-	cas       []*authority
-	clients   []*oauth2Credential
-	tokens    []*oauth2Token
+	services      []*service
+	routes        []*route
+	plugins       []*plugin
+	consumers     []*consumer
+	upstreams     []*upstream
+	certs         []*certificate
+	cas           []*authority
+	clients       []*oauth2Credential
+	oauth2Clients map[string]any // as the server has them
+	tokens        []*oauth2Token
 
 	providers    map[string]map[string]any // of the app gluu
 	acme         []acmePolicy

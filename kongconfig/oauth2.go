@@ -121,10 +121,7 @@ func readOAuth2(f *file, p *plugin) builder {
 	if len(scopes) > 0 {
 		s.server["scopes"] = scopes
 	}
-	clients := f.clientsJSON(c, legacy)
-	if len(clients) > 0 {
-		s.server["clients"] = clients
-	}
+	f.oauth2Clients = f.clientsJSON(legacy)
 	if words := slices.Sorted(maps.Keys(legacy)); len(words) > 0 {
 		s.server["legacy"] = words
 		c.warnf(aboutProtection, "", "what only Kong's clients need is on: %s; see legacy in docs/gluu_oauth_server.md", strings.Join(words, ", "))
@@ -244,8 +241,25 @@ func (f *file) readProfile(c *object, legacy map[string]bool) map[string]any {
 	return profile
 }
 
+// addClients gives the clients of the file to the first of its servers. The others
+// have the same issuer, and with it the same clients: there can be a server for each
+// of thousands of services.
+func (f *file) addClients(chain []any) (added bool) {
+	for i, handler := range chain {
+		h, _ := handler.(map[string]any)
+		if h["handler"] != "gluu_oauth_server" {
+			continue
+		}
+		h = maps.Clone(h)
+		h["clients"] = f.oauth2Clients
+		chain[i] = h
+		return true
+	}
+	return false
+}
+
 // clientsJSON returns the clients of the file.
-func (f *file) clientsJSON(c *object, legacy map[string]bool) map[string]any {
+func (f *file) clientsJSON(legacy map[string]bool) map[string]any {
 	clients := make(map[string]any, len(f.clients))
 	for _, client := range f.clients {
 		m := map[string]any{}

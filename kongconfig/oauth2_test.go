@@ -229,3 +229,42 @@ func TestRefusedOAuth2(t *testing.T) {
 		})
 	}
 }
+
+// The clients of a file are there once, however many services it has: each service
+// has a server of its own, and a hundred of them with 200 clients each would be
+// 20,000. A client gets a token at each of them, for that service alone.
+func TestClientsOfManyServices(t *testing.T) {
+	const services = 100
+	var file strings.Builder
+	file.WriteString("_format_version: \"3.0\"\nplugins:\n- {name: oauth2, config: {enable_client_credentials: true, accept_http_if_already_terminated: true}}\nservices:\n")
+	for i := range services {
+		fmt.Fprintf(&file, "- {name: s%d, url: \"http://UPSTREAM\", routes: [{name: a%[1]d, paths: [/s%[1]d/]}, {name: b%[1]d, paths: [/t%[1]d/]}]}\n", i)
+	}
+	file.WriteString("consumers:\n")
+	for i := range 200 {
+		fmt.Fprintf(&file, "- {username: c%d, oauth2_credentials: [{name: a, client_id: app-%[1]d, client_secret: %q}]}\n", i, invented)
+	}
+	config, _, err := adapt(t, file.String(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(string(config), `"app-7":`); n != 1 {
+		t.Errorf("a client is there %d times", n)
+	}
+	g := run(t, file.String(), environment{"KONG_TRUSTED_IPS": "127.0.0.0/8"})
+	for _, service := range []int{0, 57} {
+		status, answer := g.post(fmt.Sprintf("/s%d/oauth2/token", service), url.Values{"client_id": {"app-7"}, "client_secret": {invented}, "grant_type": {"client_credentials"}})
+		if status != 200 {
+			t.Fatalf("service %d: got %d %v", service, status, answer)
+		}
+		bearer := fmt.Sprintf("Authorization: Bearer %s", answer["access_token"])
+		for path, want := range map[string]int{fmt.Sprintf("/s%d/", service): 200, fmt.Sprintf("/t%d/", service): 200, "/s9/": 401} {
+			if got := g.ask("GET h "+path, bearer); got.status != want {
+				t.Errorf("service %d, %s: got %d, want %d", service, path, got.status, want)
+			}
+		}
+	}
+	if status, answer := g.post("/s57/oauth2/token", url.Values{"client_id": {"app-7"}, "client_secret": {"wrong"}, "grant_type": {"client_credentials"}}); status != 400 && status != 401 {
+		t.Errorf("a wrong secret: got %d %v", status, answer)
+	}
+}

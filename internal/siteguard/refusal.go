@@ -62,8 +62,8 @@ func addAnswerer(route *caddyhttp.Route) bool {
 // It is made with the name of the handler that was first. It reports false if it
 // is too late.
 func addFirst(route *caddyhttp.Route, handler func(name string) caddyhttp.MiddlewareHandler) bool {
-	first := handler(firstHandler(*route))
-	isSame := func(other caddyhttp.MiddlewareHandler) bool { return reflect.TypeOf(other) == reflect.TypeOf(first) }
+	added := reflect.TypeOf(handler(""))
+	isSame := func(other caddyhttp.MiddlewareHandler) bool { return reflect.TypeOf(other) == added }
 	switch {
 	case slices.ContainsFunc(route.Handlers, isSame):
 		return true
@@ -71,7 +71,7 @@ func addFirst(route *caddyhttp.Route, handler func(name string) caddyhttp.Middle
 		return false
 	}
 	// What is there belongs to this package: Caddy has not loaded the others yet.
-	route.Handlers = append(route.Handlers, first)
+	route.Handlers = append(route.Handlers, handler(firstHandler(*route)))
 	return true
 }
 
