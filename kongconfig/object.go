@@ -48,7 +48,7 @@ func (o *object) at(field string) at {
 	if node := o.fields[field]; node != nil {
 		line = node.Line
 	}
-	return at{o.entity, o.path + field, line}
+	return at{o.entity, strings.TrimSuffix(o.path+field, "."), line}
 }
 
 func (o *object) errorf(field, format string, args ...any) {
