@@ -29,6 +29,7 @@ func main() {
 	flag.IntVar(&cfg.rate, "rate", 300, "requests a second to each proxy while latency is measured")
 	tokens := flag.Uint64("tokens", 1_000_000, "tokens of the scenario with many")
 	only := flag.String("scenarios", "", "run only the scenarios whose name matches this regular expression")
+	opa := flag.String("opa", "", "an OPA program, for the scenario with a server: go -C tools/opa build -o /tmp/opa github.com/open-policy-agent/opa")
 	soakFor := flag.Duration("soak", 0, "run all scenarios at once, at the fixed rate, for this long instead of the table")
 	servers := flag.Bool("servers", false, "measure the authorization server beside npm's oidc-provider instead")
 	store := flag.String("store", "", "the store of that authorization server, as in 'redis redis://127.0.0.1:6379', default embedded; what it holds stays there")
@@ -53,6 +54,9 @@ func main() {
 	env, err := newEnvironment(cfg, *tokens)
 	fail(err)
 	defer env.close()
+	if *opa != "" {
+		fail(env.startOPA(*opa))
+	}
 	all, err := env.scenarios()
 	if err == nil {
 		all = matching(all, wanted)
@@ -102,6 +106,9 @@ func newEnvironment(cfg settings, many uint64) (*environment, error) {
 func (env *environment) close() {
 	if env.embedded != nil {
 		env.embedded.process.stop()
+	}
+	if env.stopOPA != nil {
+		env.stopOPA()
 	}
 	_ = os.RemoveAll(env.dir)
 }

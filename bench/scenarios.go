@@ -16,6 +16,7 @@ import (
 type scenario struct {
 	name     string
 	provider string // words of the provider block
+	app      string // further words of the app
 	cache    int    // tokens that the cache may hold
 	site     string // directives before reverse_proxy; empty for plain
 	request  func(n uint64) request
@@ -32,7 +33,7 @@ func (s scenario) caddyfile(upstream string) string {
 		protocols = "\tservers {\n\t\tprotocols h1 h2c\n\t}\n"
 	}
 	if s.site != "" {
-		app = fmt.Sprintf("\tgluu {\n\t\tprovider {\n%s\t\t}\n\t\tconsumer app {\n\t\t\tcustom_id %s\n\t\t}\n\t\tconsumer app-jwt {\n\t\t\tcustom_id %[2]s-jwt\n\t\t}\n\t\tconsumer guest\n\t\tcache {\n\t\t\tsize %[3]d\n\t\t\tmax_age 1h\n\t\t}\n\t}\n", s.provider, s.client(), s.cache)
+		app = fmt.Sprintf("\tgluu {\n\t\tprovider {\n%s\t\t}\n\t\tconsumer app {\n\t\t\tcustom_id %s\n\t\t}\n\t\tconsumer app-jwt {\n\t\t\tcustom_id %[2]s-jwt\n\t\t}\n\t\tconsumer guest\n\t\tcache {\n\t\t\tsize %[3]d\n\t\t\tmax_age 1h\n\t\t}\n%[4]s\t}\n", s.provider, s.client(), s.cache, s.app)
 	}
 	return fmt.Sprintf("{\n\tadmin {{admin}}\n\tlog {\n\t\tlevel WARN\n\t}\n%s%s}\nhttp://{{addr}} {\n%s\treverse_proxy %s\n}\n",
 		protocols, app, s.site, upstream)
@@ -58,6 +59,8 @@ type environment struct {
 	upstream string
 	issuer   *issuer // answers for tokens that the benchmark made up
 	embedded *embedded
+	opa      string // the decision of an OPA server, "" if there is none
+	stopOPA  func() // nil if there is none
 	tokens   uint64 // how many tokens the scenario with many holds
 }
 
@@ -149,12 +152,16 @@ func (env *environment) scenarios() ([]scenario, error) {
 	}
 	opaque := fixed("/todos/17", env.embedded.opaque)
 	local := env.embedded.provider
+	policy, err := env.writePolicy()
+	if err != nil {
+		return nil, err
+	}
 	own := fmt.Sprintf("\t\t\tissuer %s\n\t\t\tclient_id %s\n\t\t\tclient_secret %s\n\t\t\taudience api\n", env.issuer.url, issuerClient, issuerSecret)
 	made := strings.Replace(own, "\t\t\taudience api\n", "", 1) // introspection answers of the issuer name no audience
 	standard := auth("") + pep(twentyRules)
 	fresh := new(atomic.Uint64)
 
-	return []scenario{
+	all := []scenario{
 		{name: "A/A (plain beside plain)", request: fixed("/todos/17", ""), status: 200},
 		{name: "cached opaque token, no headers", provider: local, site: auth(bare) + pep(twentyRules), request: opaque, status: 200},
 		{name: "cached opaque token, four identity headers", provider: local, site: auth(four) + pep(twentyRules), request: opaque, status: 200},
@@ -173,7 +180,35 @@ func (env *environment) scenarios() ([]scenario, error) {
 		{name: "cold JWTs (each new)", provider: own, site: standard, request: env.coldJWTs(fresh), status: 200},
 		{name: fmt.Sprintf("%d distinct cached tokens", env.tokens), provider: made, site: standard, request: env.cycle(), status: 200, warm: env.tokens, cache: int(env.tokens + env.tokens/5)},
 		{name: "HTTP/2, cached opaque token", provider: local, site: standard, request: opaque, status: 200, h2: true},
-	}, nil
+		{name: "OPA, embedded", provider: local, app: "\t\topa {\n\t\t\tpolicy " + policy + "\n\t\t}\n", site: auth(bare) + "\tgluu_opa_pep\n", request: opaque, status: 200},
+	}
+	if env.opa != "" {
+		all = append(all, scenario{name: "OPA, a server", provider: local, site: auth(bare) + "\tgluu_opa_pep {\n\t\turl " + env.opa + "\n\t}\n", request: opaque, status: 200})
+	}
+	return all, nil
+}
+
+// rolesPolicy decides by scope, method and path.
+const rolesPolicy = `package httpapi.authz
+
+default allow := false
+
+allow if {
+	some scope in input.scopes
+	some grant in grants[scope]
+	grant.method == input.method
+	grant.path == input.path[0]
+}
+
+grants := {
+	"todos:read": [{"method": "GET", "path": "todos"}, {"method": "GET", "path": "labels"}],
+	"todos:write": [{"method": "POST", "path": "todos"}, {"method": "DELETE", "path": "todos"}],
+}
+`
+
+func (env *environment) writePolicy() (file string, err error) {
+	file = filepath.Join(env.dir, "policy.rego")
+	return file, os.WriteFile(file, []byte(rolesPolicy), 0o600)
 }
 
 func fixed(path, token string) func(uint64) request {
