@@ -51,9 +51,9 @@ func (a *ACL) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "deny":
 		err = directive.AddStrings(d, &a.Deny)
 	case "hide_groups_header":
-		a.HideGroupsHeader, err = flag(d)
+		a.HideGroupsHeader, err = directive.Flag(d)
 	case "dry_run":
-		a.DryRun, err = flag(d)
+		a.DryRun, err = directive.Flag(d)
 	case "id":
 		err = directive.SetID(d, &a.ID)
 	default:
@@ -63,14 +63,6 @@ func (a *ACL) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		return err
 	}
 	return directive.Located(d, a.checkValues())
-}
-
-// flag reads an option that stands for true without a value.
-func flag(d *caddyfile.Dispenser) (bool, error) {
-	if d.CountRemainingArgs() == 0 {
-		return true, nil
-	}
-	return directive.Bool(d)
 }
 
 // Interface guard
