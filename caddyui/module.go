@@ -115,12 +115,14 @@ func (u *UI) Provision(ctx caddy.Context) (err error) {
 		return err
 	}
 	ending, end := context.WithCancel(ctx)
+	registry := ctx.GetMetricsRegistry()
 	u.guard, u.tails = newGuard(place), newTailLimiter(ending)
 	if server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server); ok {
 		// A server that shuts down waits for its requests before the context ends.
 		server.RegisterOnShutdown(end)
 	}
 	u.cleanup = end
+	u.app.Background(func(ctx context.Context) { metricSamples.run(ctx, registry) })
 	waiting, cancel := context.WithTimeout(ctx, keyTimeout)
 	defer cancel()
 	key, err := storedsecret.Get(waiting, ctx.Storage(), keyName, u.logger)

@@ -25,6 +25,11 @@ type overview struct {
 	Cache     introspect.CacheStatus
 	Lookups   lookups
 	Streams   int
+	Granted   uint64 // in the last minute
+	Policies  []introspect.PolicyStatus
+	Warnings  []introspect.Warning
+	Open      int    // sites with content that is not protected
+	Store     string // its engine
 	Gateway   string // versions
 	Caddy     string
 }
@@ -45,7 +50,12 @@ func showOverview(v *visit) error {
 		Missing:   v.app.Unready(v.r.Context()),
 		Providers: v.app.ProviderStatuses(),
 		Cache:     v.app.CacheStatus(),
-		Streams:   len(streams.Open.List(func(streams.Info) bool { return true })),
+		Streams:   streams.Open.Len(),
+		Granted:   v.app.Overview(v.r.Context()).Requests.Granted,
+		Policies:  v.app.PolicyStatuses(),
+		Warnings:  v.app.Warnings(),
+		Open:      v.unprotectedSites(),
+		Store:     v.app.StoreEngine(),
 	}
 	o.Minute, o.Hour = decisions.Recent.Last(intervals(time.Minute)), decisions.Recent.Last(intervals(time.Hour))
 	o.Hour.Reasons = o.Hour.Reasons[:min(len(o.Hour.Reasons), topReasons)]
@@ -55,6 +65,23 @@ func showOverview(v *visit) error {
 	}
 	o.Gateway, o.Caddy = versions()
 	return v.show(http.StatusOK, "overview", "Overview", o)
+}
+
+// unprotectedSites counts the sites on which a request may reach content without a
+// decision. There is none as long as the routes are not known.
+func (v *visit) unprotectedSites() (n int) {
+	found, err := v.app.Routes()
+	if err != nil {
+		return 0
+	}
+	for _, server := range found.Servers {
+		for _, site := range server.Sites {
+			if site.Unprotected {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // topReasons is how many reasons the overview names.

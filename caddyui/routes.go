@@ -49,6 +49,7 @@ func init() { // the pages refer to the table for the navigation
 		{path: "/forget", method: http.MethodPost, least: operator, changes: true, serve: forgetTokens},
 		{path: "/sessions", method: http.MethodGet, least: viewer, nav: "Sessions", serve: showSessions},
 		{path: "/sessions-end", method: http.MethodPost, least: operator, changes: true, serve: endSessions},
+		{path: "/metrics", method: http.MethodGet, least: viewer, nav: "Metrics", serve: showMetrics},
 		{path: "/streams", method: http.MethodGet, least: viewer, nav: "Streams", serve: showStreams},
 		{path: "/streams-end", method: http.MethodPost, least: operator, changes: true, serve: endStreams},
 		{path: "/configuration", method: http.MethodGet, least: viewer, nav: "Configuration", serve: showConfiguration},

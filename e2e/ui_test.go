@@ -175,6 +175,7 @@ var uiPages = []struct{ name, path, text string }{
 	{"providers", "providers", "partners"},
 	{"tokens", "tokens", "What is this token?"},
 	{"sessions", "sessions", "Subject of a person"},
+	{"metrics", "metrics", "a value every 15 seconds"},
 	{"streams", "streams", "No stream is open"},
 	{"configuration", "configuration", "Secrets are shown as markers"},
 	{"changes", "changes", "link to the pages made"},

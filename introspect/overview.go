@@ -120,7 +120,7 @@ func (p *Provider) warnings() []Warning {
 		all = append(all, Warning{where, "no audience is configured: tokens that this server issued for any other API are accepted too; write 'audience <name>'"})
 	}
 	if len(p.InsecureHosts) > 0 {
-		all = append(all, Warning{where, "plain http is allowed to " + strings.Join(p.InsecureHosts, " ") + ": anyone on the way can read and change what is sent"})
+		all = append(all, Warning{where, "plain http is allowed to " + strings.Join(p.InsecureHosts, " ") + ": anyone on the way can read and change what is sent; write the address with https and remove insecure_hosts"})
 	}
 	return all
 }

@@ -135,6 +135,14 @@ func (a *App) sessionStore(c *SessionConfig) json.RawMessage {
 // own, nil if there are none.
 func (a *App) DefaultStore() json.RawMessage { return a.StoreRaw }
 
+// StoreEngine is the engine of the default store, such as `embedded`.
+func (a *App) StoreEngine() string {
+	if a.StoreRaw == nil {
+		return "embedded"
+	}
+	return engineOf(a.StoreRaw)
+}
+
 // SharedWithOthers names the option by which this gateway shares what it knows with other
 // gateways, "" for none.
 func (a *App) SharedWithOthers() string {
