@@ -75,11 +75,12 @@ func showHandler(v *visit) error {
 	if site == nil { // in a named route
 		site = &routemap.Site{Kind: "named route", Hosts: []string{}, Route: &routemap.Route{Pointer: h.Pointer, Handle: []*routemap.Handler{h}}}
 	}
+	visible, cut := visibleOf(h)
 	page := handlerPage{
-		Lane: laneOf(site, nil, h.Pointer, rowsBesideAHandler), Handler: h, Settings: settingsOf(h),
+		Lane: laneOf(site, nil, h.Pointer, rowsBesideAHandler), Handler: h, Settings: settingsOf(h, visible),
 		Rules: rulesOf(h, query), Refusals: refusalsOf(h, site), Commands: commandsFor(h, site),
+		JSON: string(visible[:min(len(visible), maxJSON)]), IsCut: cut || len(visible) > maxJSON,
 	}
-	page.JSON, page.IsCut = jsonOf(h)
 	return v.show(http.StatusOK, "route", h.Name, page)
 }
 
@@ -102,11 +103,34 @@ func mainHandler(r *routemap.Route) (found *routemap.Handler) {
 	return found
 }
 
+// maxMember is how long a member of a handler may be to be shown in JSON. Rules can
+// be longer by far, and have a table of their own.
+const maxMember = 16 << 10
+
+// visibleOf returns the configuration of a handler without its secrets, and without
+// what is too long or has a lane of its own.
+func visibleOf(h *routemap.Handler) (raw json.RawMessage, cut bool) {
+	var members map[string]json.RawMessage
+	if json.Unmarshal(h.Raw(), &members) != nil {
+		return json.RawMessage("null"), false
+	}
+	for name, value := range members {
+		if len(value) > maxMember || name == "routes" && h.Role == routemap.Contains {
+			members[name], cut = json.RawMessage(`"..."`), true
+		}
+	}
+	text, err := json.Marshal(members)
+	if err != nil {
+		return json.RawMessage("null"), false
+	}
+	return redact.Handler(text), cut
+}
+
 // settingsOf lists the options that are set. Rules have a table of their own, and
 // routes a lane.
-func settingsOf(h *routemap.Handler) (list []setting) {
+func settingsOf(h *routemap.Handler, visible json.RawMessage) (list []setting) {
 	var members map[string]json.RawMessage
-	if json.Unmarshal(redact.Handler(h.Raw()), &members) != nil {
+	if json.Unmarshal(visible, &members) != nil {
 		return nil
 	}
 	for _, name := range slices.Sorted(maps.Keys(members)) {
@@ -131,23 +155,6 @@ func shortened(text string) string {
 		return text
 	}
 	return strings.ToValidUTF8(text[:maxValue], "") + " ..."
-}
-
-// jsonOf returns the configuration of a handler without its secrets and without the
-// routes inside of it.
-func jsonOf(h *routemap.Handler) (text string, cut bool) {
-	raw := redact.Handler(h.Raw())
-	if h.Role == routemap.Contains {
-		var members map[string]any
-		if json.Unmarshal(raw, &members) == nil && members["routes"] != nil {
-			members["routes"] = "..."
-			raw, _ = json.MarshalIndent(members, "", "  ") // it was made from JSON
-		}
-	}
-	if len(raw) > maxJSON {
-		return strings.ToValidUTF8(string(raw[:maxJSON]), ""), true
-	}
-	return string(raw), false
 }
 
 // rulesTable are the rules of a handler that are in force, a page of them.

@@ -165,7 +165,7 @@ var uiPages = []struct{ name, path, text string }{
 	{"overview", "", "Overview"},
 	{"routes", "routes", "behind rules"},
 	{"routes-request", "routes?request=GET%20http://SITE/todos", "runs the marked handlers"},
-	{"route", "route?at=/apps/http/servers/srv0/routes/0", "in order of precedence"},
+	{"route", "route?at=/apps/http/servers/srv1/routes/0", "in order of precedence"},
 	{"decisions", "decisions", "no rule covers"},
 	{"why", "why?id=REQUEST", "What each handler said"},
 	{"playground", "playground?request=GET%20/todos/7&scopes=todos:read", "The running rules"},
