@@ -19,7 +19,7 @@ import (
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("gluu_oauth_server", parseCaddyfile)
+	directive.RegisterHandler("gluu_oauth_server", parseCaddyfile)
 }
 
 func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {

@@ -11,7 +11,7 @@ import (
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("gluu_acl", parseACL)
+	directive.RegisterHandler("gluu_acl", parseACL)
 }
 
 func parseACL(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {

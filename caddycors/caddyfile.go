@@ -15,7 +15,7 @@ import (
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("gluu_cors", parseCORS)
+	directive.RegisterHandler("gluu_cors", parseCORS)
 }
 
 func parseCORS(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {

@@ -11,7 +11,7 @@ import (
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("gluu_upstream_path", parseUpstreamPath)
+	directive.RegisterHandler("gluu_upstream_path", parseUpstreamPath)
 }
 
 func parseUpstreamPath(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {

@@ -13,8 +13,8 @@ import (
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("gluu_oauth_auth", parseAuth)
-	httpcaddyfile.RegisterHandlerDirective("gluu_oauth_pep", parsePEP)
+	directive.RegisterHandler("gluu_oauth_auth", parseAuth)
+	directive.RegisterHandler("gluu_oauth_pep", parsePEP)
 }
 
 // parseAuth sets up gluu_oauth_auth. Syntax:

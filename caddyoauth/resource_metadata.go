@@ -27,7 +27,7 @@ import (
 
 func init() {
 	caddy.RegisterModule(new(ResourceMetadata))
-	httpcaddyfile.RegisterHandlerDirective("gluu_resource_metadata", parseResourceMetadata)
+	directive.RegisterHandler("gluu_resource_metadata", parseResourceMetadata)
 }
 
 // wellKnown is where the metadata of a resource is (RFC 9728, section 3). A

@@ -21,7 +21,7 @@ import (
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("gluu_openid_connect", parseOpenIDConnect)
+	directive.RegisterHandler("gluu_openid_connect", parseOpenIDConnect)
 }
 
 func parseOpenIDConnect(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {

@@ -17,7 +17,7 @@ import (
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("gluu_opa_pep", parsePEP)
+	directive.RegisterHandler("gluu_opa_pep", parsePEP)
 }
 
 // parsePEP sets up gluu_opa_pep, and refuses an engine that the Caddyfile does not

@@ -11,7 +11,7 @@ import (
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("gluu_rate_limit", parseRateLimit)
+	directive.RegisterHandler("gluu_rate_limit", parseRateLimit)
 }
 
 func parseRateLimit(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {

@@ -12,7 +12,7 @@ import (
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("gluu_ui", parseUI)
+	directive.RegisterHandler("gluu_ui", parseUI)
 }
 
 func parseUI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {

@@ -14,7 +14,7 @@ import (
 
 func init() {
 	caddy.RegisterModule(new(UMAAuth))
-	httpcaddyfile.RegisterHandlerDirective("gluu_uma_auth", parseAuth)
+	directive.RegisterHandler("gluu_uma_auth", parseAuth)
 }
 
 // UMAAuth is a middleware that authenticates the caller of an API by a

@@ -13,7 +13,7 @@ import (
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("gluu_uma_pep", parsePEP)
+	directive.RegisterHandler("gluu_uma_pep", parsePEP)
 }
 
 // parsePEP sets up gluu_uma_pep.
