@@ -5,8 +5,9 @@
 // were another.
 //
 // The pages read in this process, through the same Go functions as package
-// caddyadmin: there is no way from a browser to Caddy's admin endpoint. Each
-// request goes through these steps, in this order ([UI.ServeHTTP]):
+// caddyadmin. Nothing that a browser sends is passed on to Caddy's admin endpoint;
+// package liveconfig asks it for the configuration, and to load one that was
+// reviewed. Each request goes through these steps, in this order ([UI.ServeHTTP]):
 //
 //	hosts     is the request for this site at all? (DNS rebinding)
 //	routes    which page, with which method: one table, nothing else exists
