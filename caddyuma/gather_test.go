@@ -102,6 +102,38 @@ func TestTwoTabsForTwoResources(t *testing.T) {
 	}
 }
 
+// The server is unavailable when the person comes back: the page says so, and the
+// ticket of the way back is redeemed when the server answers again.
+func TestTheServerIsUnavailableOnTheWayBack(t *testing.T) {
+	c, alice := startGathering(t)
+	_, away, _ := alice.hop("/todos")
+	_, back, _ := alice.hop(away)
+	if !strings.Contains(back, "/claims-return?") {
+		t.Fatalf("the way back is %q", back)
+	}
+	asked := c.server.Count("claims")
+	c.server.Intercept(func(w http.ResponseWriter, _ *http.Request) bool {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	})
+	if status, location, a := alice.hop(back); status != 302 || location != "http://"+alice.addr+"/todos" {
+		t.Fatalf("the way back: got %d %s to %q", status, a.body, location)
+	}
+	if a := alice.open("/todos"); a.status != 503 || a.header.Get("Retry-After") == "" {
+		t.Errorf("got %d %s, Retry-After %q; want 503 with it", a.status, a.body, a.header.Get("Retry-After"))
+	}
+	c.server.Intercept(nil)
+	harness.Eventually(t, 20*time.Second, func() string {
+		if a := alice.open("/todos"); a.status != 200 {
+			return fmt.Sprintf("after the server came back: %d %s", a.status, a.body)
+		}
+		return ""
+	})
+	if n := c.server.Count("claims"); n != asked {
+		t.Errorf("the person was asked again: %d times", n-asked)
+	}
+}
+
 // A way back that is not one: S-172.
 func TestSec_S172_AForgedWayBackIsRefused(t *testing.T) {
 	c, alice := startGathering(t)
