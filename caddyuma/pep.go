@@ -113,6 +113,7 @@ func (p *UMAPEP) Provision(ctx caddy.Context) error {
 	if err := p.check(); err != nil {
 		return err
 	}
+	p.ExplainBy(p.explainRule)
 	if err := p.ProvisionRules(ctx, identity.UMA, p.rules()); err != nil {
 		return err
 	}

@@ -271,10 +271,15 @@ func (d *decision) print(p *painter) {
 		p.line("           %s", printable(d.reason))
 	}
 	if resource := d.resource(); resource != nil && d.what == deny {
-		p.line("           a permission ticket for %s would request %s", printable(resource.String()), strings.Join(resource.Scopes, " "))
-		if d.source.obtainsRPT {
-			p.line("           the gateway redeems it for a person who has logged in (obtain_rpt)")
-		}
+		printTicket(p, resource, d.source.obtainsRPT)
+	}
+}
+
+// printTicket says what a refusal by a UMA rule would come with.
+func printTicket(p *painter, resource *resourceJSON, obtainsRPT bool) {
+	p.line("           a permission ticket for %s would request %s", printable(resource.String()), printable(strings.Join(resource.Scopes, " ")))
+	if obtainsRPT {
+		p.line("           the gateway redeems it for a person who has logged in (obtain_rpt)")
 	}
 }
 

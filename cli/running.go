@@ -126,6 +126,9 @@ func printAnswer(p *painter, a *explain.Answer, now time.Time) {
 	if d.Refused != nil {
 		p.line("           %s", printable(d.Refused.String()))
 	}
+	if r := d.Resource; r != nil && d.Decision == explain.Deny {
+		printTicket(p, &resourceJSON{ID: r.ID, Name: r.Name, Scopes: r.Scopes}, r.ObtainRPT)
+	}
 	if d.DryRun {
 		p.line("           dry_run is on: the request passes all the same")
 	}

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
@@ -122,10 +123,11 @@ func (c *Config) siteRules() identity.SiteRules {
 type Enforcer struct {
 	Gate
 
-	current  atomic.Pointer[ruleset]
-	stateKey token.ValueKey
-	uniform  bool // the answer to a caller without a token is the same for all rules
-	now      func() time.Time
+	current   atomic.Pointer[ruleset]
+	stateKey  token.ValueKey
+	explainer func(*explain.Decision, *explain.Caller, *scopeexpr.Rule, string) *identity.Refusal // of UMA rules
+	uniform   bool                                                                                // the answer to a caller without a token is the same for all rules
+	now       func() time.Time
 }
 
 // Provision sets up the enforcer of a handler of a kind.

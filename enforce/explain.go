@@ -3,7 +3,6 @@
 package enforce
 
 import (
-	"errors"
 	"net/http"
 
 	"github.com/caddyserver/caddy/v2"
@@ -16,6 +15,12 @@ import (
 
 // offerExplanations lets the admin API ask this handler about requests.
 func (e *Enforcer) offerExplanations(ctx caddy.Context) { e.OfferExplanations(ctx, e) }
+
+// ExplainBy sets what explains why a UMA rule refuses a caller (nil: it does not) by
+// the permissions that the authorization server has granted. Call it before Provision.
+func (e *Enforcer) ExplainBy(explainer func(d *explain.Decision, caller *explain.Caller, rule *scopeexpr.Rule, path string) *identity.Refusal) {
+	e.explainer = explainer
+}
 
 // ExplainRequest implements explain.Enforcer. It decides as Enforce does, without a
 // trace in the records.
@@ -66,11 +71,10 @@ func (e *Enforcer) explainRule(d *explain.Decision, rule *scopeexpr.Rule, path s
 		refusal = identity.NoRule()
 	case caller == nil:
 		refusal = Unauthenticated()
+	case rule.UMA():
+		return e.explainer(d, caller, rule, path)
 	case t == nil:
 		refusal = identity.NoToken()
-	case rule.UMA():
-		refusal = identity.InsufficientScope("")
-		refusal.Cause = errors.New("gluu_uma_pep decides by the permissions that the authorization server has granted for the resource, which cannot be explained here")
 	case !explanation.Granted:
 		refusal = identity.InsufficientScope(rule.ChallengeScope())
 	default:

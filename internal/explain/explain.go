@@ -120,8 +120,20 @@ type Decision struct {
 	Revision  string          `json:"revision,omitempty"`
 	Why       []string        `json:"why,omitempty"`
 
+	// Of gluu_uma_pep: the resource that the rule protects. A refusal would come with a
+	// ticket for its scopes, or be redeemed by the gateway for a person who has logged in.
+	Resource *Resource `json:"resource,omitempty"`
+
 	// Of each gluu_acl of the site.
 	AccessLists []AccessList `json:"access_lists,omitempty"`
+}
+
+// Resource is a resource at an authorization server for UMA.
+type Resource struct {
+	ID        string   `json:"id,omitempty"` // "" while it is not registered
+	Name      string   `json:"name,omitempty"`
+	Scopes    []string `json:"scopes"`
+	ObtainRPT bool     `json:"obtain_rpt,omitempty"`
 }
 
 // The decisions, as `caddy gluu explain` has them without a running gateway.
