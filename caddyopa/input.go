@@ -128,12 +128,17 @@ func clientIP(r *http.Request) string {
 // the end. A kept slash is a character of its element.
 func pathTerm(path string) *ast.Term {
 	kept := strings.IndexByte(path, pathmatch.KeptSlash) >= 0
-	terms := make([]*ast.Term, 0, strings.Count(path, "/"))
-	for element := range strings.SplitSeq(strings.TrimPrefix(path, "/"), "/") {
+	path = strings.TrimPrefix(path, "/")
+	length := strings.Count(path, "/") + 1
+	elements, terms := make([]ast.Term, length), make([]*ast.Term, length)
+	i := 0
+	for element := range strings.SplitSeq(path, "/") {
 		if kept {
 			element = strings.ReplaceAll(element, string(rune(pathmatch.KeptSlash)), "/")
 		}
-		terms = append(terms, ast.StringTerm(element))
+		elements[i].Value = ast.String(element)
+		terms[i] = &elements[i]
+		i++
 	}
 	return ast.ArrayTerm(terms...)
 }

@@ -99,9 +99,25 @@ func (p *PEP) readObject(object ast.Object) *verdict {
 	return v
 }
 
+// memberNames are the members of a result that mean something, made once: looking a
+// member up would cost two allocations for its name.
+var memberNames = func() map[string]*ast.Term {
+	names := map[string]*ast.Term{}
+	for _, name := range []string{
+		"allow", "allowed", "headers", "request_headers_to_remove", "response_headers_to_add",
+		"status", "status_code", "http_status", "message", "reason", "body", "challenge", "acr_values", "scope", "max_age",
+	} {
+		names[name] = ast.StringTerm(name)
+	}
+	return names
+}()
+
+// memberOf returns a member of a result, nil if there is none.
+func memberOf(object ast.Object, name string) *ast.Term { return object.Get(memberNames[name]) }
+
 func allowOf(object ast.Object) (allow, isThere bool, err error) {
 	for _, name := range []string{"allow", "allowed"} {
-		term := object.Get(ast.InternedTerm(name))
+		term := memberOf(object, name)
 		if term == nil {
 			continue
 		}
@@ -193,7 +209,7 @@ func (p *PEP) readDenial(v *verdict, object ast.Object) (err error) {
 		v.location = strings.Join(fields["Location"], ", ")
 	}
 	for _, name := range []string{"message", "reason", "body"} {
-		term := object.Get(ast.InternedTerm(name))
+		term := memberOf(object, name)
 		if term == nil {
 			continue
 		}
@@ -209,7 +225,7 @@ func (p *PEP) readDenial(v *verdict, object ast.Object) (err error) {
 // statusOf returns the status that a policy wants, 0 for the usual one.
 func (p *PEP) statusOf(object ast.Object) (int, error) {
 	for _, name := range []string{"status", "status_code", "http_status"} {
-		term := object.Get(ast.InternedTerm(name))
+		term := memberOf(object, name)
 		if term == nil {
 			continue
 		}
@@ -266,7 +282,7 @@ func cleaned(text string) string {
 }
 
 func challengeOf(object ast.Object) (*challenge, error) {
-	term := object.Get(ast.InternedTerm("challenge"))
+	term := memberOf(object, "challenge")
 	if term == nil {
 		return nil, nil
 	}
@@ -284,7 +300,7 @@ func challengeOf(object ast.Object) (*challenge, error) {
 		return nil, err
 	}
 	c.scope = strings.Join(scopes, " ")
-	if age := wanted.Get(ast.InternedTerm("max_age")); age != nil {
+	if age := memberOf(wanted, "max_age"); age != nil {
 		number, ok := age.Value.(ast.Number)
 		if !ok {
 			return nil, fmt.Errorf("max_age is %s, not a number", ast.ValueName(age.Value))
@@ -301,7 +317,7 @@ func challengeOf(object ast.Object) (*challenge, error) {
 
 // textsOf returns a list of texts; a single text is a list of its words.
 func textsOf(object ast.Object, name string) ([]string, error) {
-	term := object.Get(ast.InternedTerm(name))
+	term := memberOf(object, name)
 	if term == nil {
 		return nil, nil
 	}
@@ -335,7 +351,7 @@ func each(value ast.Value, see func(*ast.Term), otherwise func()) {
 // headersOf returns the header fields that a policy gives, by their canonical names:
 // an object, or a list of objects as Envoy has it.
 func headersOf(object ast.Object, name string) (http.Header, error) {
-	term := object.Get(ast.InternedTerm(name))
+	term := memberOf(object, name)
 	if term == nil {
 		return nil, nil
 	}
