@@ -23,6 +23,7 @@ func TestNamedRoutesKeepTheirHandlers(t *testing.T) {
 		{"another handler last", pep + "respond ok\n", ":2"},
 		{"for all paths", "gluu_oauth_auth *\n" + pep, ":2"},
 		{"with a matcher that none uses", "@x path /x\n" + auth + pep, ":3"},
+		{"beside a path that is no matcher", "gluu_jwks /keys\n" + auth + pep, ":3"},
 		{"alone", pep, ""},
 		{"in a route", "route {\n" + auth + pep + "}\n", ""},
 		{"in a route beside another handler", "respond /ok ok\nroute {\n" + auth + pep + "}\n", ""},

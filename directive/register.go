@@ -47,13 +47,13 @@ func checkNamedRoute(h httpcaddyfile.Helper) error {
 
 // isRouteOfItsOwn reports whether Caddy surely makes another route of a directive than
 // of those without a matcher. With two routes it keeps all handlers. A path counts only
-// where it cannot be a value, as it is in `root /srv` and `rewrite /x`.
+// where it cannot be a value, as it is in `root /srv` and in `gluu_jwks /keys`.
 func isRouteOfItsOwn(segment caddyfile.Segment) bool {
 	if len(segment) < 2 || segment[1].Line != segment[0].Line {
 		return false
 	}
 	name, first := segment.Directive(), segment[1].Text
-	hasPath := strings.HasPrefix(name, "gluu_") || slices.Contains([]string{"handle", "handle_path", "route", "reverse_proxy", "basic_auth"}, name)
+	hasPath := strings.HasPrefix(name, "gluu_") && name != "gluu_jwks" || slices.Contains([]string{"handle", "handle_path", "route", "reverse_proxy", "basic_auth"}, name)
 	return strings.HasPrefix(first, "@") || hasPath && strings.HasPrefix(first, "/")
 }
 
