@@ -96,12 +96,16 @@ func (r *luaReader) members(optional bool) string {
 		if member == nil {
 			return path.String()
 		}
-		name := member[1]
-		if name == "" {
-			name = unquoted(member[2])
-		}
-		path.WriteString(selected(name, optional))
+		path.WriteString(selected(memberName(member), optional))
 	}
+}
+
+// memberName is the name that luaMember or luaKey has found.
+func memberName(found []string) string {
+	if found[1] != "" {
+		return found[1]
+	}
+	return unquoted(found[2])
 }
 
 // reservedInCEL cannot be written behind a dot there.
@@ -133,11 +137,21 @@ func (r *luaReader) call(optional bool) (string, error) {
 	case call[1] == "get_path" && call[2] == "":
 		return "request.path", nil
 	case call[1] == "get_headers" && call[2] == "":
-		return "request.headers" + r.members(optional), nil
+		header := r.take(luaMember)
+		if header == nil {
+			return "request.headers", nil
+		}
+		return "request.headers" + selected(fieldName(memberName(header)), optional) + r.members(optional), nil
 	case call[1] == "get_header" && argument != "":
-		return "request.headers" + selected(strings.ToLower(argument), optional), nil
+		return "request.headers" + selected(fieldName(argument), optional), nil
 	}
 	return "", fmt.Errorf("calls request.%s, which is not kept: %s", call[1], known)
+}
+
+// fieldName is a header as the expressions of this gateway know it. Kong finds it in
+// any case, and with underscores for hyphens: a path in Lua has no hyphens.
+func fieldName(header string) string {
+	return strings.ReplaceAll(strings.ToLower(header), "_", "-")
 }
 
 // table reads {name = value, ["other-name"] = value}.
@@ -172,16 +186,12 @@ func (r *luaReader) tableMember() (string, error) {
 	if key == nil || strings.HasPrefix(r.rest, "=") {
 		return "", r.beyond()
 	}
-	name := key[1]
-	if name == "" {
-		name = unquoted(key[2])
-	}
 	value, err := r.expression(true)
 	mark := ""
 	if strings.Contains(value, "?") && !strings.HasPrefix(value, "{") && !strings.HasPrefix(value, `"`) {
 		mark = "?" // the value is optional
 	}
-	return mark + strconv.Quote(name) + ": " + value, err
+	return mark + strconv.Quote(memberName(key)) + ": " + value, err
 }
 
 // unquoted takes the quotes off a string of Lua, which has no escapes here.

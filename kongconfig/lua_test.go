@@ -27,6 +27,9 @@ func TestLuaBecomesCEL(t *testing.T) {
 		{`{["a b"] = userinfo.x.y, n = {m = 'is it?'}}`, `{?"a b": userinfo.?x.?y, "n": {"m": "is it?"}}`},
 		{"{path=request.get_path(), method=request.get_method(), headers=request.get_headers(), specific_header_host=request.get_header('Host')}",
 			`{"path": request.path, "method": request.method, "headers": request.headers, ?"specific_header_host": request.headers.?host}`},
+		{`{a = request.get_headers()["X-Tenant"], b = request.get_headers().x_tenant, c = request.get_header("x_tenant")}`,
+			`{?"a": request.headers[?"x-tenant"], ?"b": request.headers[?"x-tenant"], ?"c": request.headers[?"x-tenant"]}`},
+		{"request.get_headers().Host", "request.headers.host"},
 	} {
 		t.Run(test.lua, func(t *testing.T) {
 			got, err := luaToCEL(test.lua, vars)
