@@ -4,8 +4,10 @@ package kongconfig
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 
+	"github.com/caddy-gluu/gateway/internal/strictjson"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
@@ -77,10 +79,11 @@ func (f *file) addClaimsGathering(c *object, h map[string]any, obtains bool) {
 
 // permitted writes conditions without an expression as this gateway does: in Gluu
 // Gateway they require any permission for the resource. Other documents stay as
-// they are, wrong ones too, for which there is a better error.
+// they are, wrong ones too, for which there is a better error: one with a member
+// twice would lose the first of the two.
 func permitted(rules json.RawMessage) json.RawMessage {
 	var document []map[string]json.RawMessage
-	if json.Unmarshal(rules, &document) != nil {
+	if json.Unmarshal(rules, &document) != nil || hasMemberTwice(rules) {
 		return rules
 	}
 	changed := false
@@ -104,4 +107,11 @@ func permitted(rules json.RawMessage) json.RawMessage {
 		return rules
 	}
 	return rewritten
+}
+
+// hasMemberTwice reports whether an object anywhere in a document, which is JSON, has
+// two members of one name.
+func hasMemberTwice(document json.RawMessage) bool {
+	_, err := strictjson.Object(slices.Concat([]byte(`{"document":`), document, []byte("}")))
+	return err != nil
 }
