@@ -158,6 +158,9 @@ func serveUnavailable(w http.ResponseWriter, err error) error {
 //
 // It takes no matcher: what would be one for other directives is the path.
 func parseJWKS(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	if err := directive.CheckNamedRoute(h); err != nil {
+		return nil, err
+	}
 	h.Next() // consume the directive's name
 	j := new(JWKS)
 	if h.NextArg() {

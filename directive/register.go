@@ -17,18 +17,18 @@ import (
 // configuration without a word, the file is refused.
 func RegisterHandler(name string, parse httpcaddyfile.UnmarshalHandlerFunc) {
 	httpcaddyfile.RegisterHandlerDirective(name, func(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
-		if err := checkNamedRoute(h); err != nil {
+		if err := CheckNamedRoute(h); err != nil {
 			return nil, err
 		}
 		return parse(h)
 	})
 }
 
-// checkNamedRoute refuses a directive that is one of several without a matcher in a
+// CheckNamedRoute refuses, before a directive is read, one that is one of several without a matcher in a
 // named route. Caddy 2.11 makes one route of them and keeps its first handler alone
 // (extractNamedRoutes in caddyconfig/httpcaddyfile/httptype.go): authentication would
 // be left, and the rules be gone.
-func checkNamedRoute(h httpcaddyfile.Helper) error {
+func CheckNamedRoute(h httpcaddyfile.Helper) error {
 	if !h.IsNamedRoute() {
 		return nil
 	}
