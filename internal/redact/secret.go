@@ -25,10 +25,11 @@ func isSecretName(name string) bool {
 	return name != "" && !slices.Contains(notSecret, name) && secretNames.MatchString(name)
 }
 
-// isPlaceholder reports whether a value consists of placeholders.
+// isPlaceholder reports whether a value consists of placeholders. One with a default,
+// as in {$SECRET:value}, is none.
 func isPlaceholder(value string) bool { return placeholders.MatchString(value) }
 
-var placeholders = regexp.MustCompile(`^(\{[$a-zA-Z_][a-zA-Z0-9_.$/:-]*\})+$`)
+var placeholders = regexp.MustCompile(`^(\{([a-zA-Z_][a-zA-Z0-9_.$/:-]*|\$[a-zA-Z_][a-zA-Z0-9_]*)\})+$`)
 
 // isForeign reports whether a handler is neither the gateway's nor part of Caddy.
 func isForeign(name any) bool {
