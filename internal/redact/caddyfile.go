@@ -70,9 +70,9 @@ func (w words) note(word, first string, isSecret *bool) {
 	switch {
 	case *isSecret || !isPlaceholder(word) && looksSecret(word):
 		w.add(word, first)
-	case isPair && isSecretName(name):
+	case isPair && IsSecretName(name):
 		w.add(value, first)
-	case isSecretName(strings.TrimRight(name, ":")):
+	case IsSecretName(strings.TrimRight(name, ":")):
 		*isSecret = true
 	}
 }

@@ -33,12 +33,15 @@ var marker = regexp.MustCompile(`\(secret [0-9a-f]{16}\)`)
 // shower makes markers.
 type shower struct {
 	key     []byte
-	secrets map[string]secret
+	secrets map[string]secret // nil: what is hidden does not come back
 }
 
 // hide returns the marker of a secret, which depends on where it is: two secrets that
 // are the same do not show that they are.
 func (s *shower) hide(value, place, name string, isNumber bool) string {
+	if s.secrets == nil {
+		return Hidden
+	}
 	mac := hmac.New(sha256.New, s.key)
 	fmt.Fprintf(mac, "gluu redact\x00%s\x00%s", place, value)
 	text := "(secret " + hex.EncodeToString(mac.Sum(nil)[:8]) + ")"
@@ -95,11 +98,11 @@ func (s *shower) value(value any, where at) any {
 		where.isOther = ownerOf(v, where.isOther)
 		out := make(map[string]any, len(v))
 		for name, member := range v {
-			inner := at{where.path + "/" + name, name, where.isSecret || isSecretName(name), where.isOther}
+			inner := at{where.path + "/" + name, name, where.isSecret || IsSecretName(name), where.isOther}
 			if _, isObject := member.(map[string]any); isObject {
 				inner.isOther = ownerOfName(name, inner.isOther)
 			}
-			if text, isText := member.(string); isText && selectors[name] && isModule(text) {
+			if text, isText := member.(string); isText && (selectors[name] && isModule(text) || name == "handler" && s.secrets == nil) {
 				out[name] = text
 				continue
 			}

@@ -35,6 +35,10 @@ func Handler(raw json.RawMessage) json.RawMessage {
 	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
+	hider := &shower{} // what a whole configuration hides is hidden here too
+	for name, value := range hider.value(members, at{}).(map[string]any) {
+		members[name] = value
+	}
 	if encoder.Encode(object(members, isForeign(members["handler"]))) != nil {
 		return json.RawMessage("null")
 	}
@@ -53,7 +57,7 @@ func member(name string, value any, foreign bool) any {
 	if name == "handler" && isText(value) {
 		return value
 	}
-	if isSecretName(name) {
+	if IsSecretName(name) {
 		return hideAll(value)
 	}
 	switch value := value.(type) {

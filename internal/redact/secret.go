@@ -21,7 +21,8 @@ var notSecret = []string{
 	"hash_algorithm", "cookie_name", "cookie_domain", "cookie_path", "cookie_same_site", "pass_credentials", "hide_credentials", "query_credentials", "private_ranges", "hash_secret",
 }
 
-func isSecretName(name string) bool {
+// IsSecretName reports whether the value of a member is a secret by its name.
+func IsSecretName(name string) bool {
 	return name != "" && !slices.Contains(notSecret, name) && secretNames.MatchString(name)
 }
 
@@ -66,6 +67,14 @@ func looksSecret(value string) bool {
 		}
 	}
 	return isRandom(value)
+}
+
+// Text returns a text, and if it looks like a secret what stands for one.
+func Text(text string) string {
+	if looksSecret(text) {
+		return Hidden
+	}
+	return text
 }
 
 var opaque = regexp.MustCompile(`^[A-Za-z0-9_+/=~-]{24,}$`)
@@ -125,18 +134,19 @@ func isOurs(info caddy.ModuleInfo) bool {
 
 func isModule(name string) bool { _, ok := modules()[name]; return ok }
 
-// ownerOf reports whether an object is that of another party's module.
+// ownerOf reports whether an object is that of another party's module. Only handler and
+// module say that it is not: other members may mean something else there.
 func ownerOf(object map[string]any, isOther bool) bool {
+	for _, name := range []string{"handler", "module"} {
+		if module, ok := object[name].(string); ok {
+			ours := modules()[module]
+			return !ours && (name != "handler" || !strings.HasPrefix(module, "gluu_"))
+		}
+	}
 	for name := range selectors {
 		if module, ok := object[name].(string); ok {
-			if name == "handler" && strings.HasPrefix(module, "gluu_") {
-				return false
-			}
-			if ours, known := modules()[module]; known {
-				return !ours
-			}
-			if name == "handler" || name == "module" {
-				return true // not in this binary
+			if ours, known := modules()[module]; known && !ours {
+				return true
 			}
 		}
 	}
