@@ -8,6 +8,8 @@ import (
 	"maps"
 	"slices"
 	"strings"
+
+	"github.com/caddy-gluu/gateway/internal/redact"
 )
 
 // conditions writes the matcher sets of a route for people; those of a site without its
@@ -45,7 +47,7 @@ func condition(name string, raw json.RawMessage) string {
 	case nil:
 		return name
 	}
-	return fmt.Sprintf("%s %v", name, value)
+	return name + " " + word(value)
 }
 
 func negated(raw json.RawMessage) (texts []string) {
@@ -75,7 +77,7 @@ func words(list []any) string {
 func word(value any) string {
 	switch value := value.(type) {
 	case string:
-		return value
+		return redact.Text(value)
 	case []any:
 		return words(value)
 	case map[string]any:
@@ -84,15 +86,11 @@ func word(value any) string {
 	return fmt.Sprint(value)
 }
 
-// secretHeaders are header fields whose values a condition does not show.
-var secretHeaders = []string{"authorization", "cookie", "proxy-authorization"}
-
 func members(object map[string]any) string {
 	var texts []string
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		lower := strings.ToLower(name)
-		if slices.Contains(secretHeaders, lower) || strings.Contains(lower, "key") || strings.Contains(lower, "token") || strings.Contains(lower, "secret") {
-			texts = append(texts, name+"=(hidden)")
+		if lower := strings.ToLower(name); redact.IsSecretName(name) || strings.Contains(lower, "key") || strings.Contains(lower, "token") {
+			texts = append(texts, name+"="+redact.Hidden)
 			continue
 		}
 		texts = append(texts, name+"="+word(object[name]))
@@ -120,7 +118,7 @@ func summaryOf(name string, raw json.RawMessage) string {
 		return ""
 	}
 	var parts []string
-	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
+	add := func(format string, args ...any) { parts = append(parts, redact.Text(fmt.Sprintf(format, args...))) }
 	for _, u := range h.Upstreams {
 		if name == "reverse_proxy" && !strings.Contains(u.Dial, "@") {
 			add("%s", u.Dial)
