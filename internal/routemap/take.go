@@ -4,6 +4,7 @@ package routemap
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
@@ -72,8 +73,7 @@ func asReceived(r *http.Request, server *caddyhttp.Server, address *url.URL) *ht
 	r.RequestURI, r.RemoteAddr = address.RequestURI(), "192.0.2.1:40000"
 	r.Host = address.Host
 	if address.Scheme == "https" {
-		r.TLS = httptest.NewRequest(http.MethodGet, "https://"+r.Host+"/", nil).TLS
-		r.TLS.ServerName = address.Hostname()
+		r.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: address.Hostname()}
 	}
 	r.URL.Scheme, r.URL.Host, r.URL.User, r.URL.Fragment = "", "", nil, ""
 	r.Body = http.NoBody
