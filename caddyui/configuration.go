@@ -55,15 +55,24 @@ func showConfiguration(v *visit) error {
 	}
 	shown, err := v.config.show(from.text)
 	if err != nil {
-		return v.showConfigurationPage(http.StatusOK, &configurationPage{Problem: "The file cannot be read, so it cannot be shown without its secrets. " + sentence(err.Error())})
+		return v.showConfigurationPage(http.StatusOK, &configurationPage{Problem: "The file cannot be read, so it cannot be shown without its secrets. " + v.cause(err)})
 	}
 	v.noteVersion(from.text)
 	page := &configurationPage{Text: shown.Text, Base: from.id()}
 	page.Differs, err = v.config.differs(from)
 	if err != nil {
-		page.Problem = "The file cannot be loaded. " + sentence(err.Error())
+		page.Problem = "The file cannot be loaded. " + v.cause(shown.WithoutError(err))
 	}
 	return v.showConfigurationPage(http.StatusOK, page)
+}
+
+// cause says why something went wrong. What Caddy says of a configuration quotes it, so
+// that only who edits it reads that.
+func (v *visit) cause(err error) string {
+	if v.visitor.role < admin {
+		return "An admin sees why."
+	}
+	return sentence(err.Error())
 }
 
 // differs reports whether the file is not what runs.
@@ -163,14 +172,22 @@ func (v *visit) prepare(page *configurationPage, from *source) (*change, error) 
 		return nil, err
 	}
 	config, warnings, err := v.config.adapt(text)
-	page.Warnings = append(page.Warnings, warningTexts(warnings)...)
+	for _, warning := range warningTexts(warnings) {
+		page.Warnings = append(page.Warnings, shown.Without(warning))
+	}
 	if err != nil {
-		return nil, err
+		return nil, shown.WithoutError(err)
 	}
 	if err := v.config.check(from.running.JSON, config); err != nil {
-		return nil, err
+		return nil, shown.WithoutError(err)
 	}
-	return &change{by: v.visitor.name, note: "changed on these pages", text: text, config: config, onReturn: returned}, nil
+	ended := func(p *liveconfig.Pending, err error) {
+		if !errors.Is(err, liveconfig.ErrChanged) {
+			err = shown.WithoutError(err)
+		}
+		returned(p, err)
+	}
+	return &change{by: v.visitor.name, note: "changed on these pages", text: text, config: config, shown: shown, onReturn: ended}, nil
 }
 
 func (v *visit) versionOf(id string) (liveconfig.Version, bool) {
@@ -241,7 +258,7 @@ func (v *visit) loadConfiguration(page *configurationPage, from *source, c *chan
 		page.Problem = sentence(err.Error())
 		return v.showConfigurationPage(http.StatusConflict, page)
 	case isRefused:
-		page.Problem = "The gateway goes on with the former configuration. " + sentence(err.Error())
+		page.Problem = "The gateway goes on with the former configuration. " + sentence(c.shown.Without(err.Error()))
 		return v.showConfigurationPage(http.StatusBadRequest, page)
 	case err != nil && v.config.trials.Current() == nil:
 		return err

@@ -238,6 +238,7 @@ type change struct {
 	by, note string
 	text     string // in the form of sources
 	config   []byte
+	shown    *redact.Shown // knows the secrets that are not to be in an error
 	onReturn func(p *liveconfig.Pending, err error)
 }
 

@@ -20,7 +20,11 @@ import (
 func Caddyfile(key string, text []byte) (*Shown, error) {
 	tokens, err := caddyfile.Tokenize(text, "Caddyfile")
 	if err != nil {
-		return nil, err
+		// The line of a heredoc, or what stands for its name, is not shown.
+		text, _, _ := strings.Cut(err.Error(), " [")
+		text, _, _ = strings.Cut(text, "; got ")
+		text, _, _ = strings.Cut(text, " got '")
+		return nil, errors.New(strings.TrimRight(text, ",;"))
 	}
 	found := words{}
 	var arguments []string // of import
@@ -187,7 +191,7 @@ func (s *Shown) RestoreCaddyfile(edited string) (string, error) {
 	}
 	again, err := Caddyfile("", []byte(b.String()))
 	if err != nil {
-		return "", errors.New(s.Without(err.Error()))
+		return "", s.WithoutError(err)
 	}
 	shown := marker.ReplaceAllString(again.Text, "")
 	for _, found := range slices.Sorted(maps.Keys(used)) {
@@ -212,4 +216,12 @@ func (s *Shown) Without(text string) string {
 		}
 	}
 	return text
+}
+
+// WithoutError is the same for an error. Its kind is lost.
+func (s *Shown) WithoutError(err error) error {
+	if err == nil {
+		return nil
+	}
+	return errors.New(s.Without(err.Error()))
 }
