@@ -256,7 +256,9 @@ func (e *configEditor) load(ctx context.Context, from *source, c *change) error 
 	// The request may end with the server that it came by; the change does not.
 	ctx = context.WithoutCancel(ctx)
 	if err := e.endpoint.Replace(ctx, from.running.ETag, c.config); err != nil {
-		e.trials.Cancel(p)
+		if e.isStill(ctx, from, err) {
+			e.trials.Cancel(p)
+		}
 		return err
 	}
 	if loaded, err := e.endpoint.Read(ctx); err == nil {
@@ -266,6 +268,17 @@ func (e *configEditor) load(ctx context.Context, from *source, c *change) error 
 		return e.history.Note(c.text, c.by, c.note)
 	}
 	return nil
+}
+
+// isStill reports whether the former configuration is known to run after a change has
+// failed. If the endpoint did not answer, the new one may have been loaded, and then the
+// trial goes on, so that the former one returns.
+func (e *configEditor) isStill(ctx context.Context, from *source, failed error) bool {
+	if _, isRefused := errors.AsType[*liveconfig.RefusedError](failed); isRefused || errors.Is(failed, liveconfig.ErrChanged) {
+		return true
+	}
+	now, err := e.endpoint.Read(ctx)
+	return err == nil && now.ETag == from.running.ETag
 }
 
 // restoreFormer loads the configuration before a trial, unless someone has loaded
