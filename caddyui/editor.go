@@ -247,8 +247,12 @@ func (e *configEditor) load(ctx context.Context, from *source, c *change) error 
 	p := &liveconfig.Pending{
 		By: c.by, Serial: serials.Load(), Former: from.running.JSON, Restore: e.restoreFormer, Ended: c.onReturn,
 	}
-	if e.file != "" {
-		p.Kept = func() error { return e.writeFile(from.text, c.text) }
+	p.Kept = func() error {
+		err := saveForRestart(p.Former, c.config)
+		if e.file != "" {
+			err = errors.Join(err, e.writeFile(from.text, c.text))
+		}
+		return err
 	}
 	if err := e.trials.Begin(p); err != nil {
 		return err
@@ -264,8 +268,22 @@ func (e *configEditor) load(ctx context.Context, from *source, c *change) error 
 	if loaded, err := e.endpoint.Read(ctx); err == nil {
 		e.trials.Loaded(p, loaded.ETag)
 	}
+	saving := saveForRestart(c.config, p.Former)
 	if e.history != nil {
-		return e.history.Note(c.text, c.by, c.note)
+		return errors.Join(saving, e.history.Note(c.text, c.by, c.note))
+	}
+	return saving
+}
+
+// saveForRestart has a restart with --resume load a configuration, if it would load
+// another one now: what is on trial ends with the process.
+func saveForRestart(saved, config []byte) error {
+	now, err := os.ReadFile(caddy.ConfigAutosavePath)
+	if err != nil || !isSameJSON(now, saved) {
+		return nil // Caddy saves nothing, or someone else has loaded another one
+	}
+	if err := liveconfig.WriteFile(caddy.ConfigAutosavePath, config, 0o600); err != nil {
+		return fmt.Errorf("a restart with --resume does not load what it should: %w", err)
 	}
 	return nil
 }
