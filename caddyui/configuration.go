@@ -3,6 +3,7 @@
 package caddyui
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"errors"
@@ -88,6 +89,9 @@ func (e *configEditor) differs(from *source) (bool, error) {
 }
 
 func isSameJSON(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
 	var x, y any
 	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
 }
