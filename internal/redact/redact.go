@@ -17,6 +17,7 @@ package redact
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 )
 
 // Hidden stands for a value that is not shown.
@@ -36,9 +37,7 @@ func Handler(raw json.RawMessage) json.RawMessage {
 	encoder.SetEscapeHTML(false)
 	encoder.SetIndent("", "  ")
 	hider := &shower{} // what a whole configuration hides is hidden here too
-	for name, value := range hider.value(members, at{}).(map[string]any) {
-		members[name] = value
-	}
+	maps.Copy(members, hider.value(members, at{}).(map[string]any))
 	if encoder.Encode(object(members, isForeign(members["handler"]))) != nil {
 		return json.RawMessage("null")
 	}
