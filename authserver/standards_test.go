@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// OpenID Connect Core section 3.1.2.2: whoever the client names by an ID token, it gets
+// OpenID Connect Core section 3.1.2.2: a client that names a person by an ID token gets
 // nothing about another person, even if that one is logged in.
 func TestSec_AnIDTokenHintNamesTheOnlyPerson(t *testing.T) {
 	server := start(t, peopleConfig(), t.TempDir())
