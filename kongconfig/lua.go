@@ -44,6 +44,7 @@ var (
 	luaNumber = regexp.MustCompile(`^-?\d+(?:\.\d+)?\b`)
 	luaString = regexp.MustCompile(`^(?:"[^"\\\n]*"|'[^'\\\n]*')`)
 	luaName   = regexp.MustCompile(`^[A-Za-z_]\w*`)
+	plainName = regexp.MustCompile(`^[A-Za-z_]\w*$`)
 	luaCall   = regexp.MustCompile(`^\.(get_\w+)\s*\(\s*((?:"[^"\\\n]*"|'[^'\\\n]*')?)\s*\)`)
 	luaMember = regexp.MustCompile(`^(?:\s*\.\s*([A-Za-z_]\w*)|\s*\[\s*("[^"\\\n]*"|'[^'\\\n]*')\s*\])`)
 	luaKey    = regexp.MustCompile(`^(?:([A-Za-z_]\w*)|\[\s*("[^"\\\n]*"|'[^'\\\n]*')\s*\])\s*=`)
@@ -63,7 +64,7 @@ func (r *luaReader) take(pattern *regexp.Regexp) []string {
 func (r *luaReader) expression(optional bool) (string, error) {
 	r.rest = strings.TrimLeft(r.rest, " \t\r\n")
 	if constant := r.take(luaNumber); constant != nil {
-		return constant[0], nil
+		return r.number(constant[0])
 	}
 	if constant := r.take(luaString); constant != nil {
 		return strconv.Quote(unquoted(constant[0])), nil
@@ -86,6 +87,21 @@ func (r *luaReader) expression(optional bool) (string, error) {
 		return r.call(optional)
 	}
 	return name[0] + r.members(optional), nil
+}
+
+// number is a decimal number in CEL, which has integers of 64 bits where Lua
+// knows floating-point numbers alone.
+func (r *luaReader) number(decimal string) (string, error) {
+	if integer, err := strconv.ParseInt(decimal, 10, 64); err == nil {
+		return strconv.FormatInt(integer, 10), nil
+	}
+	if _, err := strconv.ParseFloat(decimal, 64); err != nil {
+		return "", r.beyond()
+	}
+	if !strings.Contains(decimal, ".") {
+		decimal += ".0"
+	}
+	return decimal, nil
 }
 
 // members reads the rest of a path.
@@ -117,7 +133,7 @@ func selected(name string, optional bool) string {
 	if optional {
 		mark = "?"
 	}
-	if luaName.FindString(name) == name && !slices.Contains(reservedInCEL, name) {
+	if plainName.MatchString(name) && !slices.Contains(reservedInCEL, name) {
 		return "." + mark + name
 	}
 	return "[" + mark + strconv.Quote(name) + "]"

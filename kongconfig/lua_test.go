@@ -17,10 +17,15 @@ func TestLuaBecomesCEL(t *testing.T) {
 		{"'api'", `"api"`},
 		{`"a"`, `"a"`},
 		{"-1.5", "-1.5"},
+		{"007", "7"},
+		{"9223372036854775807", "9223372036854775807"},
+		{"10000000000000000000", "10000000000000000000.0"},
 		{"true", "true"},
 		{"id_token.address.country", "id_token.address.country"},
 		{`id_token['cnf']["x5t#S256"]`, `id_token.cnf["x5t#S256"]`},
 		{"userinfo.package", `userinfo["package"]`},
+		{`userinfo[""].a`, `userinfo[""].a`},
+		{`{[""] = 1}`, `{"": 1}`},
 		{"{}", "{}"},
 		{"{id_token=id_token,userinfo=userinfo}", `{"id_token": id_token, "userinfo": userinfo}`},
 		{"{ name = userinfo.name; }", `{?"name": userinfo.?name}`},
@@ -60,6 +65,7 @@ func TestLuaThatIsRefused(t *testing.T) {
 		{"request.get_raw_body()", "calls request.get_raw_body, which is not kept"},
 		{"request.get_header()", "calls request.get_header, which is not kept"},
 		{`"a\"b"`, "goes beyond"},
+		{strings.Repeat("9", 400), "goes beyond"},
 		{strings.Repeat("{a=", 20) + "1" + strings.Repeat("}", 20), "goes beyond"},
 	} {
 		t.Run(test.lua, func(t *testing.T) {
@@ -74,6 +80,8 @@ func TestLuaThatIsRefused(t *testing.T) {
 func FuzzLua(f *testing.F) {
 	f.Add(`{a = id_token.b, ["c"] = request.get_header('D'), e = {f = -1}}`)
 	f.Add(`id_token['a']["b"]`)
+	f.Add(`id_token[""]`)
+	f.Add(`10000000000000000000`)
 	f.Fuzz(func(t *testing.T, text string) {
 		vars := []string{"id_token", "request"}
 		expression, err := luaToCEL(text, vars)
