@@ -319,8 +319,7 @@ func TestPathsThatTwoProtocolsWant(t *testing.T) {
 		"/logout":   `claims_redirect_path of this site are both "/logout"`,
 		"/goodbye":  `claims_redirect_path of this site are both "/goodbye"`,
 	} {
-		source := fmt.Sprintf(clientConfig, caddytest.Options(c.dir, ""), c.server.Issuer, c.op.Issuer(), c.addr, strings.Replace(gathering, "/claims-return", path, 1), "")
-		err := caddytest.Run(source, c.addr)
+		err := caddytest.Run(c.source(strings.Replace(gathering, "/claims-return", path, 1)), c.addr)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", path, err, want)
 		}
