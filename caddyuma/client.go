@@ -97,7 +97,7 @@ func digest(parts ...string) string {
 func (c *client) decide(req enforce.Request, person identity.Person) *identity.Refusal {
 	resource := c.pep.resources.await(req.Context(), req.Rule)
 	if resource == "" {
-		return personal(identity.Unavailable(0, errors.New("the resource is not registered at the authorization server yet")))
+		return personal(identity.Unavailable(0, c.pep.resources.unknown()))
 	}
 	g := &grant{client: c, req: req, resource: resource, key: c.keyOf(req, resource)}
 	satisfied, err := g.satisfiedBy(req.Context(), person.Session())

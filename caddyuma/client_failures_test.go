@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -154,4 +155,76 @@ func TestALivePermissionNeedsNoServer(t *testing.T) {
 	c.server.Stop()
 	alice.passes("/todos")
 	alice.refused("/notes", 503, "temporarily_unavailable")
+}
+
+// The server is unavailable from the start, so that the gateway knows neither its
+// endpoints nor its resources when a person asks: 503 that says why in the log. The
+// person stays logged in, and gets their permission when the server answers.
+func TestTheServerIsUnavailableBeforeItsResourcesAreKnown(t *testing.T) {
+	for step, test := range map[string]struct {
+		is       func(r *http.Request) bool
+		register string
+		cause    string
+	}{
+		"discovery":         {func(r *http.Request) bool { return strings.Contains(r.URL.Path, "/.well-known/") }, "", "uma_configuration"},
+		"client":            {func(r *http.Request) bool { return r.URL.Path == "/register" }, "register", "the gateway is not registered as a client yet"},
+		"protection token":  {func(r *http.Request) bool { return r.URL.Path == "/token" }, "", "protection API token"},
+		"list of resources": {func(r *http.Request) bool { return r.Method == http.MethodGet && r.URL.Path == "/resources" }, "", "list resources"},
+		"new resource":      {func(r *http.Request) bool { return r.Method == http.MethodPost && r.URL.Path == "/resources" }, "", "resource_registration_endpoint: status 503"},
+		"everything":        {func(*http.Request) bool { return true }, "", "uma_configuration"},
+	} {
+		t.Run(step, func(t *testing.T) {
+			c := newClientSite(t, harness.UMAConfig{})
+			c.server.Allow("alice", "todos:view")
+			var answers atomic.Bool
+			c.server.Intercept(func(w http.ResponseWriter, r *http.Request) bool {
+				switch {
+				case !answers.Load() && test.is(r):
+					w.WriteHeader(http.StatusServiceUnavailable)
+				case test.register != "" && r.URL.Path == "/register":
+					w.Header().Set("Content-Type", "application/json")
+					w.WriteHeader(http.StatusCreated)
+					_, _ = w.Write([]byte(`{"client_id":"gateway","client_secret":"gateway-secret","client_secret_expires_at":0}`))
+				default:
+					return false
+				}
+				return true
+			})
+			if test.register != "" {
+				c.register = "register\nregistration_endpoint " + c.server.Issuer + "/register"
+			}
+			c.load(rpts)
+			alice := c.visitor("alice")
+			for range 2 {
+				if a := alice.refused("/todos", 503, "temporarily_unavailable"); a.header.Get("Retry-After") == "" {
+					t.Errorf("got no Retry-After: %v", a.header)
+				}
+			}
+			if a := alice.open("/todos"); a.status != 503 || !strings.Contains(a.body, "<h1>Temporarily unavailable</h1>") {
+				t.Errorf("a page: got %d %s", a.status, a.body)
+			}
+			alice.passes("/profile") // nobody is logged out
+			for _, line := range c.logged("request refused") {
+				if cause := fmt.Sprint(line["error"]); line["reason"] != "provider_unavailable" || !strings.Contains(cause, "not registered at the authorization server yet: ") || !strings.Contains(cause, test.cause) {
+					t.Errorf("the log line says %v, want provider_unavailable and %q", line, test.cause)
+				}
+			}
+			if n := len(c.logged("request refused")); n != 3 {
+				t.Errorf("%d log lines for three refusals", n)
+			}
+			logins := c.op.Calls("/token")
+			answers.Store(true)
+			c.awaitResources(3)
+			harness.Eventually(t, 20*time.Second, func() string {
+				if a := alice.fetch("GET", "/todos"); a.status != 200 || a.body != "passed alice" {
+					return fmt.Sprintf("after the server came back: %d %s", a.status, a.body)
+				}
+				return ""
+			})
+			alice.passes("/profile")
+			if n := c.op.Calls("/token") - logins; n != 0 {
+				t.Errorf("%d more logins or renewals, want the session of before", n)
+			}
+		})
+	}
 }

@@ -3,8 +3,6 @@
 package caddyuma
 
 import (
-	"errors"
-
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/token"
@@ -24,7 +22,7 @@ func (p *UMAPEP) explainRule(d *explain.Decision, caller *explain.Caller, rule *
 	refusal := ticketRefusal(p.provider.Issuer(), "", identity.ReasonNoToken)
 	switch {
 	case d.Resource.ID == "":
-		refusal = unreachable(errors.New("the resource is not registered at the authorization server yet"))
+		refusal = unreachable(p.resources.unknown())
 	case authenticated:
 		granted, err := p.permits(caller.Token, rule, path, d.Resource.ID)
 		if granted {

@@ -255,7 +255,7 @@ func (p *UMAPEP) withTicket(req enforce.Request, resource, reason string) *ident
 		return &refusal
 	}
 	if resource == "" {
-		refusal := unreachable(errors.New("the resource is not registered at the authorization server yet"))
+		refusal := unreachable(p.resources.unknown())
 		return &refusal
 	}
 	ticket, err := p.tickets.ask(req.Context(), clientOf(req), resource, p.resources.scopes(req.Rule))

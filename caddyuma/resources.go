@@ -4,6 +4,8 @@ package caddyuma
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -34,6 +36,8 @@ type resources struct {
 
 	first     chan struct{} // closed when they were made known, or that failed, for the first time
 	firstOnce sync.Once
+
+	problem atomic.Pointer[string] // why the last attempt failed; nil if it did not
 }
 
 // resource is one of them.
@@ -112,6 +116,29 @@ func (r *resources) await(ctx context.Context, rule *scopeexpr.Rule) string {
 	return r.of(rule)
 }
 
+// longestProblem bounds what a refusal says about the registration: it may have
+// failed for many resources.
+const longestProblem = 300
+
+// unknown is the cause of a refusal for a resource that is not known, with what the
+// last attempt to make it known met with.
+func (r *resources) unknown() error {
+	const text = "the resource is not registered at the authorization server yet"
+	if problem := r.problem.Load(); problem != nil {
+		return fmt.Errorf("%s: %.*s", text, longestProblem, *problem)
+	}
+	return errors.New(text)
+}
+
+// note keeps what an attempt to make the resources known met with.
+func (r *resources) note(err error) {
+	if err == nil {
+		r.problem.Store(nil)
+		return
+	}
+	r.problem.Store(new(err.Error()))
+}
+
 // forget is called when the authorization server does not know the resource of
 // a rule, or not with these scopes: it was deleted or changed there.
 func (r *resources) forget(rule *scopeexpr.Rule) {
@@ -140,6 +167,7 @@ func (r *resources) keep(ctx context.Context) {
 		var wait <-chan time.Time
 		retired := r.authority.retirement()
 		err := r.authority.reconcile(ctx, r)
+		r.note(err)
 		r.firstOnce.Do(func() { close(r.first) })
 		switch {
 		case err == nil:
