@@ -87,34 +87,6 @@ func TestPushedAuthorizationRequests(t *testing.T) {
 	}
 }
 
-func TestLogout(t *testing.T) {
-	server := start(t, peopleConfig(), t.TempDir())
-	b := server.browser("alice")
-	granted := server.post(tokenEndpoint, "web", exchange(b.code(authorization("web", "scope", "openid"))))
-	hint := text(granted, "id_token")
-	for name, form := range map[string]url.Values{
-		"an address that is not registered": {"id_token_hint": {hint}, "post_logout_redirect_uri": {"https://evil.example"}},
-		"an address without a hint":         {"post_logout_redirect_uri": {"https://app.example.com/bye"}},
-		"a hint of another client":          {"id_token_hint": {hint}, "client_id": {"web-jwt"}},
-		"an access token as the hint":       {"id_token_hint": {text(granted, "access_token")}},
-		"a forged hint":                     {"id_token_hint": {hint[:len(hint)-4] + "AAAA"}},
-	} {
-		if a := b.send(http.MethodGet, "/oauth2/logout?"+form.Encode(), nil); a.Code != http.StatusBadRequest || a.Header().Get("Location") != "" {
-			t.Errorf("%s: %d %v", name, a.Code, a.Header())
-		}
-	}
-	if !server.active(text(granted, "access_token")) {
-		t.Fatal("refused, and logged out all the same")
-	}
-	a := b.send(http.MethodGet, "/oauth2/logout?"+url.Values{"id_token_hint": {hint}, "post_logout_redirect_uri": {"https://app.example.com/bye"}, "state": {"x"}}.Encode(), nil)
-	if a.Code != http.StatusSeeOther || a.Header().Get("Location") != "https://app.example.com/bye?state=x" || len(b.cookies) != 0 {
-		t.Errorf("got %d %v %v", a.Code, a.Header(), b.cookies)
-	}
-	if server.active(text(granted, "access_token")) {
-		t.Error("the token of a session that has ended is active")
-	}
-}
-
 func TestOtherMethodsAreRefusedWithAllow(t *testing.T) {
 	config := peopleConfig()
 	config.Registration = &Registration{Open: true}

@@ -216,8 +216,11 @@ func FuzzAuthorization(f *testing.F) {
 			t.Errorf("%q: got %d %q", query, a.Code, location)
 		}
 		for _, e := range []endpoint{"/oauth2/par", "/oauth2/logout", "/oauth2/userinfo"} {
-			if a := b.do(postForm(e, query)); a.Code >= 500 || a.Header().Get("Location") != "" {
-				t.Errorf("%s %q: got %d", e, query, a.Code)
+			a := b.do(postForm(e, query))
+			location := a.Header().Get("Location")
+			own := e == "/oauth2/logout" && strings.HasPrefix(location, testIssuer+"/oauth2/logout?")
+			if a.Code >= 500 || location != "" && !own {
+				t.Errorf("%s %q: got %d %q", e, query, a.Code, location)
 			}
 		}
 		if a := b.application(http.MethodPut, "x", "login-key", body); a.Code >= 500 {

@@ -63,6 +63,7 @@ const (
 func (c *call) userinfo() error {
 	headers := c.r.Header["Authorization"]
 	if len(headers) > 1 {
+		c.w.Header().Set("WWW-Authenticate", `Bearer realm="`+c.Issuer.Name+`", error="invalid_request"`)
 		return malformed("there is more than one Authorization header")
 	}
 	scheme, text, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")

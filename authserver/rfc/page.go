@@ -30,6 +30,10 @@ type pageData struct {
 	Resources            []string
 	Action, Token        string
 
+	// Of the page that asks before a logout: where its form goes, and what it repeats.
+	Logout string
+	Fields map[string]string
+
 	Style template.CSS
 }
 

@@ -185,8 +185,11 @@ func (s *Store) newAccess(tokens *Tokens, terms Terms, now time.Time) ([]store.O
 }
 
 func grantRecord(g *Grant) (store.Record, error) {
-	return record(grantKind, []byte(g.ID), g, g.Expires, g.version,
-		entry(allIndex, ""), entry(clientIndex, g.ClientID), entry(subjectIndex, g.Subject))
+	index := []store.Entry{entry(allIndex, ""), entry(clientIndex, g.ClientID), entry(subjectIndex, g.Subject)}
+	if g.SessionID != "" {
+		index = append(index, entry(sessionIndex, g.SessionID))
+	}
+	return record(grantKind, []byte(g.ID), g, g.Expires, g.version, index...)
 }
 
 func decodeGrant(r store.Record) (*Grant, error) {

@@ -31,6 +31,7 @@ const (
 	clientIndex   = "client"
 	consumerIndex = "consumer"
 	subjectIndex  = "subject"
+	sessionIndex  = "session"
 	grantIndex    = "grant"
 	holderIndex   = "holder"
 	digestIndex   = "digest"
@@ -127,6 +128,8 @@ func (f Filter) grantEntry() store.Entry {
 	switch {
 	case f.Subject != "":
 		return entry(subjectIndex, f.Subject)
+	case f.SessionID != "":
+		return entry(sessionIndex, f.SessionID)
 	case f.ClientID != "":
 		return entry(clientIndex, f.ClientID)
 	}
