@@ -5,11 +5,9 @@ package caddyui
 import (
 	"bytes"
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"reflect"
 	"strings"
 	"time"
 
@@ -85,15 +83,13 @@ func (e *configEditor) differs(from *source) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return !isSameJSON(config, from.running.JSON), nil
+	return !from.isRunning(config), nil
 }
 
-func isSameJSON(a, b []byte) bool {
-	if bytes.Equal(a, b) {
-		return true
-	}
-	var x, y any
-	return json.Unmarshal(a, &x) == nil && json.Unmarshal(b, &y) == nil && reflect.DeepEqual(x, y)
+// isRunning reports whether a configuration is the one that runs, which the endpoint
+// answers in its canonical form.
+func (s *source) isRunning(config []byte) bool {
+	return bytes.Equal(canonical(config), s.running.JSON)
 }
 
 // noteVersion adds what someone has loaded elsewhere to the history.
@@ -138,7 +134,7 @@ func editConfiguration(v *visit) error {
 		page.Problem = sentence(err.Error())
 		return v.showConfigurationPage(http.StatusBadRequest, page)
 	}
-	isSame := isSameJSON(c.config, from.running.JSON)
+	isSame := from.isRunning(c.config)
 	switch {
 	case page.Base != from.id():
 		return v.showLate(page, from, c)

@@ -247,8 +247,9 @@ func (e *configEditor) load(ctx context.Context, from *source, c *change) error 
 	p := &liveconfig.Pending{
 		By: c.by, Serial: serials.Load(), Former: from.running.JSON, Restore: e.restoreFormer, Ended: c.onReturn,
 	}
+	running := canonical(c.config)
 	p.Kept = func() error {
-		err := saveForRestart(p.Former, c.config)
+		err := saveForRestart(p.Former, running)
 		if e.file != "" {
 			err = errors.Join(err, e.writeFile(from.text, c.text))
 		}
@@ -268,7 +269,7 @@ func (e *configEditor) load(ctx context.Context, from *source, c *change) error 
 	if loaded, err := e.endpoint.Read(ctx); err == nil {
 		e.trials.Loaded(p, loaded.ETag)
 	}
-	saving := saveForRestart(c.config, p.Former)
+	saving := saveForRestart(running, p.Former)
 	if e.history != nil {
 		return errors.Join(saving, e.history.Note(c.text, c.by, c.note))
 	}
@@ -276,16 +277,35 @@ func (e *configEditor) load(ctx context.Context, from *source, c *change) error 
 }
 
 // saveForRestart has a restart with --resume load a configuration, if it would load
-// another one now: what is on trial ends with the process.
+// another one now: what is on trial ends with the process. Both are canonical, as what
+// Caddy saves is, so that nothing is read as JSON here.
 func saveForRestart(saved, config []byte) error {
-	now, err := os.ReadFile(caddy.ConfigAutosavePath)
-	if err != nil || !isSameJSON(now, saved) {
+	info, err := os.Stat(caddy.ConfigAutosavePath)
+	if err != nil || info.Size() != int64(len(saved)) {
 		return nil // Caddy saves nothing, or someone else has loaded another one
+	}
+	now, err := os.ReadFile(caddy.ConfigAutosavePath)
+	if err != nil || !bytes.Equal(now, saved) {
+		return nil
 	}
 	if err := liveconfig.WriteFile(caddy.ConfigAutosavePath, config, 0o600); err != nil {
 		return fmt.Errorf("a restart with --resume does not load what it should: %w", err)
 	}
 	return nil
+}
+
+// canonical returns a configuration as Caddy keeps, saves and answers it: it reads what
+// it is given into any, and writes that. What is not JSON stays as it is.
+func canonical(config []byte) []byte {
+	var value any
+	if json.Unmarshal(config, &value) != nil {
+		return config
+	}
+	text, err := json.Marshal(value)
+	if err != nil {
+		return config
+	}
+	return text
 }
 
 // isStill reports whether the former configuration is known to run after a change has
