@@ -113,6 +113,7 @@ var rooms = []room{
 
 	{"bench", forTests, "internal/testenv"},
 	{"docs", forTests, ""},
+	{"kongconfig/fuzz", forTests, ""},
 	{"e2e", forTests, "e2e/harness internal/testenv"},
 	{"e2e/harness", forTests, "internal/testenv"},
 	{"examples/quickstart", forTests, ""},

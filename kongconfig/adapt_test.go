@@ -10,8 +10,6 @@ import (
 	"testing"
 
 	"github.com/caddyserver/caddy/v2/caddyconfig"
-
-	"github.com/caddy-gluu/gateway/kongconfig"
 )
 
 // What is refused: the message names the entity, the field and the line, and
@@ -245,24 +243,6 @@ func TestAliasesOfAliases(t *testing.T) {
 	if _, _, err := adapt(t, file, nil); err == nil || !strings.Contains(err.Error(), "too large") {
 		t.Errorf("got %v", err)
 	}
-}
-
-func FuzzAdapt(f *testing.F) {
-	f.Add([]byte(large(3, 2)))
-	f.Add([]byte(`{"_format_version":"2.1","services":[{"url":"http://h","routes":[{"paths":["/\\d+"]}]}],"plugins":[{"name":"acl","config":{"allow":["a"]}}]}`))
-	f.Add([]byte("_format_version: '3.0'\na: &a {b: *a}\n"))
-	f.Add([]byte("_format_version: '1.1'\n<<: [*x]\nupstreams: [{name: u, targets: [{target: 'h:1'}]}]\n"))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		adapter := kongconfig.Adapter{Getenv: func(string) string { return "" }}
-		first, _, err := adapter.Adapt(body, nil)
-		second, _, again := adapter.Adapt(body, nil)
-		if !bytes.Equal(first, second) || fmt.Sprint(err) != fmt.Sprint(again) {
-			t.Errorf("the same input gave %s and %s, %v and %v", first, second, err, again)
-		}
-		if err == nil && !json.Valid(first) {
-			t.Errorf("got %s", first)
-		}
-	})
 }
 
 // large is a file as a big installation has it.

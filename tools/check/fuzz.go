@@ -51,7 +51,7 @@ func (c *checker) fuzz() result {
 
 func (c *checker) fuzzOne(r *result, binary, dir, name, corpus string) {
 	out, err := c.command(dir, binary, "-test.run", "^$", "-test.fuzz", "^"+name+"$",
-		"-test.fuzztime", c.fuzzTime.String(), "-test.fuzzcachedir", corpus)
+		"-test.fuzztime", c.fuzzTime.String(), "-test.fuzzminimizetime", "100x", "-test.fuzzcachedir", corpus)
 	if err != nil && !endedMidway(out) {
 		fmt.Printf("FAIL %s %s\n%s", dir, name, out)
 		r.fail("%s %s", dir, name)
