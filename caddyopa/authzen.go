@@ -61,7 +61,8 @@ func (q *question) subject(members map[string]any) entity {
 	return s
 }
 
-// resource is the rule of a handler before this one, or else the path.
+// resource is the pattern of the operation or of the rule of a handler before this
+// one, or else the path.
 func (q *question) resource(members map[string]any) entity {
 	id := q.id.Rule
 	if id == "" {

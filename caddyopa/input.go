@@ -207,7 +207,9 @@ func (q *question) consumer(*opaengine.Uses) (*ast.Term, error) {
 	return state.consumerIn, nil
 }
 
-// operation is the one of an OpenAPI document that the request is, null if it is none.
+// operation is the one of the OpenAPI document that the request is, null if it is none.
+// Without a document of this handler it is that of a handler before this one, as are
+// the rule and its captures.
 func (q *question) operation(*opaengine.Uses) (*ast.Term, error) {
 	if q.id.Operation == "" {
 		return ast.InternedNullTerm, nil
@@ -215,7 +217,7 @@ func (q *question) operation(*opaengine.Uses) (*ast.Term, error) {
 	return ast.StringTerm(q.id.Operation), nil
 }
 
-// rule is the pattern of the rule of a handler before this one, or of the operation,
+// rule is the pattern of the operation, or of the rule of a handler before this one;
 // null if there is neither.
 func (q *question) rule(*opaengine.Uses) (*ast.Term, error) {
 	if q.id.Rule == "" {

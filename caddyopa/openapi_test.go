@@ -101,23 +101,76 @@ func TestThePolicySeesTheOperation(t *testing.T) {
 	}
 }
 
-// A rule that a handler before this one decided by stays the rule of the policy and of
-// the records; the operation is that of this handler's document, also if it has none.
-func TestTheRuleOfAnEarlierHandlerStays(t *testing.T) {
-	w := newWorld(t)
-	own := w.file("own.yaml", petAPI(""))
-	earlier := w.file("earlier.yaml", strings.NewReplacer("listPets", "earlierList", "type: apiKey, in: header, name: X-Key", "type: openIdConnect, openIdConnectUrl: https://as.example").
-		Replace(petAPI("  /other:\n    get: {operationId: earlierOther}\n")))
-	w.run(w.config("opa {\n policy "+w.file("policy.rego", strings.Replace(byOperation, "allow := ", "allow := true\n\nunused := ", 1))+"\n}",
-		authenticate+"gluu_oauth_pep {\n openapi "+earlier+"\n override path /v1/pets {\n  GET authenticated\n }\n}\ngluu_opa_pep {\n timeout 10s\n openapi "+own+"\n}"))
-	for path, want := range map[string]string{
-		"/v1/pets/7": `["getPet","/v1/pets/?",["7"]]`,
-		"/v1/pets":   `["listPets","/v1/pets",[]]`,
-		"/v1/other":  `[null,"/v1/other",[]]`,
+// Each handler with a document or with rules shows its own to its policy, also if the
+// request is no operation of it, and leaves what the next handlers, the records and
+// placeholders see. One without a document sees what the last one before it has left.
+func TestEachHandlerDecidesByItsOwnDocument(t *testing.T) {
+	shown := func(header string) string {
+		return strings.ReplaceAll("package httpapi.authz\n\nallow := true\n\nresponse_headers_to_add := {\"HEADER\": json.marshal([input.operation, input.rule, input.captures])}\n", "HEADER", header)
+	}
+	const nothing = `[null,null,[]]`
+	for _, test := range []struct {
+		name, handlers string
+		want           map[string][3]string // by path: what the policies saw, and what was left
+	}{
+		{"two policies with documents", "gluu_opa_pep one {\n openapi PETS\n}\ngluu_opa_pep two {\n openapi SHOPS\n}", map[string][3]string{
+			"/v1/pets/7": {`["getPet","/v1/pets/?",["7"]]`, `["animal","/v1/?/?",["pets","7"]]`, "animal /v1/?/?"},
+			"/v1/pets":   {`["listPets","/v1/pets",[]]`, nothing, ""},
+			"/v1/a/b":    {nothing, `["animal","/v1/?/?",["a","b"]]`, "animal /v1/?/?"},
+			"/v1/a":      {nothing, nothing, ""},
+		}},
+		{"a policy with a document, and one without", "gluu_opa_pep one {\n openapi PETS\n}\ngluu_opa_pep two", map[string][3]string{
+			"/v1/pets/7": {`["getPet","/v1/pets/?",["7"]]`, `["getPet","/v1/pets/?",["7"]]`, "getPet /v1/pets/?"},
+			"/v1/a/b":    {nothing, nothing, ""},
+		}},
+		{"rules, a policy without a document, and one with", "gluu_oauth_pep {\n path /v1/?? {\n  GET authenticated\n }\n}\ngluu_opa_pep one\ngluu_opa_pep two {\n openapi PETS\n}", map[string][3]string{
+			"/v1/pets/7": {`[null,"/v1/??",[]]`, `["getPet","/v1/pets/?",["7"]]`, "getPet /v1/pets/?"},
+			"/v1/a":      {`[null,"/v1/??",[]]`, nothing, ""},
+		}},
+		{"a policy with a document, rules, and a policy without", "gluu_opa_pep one {\n openapi PETS\n}\ngluu_oauth_pep {\n path /v1/?? {\n  GET authenticated\n }\n}\ngluu_opa_pep two", map[string][3]string{
+			"/v1/pets/7": {`["getPet","/v1/pets/?",["7"]]`, `[null,"/v1/??",[]]`, "/v1/??"},
+		}},
+		{"two documents of rules, and a policy without", "gluu_oauth_pep {\n openapi OPENPETS {\n  unlisted authenticated\n }\n}\ngluu_oauth_pep {\n openapi OPENSHOPS\n}\ngluu_opa_pep one\ngluu_opa_pep two", map[string][3]string{
+			"/v1/pets/7": {`["animal","/v1/?/?",["pets","7"]]`, `["animal","/v1/?/?",["pets","7"]]`, "animal /v1/?/?"},
+		}},
 	} {
-		if got := w.get(path, "good"); got.Header.Get("X-Saw") != want {
-			t.Errorf("%s: got %d %s, want %s", path, got.StatusCode, got.Header.Get("X-Saw"), want)
-		}
+		t.Run(test.name, func(t *testing.T) {
+			w := newWorld(t)
+			shops := "openapi: 3.1.0\ninfo: {title: Shops, version: '1'}\nservers: [{url: https://api.example/v1}]\npaths:\n  /{shop}/{animal}:\n    get: {operationId: animal, security: SECURITY}\n"
+			handlers := strings.NewReplacer(
+				"OPENPETS", w.file("openpets.yaml", strings.Replace(petAPI(""), "security: [{key: []}]", "security: []", 1)),
+				"OPENSHOPS", w.file("openshops.yaml", strings.Replace(shops, "SECURITY", "[]", 1)),
+				"PETS", w.file("pets.yaml", petAPI("")),
+				"SHOPS", w.file("shops.yaml", strings.Replace(shops, "SECURITY", "[]", 1)),
+			).Replace(test.handlers)
+			w.run(w.config("opa one {\n policy "+w.file("one.rego", shown("x-one"))+"\n}\nopa two {\n policy "+w.file("two.rego", shown("x-two"))+"\n}",
+				"route {\n"+authenticate+handlers+"\nrequest_header X-Left \"{gluu.operation} {gluu.rule}\"\n}"))
+			for path, want := range test.want {
+				got := w.get(path, "good")
+				if got.StatusCode != 200 {
+					t.Fatalf("%s: got %d %s", path, got.StatusCode, got.text)
+				}
+				if saw := [3]string{got.Header.Get("X-One"), got.Header.Get("X-Two"), w.last().Header.Get("X-Left")}; saw != want {
+					t.Errorf("%s: the policies saw and left\n%q, want\n%q", path, saw, want)
+				}
+			}
+		})
+	}
+}
+
+// A policy must not be granted by what it says about another handler's document: the
+// request is refused, and the record has what this handler knows.
+func TestAnOperationOfAnotherDocumentGrantsNothing(t *testing.T) {
+	w := newWorld(t)
+	pets, other := w.file("pets.yaml", petAPI("")), w.file("other.yaml", strings.Replace(petAPI(""), "/v1", "/v2", 1))
+	w.run(w.config("opa first {\n policy "+w.file("first.rego", allowAll)+"\n}\nopa {\n policy "+w.file("policy.rego", "package httpapi.authz\n\ndefault allow := false\n\nallow if input.rule == \"/v1/pets/?\"\n\nallow if input.captures == [\"7\"]\n\nallow if input.operation == \"getPet\"\n")+"\n}",
+		"route {\n"+authenticate+"gluu_opa_pep first {\n openapi "+pets+"\n}\ngluu_opa_pep {\n openapi "+other+"\n}\n}"))
+	w.wantReason(403, "policy_denied", w.get("/v1/pets/7", "good"))
+	if records := caddytest.Records(t, w.dir, "request refused"); len(records) != 1 || records[0]["rule"] != "" || records[0]["operation"] != nil {
+		t.Errorf("the record is %v, want neither a rule nor an operation", records)
+	}
+	if got := w.get("/v2/pets/7", "good"); got.StatusCode != 200 {
+		t.Errorf("an operation of its own: got %d %s", got.StatusCode, got.text)
 	}
 }
 

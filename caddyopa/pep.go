@@ -174,8 +174,8 @@ func (p *PEP) ask(q *question) (answer, error) {
 	return p.decider.decide(q.r.Context(), q)
 }
 
-// reject refuses the request. Rule and operation stay those of a handler before this
-// one, or of the OpenAPI document.
+// reject refuses the request. Rule and operation are those of the OpenAPI document, or
+// stay those of a handler before this one.
 func (p *PEP) reject(w http.ResponseWriter, q *question, next caddyhttp.Handler, refusal identity.Refusal) error {
 	if q.id != nil && refusal.Rule == "" {
 		refusal.Rule, refusal.Operation = q.id.Rule, q.id.Operation

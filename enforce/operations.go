@@ -154,21 +154,20 @@ func (f *Finder) use(api *openapi.API) error {
 }
 
 // Note finds the operation of a request, counts it and notes it as part of the
-// identity. The rule and its captures are those of the operation unless a handler
-// before this one has decided by a rule. The error says that the operation is unknown:
-// the caller must refuse the request.
+// identity, with its pattern as the rule. What a handler before this one has noted is
+// gone, also if the request is none of these operations: a rule of one document beside
+// an operation of another would mislead whatever decides by both. The error says that
+// the operation is unknown: the caller must refuse the request.
 func (f *Finder) Note(id *identity.Identity, method, path string) error {
 	current := f.current.Load()
 	rule, err := current.policy.Lookup(method, path)
-	id.Operation = ""
+	id.Rule, id.Operation, id.Pattern, id.RulePath = "", "", nil, ""
 	if err != nil || rule == nil || rule.Operation() == "" {
 		return err
 	}
 	f.count(current, rule)
-	id.Operation = rule.Operation()
-	if id.Rule == "" {
-		id.Rule, id.Pattern, id.RulePath = rule.Pattern(), rule.PathPattern(), path
-	}
+	id.Rule, id.Operation = rule.Pattern(), rule.Operation()
+	id.Pattern, id.RulePath = rule.PathPattern(), path
 	return nil
 }
 

@@ -43,7 +43,7 @@ type Identity struct {
 	// Realm is the protection space that the handler names in challenges.
 	Realm string
 
-	// Rule is the path pattern of the rule that decided about the request, ""
+	// Rule is the path pattern of the last rule that decided about the request, ""
 	// as long as none has.
 	Rule string
 
