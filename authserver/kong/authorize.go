@@ -90,7 +90,7 @@ func (c *call) clientWithRedirects(id string) (*authcore.Client, error) {
 // readAuthorization reads what a client asks for. Without a problem there is a client.
 func (c *call) readAuthorization(client *authcore.Client) (scopes []string, redirectURI, challenge string, wrong *problem) {
 	if !c.servesResponseType(client) {
-		wrong = wrongResponseType()
+		wrong = c.orMissing("response_type", wrongResponseType())
 	}
 	scopes, scopeProblem := c.scopes(client)
 	if scopeProblem != nil {
@@ -177,19 +177,19 @@ func (c *call) redirectURI(client *authcore.Client) (string, *problem) {
 // challenge is the code challenge in its one spelling, with whatever alphabet and padding it
 // was sent.
 func (c *call) challenge(client *authcore.Client) (string, *problem) {
-	if !c.params.has("code_challenge") {
+	if !c.params.isGiven("code_challenge") {
 		switch {
-		case c.params.has("code_challenge_method"):
+		case c.params.isGiven("code_challenge_method"):
 			return "", wrongChallenge("code_challenge is required when code_method is present")
 		case client != nil && c.Profile.requiresPKCE(client):
-			return "", wrongChallenge("code_challenge is required for public clients")
+			return "", wrongChallenge("code_challenge is required for " + typeOf(client) + " clients")
 		}
 		return "", nil
 	}
 	if !c.params.isText("code_challenge") || c.params.text("code_challenge") == "" {
 		return "", wrongChallenge("code_challenge is not a string")
 	}
-	if c.params.has("code_challenge_method") && !strings.EqualFold(c.params.text("code_challenge_method"), "S256") {
+	if c.params.isGiven("code_challenge_method") && !strings.EqualFold(c.params.text("code_challenge_method"), "S256") {
 		return "", wrongChallenge("code_challenge_method is not supported, must be S256")
 	}
 	challenge := strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(c.params.text("code_challenge")), "=")
@@ -197,6 +197,13 @@ func (c *call) challenge(client *authcore.Client) (string, *problem) {
 		challenge = base64.RawURLEncoding.EncodeToString(decoded)
 	}
 	return challenge, nil
+}
+
+func typeOf(client *authcore.Client) string {
+	if client.Public {
+		return "public"
+	}
+	return "confidential"
 }
 
 // implicit issues a token to the user's browser.
@@ -231,6 +238,9 @@ func (c *call) refuseAt(redirectURI string, p *problem) error {
 func (c *call) sendTo(status int, redirectURI string, params map[string]string, inFragment bool) {
 	if state, ok := c.params.shown("state"); ok {
 		params["state"] = state
+	}
+	for i, state := range c.params.list("state") {
+		params["state["+strconv.Itoa(i+1)+"]"] = state // as Lua counts
 	}
 	if c.Profile.isRFC() {
 		params["iss"] = c.Issuer // RFC 9207

@@ -4,6 +4,7 @@ package kong
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"io"
 	"mime"
@@ -90,9 +91,14 @@ func (p *parameters) addForm(form map[string][]string) {
 		if len(values) == 1 {
 			p.texts[name] = values[0]
 		} else {
-			p.other[name], p.repeated = "[]", true
+			p.other[name], p.repeated = listOf(values), true
 		}
 	}
+}
+
+func listOf(values []string) string {
+	text, _ := json.Marshal(values) // of strings it never fails
+	return string(text)
 }
 
 // addFlags adds the parameters of a form that have no equals sign. They are true, as in
@@ -169,6 +175,14 @@ func (p *parameters) shown(name string) (text string, ok bool) {
 	value := p.other[name]
 	isScalar := value != "" && value != "null" && value[0] != '[' && value[0] != '{'
 	return value, isScalar
+}
+
+// list returns the texts of a parameter that is a list of texts.
+func (p *parameters) list(name string) (texts []string) {
+	if !strings.HasPrefix(p.other[name], "[") || json.Unmarshal([]byte(p.other[name]), &texts) != nil {
+		return nil
+	}
+	return texts
 }
 
 // isText reports whether a parameter is there as a text.

@@ -162,6 +162,21 @@ func malformed(text string) *problem {
 	}
 }
 
+// orMissing is a problem with a parameter, which the standards call by another name if it
+// is not there (RFC 6749 sections 4.1.2.1 and 5.2).
+func (c *call) orMissing(name string, p *problem) *problem {
+	if !c.params.has(name) {
+		p.rfc = answer{0, authcore.InvalidRequest, "the parameter " + name + " is missing"}
+	}
+	return p
+}
+
+func scopeMismatch() *problem {
+	p := wrongScope("Scope mismatch")
+	p.rfc.description = "a scope of this grant no longer exists"
+	return p
+}
+
 func tooLarge() *problem {
 	p := malformed("the body is larger than 64 KiB")
 	p.kong.status, p.rfc.status, p.reason = http.StatusRequestEntityTooLarge, http.StatusRequestEntityTooLarge, reasonTooLarge

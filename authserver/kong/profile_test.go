@@ -37,14 +37,26 @@ func TestOutcomesOfTheStandards(t *testing.T) {
 		{"an empty redirect URI is left out", "authorize", request{params: authorization("redirect_uri", "")}, 200, ""},
 		{"an empty scope is left out", "token", request{contentType: "application/x-www-form-urlencoded", body: "grant_type=client_credentials&client_id=machine&client_secret=machine-secret&scope="}, 200, ""},
 		{"a scope without equals sign is left out", "token", request{contentType: "application/x-www-form-urlencoded", body: "grant_type=client_credentials&client_id=machine&client_secret=machine-secret&scope"}, 200, ""},
-		{"an empty grant is left out", "token", request{params: exchange("x", "grant_type", "")}, 400, "unsupported_grant_type"},
+		{"an empty grant is left out", "token", request{params: exchange("x", "grant_type", "")}, 400, "invalid_request"},
+		{"no grant", "token", request{params: exchange("x", "grant_type", nil)}, 400, "invalid_request"},
+		{"an unknown grant", "token", request{params: exchange("x", "grant_type", "device")}, 400, "unsupported_grant_type"},
+		{"no code", "token", request{params: exchange("x", "code", nil)}, 400, "invalid_request"},
+		{"no refresh token", "token", request{params: exchange("x", "grant_type", "refresh_token")}, 400, "invalid_request"},
+		{"a secret in the header and in the body", "token", request{params: exchange("x"), header: basic("steps:steps-secret")}, 400, "invalid_request"},
+		{"another client in the header", "token", request{params: exchange("x", "client_id", "two", "client_secret", nil), header: basic("steps:steps-secret")}, 400, "invalid_request"},
+		{"the same client in the header", "token", request{params: exchange("x", "client_secret", nil), header: basic("steps:steps-secret")}, 400, "invalid_grant"},
+		{"two headers", "token", request{params: exchange("x", "client_id", nil, "client_secret", nil), header: http.Header{"Authorization": {basic("steps:steps-secret")["Authorization"][0], "Bearer x"}}}, 400, "invalid_request"},
+		{"an encoded secret in the header", "token", request{params: exchange("x", "client_id", nil, "client_secret", nil), header: basic("steps:steps%2Dsecret")}, 400, "invalid_grant"},
+		{"a wrong secret in the header", "token", request{params: exchange("x", "client_id", nil, "client_secret", nil), header: basic("steps:steps%2Dwrong")}, 401, "invalid_client"},
+		{"no authentication", "token", request{params: exchange("x", "client_secret", nil)}, 401, "invalid_client"},
+		{"a state with a refusal", "token", request{params: exchange("x", "state", "s")}, 400, "invalid_grant"},
 		{"an empty user is left out", "token", request{params: map[string]any{"grant_type": "client_credentials", "client_id": "machine", "client_secret": "machine-secret", "authenticated_userid": ""}}, 200, ""},
 		{"a parameter twice", "token", request{contentType: "application/x-www-form-urlencoded", body: "grant_type=client_credentials&client_id=machine&client_secret=machine-secret&scope=profile&scope=profile"}, 400, "invalid_request"},
 	} {
 		test.request.path = "/oauth2/" + test.path
 		status, body := f.ask(test.request)
 		code, _ := body["error"].(string)
-		if status != test.status || code != test.code {
+		if status != test.status || code != test.code || test.path == "token" && body["state"] != nil {
 			t.Errorf("%s: got %d %v, want %d %s", test.name, status, body, test.status, test.code)
 		}
 	}

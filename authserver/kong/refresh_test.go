@@ -91,3 +91,31 @@ func TestRefreshTokensLastAsConfigured(t *testing.T) {
 		t.Errorf("after ten years without an end: got %d %v", status, body)
 	}
 }
+
+// As in Kong, a grant with a scope that the plugin no longer has is not renewed. By the
+// standards the token goes without it.
+func TestAScopeThatIsGone(t *testing.T) {
+	for responses, want := range map[string]int{kongResponses: http.StatusBadRequest, rfcResponses: http.StatusOK} {
+		profile := all()
+		profile.Responses = responses
+		f := newFixture(t, profile)
+		_, tokens := f.ask(request{path: "/oauth2/token", params: exchange(f.code("scope", "step_counts profile"))})
+		before := f.Scopes
+		f.Scopes = []string{"step_counts"}
+		status, body := f.ask(refreshOf(tokens))
+		if status != want {
+			t.Errorf("%s: got %d %v, want %d", responses, status, body, want)
+		}
+		if responses == rfcResponses {
+			if body["scope"] != "step_counts" {
+				t.Errorf("got the scope %v", body["scope"])
+			}
+			continue
+		}
+		wantMatch(t, body, fault("invalid_scope", "Scope mismatch"))
+		f.Scopes = before
+		if status, body := f.ask(refreshOf(tokens)); status != http.StatusOK {
+			t.Errorf("once the scope is back: got %d %v", status, body)
+		}
+	}
+}

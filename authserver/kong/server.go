@@ -168,7 +168,9 @@ func (c *call) fail(p *problem) {
 		h.Set("Retry-After", "5")
 	}
 	body := map[string]json.RawMessage{"error": quote(a.code), "error_description": quote(a.description)}
-	c.addState(body)
+	if !c.Profile.isRFC() || c.endpoint == authorizeEndpoint {
+		c.addState(body)
+	}
 	c.json(a.status, body)
 	c.report(p, a.status)
 }

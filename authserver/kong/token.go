@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -22,7 +23,7 @@ func (c *call) token() error {
 	grant := c.params.text("grant_type")
 	var wrong *problem
 	if !c.servesGrant(grant) {
-		wrong = wrongGrantType()
+		wrong = c.orMissing("grant_type", wrongGrantType())
 	}
 	client, clientProblem, err := c.authenticate(grant)
 	switch {
@@ -85,7 +86,7 @@ func (c credentials) method() string {
 // basicPattern finds the credentials in an Authorization header, as Kong does. The name of
 // the scheme may have any case (RFC 9110 section 11.1).
 var (
-	basicPattern = regexp.MustCompile(`^\s*[Bb]asic\s*(.+)$`)
+	basicPattern = regexp.MustCompile(`\s*[Bb]asic\s*(.+)`)
 	anyCaseBasic = regexp.MustCompile(`^(?i:basic) +(.+)$`)
 )
 
@@ -95,11 +96,7 @@ func (c *call) readCredentials() credentials {
 	if c.params.isGiven("client_id") && c.params.isGiven("client_secret") {
 		return credentials{id: c.params.text("client_id"), secret: c.params.text("client_secret"), hasSecret: true}
 	}
-	header := c.Profile.AuthHeader
-	if header == "" {
-		header = defaultAuthHeader
-	}
-	value := c.r.Header.Get(header)
+	value := c.r.Header.Get(c.authHeader())
 	if value == "" {
 		return credentials{id: c.params.text("client_id")}
 	}
@@ -122,6 +119,11 @@ func (c *call) readCredentials() credentials {
 // words, and after the same time, as one whose secret is wrong.
 func (c *call) authenticate(grant string) (*authcore.Client, *problem, error) {
 	sent := c.readCredentials()
+	if c.Profile.isRFC() {
+		if wrong := c.checkWays(sent); wrong != nil {
+			return nil, wrong, nil
+		}
+	}
 	status := 0
 	if sent.fromHeader {
 		status = http.StatusUnauthorized
@@ -151,6 +153,28 @@ func (c *call) authenticate(grant string) (*authcore.Client, *problem, error) {
 		wrong = wrongClient(reasonSecretOfNone, status) // a client that proves nothing has no tokens of its own
 	}
 	return client, wrong, err
+}
+
+// checkWays refuses a client that authenticates in two ways, or names itself differently in
+// them (RFC 6749 section 2.3).
+func (c *call) checkWays(sent credentials) *problem {
+	headers := c.r.Header.Values(c.authHeader())
+	switch {
+	case len(headers) > 1:
+		return malformed("there is more than one header with the credentials of the client")
+	case len(headers) == 1 && c.params.has("client_secret"):
+		return malformed("the client authenticates in two ways; one is allowed")
+	case sent.fromHeader && sent.id != "" && c.params.has("client_id") && c.params.text("client_id") != sent.id:
+		return malformed("client_id in the body is not the one of the header")
+	}
+	return nil
+}
+
+func (c *call) authHeader() string {
+	if c.Profile.AuthHeader == "" {
+		return defaultAuthHeader
+	}
+	return c.Profile.AuthHeader
 }
 
 func (c *call) redirectURIOf(client *authcore.Client) (string, *problem) {
@@ -210,6 +234,9 @@ func (c *call) checkSecret(client *authcore.Client, sent credentials, status int
 		return nil, nil
 	}
 	right, err := c.CheckSecret(c.r, sent.method(), client.ClientID, sent.secret)
+	if decoded, ok := c.decodedSecret(sent); ok && err == nil && !right {
+		right, err = c.CheckSecret(c.r, sent.method(), client.ClientID, decoded)
+	}
 	switch {
 	case err != nil:
 		return c.failedCheck(err)
@@ -217,6 +244,16 @@ func (c *call) checkSecret(client *authcore.Client, sent credentials, status int
 		return wrongClient(reasonWrongSecret, status), nil
 	}
 	return nil, nil
+}
+
+// decodedSecret is the other reading of a secret in the header, which RFC 6749 section 2.3.1
+// wants form-encoded. Kong's clients send it as it is.
+func (c *call) decodedSecret(sent credentials) (string, bool) {
+	if !c.Profile.isRFC() || !sent.fromHeader || !strings.ContainsAny(sent.secret, "%+") {
+		return "", false
+	}
+	decoded, err := url.QueryUnescape(sent.secret)
+	return decoded, err == nil
 }
 
 // redeem exchanges a code.
@@ -228,7 +265,7 @@ func (c *call) redeem(client *authcore.Client) (*authcore.Tokens, error) {
 		Accept:           func(g *authcore.Grant) (authcore.Terms, error) { return c.terms(client, g), nil },
 	})
 	if f, refused := errors.AsType[*authcore.Fault](err); refused {
-		return nil, c.codeProblem(f)
+		return nil, c.orMissing("code", c.codeProblem(f))
 	}
 	return tokens, err
 }
@@ -251,7 +288,7 @@ func (c *call) codeProblem(f *authcore.Fault) *problem {
 func (c *call) verifierText() (code, description string) {
 	const shortest, longest = 43, 128
 	switch n := len(c.params.text("code_verifier")); {
-	case !c.params.has("code_verifier"):
+	case !c.params.isGiven("code_verifier"):
 		return authcore.InvalidRequest, "code_verifier is required for PKCE authorization requests"
 	case !c.params.isText("code_verifier"):
 		return authcore.InvalidRequest, "code_verifier is not a string"
@@ -280,7 +317,7 @@ func (c *call) refresh(client *authcore.Client) (*authcore.Tokens, error) {
 	ctx := c.r.Context()
 	rotation := authcore.Rotation{
 		Issuer: c.Issuer, Service: c.Service, ClientID: client.ClientID,
-		Accept: func(g *authcore.Grant) (authcore.Terms, error) { return c.terms(client, g), nil },
+		Accept: func(g *authcore.Grant) (authcore.Terms, error) { return c.refreshTerms(client, g) },
 	}
 	tokens, err := c.Store.RotateRefresh(ctx, c.params.text("refresh_token"), rotation)
 	if f, refused := errors.AsType[*authcore.Fault](err); refused {
@@ -288,12 +325,21 @@ func (c *call) refresh(client *authcore.Client) (*authcore.Tokens, error) {
 		if f.Reason == authcore.ReasonForeignClient {
 			return nil, p.inKongs(authcore.InvalidClient, "Invalid client authentication")
 		}
-		return nil, p.inKongs(authcore.InvalidRequest, "Invalid refresh_token")
+		return nil, c.orMissing("refresh_token", p.inKongs(authcore.InvalidRequest, "Invalid refresh_token"))
 	}
 	if err != nil {
 		return nil, err
 	}
 	return tokens, c.endOthers(tokens)
+}
+
+// refreshTerms refuses, as Kong does, a grant with a scope that the server no longer has. By
+// the standards the new token goes without that scope.
+func (c *call) refreshTerms(client *authcore.Client, g *authcore.Grant) (authcore.Terms, error) {
+	if !c.Profile.isRFC() && slices.ContainsFunc(g.Scopes, func(scope string) bool { return !slices.Contains(c.Scopes, scope) }) {
+		return authcore.Terms{}, scopeMismatch()
+	}
+	return c.terms(client, g), nil
 }
 
 // endOthers revokes the access tokens of a grant but the one that was just issued.
