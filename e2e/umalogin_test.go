@@ -35,8 +35,15 @@ func testKeycloakPeople(t *testing.T, keycloak *harness.Keycloak) {
 	keycloak.Admin(t, http.MethodPut, fmt.Sprint("/clients/", clients[0]["id"]), clients[0], nil)
 
 	app := startWebApp(t)
+	// The first decisions of a Keycloak that has just started can take longer than the
+	// gateway waits for an answer otherwise.
+	const audience = "audience gateway\n"
+	if !strings.Contains(string(content), audience) {
+		t.Fatalf("the example has no %q", audience)
+	}
+	patient := strings.Replace(string(content), audience, audience+"timeout 30s\n", 1)
 	gateway := harness.StartGateway(t, harness.GatewayConfig{
-		Caddyfile: asTest(string(content), "http://localhost:{$PORT}"),
+		Caddyfile: asTest(patient, "http://localhost:{$PORT}"),
 		Env:       map[string]string{"ISSUER": keycloak.Issuer, "UPSTREAM": app.addr()},
 	})
 	front.ForwardTo(gateway.Addr)
