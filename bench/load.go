@@ -22,6 +22,7 @@ import (
 type request struct {
 	path          string
 	authorization string // "" for none
+	cookie        string // the header field of a session, "" for none
 	form          string // of a POST; "" for GET
 }
 
@@ -76,6 +77,10 @@ func (c *client) do() error {
 		c.buffer = append(c.buffer, "\r\nAuthorization: "...)
 		c.buffer = append(c.buffer, next.authorization...)
 	}
+	if next.cookie != "" {
+		c.buffer = append(c.buffer, "\r\nCookie: "...)
+		c.buffer = append(c.buffer, next.cookie...)
+	}
 	if next.form != "" {
 		c.buffer = append(c.buffer, "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "...)
 		c.buffer = strconv.AppendInt(c.buffer, int64(len(next.form)), 10)
@@ -125,6 +130,9 @@ func (s *http2Sender) do() error {
 	}
 	if next.authorization != "" {
 		r.Header.Set("Authorization", next.authorization)
+	}
+	if next.cookie != "" {
+		r.Header.Set("Cookie", next.cookie)
 	}
 	answer, err := s.transport.RoundTrip(r)
 	if err != nil {

@@ -32,6 +32,7 @@ func main() {
 	opa := flag.String("opa", "", "an OPA program, for the scenario with a server: go -C tools/opa build -o /tmp/opa github.com/open-policy-agent/opa")
 	soakFor := flag.Duration("soak", 0, "run all scenarios at once, at the fixed rate, for this long instead of the table")
 	servers := flag.Bool("servers", false, "measure the authorization server beside npm's oidc-provider instead")
+	logins := flag.Bool("logins", false, "measure what a login costs instead")
 	store := flag.String("store", "", "the store of that authorization server, as in 'redis redis://127.0.0.1:6379', default embedded; what it holds stays there")
 	profile := flag.Duration("profile", 0, "write a CPU profile of this length of each scenario's gateway into the current folder")
 	flag.Parse()
@@ -61,6 +62,8 @@ func main() {
 	if err == nil {
 		all = matching(all, wanted)
 		switch {
+		case *logins:
+			err = loginCost(ctx, env, cfg)
 		case *soakFor > 0:
 			err = soak(ctx, env, all, cfg, *soakFor)
 		case *profile > 0:

@@ -53,6 +53,9 @@ func measure(ctx context.Context, env *environment, s scenario, cfg settings) (r
 		return row{}, err
 	}
 	defer gateway.stop()
+	if err := s.signIn(gateway.addr); err != nil {
+		return row{}, err
+	}
 
 	p := &pair{
 		plain:   side{proxy: plain, target: &target{addr: plain.addr, request: s.request, status: max(s.plain, 200), h2: s.h2}},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 )
@@ -15,6 +16,7 @@ import (
 // and the requests that both proxies of the pair receive.
 type scenario struct {
 	name     string
+	global   string // further global options
 	provider string // words of the provider block
 	app      string // further words of the app
 	cache    int    // tokens that the cache may hold
@@ -24,6 +26,7 @@ type scenario struct {
 	h2       bool
 	warm     uint64 // requests that fill the cache before anything is measured
 	plain    int    // status of the plain proxy, 200 if 0
+	login    bool   // a person logs in first, and requests have the cookie of the session
 }
 
 // caddyfile is the configuration of the proxy under test.
@@ -35,8 +38,8 @@ func (s scenario) caddyfile(upstream string) string {
 	if s.site != "" {
 		app = fmt.Sprintf("\tgluu {\n\t\tprovider {\n%s\t\t}\n\t\tconsumer app {\n\t\t\tcustom_id %s\n\t\t}\n\t\tconsumer app-jwt {\n\t\t\tcustom_id %[2]s-jwt\n\t\t}\n\t\tconsumer guest\n\t\tcache {\n\t\t\tsize %[3]d\n\t\t\tmax_age 1h\n\t\t}\n%[4]s\t}\n", s.provider, s.client(), s.cache, s.app)
 	}
-	return fmt.Sprintf("{\n\tadmin {{admin}}\n\tlog {\n\t\tlevel WARN\n\t}\n%s%s}\nhttp://{{addr}} {\n%s\treverse_proxy %s\n}\n",
-		protocols, app, s.site, upstream)
+	return fmt.Sprintf("{\n\tadmin {{admin}}\n\tlog {\n\t\tlevel WARN\n\t}\n%s%s%s}\nhttp://{{addr}} {\n%s\treverse_proxy %s\n}\n",
+		s.global, protocols, app, s.site, upstream)
 }
 
 // client is the client id of the token: that of the consumer, or an unknown one
@@ -152,7 +155,7 @@ func (env *environment) scenarios() ([]scenario, error) {
 	}
 	opaque := fixed("/todos/17", env.embedded.opaque)
 	local := env.embedded.provider
-	policy, err := env.writePolicy()
+	policies, err := env.policies(local, opaque)
 	if err != nil {
 		return nil, err
 	}
@@ -180,35 +183,8 @@ func (env *environment) scenarios() ([]scenario, error) {
 		{name: "cold JWTs (each new)", provider: own, site: standard, request: env.coldJWTs(fresh), status: 200},
 		{name: fmt.Sprintf("%d distinct cached tokens", env.tokens), provider: made, site: standard, request: env.cycle(), status: 200, warm: env.tokens, cache: int(env.tokens + env.tokens/5)},
 		{name: "HTTP/2, cached opaque token", provider: local, site: standard, request: opaque, status: 200, h2: true},
-		{name: "OPA, embedded", provider: local, app: "\t\topa {\n\t\t\tpolicy " + policy + "\n\t\t}\n", site: auth(bare) + "\tgluu_opa_pep\n", request: opaque, status: 200},
 	}
-	if env.opa != "" {
-		all = append(all, scenario{name: "OPA, a server", provider: local, site: auth(bare) + "\tgluu_opa_pep {\n\t\turl " + env.opa + "\n\t}\n", request: opaque, status: 200})
-	}
-	return all, nil
-}
-
-// rolesPolicy decides by scope, method and path.
-const rolesPolicy = `package httpapi.authz
-
-default allow := false
-
-allow if {
-	some scope in input.scopes
-	some grant in grants[scope]
-	grant.method == input.method
-	grant.path == input.path[0]
-}
-
-grants := {
-	"todos:read": [{"method": "GET", "path": "todos"}, {"method": "GET", "path": "labels"}],
-	"todos:write": [{"method": "POST", "path": "todos"}, {"method": "DELETE", "path": "todos"}],
-}
-`
-
-func (env *environment) writePolicy() (file string, err error) {
-	file = filepath.Join(env.dir, "policy.rego")
-	return file, os.WriteFile(file, []byte(rolesPolicy), 0o600)
+	return slices.Concat(all, env.logins(), policies), nil
 }
 
 func fixed(path, token string) func(uint64) request {

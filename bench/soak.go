@@ -133,6 +133,10 @@ func startSingle(ctx context.Context, env *environment, s scenario, cfg settings
 	if err != nil {
 		return side{}, nil, err
 	}
+	if err := s.signIn(gateway.addr); err != nil {
+		gateway.stop()
+		return side{}, nil, err
+	}
 	p := side{proxy: gateway, target: &target{addr: gateway.addr, request: s.request, status: s.status, h2: s.h2}}
 	alone := pair{plain: p, gateway: p, cfg: cfg}
 	if err := alone.warm(ctx, s.warm); err != nil {

@@ -56,6 +56,8 @@ func newIssuer(listener net.Listener) (*issuer, error) {
 	mux.HandleFunc("GET /.well-known/openid-configuration", s.discovery)
 	mux.HandleFunc("GET /keys", s.keys)
 	mux.HandleFunc("POST /introspect", s.introspect)
+	mux.HandleFunc("GET /authorize", s.authorize)
+	mux.HandleFunc("POST /token", s.token)
 	go func() { _ = http.Serve(listener, mux) }()
 	return s, nil
 }
@@ -66,6 +68,7 @@ func (s *issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 		"introspection_endpoint": s.url + "/introspect",
 		"jwks_uri":               s.url + "/keys",
 		"token_endpoint":         s.url + "/token",
+		"authorization_endpoint": s.url + "/authorize",
 	})
 }
 
@@ -95,17 +98,21 @@ func (s *issuer) introspect(w http.ResponseWriter, r *http.Request) {
 	})
 }
 
-// sign makes the n-th access token: a JWT of RFC 9068 for an hour.
+// sign makes the n-th access token: a JWT of RFC 9068 for two hours.
 func (s *issuer) sign(n uint64) (string, error) {
 	now := time.Now().Unix()
-	claims, err := json.Marshal(map[string]any{
+	return s.signJWT("at+jwt", map[string]any{
 		"iss": s.url, "sub": fmt.Sprintf("user-%d", n), "aud": "api", "client_id": "app", "scope": issuerScope,
 		"iat": now, "exp": now + 2*3600, "jti": fmt.Sprintf("token-%d", n),
 	})
+}
+
+func (s *issuer) signJWT(typ string, claims map[string]any) (string, error) {
+	payload, err := json.Marshal(claims)
 	if err != nil {
 		return "", err
 	}
-	input := base64url([]byte(`{"alg":"ES256","typ":"at+jwt","kid":"bench"}`)) + "." + base64url(claims)
+	input := base64url(fmt.Appendf(nil, `{"alg":"ES256","typ":%q,"kid":"bench"}`, typ)) + "." + base64url(payload)
 	digest := sha256.Sum256([]byte(input))
 	r, t, err := ecdsa.Sign(rand.Reader, s.key, digest[:])
 	if err != nil {
