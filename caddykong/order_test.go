@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/caddy-gluu/gateway/internal/kongpath"
@@ -41,11 +42,7 @@ func oracle(routes []*MatchRoute, r *http.Request) int {
 		for _, path := range route.Paths {
 			rule := base
 			if source, ok := strings.CutPrefix(path, "~"); ok {
-				regex, err := kongpath.Compile(source)
-				if err != nil {
-					panic(err)
-				}
-				if matches, _ := regex.Matches(r.URL.Path); !matches {
+				if matches, _ := oracleRegex(source).Matches(r.URL.Path); !matches {
 					continue
 				}
 				rule.regex, rule.priority = 1, route.RegexPriority
@@ -58,6 +55,22 @@ func oracle(routes []*MatchRoute, r *http.Request) int {
 		}
 	}
 	return best.route
+}
+
+// oracleRegexes are the few expressions of the routes, compiled once: the oracle
+// looks at each of them for every request.
+var oracleRegexes sync.Map
+
+func oracleRegex(source string) *kongpath.Regex {
+	if known, ok := oracleRegexes.Load(source); ok {
+		return known.(*kongpath.Regex)
+	}
+	regex, err := kongpath.Compile(source)
+	if err != nil {
+		panic(err)
+	}
+	oracleRegexes.Store(source, regex)
+	return regex
 }
 
 func oracleBetter(a, b oracleRule) oracleRule {

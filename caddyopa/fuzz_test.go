@@ -26,7 +26,7 @@ import (
 // method, host, path, arguments, headers and body are the same, in the documents of
 // all inputs and for all forms of a body, or the request is refused.
 func FuzzThePolicySeesWhatTheUpstreamReceives(f *testing.F) {
-	for _, seed := range []struct{ target, name, value, kind, body string }{
+	for i, seed := range []struct{ target, name, value, kind, body string }{
 		{"/a//b%20c/?x=1&x=2&flag&plus=a+b", "X-A", "1", "application/json", `{"n": 1.50, "l": [null]}`},
 		{"/a%2525b?%61=%62", "x-a", "é", "application/json", `[{"a": {"b": "\u00e9"}}]`},
 		{"/%E2%82%AC/?;", "Host", "x", "application/json", `{"a":1,"a":2}`},
@@ -37,8 +37,10 @@ func FuzzThePolicySeesWhatTheUpstreamReceives(f *testing.F) {
 		{"/?", "X-A", "1", "application/json", "{}"},
 		{"/%2520/%C3%A9?q=%C3%A9", "X-A", "1", "application/octet-stream", "\x00\xff"},
 	} {
-		for shape := range uint8(18) {
-			f.Add(seed.target, seed.name, seed.value, seed.kind, seed.body, shape)
+		// What a seed covers is gathered slowly, so each has four of the 18 shapes, and
+		// together they have all.
+		for j := range 4 {
+			f.Add(seed.target, seed.name, seed.value, seed.kind, seed.body, uint8((4*i+j)*5%18)) //nolint:gosec // below 18
 		}
 	}
 	f.Fuzz(func(t *testing.T, target, name, value, kind, body string, shape uint8) {
