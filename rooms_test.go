@@ -56,10 +56,11 @@ var rooms = []room{
 	{"caddystore", built, "directive internal/* internal/store/embedded internal/store/postgres internal/store/redis"},
 	{"enforce", built, "consumer directive identity introspect pathmatch scopeexpr internal/*"},
 	{"identity", built, "consumer directive headers introspect pathmatch internal/*"},
-	{"introspect", built, "consumer directive headers jose internal/*"},
+	{"introspect", built, "consumer directive headers internal/*"},
 	{"consumer", built, "internal/*"},
 	{"headers", built, "jose internal/*"},
 
+	{"internal/verifier", built, "jose internal/clientlimit internal/dpop internal/jwtcheck internal/localserver internal/provider internal/strictjson internal/token internal/tokencache"},
 	{"internal/kongpath", built, ""},
 	{"internal/ratelimit", built, ""},
 	{"internal/clientauth", built, "jose internal/authcore internal/clientlimit internal/jwtcheck"},

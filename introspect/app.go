@@ -300,6 +300,11 @@ func (a *App) all() []*Provider {
 	return all
 }
 
+// isIssuer reports whether a provider of this configuration has this issuer.
+func (a *App) isIssuer(issuer string) bool {
+	return slices.ContainsFunc(a.all(), func(p *Provider) bool { return p.issuers().Claim(issuer) })
+}
+
 // Provider returns the provider of this name, the one called `default` for "".
 func (a *App) Provider(name string) (*Provider, error) {
 	if name == "" {

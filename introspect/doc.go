@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package introspect verifies access tokens. It is the Caddy app `gluu`: named
-// providers, which are authorization servers, each with its discovery,
-// client authentication, introspection, keys and circuit breakers, and the
-// cache of verified tokens that they share.
+// Package introspect is the Caddy app `gluu`: what all handlers of a configuration
+// share. That is named providers, which are authorization servers, and with them the
+// verification of access tokens (package verifier), the consumers, sessions and
+// policy engines, and what one handler must know of another.
 //
 // A handler asks the app for a provider when it is provisioned and the
 // provider for a token with each request:
@@ -22,6 +22,5 @@
 //
 // What a provider has learned (discovered endpoints, keys, verified tokens,
 // open breakers) outlives a reload of the configuration as long as the
-// provider's settings stay the same. See server.go for how the state that
-// survives is kept apart from what a configuration owns.
+// provider's settings stay the same.
 package introspect

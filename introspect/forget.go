@@ -22,7 +22,7 @@ import (
 func (a *App) MaxToken() int {
 	longest := provider.DefaultMaxToken
 	for _, p := range a.all() {
-		longest = max(longest, p.maxToken)
+		longest = max(longest, p.MaxTokenLength())
 	}
 	return longest
 }
@@ -46,7 +46,7 @@ func (a *App) ForgetTokensOfSubject(ctx context.Context, subject string) (forgot
 func (a *App) ForgetToken(ctx context.Context, raw string) (forgotten int, err error) {
 	var keys []tokencache.Key
 	for _, p := range a.all() {
-		keys = append(keys, p.verifier.cacheKeys.Key(raw))
+		keys = append(keys, p.CacheKey(raw))
 	}
 	return a.cache.Forget(ctx, tokencache.One(raw), keys)
 }

@@ -14,8 +14,11 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/caddy-gluu/gateway/internal/dpop"
+	"github.com/caddy-gluu/gateway/internal/localserver"
 	"github.com/caddy-gluu/gateway/internal/provider"
-	"github.com/caddy-gluu/gateway/internal/tokencache"
+	"github.com/caddy-gluu/gateway/internal/token"
+	"github.com/caddy-gluu/gateway/internal/verifier"
 )
 
 // Provider is an authorization server, as one loaded configuration describes
@@ -24,20 +27,26 @@ import (
 type Provider struct {
 	provider.Config
 
+	// What verifies its tokens. Its verifier is shared.
+	*verifier.Lookup `json:"-"`
+
 	name     string
-	app      *App
-	verifier *verifier
+	source   digest           // of its metadata and keys
 	server   *provider.Server // of the verifier
-	cache    *tokencache.Cache
 	loaded   *provider.Connection
 	poolID   digest
-	maxToken int       // bytes of a token
-	held     bool      // the verifier has not been released
-	embedded *embedded // nil: the server is another process
+	held     bool                               // the verifier has not been released
+	embedded func() (localserver.Server, error) // nil: the server is another process
 }
 
 // digest identifies settings.
 type digest [sha256.Size]byte
+
+// pooledVerifier is a verifier with the source of its metadata and keys.
+type pooledVerifier struct {
+	*verifier.Verifier
+	source digest
+}
 
 // verifiers holds everything that was learned about authorization servers and
 // their tokens, for as long as any configuration has a provider with the same
@@ -60,8 +69,6 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 		name = p.inlineName()
 	}
 	p.name = name
-	p.app = app
-	p.cache = app.cache
 
 	if err := p.findHost(ctx); err != nil {
 		return err
@@ -69,8 +76,8 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 
 	// Before the modules are loaded, which removes their settings.
 	p.poolID = p.settings()
-	source, err := sourceOf(&p.Config)
-	if err != nil {
+	var err error
+	if p.source, err = sourceOf(&p.Config); err != nil {
 		return err
 	}
 	p.loaded, err = provider.LoadConnection(ctx, &p.Config, app.logger.With(zap.String("provider", name)))
@@ -80,20 +87,22 @@ func (p *Provider) provision(ctx caddy.Context, app *App, name string) error {
 	p.loaded.Storage = ctx.Storage()
 	warnOfTinyDurations(p.loaded.Logger, p.Config)
 	p.LogNotes(p.loaded.Logger)
-	before := verifierOf(source)
+	before := verifierOf(p.source)
 	shared, _, err := verifiers.LoadOrNew(p.poolID, func() (caddy.Destructor, error) {
 		server := provider.New(name, p.Config, p.loaded)
 		if before != nil {
-			server.TakeOver(before.server)
+			server.TakeOver(before.Server())
 		}
-		return newVerifier(server, source), nil
+		return pooledVerifier{verifier.New(server), p.source}, nil
 	})
 	if err != nil {
 		return err
 	}
-	p.verifier = shared.(*verifier)
-	p.server = p.verifier.server
-	p.maxToken = int(p.MaxToken)
+	v := shared.(pooledVerifier)
+	p.server = v.Server()
+	p.Lookup = v.Under(verifier.Terms{
+		Cache: app.cache, MaxToken: int(p.MaxToken), Local: p.embedded, IsForeign: app.isIssuer,
+	})
 	p.held = true
 	return nil
 }
@@ -108,17 +117,17 @@ func sourceOf(config *provider.Config) (digest, error) {
 // authorization server, which they reach under the same terms. Their credentials
 // may differ.
 func (p *Provider) IsSameClient(other *Provider) bool {
-	return p.verifier.source == other.verifier.source && p.ClientID() != "" && p.ClientID() == other.ClientID()
+	return p.source == other.source && p.ClientID() != "" && p.ClientID() == other.ClientID()
 }
 
 // verifierOf returns a verifier with this source of metadata and keys, nil if
 // there is none: as a rule that of the configuration which is being replaced.
-func verifierOf(source digest) (found *verifier) {
+func verifierOf(source digest) (found *verifier.Verifier) {
 	verifiers.Range(func(_, value any) bool {
-		if v := value.(*verifier); v.source == source {
-			found = v
+		if v := value.(pooledVerifier); v.source == source {
+			found = v.Verifier
 		}
-		return found == nil || !found.server.KnowsMetadata()
+		return found == nil || !found.Server().KnowsMetadata()
 	})
 	return found
 }
@@ -180,14 +189,11 @@ func (p *Provider) release() error {
 	return err
 }
 
-// Server returns what is known about the authorization server itself.
-func (p *Provider) Server() *provider.Server { return p.server }
-
 // Name returns the name that the configuration gives the provider.
 func (p *Provider) Name() string { return p.name }
 
 // MaxTokenLength returns how many bytes a token may have.
-func (p *Provider) MaxTokenLength() int { return p.maxToken }
+func (p *Provider) MaxTokenLength() int { return int(p.MaxToken) }
 
 // Issuer returns the issuer identifier of the authorization server.
 func (p *Provider) Issuer() string { return p.Config.Issuer }
@@ -229,3 +235,12 @@ func (p *Provider) AuthenticateClient(req *http.Request, form url.Values) error 
 func (p *Provider) ClientID() string {
 	return p.server.ClientID()
 }
+
+// Verify returns the verified token that raw is: see [verifier.Lookup.Verify].
+func (p *Provider) Verify(ctx context.Context, raw string) (*token.Token, error) {
+	return p.Lookup.Verify(ctx, raw)
+}
+
+// DPoPAlgorithms returns the algorithms that proofs may be signed with, for the
+// `algs` of a challenge (RFC 9449, section 7.1).
+func DPoPAlgorithms() string { return dpop.Algorithms() }

@@ -7,7 +7,7 @@ import (
 	"slices"
 
 	"github.com/caddy-gluu/gateway/internal/provider"
-	"github.com/caddy-gluu/gateway/internal/token"
+	"github.com/caddy-gluu/gateway/internal/verifier"
 )
 
 // Providers are the authorization servers whose tokens one handler accepts, in the
@@ -41,7 +41,7 @@ func (p Providers) Pick(raw string) *Provider {
 	if len(p) == 1 {
 		return p[0]
 	}
-	if issuers := readClaimed(raw).issuers; len(issuers) > 0 {
+	if issuers := verifier.ClaimedIssuers(raw); len(issuers) > 0 {
 		for _, each := range p {
 			if slices.ContainsFunc(issuers, each.issuers().Claim) {
 				return each
@@ -56,19 +56,10 @@ func (p Providers) Pick(raw string) *Provider {
 	return p[0]
 }
 
-// CachedFor returns the verified token if a handler has kept something with it
-// under this key, else nil. A handler with several providers finds a token that it
-// has picked the provider for in this way: that another handler had the same token
-// verified elsewhere says nothing about where this one would have asked.
-func (p *Provider) CachedFor(raw string, key token.ValueKey) *token.Token {
-	if raw == "" || len(raw) > p.maxToken {
-		return nil
+// issuers are the values of `iss` that are this provider's.
+func (p *Provider) issuers() provider.Issuers {
+	if p.server == nil {
+		return p.ConfiguredIssuers()
 	}
-	v := p.verifier
-	t := p.cache.LookupVerified(v.cacheKeys.Key(raw), v.server.Now())
-	if t == nil || t.Value(key) == nil || !p.stillHolds(t) {
-		return nil
-	}
-	v.metrics.hits.Inc()
-	return t
+	return p.server.Issuers()
 }

@@ -16,7 +16,7 @@ type ProviderStatus struct {
 func (a *App) ProviderStatuses() []ProviderStatus {
 	statuses := []ProviderStatus{}
 	for _, p := range a.all() {
-		statuses = append(statuses, ProviderStatus{p.server.Status(), p.verifier.metrics.lookups()})
+		statuses = append(statuses, ProviderStatus{p.server.Status(), p.Lookups()})
 	}
 	return statuses
 }
