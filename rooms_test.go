@@ -211,7 +211,7 @@ func TestWrongArrowsAreFound(t *testing.T) {
 			}
 		})
 	}
-	for to, want := range map[string]bool{"jose": true, "internal/token": true, "identity": false, "pathmatch": false, "internal/testenv": false} {
+	for to, want := range map[string]bool{"consumer": true, "internal/token": true, "identity": false, "pathmatch": false, "internal/testenv": false} {
 		if got := rooms[indexOfRoom("introspect")].allows(to); got != want {
 			t.Errorf("introspect -> %s: allowed is %v", to, got)
 		}
