@@ -85,6 +85,7 @@ func newEnv(vars []string) (*environment, error) {
 type expression struct {
 	program cel.Program
 	vars    []string
+	output  *cel.Type // what it yields, as far as that is known before it runs
 }
 
 func (env *environment) compile(source string) (*expression, error) {
@@ -111,7 +112,7 @@ func (env *environment) compile(source string) (*expression, error) {
 	if err != nil {
 		return nil, refuse(0, 0, err.Error(), "")
 	}
-	return &expression{program, env.vars}, nil
+	return &expression{program, env.vars, checked.OutputType()}, nil
 }
 
 var undeclared = regexp.MustCompile(`undeclared reference to '([^']*)'`)

@@ -14,7 +14,7 @@ func TestObject(t *testing.T) {
 		`userinfo`: `{"department":"sales","level":3}`,
 		`{"d": userinfo.department, "n": userinfo.level + 1}`: `{"d":"sales","n":4}`,
 		`{"d": userinfo.?other.orValue("none")}`:              `{"d":"none"}`,
-		`userinfo.department`:                                 "yields no object",
+		`userinfo.department`:                                 "does not yield an object",
 		`{"d": userinfo.other}`:                               "missing",
 		`id_token`:                                            "missing",
 	} {
@@ -29,6 +29,11 @@ func TestObject(t *testing.T) {
 		}
 		if string(got) != want && (err == nil || !strings.Contains(err.Error(), want)) {
 			t.Errorf("%s: got %s, want %s", source, got, want)
+		}
+	}
+	for _, source := range []string{`"sales"`, `7`, `true`, `[userinfo]`, `userinfo.level > 3`, `size(userinfo)`} {
+		if _, err := CompileObject(source, "userinfo"); err == nil || !strings.Contains(err.Error(), "does not yield an object: write a map") {
+			t.Errorf("%s: got %v", source, err)
 		}
 	}
 	if _, err := CompileObject(`person.mail`, "userinfo"); err == nil || !strings.Contains(err.Error(), "the variables are userinfo") {

@@ -31,14 +31,30 @@ func (f *file) readConsumer(o *object, _ any, _ int) {
 	if len(o.list("groups")) > 0 {
 		o.errorf("groups", "consumer groups are not kept: give the plugins to the consumer, or use acls with the plugin acl")
 	}
-	f.register(o, "consumers", c, c.id, c.name)
-	f.consumers = append(f.consumers, c)
+	c = f.addConsumer(o, c)
 	f.nested(o, c, "acls", "oauth2_credentials", "plugins")
 	for _, kind := range credentialCollections {
 		if len(o.list(kind)) > 0 {
 			f.noteCredential(kind, o.at(kind))
 		}
 	}
+}
+
+// addConsumer makes a consumer known. In files of version 1.1 the last one of an id
+// counts, as it did for Gluu Gateway; later versions of Kong refuse the second one.
+func (f *file) addConsumer(o *object, c *consumer) *consumer {
+	other, _ := f.byRef["consumers\x00"+c.id].(*consumer)
+	if other == nil || other.id != c.id || f.version != "1.1" {
+		f.register(o, "consumers", c, c.id, c.name)
+		f.consumers = append(f.consumers, c)
+		return c
+	}
+	o.warnf(aboutProtection, "id", "%q is that of %s already, which this one replaces, as in Gluu Gateway: remove one of them", c.id, other.o.entity)
+	delete(f.byRef, "consumers\x00"+other.name)
+	c.groups = other.groups // they belong to the id
+	*other = *c
+	f.register(o, "consumers", other, other.id, other.name)
+	return other
 }
 
 // readGroup reads a group of a consumer.

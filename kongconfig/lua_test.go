@@ -41,7 +41,7 @@ func TestLuaBecomesCEL(t *testing.T) {
 			if err != nil || got != test.want {
 				t.Fatalf("got %s, %v, want %s", got, err, test.want)
 			}
-			if _, err := headers.CompileObject(got, vars...); err != nil {
+			if _, err := headers.CompileObject(`{"value": `+got+`}`, vars...); err != nil {
 				t.Error(err)
 			}
 		})
@@ -88,7 +88,7 @@ func FuzzLua(f *testing.F) {
 		if err != nil || len(text) > 200 {
 			return
 		}
-		if _, err := headers.CompileObject(expression, vars...); err != nil && !strings.Contains(err.Error(), "invalid UTF-8") {
+		if _, err := headers.CompileObject(`{"value": `+expression+`}`, vars...); err != nil && !strings.Contains(err.Error(), "invalid UTF-8") {
 			t.Errorf("%q becomes %q: %v", text, expression, err)
 		}
 	})

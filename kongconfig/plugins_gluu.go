@@ -169,6 +169,9 @@ func expression(c *object, field string) (json.RawMessage, bool) {
 			c.errorf(field, "is not JSON: write a scope expression document")
 			return nil, false
 		}
+		if isEmpty(json.RawMessage(node.Value)) {
+			c.errorf(field, "is an empty document, which Gluu Gateway refuses too: write rules, or remove the field")
+		}
 		return json.RawMessage(node.Value), true
 	}
 	text, err := json.Marshal(value(node))
@@ -208,6 +211,8 @@ func (f *file) readRules(c *object, field string, uma bool) json.RawMessage {
 	}
 	if uma {
 		rules = permitted(rules)
+	} else {
+		rules = withoutUnknownVars(c, field, rules)
 	}
 	document, err := scopeexpr.ParseDocument(rules)
 	if err == nil {

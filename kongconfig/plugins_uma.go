@@ -53,12 +53,23 @@ func (f *file) addPushedClaims(c *object, h map[string]any, obtains bool) {
 		c.errorf("pushed_claims_lua_exp", "%q %s", text, err)
 		return
 	}
+	if isScalar(expression) {
+		c.errorf("pushed_claims_lua_exp", "%q is not a table, so that no server would take it for claims, from Gluu Gateway neither: write for example {id_token = id_token}", text)
+		return
+	}
 	h["pushed_claims"] = expression
 	if expression == "id_token" {
 		c.warnf(aboutTheRest, "pushed_claims_lua_exp", "the ID token is sent as its issuer has signed it; Gluu Gateway sent its claims unsigned")
 		return
 	}
 	c.warnf(aboutTheRest, "pushed_claims_lua_exp", "the claims are signed, and the authorization server finds the keys where gluu_jwks publishes them, or may go on without checking")
+}
+
+// isScalar reports whether an expression that has been Lua is a constant, or a text
+// about the request.
+func isScalar(expression string) bool {
+	return strings.ContainsAny(expression[:1], `"-0123456789`) || slices.Contains([]string{"true", "false", "request.path", "request.method"}, expression) ||
+		strings.HasPrefix(expression, "request.headers.") || strings.HasPrefix(expression, "request.headers[")
 }
 
 // addClaimsGathering reads where people come back to who have told the server

@@ -65,12 +65,23 @@ func runAt(t testing.TB, source string, env func(address string) environment) *g
 // load runs a configuration without an admin endpoint.
 func load(t testing.TB, config []byte, address string) {
 	t.Helper()
+	loadWith(t, config, address, map[string]any{"disabled": true, "config": map[string]any{"persist": false}})
+}
+
+// loadWithAdmin runs a configuration with an admin endpoint.
+func loadWithAdmin(t testing.TB, config []byte, address, admin string) {
+	t.Helper()
+	loadWith(t, config, address, map[string]any{"listen": admin, "config": map[string]any{"persist": false}})
+}
+
+func loadWith(t testing.TB, config []byte, address string, admin map[string]any) {
+	t.Helper()
 	t.Setenv("XDG_DATA_HOME", t.TempDir()) // where stores are by default
 	var members map[string]any
 	if err := json.Unmarshal(config, &members); err != nil {
 		t.Fatal(err)
 	}
-	members["admin"] = map[string]any{"disabled": true, "config": map[string]any{"persist": false}}
+	members["admin"] = admin
 	members["storage"] = map[string]any{"module": "file_system", "root": storage(t)}
 	config, _ = json.Marshal(members)
 	if err := caddytest.Load(config, address); err != nil {
