@@ -51,9 +51,10 @@ func (s scenario) client() string {
 	return "app"
 }
 
-// plainCaddyfile is the configuration that the other proxy of the pair runs.
+// plainCaddyfile is the configuration that the other proxy of the pair runs. It has the
+// same logs: each further one costs Caddy something with every request.
 func (s scenario) plainCaddyfile(upstream string) string {
-	return scenario{h2: s.h2}.caddyfile(upstream)
+	return scenario{h2: s.h2, global: s.global}.caddyfile(upstream)
 }
 
 // environment holds the servers that the scenarios share.

@@ -140,8 +140,8 @@ func (rec *recorder) run() {
 
 // write writes one event as OPA does to its console.
 func (rec *recorder) write(e event) {
-	input, result := plain(e.input), plain(e.result)
 	if rec.engine != nil {
+		input, result := plain(e.input), plain(e.result)
 		info := &opaserver.Info{
 			DecisionID: e.id, RemoteAddr: e.caller, Path: rec.path, Timestamp: e.at, Input: &input, Results: &result, Error: e.err,
 			Bundles: map[string]opaserver.BundleInfo{},
@@ -158,11 +158,11 @@ func (rec *recorder) write(e event) {
 		zap.String("requested_by", e.caller),
 		zap.String("revision", e.revision),
 		zap.Time("timestamp", e.at),
-		zap.Any("metrics", map[string]int64{"timer_rego_query_eval_ns": e.took.Nanoseconds()}),
-		zap.Any("input", input),
+		zap.Dict("metrics", zap.Int64("timer_rego_query_eval_ns", e.took.Nanoseconds())),
+		logged("input", e.input),
 	}
 	if e.result != nil {
-		fields = append(fields, zap.Any("result", result))
+		fields = append(fields, logged("result", e.result))
 	}
 	if e.err != nil {
 		fields = append(fields, zap.Error(e.err))
