@@ -16,6 +16,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/opaengine"
+	"github.com/caddy-gluu/gateway/internal/testenv"
 	"github.com/caddy-gluu/gateway/internal/token"
 )
 
@@ -88,7 +89,7 @@ func benchmarkDecisions(b *testing.B, files map[string]string, want outcome) {
 	}
 }
 
-// BenchmarkDecision is one decision by roles and path: at most 25 us; 85 of its
+// BenchmarkDecision is one decision by roles and path: at most 25 us and 100
 // allocations.
 func BenchmarkDecision(b *testing.B) {
 	benchmarkDecisions(b, map[string]string{"p.rego": rolesPolicy, "data.json": grantsJSON}, granted)
@@ -133,26 +134,29 @@ func BenchmarkDecisionLog(b *testing.B) {
 	}
 }
 
-// An allocation is not a matter of the machine: a decision takes at most a hundred.
+// An allocation is not a matter of the machine: a decision takes at most a hundred. By a
+// whole package, OPA evaluates its tree of rules, 27 allocations more.
 func TestADecisionIsLean(t *testing.T) {
-	p := embeddedPEP(t, map[string]string{"p.rego": rolesPolicy, "data.json": grantsJSON})
-	// Deciding by a whole package has OPA evaluate its tree of rules, some 40
-	// allocations that are not ours to save.
-	p.decider.(*embedded).decision = "httpapi/authz/allow"
-	q := questionFor(p, "/todos/7?x=1", benchmarkToken())
-	decide := func() {
-		again := *q
-		again.input, again.builtFor = nil, nil
-		if v, refusal := p.decide(&again); refusal != nil || v.outcome != granted {
-			t.Fatal(v, refusal)
+	for decision, most := range map[string]float64{"httpapi/authz": 100, "httpapi/authz/allow": 80} {
+		p := embeddedPEP(t, map[string]string{"p.rego": rolesPolicy, "data.json": grantsJSON})
+		p.decider.(*embedded).decision = decision
+		q := questionFor(p, "/todos/7?x=1", benchmarkToken())
+		decide := func() {
+			again := *q
+			again.input, again.builtFor = nil, nil
+			if v, refusal := p.decide(&again); refusal != nil || v.outcome != granted {
+				t.Fatal(v, refusal)
+			}
 		}
-	}
-	decide()
-	got := testing.AllocsPerRun(50, decide)
-	if got > 100 {
-		t.Errorf("a decision takes %g allocations, want 100 at most", got)
-	}
-	if q.input != nil {
-		t.Error("the question was changed")
+		decide()
+		if testenv.RaceDetector {
+			most += 10 // its sync.Pool forgets on purpose
+		}
+		if got := testing.AllocsPerRun(50, decide); got > most {
+			t.Errorf("a decision by %s takes %g allocations, want %g at most", decision, got, most)
+		}
+		if q.input != nil {
+			t.Error("the question was changed")
+		}
 	}
 }

@@ -36,7 +36,7 @@ func newMember(name string, build func(*question, *opaengine.Uses) (*ast.Term, e
 
 // gluuMembers is the document of `input gluu`.
 var gluuMembers = []member{
-	newMember("method", text(func(q *question) string { return q.r.Method })),
+	newMember("method", (*question).method),
 	newMember("host", text(func(q *question) string { return q.r.Host })),
 	newMember("scheme", text(func(q *question) string { return scheme(q.r) })),
 	newMember("client_ip", text(func(q *question) string { return clientIP(q.r) })),
@@ -58,6 +58,21 @@ var gluuMembers = []member{
 	newMember("captures", (*question).captures),
 	newMember("context", (*question).context),
 	newMember("decision_id", text((*question).decisionID)),
+}
+
+// methods are the terms of the usual methods.
+var methods = map[string]*ast.Term{
+	http.MethodGet: ast.StringTerm(http.MethodGet), http.MethodHead: ast.StringTerm(http.MethodHead),
+	http.MethodPost: ast.StringTerm(http.MethodPost), http.MethodPut: ast.StringTerm(http.MethodPut),
+	http.MethodPatch: ast.StringTerm(http.MethodPatch), http.MethodDelete: ast.StringTerm(http.MethodDelete),
+	http.MethodOptions: ast.StringTerm(http.MethodOptions),
+}
+
+func (q *question) method(*opaengine.Uses) (*ast.Term, error) {
+	if term := methods[q.r.Method]; term != nil {
+		return term, nil
+	}
+	return textTerm(q.r.Method)
 }
 
 // anonymous reports whether there is no verified token.
@@ -91,7 +106,7 @@ func (q *question) build(uses *opaengine.Uses) (ast.Value, error) {
 
 // object builds the members of an object that are used.
 func (q *question) object(members []member, uses *opaengine.Uses) (*ast.Term, error) {
-	pairs := make([][2]*ast.Term, 0, len(members))
+	pairs := make([][2]*ast.Term, 0, 24) // of a constant size, so that they stay on the stack
 	for i := range members {
 		used := uses.Member(members[i].name)
 		if used == nil {

@@ -157,12 +157,11 @@ func (s *Snapshot) Decide(ctx context.Context, decision string, input ast.Value,
 			return Outcome{}, ErrReplaced
 		}
 	}
-	cancel := topdown.NewCancel()
-	timer := time.AfterFunc(limit, cancel.Cancel)
-	defer timer.Stop()
+	ends := startDeadline(limit)
+	defer ends.stop()
 	evaluation := topdown.NewQuery(q.body).
 		WithQueryCompiler(q.compiler).WithCompiler(s.compiler).WithStore(s.store).WithTransaction(txn).
-		WithCancel(cancel).WithInput(ast.NewTerm(input)).
+		WithCancel(ends).WithInput(ast.NewTerm(input)).
 		WithInterQueryBuiltinCache(s.answers).WithInterQueryBuiltinValueCache(s.values).
 		WithMetrics(metrics.NoOp())
 	if s.data != nil {
