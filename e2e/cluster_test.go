@@ -189,13 +189,13 @@ func (c *cluster) status(base, path string, header http.Header) int {
 	return response.StatusCode
 }
 
-// everywhere waits until all gateways answer with a status, and returns how long
-// that took.
+// everywhere waits until all gateways answer with a status, for a time at most, and
+// returns how long that took.
 func (c *cluster) everywhere(path string, header http.Header, want int, within time.Duration) time.Duration {
 	c.t.Helper()
 	began := time.Now()
 	for _, g := range c.gateways {
-		harness.Eventually(c.t, within, func() string {
+		harness.Eventually(c.t, within-time.Since(began), func() string {
 			if got := c.status("http://"+g.Addr, path, header); got != want {
 				return fmt.Sprintf("%s answers %s with %d, want %d", g.Addr, path, got, want)
 			}

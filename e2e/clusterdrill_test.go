@@ -14,9 +14,8 @@ import (
 	"github.com/caddy-gluu/gateway/e2e/harness"
 )
 
-// spread is how long a change may take to hold at all gateways: two seconds, and
-// some more where other tests share the machine.
-const spread = 5 * time.Second
+// spread is how long a change may take to hold at all gateways.
+const spread = 2 * time.Second
 
 // The drill of examples/cluster: three gateways on one PostgreSQL, one Redis and
 // one folder behave as one, lose one, lose the database, and are replaced one by
@@ -203,7 +202,7 @@ func (c *cluster) deletion(t *testing.T) {
 	var refused int
 	began := time.Now()
 	for _, g := range c.gateways {
-		harness.Eventually(t, spread, func() string {
+		harness.Eventually(t, spread-time.Since(began), func() string {
 			if refused = c.status("http://"+g.Addr, "/todos", bearer(token)); refused != http.StatusUnauthorized && refused != http.StatusForbidden {
 				return g.Addr + " still answers " + http.StatusText(refused)
 			}
