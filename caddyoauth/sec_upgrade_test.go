@@ -15,7 +15,7 @@ import (
 // h2c smuggling: one granted request must not open a tunnel for requests that
 // the gateway never sees. An upstream that speaks h2c accepts the offer to
 // switch to it. A websocket carries no requests, and works.
-func TestSec_NoTunnelToAnotherHTTP(t *testing.T) {
+func TestSec_S508_NoTunnelToAnotherHTTP(t *testing.T) {
 	var tunnels atomic.Int32
 	backend := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		protocol := r.Header.Get("Upgrade")

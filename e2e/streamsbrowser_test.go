@@ -54,9 +54,8 @@ func TestABrowserSeesItsStreamsEnd(t *testing.T) {
 	browser := harness.StartBrowser(t)
 	stub := newStubServer(t)
 	gateway := harness.StartGateway(t, harness.GatewayConfig{
-		// Scripts cannot send an Authorization header with these two. Without
-		// encode: a compressed answer has no border at which an event can be added.
-		Caddyfile: strings.NewReplacer("encode gzip", "", "gluu_oauth_auth {", "gluu_oauth_auth {\n\t\ttoken_from authorization\n\t\ttoken_from query access_token").Replace(streamsCaddyfile),
+		// Scripts cannot send an Authorization header with these two.
+		Caddyfile: strings.NewReplacer("gluu_oauth_auth {", "gluu_oauth_auth {\n\t\ttoken_from authorization\n\t\ttoken_from query access_token").Replace(streamsCaddyfile),
 		Env:       map[string]string{"SERVER": stub.addr, "UPSTREAM": browserUpstream(t)},
 	})
 	gateway.WaitReady("/ready", harness.Bearer("is-the-server-there"))

@@ -56,6 +56,7 @@ func (e *Enforcer) use(policy *scopeexpr.Policy) {
 		e.app.AnnounceScopes(e, policy.AllScopes()) // for the metadata of the resource
 	}
 	e.current.Store(rules)
+	e.app.RulesChanged()
 }
 
 // status says which rules are in force.

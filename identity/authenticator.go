@@ -246,10 +246,7 @@ func streamOf(id *Identity, provider *introspect.Provider, raw string) streams.C
 		caller.ConsumerID, caller.Consumer = c.ID, c.Name()
 	}
 	if provider != nil && provider.AsksServer(raw) {
-		if provider.Embedded {
-			caller.Holds = provider.Holds
-		}
-		caller.Again = func(ctx context.Context) (*token.Token, error) { return provider.Again(ctx, raw) }
+		caller.Source = provider
 	}
 	return caller
 }

@@ -79,27 +79,28 @@ type App struct {
 	// by the error routes of the site (`handle_errors`). Default: `json`.
 	ErrorFormat string `json:"error_format,omitempty"`
 
-	logger     *zap.Logger
-	generation uint64
-	started    time.Time
-	cache      *tokencache.Cache
-	directory  *consumer.Directory
-	reserved   collected[string, *headers.Stripper]
-	scopes     collected[announcedScopes, []string]
-	noted      sync.Map // ids of consumers that handlers name
-	public     collected[publicPath, map[publicPath]bool]
-	enforcing  collected[string, []string] // sites
-	ready      collected[readiness, []readiness]
-	demands    collected[demand, []demand]
-	explained  collected[explain.Part, []explain.Part]
-	returns    collected[returnPath, map[returnPath]bool]
-	policies   collected[func() PolicyStatus, []func() PolicyStatus]
-	warnings   collected[Warning, []Warning]
-	grants     grants
-	routes     *routemap.Snapshot // nil if Caddy does not say
-	signer     *headers.Signer
-	releases   []func() error // of what outlives configurations
-	background background
+	logger       *zap.Logger
+	generation   uint64
+	started      time.Time
+	cache        *tokencache.Cache
+	directory    *consumer.Directory
+	reserved     collected[string, *headers.Stripper]
+	scopes       collected[announcedScopes, []string]
+	noted        sync.Map // ids of consumers that handlers name
+	public       collected[publicPath, map[publicPath]bool]
+	enforcing    collected[string, []string] // sites
+	ready        collected[readiness, []readiness]
+	demands      collected[demand, []demand]
+	explained    collected[explain.Part, []explain.Part]
+	rulesChanged chan struct{} // holds a value while streams are to be judged again
+	returns      collected[returnPath, map[returnPath]bool]
+	policies     collected[func() PolicyStatus, []func() PolicyStatus]
+	warnings     collected[Warning, []Warning]
+	grants       grants
+	routes       *routemap.Snapshot // nil if Caddy does not say
+	signer       *headers.Signer
+	releases     []func() error // of what outlives configurations
+	background   background
 
 	engines map[string]PolicyEngine
 
@@ -246,6 +247,8 @@ func (a *App) Start() error {
 	a.warnOfUnusedConsumers()
 	a.signer.Start()
 	a.Background(a.watchStreams)
+	a.rulesChanged = make(chan struct{}, 1)
+	a.Background(a.judgeStreams)
 	a.Background(a.grants.watch)
 	a.started = time.Now()
 	a.background.start()

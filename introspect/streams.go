@@ -4,10 +4,13 @@ package introspect
 
 import (
 	"context"
+	"net/http"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-gluu/gateway/internal/explain"
+	"github.com/caddy-gluu/gateway/internal/routemap"
 	"github.com/caddy-gluu/gateway/internal/streams"
 	"github.com/caddy-gluu/gateway/internal/token"
 )
@@ -34,4 +37,92 @@ func (a *App) endsStream(s streams.Info) streams.Reason {
 		return streams.ConsumerDeleted
 	}
 	return ""
+}
+
+// RulesChanged tells that a handler has other rules than before. Streams that they
+// forbid are ended.
+func (a *App) RulesChanged() {
+	select {
+	case a.rulesChanged <- struct{}{}:
+	default: // the streams are going to be judged anyway
+	}
+}
+
+// judgeStreams ends streams that the rules forbid: once as soon as this configuration
+// is the running one, and whenever rules change.
+func (a *App) judgeStreams(ctx context.Context) {
+	ticker := time.NewTicker(sweepInterval / 10)
+	defer ticker.Stop()
+	for !a.isRunning() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+	ticker.Stop()
+	for {
+		streams.Open.EndForbidden(func(s streams.Admitted) bool { return forbidsStream(ctx, s) })
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.rulesChanged:
+		}
+	}
+}
+
+// isRunning reports whether this configuration is the one that runs. Caddy says so
+// after it has started all apps.
+func (a *App) isRunning() bool {
+	running, err := caddy.ActiveContext().AppIfConfigured("gluu")
+	return err == nil && running == caddy.App(a)
+}
+
+// opaHandler is asked about a request once, when it comes in: a policy may look at
+// header fields and a body that are not kept.
+const opaHandler = "gluu_opa_pep"
+
+// forbidsStream reports whether a handler of the running configuration that the
+// stream's request would meet now refuses its caller.
+func forbidsStream(ctx context.Context, s streams.Admitted) bool {
+	taken, err := routemap.TakeReceived(ctx, routemap.Received{
+		Method: s.Method, Host: s.Host, Target: s.Target, Header: s.Header(), ClientIP: s.ClientIP, Port: s.Port, IsSecure: s.IsSecure,
+	})
+	if err != nil {
+		return false // nothing is known about it
+	}
+	caller := &explain.Caller{
+		Provider: s.Provider, ClientID: s.ClientID, Subject: s.Subject, ExpiresAt: s.ExpiresAt,
+		Consumer: s.Consumer, ConsumerID: s.ConsumerID, Anonymous: s.Token == nil && s.Session == "", Token: s.Token,
+	}
+	for _, pointer := range taken.Handlers {
+		if refuses(ctx, routemap.Running(pointer), s, caller) {
+			return true
+		}
+	}
+	return false
+}
+
+// refuses reports whether a handler refuses the caller of a stream.
+func refuses(ctx context.Context, handler any, s streams.Admitted, caller *explain.Caller) bool {
+	switch h := handler.(type) {
+	case explain.Gate:
+		list := h.ExplainCaller(caller)
+		return list.Refused != nil && !list.DryRun
+	case explain.Enforcer:
+		if caddy.GetModuleName(handler) == opaHandler || s.Session != "" && s.Token == nil {
+			return false // rules about a person ask the session
+		}
+		r, err := http.NewRequestWithContext(ctx, s.Method, "http://localhost"+s.Target, nil)
+		if err != nil {
+			return false
+		}
+		r.RequestURI = s.Target
+		d := h.ExplainRequest(r, caller, false)
+		if d.DryRun || d.Resource != nil && d.Resource.ObtainRPT {
+			return false // the gateway would get the permission for the person
+		}
+		return d.Refused != nil
+	}
+	return false
 }

@@ -21,7 +21,7 @@ func TestOddHostsAreNoPanic(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := asReceived(r, new(caddyhttp.Server), address); got.TLS.ServerName != address.Hostname() {
+		if got := asReceived(r, new(caddyhttp.Server), address, "192.0.2.1"); got.TLS.ServerName != address.Hostname() {
 			t.Errorf("%s: got %q", target, got.TLS.ServerName)
 		}
 	}

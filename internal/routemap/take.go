@@ -64,13 +64,53 @@ func Take(ctx context.Context, request string) (*Taken, error) {
 		return taken, nil
 	}
 	taken.Server = name
-	taken.walk(server, asReceived(r, server, address))
+	taken.walk(server, asReceived(r, server, address, "192.0.2.1"))
+	return taken, nil
+}
+
+// Received is a request as a server of this process has received it.
+type Received struct {
+	Method, Host, Target string
+	Header               http.Header
+	ClientIP             string
+	Port                 string // of the server
+	IsSecure             bool
+}
+
+// TakeReceived says which handlers of the running configuration a request would meet
+// that was received before, maybe under another configuration.
+func TakeReceived(ctx context.Context, received Received) (*Taken, error) {
+	scheme := "http"
+	if received.IsSecure {
+		scheme = "https"
+	}
+	r, err := http.NewRequestWithContext(ctx, received.Method, scheme+"://"+received.Host+received.Target, nil)
+	if err != nil {
+		return nil, err
+	}
+	r.Header = received.Header
+	app, err := caddy.ActiveContext().AppIfConfigured("http")
+	if err != nil {
+		return nil, errors.New("the running configuration has no HTTP app")
+	}
+	address := *r.URL
+	if received.Port != "" {
+		address.Host = net.JoinHostPort(address.Hostname(), received.Port)
+	}
+	taken := &Taken{Handlers: []string{}}
+	name, server := serverFor(app.(*caddyhttp.App), &address)
+	if server == nil {
+		return taken, nil
+	}
+	address.Host = received.Host
+	taken.Server = name
+	taken.walk(server, asReceived(r, server, &address, received.ClientIP))
 	return taken, nil
 }
 
 // asReceived turns a request of a client into one as a server has it.
-func asReceived(r *http.Request, server *caddyhttp.Server, address *url.URL) *http.Request {
-	r.RequestURI, r.RemoteAddr = address.RequestURI(), "192.0.2.1:40000"
+func asReceived(r *http.Request, server *caddyhttp.Server, address *url.URL, clientIP string) *http.Request {
+	r.RequestURI, r.RemoteAddr = address.RequestURI(), net.JoinHostPort(clientIP, "40000")
 	r.Host = address.Host
 	if address.Scheme == "https" {
 		r.TLS = &tls.ConnectionState{Version: tls.VersionTLS13, HandshakeComplete: true, ServerName: address.Hostname()}

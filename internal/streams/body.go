@@ -47,7 +47,7 @@ func (b *bodyWriter) track(t tracker, protocol Protocol) {
 	b.mu.Lock()
 	b.tracker, b.protocol = t, protocol
 	b.mu.Unlock()
-	b.stream.arm(protocol, b.end)
+	b.stream.arm(protocol, b)
 }
 
 // WriteHeader finds out whether the answer is a stream.

@@ -4,11 +4,11 @@
 // opened them. A gateway decides when a request comes in; a WebSocket, an event
 // stream or a gRPC call goes on for hours after that.
 //
-// A stream is guarded from its request on. Its guard is a timer and an entry in a
-// register of the process, which outlives reloads: no goroutine waits for it. It
+// A stream is guarded from its request on. Its guard is an entry in a register of the
+// process, which outlives reloads and has one timer for all: no goroutine waits. It
 // ends when its token expires, is revoked or is not active any more when the
-// authorization server is asked again, when its consumer is deleted, or when an
-// operator says so.
+// authorization server is asked again, when its consumer is deleted, when a rule that
+// has changed forbids it, or when an operator says so.
 //
 // How it ends depends on the protocol. Each client learns that it has to come
 // back with another token, and no message is cut in two, unless the client takes

@@ -113,3 +113,25 @@ func TestOtherAnswersOfAnEventStreamRequest(t *testing.T) {
 		answer.Body.Close()
 	}
 }
+
+// A last event could not be added to what is compressed, so nothing is that may get
+// one; without a last event it may be.
+func TestAnEventStreamWithALastEventIsNotCompressed(t *testing.T) {
+	for event, want := range map[string]string{"": "gzip", "goodbye": "identity"} {
+		asked := make(chan string, 1)
+		p := newProxy(t, Config{SSEEvent: event}, expiring(time.Hour), http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+			asked <- r.Header.Get("Accept-Encoding")
+		}))
+		r := newRequest(t, p.URL+"/events")
+		r.Header.Set("Accept", "text/event-stream")
+		r.Header.Set("Accept-Encoding", "gzip")
+		answer, err := p.Client().Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if got := <-asked; got != want {
+			t.Errorf("with the last event %q: the upstream was asked for %q, want %q", event, got, want)
+		}
+	}
+}

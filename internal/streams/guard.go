@@ -79,17 +79,23 @@ func IsStream(r *http.Request) bool { return protocolOf(r) != "" }
 
 // ServeHTTP passes a request on that may become a stream, and ends that in time.
 func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, caller Caller, next caddyhttp.Handler) error {
+	if isTunnel(r) {
+		return serveTunnel(w, r, func(w http.ResponseWriter, r *http.Request) error { return g.ServeHTTP(w, r, caller, next) })
+	}
 	protocol := protocolOf(r)
 	if protocol == "" {
 		return next.ServeHTTP(w, r)
 	}
 	ctx, cancel := context.WithCancelCause(r.Context())
 	defer cancel(nil)
-	stream := Open.begin(protocol, requestOf(r), caller, &g.limits, g.report)
+	stream := Open.begin(protocol, requestOf(r), caller, &g.limits, g)
 	defer stream.close()
 	r = r.WithContext(ctx)
 	if protocol == WebSocket {
 		return next.ServeHTTP(&hijackable{ResponseWriter: w, stream: stream, cancel: cancel}, r)
+	}
+	if protocol == EventStream && g.limits.event != "" {
+		askForPlainText(r)
 	}
 	body := &bodyWriter{ResponseWriter: w, stream: stream, cancel: cancel, event: g.limits.event}
 	if protocol == GRPC {
@@ -98,12 +104,27 @@ func (g *Guard) ServeHTTP(w http.ResponseWriter, r *http.Request, caller Caller,
 	return body.serve(r, next)
 }
 
+// askForPlainText has neither the upstream nor `encode` compress the answer, to which
+// an event could not be added.
+func askForPlainText(r *http.Request) {
+	r.Header = r.Header.Clone()
+	r.Header["Accept-Encoding"] = []string{"identity"}
+}
+
+// requestOf describes a request as the client has sent it.
 func requestOf(r *http.Request) requestInfo {
-	address, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	if address == "" {
-		address, _, _ = net.SplitHostPort(r.RemoteAddr)
+	info := requestInfo{place: place{method: r.Method, host: r.Host, isSecure: r.TLS != nil}, target: r.URL.RequestURI()}
+	info.clientIP, _ = caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	if info.clientIP == "" {
+		info.clientIP, _, _ = net.SplitHostPort(r.RemoteAddr)
 	}
-	return requestInfo{host: r.Host, path: r.URL.Path, clientIP: address}
+	if local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
+		_, info.port, _ = net.SplitHostPort(local.String())
+	}
+	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
+		info.target = original.URL.RequestURI()
+	}
+	return info
 }
 
 // report records that the gateway has ended a stream.

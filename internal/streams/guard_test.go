@@ -33,7 +33,9 @@ const limit = 10 * time.Second
 // proxy is a guard in front of a reverse proxy to a backend.
 type proxy struct {
 	*httptest.Server
-	guard *Guard
+	guard   *Guard
+	next    caddyhttp.Handler
+	backend string // its address
 }
 
 func newProxy(t *testing.T, config Config, caller Caller, backend http.Handler) *proxy {
@@ -50,13 +52,13 @@ func newProxy(t *testing.T, config Config, caller Caller, backend http.Handler) 
 	}
 	reverse := httputil.NewSingleHostReverseProxy(target)
 	reverse.FlushInterval = -1
-	p := &proxy{guard: &Guard{limits: config.limits(time.Hour), logger: zap.NewNop(), metrics: metrics}}
-	next := caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+	p := &proxy{backend: target.Host, guard: &Guard{limits: config.limits(time.Hour), logger: zap.NewNop(), metrics: metrics}}
+	p.next = caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
 		reverse.ServeHTTP(w, r)
 		return nil
 	})
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := p.guard.ServeHTTP(w, r, caller, next); err != nil {
+		if err := p.guard.ServeHTTP(w, r, caller, p.next); err != nil {
 			t.Errorf("the guard: %v", err)
 		}
 	}))

@@ -12,6 +12,7 @@ const (
 	RecheckInactive Reason = "recheck_inactive" // the authorization server does not vouch for its token any more
 	ConsumerDeleted Reason = "consumer_deleted"
 	SessionEnded    Reason = "session_ended" // the person has logged out
+	RuleChanged     Reason = "rule_changed"  // a rule that has changed forbids it now
 	Admin           Reason = "admin"         // DELETE /gluu/streams
 )
 
@@ -30,4 +31,5 @@ const (
 	codeGoingAway    = 1001
 	codePolicy       = 1008
 	codeUnauthorized = 3000
+	codeForbidden    = 3003
 )

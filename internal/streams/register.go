@@ -6,7 +6,6 @@ import (
 	"cmp"
 	"context"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
@@ -16,7 +15,9 @@ import (
 // Register holds the streams that are open in this process.
 type Register struct {
 	mu       sync.Mutex
-	open     map[*Stream]struct{}
+	open     []*Stream // in any order
+	due      dueList
+	timer    *time.Timer                     // for the first that is due; nil until there is one
 	sessions map[string]map[*Stream]struct{} // the streams of a person's session
 	last     uint64
 	wake     chan struct{} // holds a value after a stream has opened
@@ -28,18 +29,17 @@ var Open = NewRegister()
 
 // NewRegister returns an empty register.
 func NewRegister() *Register {
-	return &Register{
-		open: make(map[*Stream]struct{}), sessions: make(map[string]map[*Stream]struct{}), wake: make(chan struct{}, 1),
-	}
+	return &Register{sessions: make(map[string]map[*Stream]struct{}), wake: make(chan struct{}, 1)}
 }
 
 func (r *Register) add(s *Stream) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last++
-	s.id = strconv.FormatUint(r.last, 10)
-	r.open[s] = struct{}{}
-	if name := s.caller.Session; name != "" {
+	s.id = r.last
+	r.open = append(r.open, s)
+	s.atOpen = int32(len(r.open)) //nolint:gosec // there are not that many file descriptors
+	if name := s.session; name != "" {
 		if r.sessions[name] == nil {
 			r.sessions[name] = make(map[*Stream]struct{})
 		}
@@ -58,8 +58,16 @@ func (r *Register) signal() {
 func (r *Register) remove(s *Stream) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.open, s)
-	if name := s.caller.Session; name != "" {
+	r.due.remove(s)
+	if s.atOpen == 0 {
+		return
+	}
+	last := r.open[len(r.open)-1]
+	r.open[s.atOpen-1], last.atOpen = last, s.atOpen
+	r.open[len(r.open)-1] = nil
+	r.open = r.open[:len(r.open)-1]
+	s.atOpen = 0
+	if name := s.session; name != "" {
 		delete(r.sessions[name], s)
 		if len(r.sessions[name]) == 0 {
 			delete(r.sessions, name)
@@ -70,14 +78,9 @@ func (r *Register) remove(s *Stream) {
 // all returns the streams that are open, the oldest first.
 func (r *Register) all() []*Stream {
 	r.mu.Lock()
-	streams := make([]*Stream, 0, len(r.open))
-	for s := range r.open {
-		streams = append(streams, s)
-	}
+	streams := slices.Clone(r.open)
 	r.mu.Unlock()
-	slices.SortFunc(streams, func(a, b *Stream) int {
-		return cmp.Or(a.started.Compare(b.started), cmp.Compare(len(a.id), len(b.id)), cmp.Compare(a.id, b.id))
-	})
+	slices.SortFunc(streams, func(a, b *Stream) int { return cmp.Compare(a.id, b.id) })
 	return streams
 }
 
@@ -106,7 +109,7 @@ func (r *Register) End(reason Reason, selected func(Info) bool) (ended int) {
 // compared by what was sent, so that one is found that no cache holds any more.
 func (r *Register) EndTokens(revoked func(t *token.Token, raw string) bool) (ended int) {
 	for _, s := range r.all() {
-		if t := s.token(); t != nil && revoked(t, s.caller.Raw) && s.end(TokenRevoked) {
+		if t := s.token(); t != nil && revoked(t, s.raw) && s.end(TokenRevoked) {
 			ended++
 		}
 	}
@@ -152,7 +155,7 @@ func (r *Register) Sweep(now time.Time, reasonFor func(Info) Reason) {
 		if s.endIfOver(now) {
 			continue
 		}
-		if holds := s.caller.Holds; holds != nil && !holds(s.token()) {
+		if s.source != nil && !s.source.Holds(s.token()) {
 			go s.askAgain()
 		}
 	}

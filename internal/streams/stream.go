@@ -6,8 +6,11 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"net/url"
+	"strconv"
 	"sync"
 	"time"
+	"unique"
 
 	"github.com/caddy-gluu/gateway/internal/token"
 )
@@ -21,15 +24,28 @@ type Caller struct {
 	Consumer   string // its name
 	Session    string // of a person who is logged in: the name that sessions have in logs
 
+	// Seen is the token that rules see, where that is not Token.
+	Seen *token.Token
+
+	// Source is who vouches for the token. Nil if there is no server to ask, as for
+	// a JWT that is verified by its signature.
+	Source Source
+}
+
+// Source vouches for a token while its stream is open.
+type Source interface {
+	// Again asks the authorization server, or the session, once more. An error that
+	// is not a refusal leaves the stream open until the next time.
+	Again(ctx context.Context, raw string) (*token.Token, error)
+
 	// Holds reports that nothing has changed about a token of a server in this
 	// process since it was verified; if something has, it takes Again to tell
-	// what. It is called every second. Nil for tokens of other servers.
-	Holds func(*token.Token) bool
+	// what. It is called every second. True for tokens of other servers.
+	Holds(t *token.Token) bool
 
-	// Again asks the authorization server, or the session, once more. Nil if there
-	// is no server to ask, as for a JWT that is verified by its signature. An error
-	// that is not a refusal leaves the stream open until the next time.
-	Again func(ctx context.Context) (*token.Token, error)
+	// IsLocal reports whether the server is one of this process, so that a token
+	// that it refuses was revoked.
+	IsLocal() bool
 }
 
 // Info describes a stream for operators.
@@ -49,28 +65,64 @@ type Info struct {
 	ExpiresAt  time.Time `json:"expires_at,omitzero"`
 }
 
-// Stream is one that is open.
+// Stream is one that is open. Gateways have tens of thousands of them: what many
+// share is held once (party, place, limits), and instants are held as the time
+// since epoch.
 type Stream struct {
-	id       string
-	request  requestInfo
-	caller   Caller
+	id       uint64
+	place    unique.Handle[place]
+	party    unique.Handle[party]
+	target   string // as the client asked for it, with its query: never shown
+	clientIP string
+	raw      string       // Caller.Raw
+	session  string       // Caller.Session
+	source   Source       // Caller.Source
+	seen     *token.Token // Caller.Seen
 	limits   *limits
-	started  time.Time
 	register *Register
-	report   func(s *Stream, reason Reason)
-	jitter   float64 // of the time that is left: each stream has its own
+	reporter reporter
+	started  time.Duration
+
+	// Of the register, under its lock.
+	next   time.Duration // when it is due
+	atOpen int32         // its places in the lists of the register, counting from 1
+	atDue  int32
 
 	mu       sync.Mutex
 	proto    Protocol
-	current  *token.Token // as it was seen last
-	asked    time.Time    // when the authorization server was asked last
-	reason   Reason       // "" while it goes on
-	ending   func(Reason) // does not wait for anything; nil until the stream is under way
-	timer    *time.Timer
-	isClosed bool // by itself
+	current  *token.Token  // as it was seen last; nil for an anonymous caller
+	asked    time.Duration // when the authorization server was asked last
+	reason   Reason        // "" while it goes on
+	ending   ender         // nil until the stream is under way
+	jitter   float32       // of the time that is left: each stream has its own
+	isClosed bool          // by itself
 }
 
-type requestInfo struct{ host, path, clientIP string }
+// party is who calls, as far as streams have it in common.
+type party struct{ provider, consumerID, consumer string }
+
+// place is where a request comes in.
+type place struct {
+	port, method, host string
+	isSecure           bool
+}
+
+type requestInfo struct {
+	place
+	target, clientIP string
+}
+
+// An ender ends a stream in the way of its protocol. It does not wait for anything.
+type ender interface{ end(reason Reason) }
+
+// A reporter is told which streams the gateway has ended.
+type reporter interface {
+	report(s *Stream, reason Reason)
+}
+
+// epoch is what instants are measured from. It has a monotonic reading, so that a
+// step of the clock does not move them.
+var epoch = time.Now()
 
 // retryAfter is when to ask again about a token that could not be asked about,
 // unless `recheck` is shorter.
@@ -79,11 +131,14 @@ const retryAfter = 10 * time.Second
 // askTimeout bounds asking. The provider has a timeout of its own for each call.
 const askTimeout = 30 * time.Second
 
-func (r *Register) begin(protocol Protocol, request requestInfo, caller Caller, l *limits, report func(*Stream, Reason)) *Stream {
-	now := time.Now()
+func (r *Register) begin(protocol Protocol, request requestInfo, caller Caller, l *limits, report reporter) *Stream {
+	now := time.Since(epoch)
 	s := &Stream{
-		request: request, caller: caller, limits: l, started: now, register: r, report: report,
-		jitter: rand.Float64(), proto: protocol, current: caller.Token, asked: now, //nolint:gosec // spreads load, keeps no secret
+		place: unique.Make(request.place), target: request.target, clientIP: request.clientIP,
+		party: unique.Make(party{caller.Provider, caller.ConsumerID, caller.Consumer}),
+		raw:   caller.Raw, session: caller.Session, source: caller.Source, seen: caller.Seen, current: caller.Token,
+		limits: l, register: r, reporter: report, started: now, asked: now, proto: protocol,
+		jitter: rand.Float32(), //nolint:gosec // spreads load, keeps no secret
 	}
 	r.add(s)
 	return s
@@ -91,12 +146,12 @@ func (r *Register) begin(protocol Protocol, request requestInfo, caller Caller, 
 
 // arm says how the stream is ended from now on. Until then ending it is only
 // noted: the upstream has not answered, and the request is one like any other.
-func (s *Stream) arm(protocol Protocol, ending func(Reason)) {
+func (s *Stream) arm(protocol Protocol, ending ender) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.proto, s.ending = protocol, ending
 	if s.reason != "" {
-		ending(s.reason)
+		ending.end(s.reason)
 		return
 	}
 	s.schedule(time.Now())
@@ -104,13 +159,10 @@ func (s *Stream) arm(protocol Protocol, ending func(Reason)) {
 
 // close notes that the stream is over.
 func (s *Stream) close() {
-	s.register.remove(s)
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.isClosed = true
-	if s.timer != nil {
-		s.timer.Stop()
-	}
+	s.isClosed = true // so that it is not scheduled again
+	s.mu.Unlock()
+	s.register.remove(s)
 }
 
 // end ends the stream, which takes a second at most and is not waited for. It
@@ -123,14 +175,12 @@ func (s *Stream) end(reason Reason) bool {
 	}
 	s.reason = reason
 	ending := s.ending
-	if s.timer != nil {
-		s.timer.Stop()
-	}
+	s.register.unschedule(s)
 	s.mu.Unlock()
 	if ending != nil {
-		ending(reason)
+		ending.end(reason)
 	}
-	s.report(s, reason)
+	s.reporter.report(s, reason)
 	return true
 }
 
@@ -158,22 +208,20 @@ func (s *Stream) token() *token.Token {
 	return s.current
 }
 
-// schedule sets the timer for what happens next. s.mu is held.
+// schedule says when something happens next. s.mu is held.
 func (s *Stream) schedule(now time.Time) {
+	if s.isClosed {
+		return
+	}
 	var next time.Time
 	for _, at := range []time.Time{s.tokenEnd(), s.ageEnd(), s.nextRecheck()} {
 		if !at.IsZero() && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	}
-	if next.IsZero() {
-		return
+	if !next.IsZero() {
+		s.register.schedule(s, next.Sub(now))
 	}
-	if s.timer == nil {
-		s.timer = time.AfterFunc(next.Sub(now), s.due)
-		return
-	}
-	s.timer.Reset(next.Sub(now))
 }
 
 // tokenEnd is when the token's end ends the stream, zero if it does not.
@@ -188,26 +236,26 @@ func (s *Stream) ageEnd() time.Time {
 	if s.limits.maxAge == 0 {
 		return time.Time{}
 	}
-	return s.earlier(s.started.Add(s.limits.maxAge))
+	return s.earlier(epoch.Add(s.started + s.limits.maxAge))
 }
 
 // earlier moves an end by the stream's share of the jitter.
 func (s *Stream) earlier(end time.Time) time.Time {
-	most := min(s.limits.jitter, end.Sub(s.started)/10)
-	return end.Add(-time.Duration(s.jitter * float64(max(0, most))))
+	most := min(s.limits.jitter, end.Sub(epoch.Add(s.started))/10)
+	return end.Add(-time.Duration(float64(s.jitter) * float64(max(0, most))))
 }
 
 func (s *Stream) nextRecheck() time.Time {
-	if !s.limits.endWithToken || s.caller.Again == nil || s.limits.recheck == 0 {
+	if !s.limits.endWithToken || s.source == nil || s.limits.recheck == 0 {
 		return time.Time{}
 	}
-	return s.asked.Add(s.limits.recheck)
+	return epoch.Add(s.asked + s.limits.recheck)
 }
 
-// due does what the timer was set for. A session may have been renewed since.
+// due does what the stream was scheduled for. A session may have been renewed since.
 func (s *Stream) due() {
 	now := time.Now()
-	if s.caller.Session != "" && s.recheck() || s.endIfOver(now) {
+	if s.session != "" && s.recheck() || s.endIfOver(now) {
 		return
 	}
 	s.mu.Lock()
@@ -225,7 +273,7 @@ func (s *Stream) due() {
 	}
 }
 
-// askAgain asks at once, and moves the timer to what was learned.
+// askAgain asks at once, and schedules by what was learned.
 func (s *Stream) askAgain() {
 	if s.recheck() {
 		return
@@ -259,13 +307,13 @@ func (s *Stream) endIfOver(now time.Time) bool {
 func (s *Stream) recheck() bool {
 	ctx, cancel := context.WithTimeout(context.Background(), askTimeout)
 	defer cancel()
-	t, err := s.caller.Again(ctx)
-	now := time.Now()
+	t, err := s.source.Again(ctx, s.raw)
+	now := time.Since(epoch)
 	s.mu.Lock()
 	if err == nil {
 		s.current, s.asked = t, now
 	} else {
-		s.asked = now.Add(min(retryAfter, s.limits.recheck) - s.limits.recheck)
+		s.asked = now + min(retryAfter, s.limits.recheck) - s.limits.recheck
 	}
 	s.mu.Unlock()
 	refused, ok := errors.AsType[*token.Error](err)
@@ -273,11 +321,11 @@ func (s *Stream) recheck() bool {
 		return false
 	}
 	switch {
-	case s.caller.Session != "":
+	case s.session != "":
 		s.end(SessionEnded)
 	case refused.Reason == token.Expired:
 		s.end(TokenExpired)
-	case s.caller.Holds != nil:
+	case s.source.IsLocal():
 		s.end(TokenRevoked)
 	default:
 		s.end(RecheckInactive)
@@ -287,8 +335,11 @@ func (s *Stream) recheck() bool {
 
 // code is that of the WebSocket Close frame.
 func (s *Stream) code(reason Reason) int {
-	if reason == Admin {
+	switch reason {
+	case Admin:
 		return codeUnauthorized
+	case RuleChanged:
+		return codeForbidden
 	}
 	return s.limits.closeCode
 }
@@ -296,15 +347,24 @@ func (s *Stream) code(reason Reason) int {
 func (s *Stream) info() Info {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	place, party := s.place.Value(), s.party.Value()
 	info := Info{
-		ID: s.id, Protocol: s.proto, Host: s.request.host, Path: s.request.path, ClientIP: s.request.clientIP,
-		Consumer: s.caller.Consumer, ConsumerID: s.caller.ConsumerID, Provider: s.caller.Provider, Session: s.caller.Session,
-		StartedAt: s.started,
+		ID: strconv.FormatUint(s.id, 10), Protocol: s.proto, Host: place.host, Path: pathOf(s.target), ClientIP: s.clientIP,
+		Consumer: party.consumer, ConsumerID: party.consumerID, Provider: party.provider, Session: s.session,
+		StartedAt: epoch.Add(s.started),
 	}
 	if s.current != nil {
 		info.ClientID, info.Subject, info.ExpiresAt = s.current.ClientID, s.current.Subject, s.current.ExpiresAt
 	}
 	return info
+}
+
+// pathOf returns the path of a request's target, without its query.
+func pathOf(target string) string {
+	if u, err := url.ParseRequestURI(target); err == nil {
+		return u.Path
+	}
+	return ""
 }
 
 // isGone reports whether the request is over.

@@ -14,6 +14,24 @@ import (
 	"github.com/caddy-gluu/gateway/internal/token"
 )
 
+// fakeSource is a server that is asked about tokens.
+type fakeSource struct {
+	again          func() (*token.Token, error)
+	holds, isLocal bool
+}
+
+func (f *fakeSource) Again(context.Context, string) (*token.Token, error) { return f.again() }
+func (f *fakeSource) Holds(*token.Token) bool                             { return f.holds }
+func (f *fakeSource) IsLocal() bool                                       { return f.isLocal }
+
+type endFunc func(Reason)
+
+func (f endFunc) end(reason Reason) { f(reason) }
+
+type reportFunc func(*Stream, Reason)
+
+func (f reportFunc) report(s *Stream, reason Reason) { f(s, reason) }
+
 func TestSec_S509_TheServerIsAskedAgain(t *testing.T) {
 	refused := &token.Error{Reason: token.Inactive, Err: errors.New("revoked")}
 	for name, tc := range map[string]struct {
@@ -33,16 +51,16 @@ func TestSec_S509_TheServerIsAskedAgain(t *testing.T) {
 			asked := make(chan struct{}, 100)
 			caller := expiring(time.Hour)
 			caller.Session = tc.session
-			caller.Again = func(context.Context) (*token.Token, error) {
+			caller.Source = &fakeSource{holds: true, again: func() (*token.Token, error) {
 				asked <- struct{}{}
 				return caller.Token, tc.err
-			}
+			}}
 			ended := make(chan Reason, 1)
 			config := Config{Recheck: caddy.Duration(10 * time.Millisecond)}
 			l := config.limits(time.Hour)
-			s := NewRegister().begin(EventStream, requestInfo{}, caller, &l, func(_ *Stream, reason Reason) { ended <- reason })
+			s := NewRegister().begin(EventStream, requestInfo{}, caller, &l, reportFunc(func(_ *Stream, reason Reason) { ended <- reason }))
 			defer s.close()
-			s.arm(EventStream, func(Reason) {})
+			s.arm(EventStream, endFunc(func(Reason) {}))
 			<-asked
 			if tc.want == "" {
 				<-asked // it goes on, and is asked about again
@@ -82,7 +100,7 @@ func TestSec_S503_StreamsOnlyEndEarlier(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := tc.config.limits(time.Hour)
-			s := &Stream{limits: &l, started: started, current: new(token.Token), jitter: 1}
+			s := &Stream{limits: &l, started: started.Sub(epoch), current: new(token.Token), jitter: 1}
 			if tc.expires > 0 {
 				s.current.ExpiresAt = started.Add(tc.expires)
 			}
@@ -107,17 +125,16 @@ func TestATokenMayNotHold(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			caller := expiring(time.Hour)
 			asked := make(chan struct{}, 1)
-			caller.Holds = func(*token.Token) bool { return false }
-			caller.Again = func(context.Context) (*token.Token, error) {
+			caller.Source = &fakeSource{isLocal: true, again: func() (*token.Token, error) {
 				asked <- struct{}{}
 				return caller.Token, err
-			}
+			}}
 			r := NewRegister()
 			l := (*Config)(nil).limits(time.Hour)
 			ended := make(chan Reason, 1)
-			s := r.begin(EventStream, requestInfo{}, caller, &l, func(_ *Stream, reason Reason) { ended <- reason })
+			s := r.begin(EventStream, requestInfo{}, caller, &l, reportFunc(func(_ *Stream, reason Reason) { ended <- reason }))
 			defer s.close()
-			s.arm(EventStream, func(Reason) {})
+			s.arm(EventStream, endFunc(func(Reason) {}))
 			r.Sweep(time.Now(), func(Info) Reason { return "" })
 			<-asked
 			if err == nil {
@@ -145,10 +162,10 @@ func TestSec_S511_TheClockIsSet(t *testing.T) {
 	var ended []string
 	open := func(name string, caller Caller) {
 		caller.Consumer = name
-		s := r.begin(EventStream, requestInfo{}, caller, &l, func(s *Stream, reason Reason) {
+		s := r.begin(EventStream, requestInfo{}, caller, &l, reportFunc(func(s *Stream, reason Reason) {
 			ended = append(ended, s.info().Consumer+" "+string(reason))
-		})
-		s.arm(EventStream, func(Reason) {})
+		}))
+		s.arm(EventStream, endFunc(func(Reason) {}))
 		t.Cleanup(s.close)
 	}
 	open("one", expiring(time.Hour))

@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 )
@@ -34,7 +33,7 @@ func (h *hijackable) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 	if early, err := buffered.Peek(buffered.Reader.Buffered()); err == nil {
 		pass(&c.fromClient, early)
 	}
-	h.stream.arm(WebSocket, c.end)
+	h.stream.arm(WebSocket, c)
 	return c, buffered, nil
 }
 
@@ -61,7 +60,7 @@ type clientConn struct {
 	farewell   []byte    // what the client would send next
 	closing    []byte    // the Close frame that it gets
 	isLeaving  bool      // the backend gets the farewell
-	fromClient frames    // of the goroutine that reads
+	fromClient frames    // what was passed on of what the client sends
 }
 
 func (c *clientConn) end(reason Reason) {
@@ -70,13 +69,16 @@ func (c *clientConn) end(reason Reason) {
 	c.deadline = time.Now().Add(borderWait)
 	c.closing = closeFrame(c.stream.code(reason), string(reason), false)
 	c.farewell = closeFrame(codeGoingAway, "", true)
-	deadline := c.deadline
+	deadline, readUntil := c.deadline, c.deadline
+	if c.fromClient.atBorder() {
+		readUntil = time.Now() // so that a pending read returns
+	}
 	c.mu.Unlock()
 
 	time.AfterFunc(borderWait, c.cut)
 	// A client that does not read holds up its writer for a second.
 	_ = c.Conn.SetWriteDeadline(deadline)
-	_ = c.Conn.SetReadDeadline(time.Now()) // so that a pending read returns
+	_ = c.Conn.SetReadDeadline(readUntil)
 	go func() {
 		c.writing.Lock()
 		defer c.writing.Unlock()
@@ -138,30 +140,39 @@ func (c *clientConn) writeLast(p []byte) error {
 // Read returns what the client sends to the backend, and after the end a Close
 // frame in the client's place.
 func (c *clientConn) Read(p []byte) (n int, err error) {
-	for {
-		if n, isLeaving := c.leave(p); isLeaving {
-			if n == 0 {
-				return 0, io.EOF
-			}
-			return n, nil
-		}
-		n, err = c.Conn.Read(p)
-		isEnding, deadline := c.ending()
-		if !isEnding {
-			pass(&c.fromClient, p[:n])
-			return n, err
-		}
-		if !c.fromClient.atBorder() && n > 0 {
-			return c.fromClient.toBorder(p[:n]), nil
-		}
-		if c.fromClient.atBorder() {
-			continue // with the farewell
-		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || !time.Now().Before(deadline) {
-			return n, err
-		}
-		_ = c.Conn.SetReadDeadline(deadline) // the rest of the frame
+	if n, isLeaving := c.leave(p); isLeaving {
+		return orEOF(n)
 	}
+	n, err = c.Conn.Read(p)
+	if n, isEnding := c.passOn(p[:n]); !isEnding || n > 0 {
+		return n, err
+	}
+	if n, isLeaving := c.leave(p); isLeaving {
+		return orEOF(n)
+	}
+	return 0, err // the client has not sent the rest of its frame in time
+}
+
+func orEOF(n int) (int, error) {
+	if n == 0 {
+		return 0, io.EOF
+	}
+	return n, nil
+}
+
+// passOn returns how much of what the client has sent the backend gets: all of it,
+// and after the end the rest of a frame.
+func (c *clientConn) passOn(p []byte) (n int, isEnding bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.isEnding {
+		pass(&c.fromClient, p)
+		return len(p), false
+	}
+	if c.fromClient.atBorder() {
+		return 0, true
+	}
+	return c.fromClient.toBorder(p), true
 }
 
 // leave returns the next bytes of the farewell if the stream is ending and

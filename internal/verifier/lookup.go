@@ -255,6 +255,9 @@ func (l *Lookup) AsksServer(raw string) bool {
 // that can be told without asking.
 func (l *Lookup) Holds(t *token.Token) bool { return l.stillHolds(t) }
 
+// IsLocal reports whether the authorization server is one of this process.
+func (l *Lookup) IsLocal() bool { return l.local != nil }
+
 // prepare makes a token ready to be kept.
 func (l *Lookup) prepare(verified *token.Token, raw string) {
 	verified.Provider = l.server.Name()
