@@ -129,6 +129,7 @@ func TestLeases(t *testing.T) {
 				})
 			}
 			running.Wait()
+			t.Logf("%d gateways: %d of 10000 requests passed, %d trips for %d", gateways, total, shared.trips, 20_000/gateways*2*gateways)
 			if total > 10_000 || total < 9_500 {
 				t.Errorf("got %d requests, want 10000 but for a few leases that are not spent", total)
 			}
@@ -172,6 +173,41 @@ func TestAnOutage(t *testing.T) {
 	c.now = c.now.Add(2 * time.Second)
 	if got := count(l, "b", 20); got != 9 || shared.trips == 0 {
 		t.Errorf("got %d and %d trips", got, shared.trips)
+	}
+}
+
+// What passes at most when the store is lost in the middle of a window: what was
+// counted there, and the share of each gateway that has not used its own.
+func TestAnOutageOfAHundredGateways(t *testing.T) {
+	const gateways, limit = 100, 10_000
+	for name, test := range map[string]struct {
+		busy int // gateways that use up the limit before
+		most int
+	}{
+		"one gateway had all the calls": {1, limit + (gateways-1)*(limit/gateways)},
+		"they were spread evenly":       {gateways, limit + limit/10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, shared := newClock(), &fakeShared{used: map[string]int64{}}
+			var limiters []*Limiter
+			for range gateways {
+				limiters = append(limiters, New(Config{Limits: []Limit{{Minute, limit}}, Shared: shared, Gateways: gateways, Now: c.Now}))
+			}
+			passed := 0
+			for range 2 * limit / test.busy {
+				for _, l := range limiters[:test.busy] {
+					passed += count(l, "a", 1)
+				}
+			}
+			shared.down = true
+			for _, l := range limiters {
+				passed += count(l, "a", limit)
+			}
+			t.Logf("%d of %d passed", passed, limit)
+			if passed > test.most {
+				t.Errorf("%d requests passed, want at most %d", passed, test.most)
+			}
+		})
 	}
 }
 
