@@ -31,7 +31,7 @@ func main() {
 	only := flag.String("scenarios", "", "run only the scenarios whose name matches this regular expression")
 	opa := flag.String("opa", "", "an OPA program, for the scenario with a server: go -C tools/opa build -o /tmp/opa github.com/open-policy-agent/opa")
 	soakFor := flag.Duration("soak", 0, "run all scenarios at once, at the fixed rate, for this long instead of the table")
-	servers := flag.Bool("servers", false, "measure the authorization server beside npm's oidc-provider instead")
+	servers := flag.Bool("servers", false, "measure the authorization server beside npm's oidc-provider and Keycloak instead, those whose names match -scenarios")
 	logins := flag.Bool("logins", false, "measure what a login costs instead")
 	store := flag.String("store", "", "the store of that authorization server, as in 'redis redis://127.0.0.1:6379', default embedded; what it holds stays there")
 	profile := flag.Duration("profile", 0, "write a CPU profile of this length of each scenario's gateway into the current folder")
@@ -46,7 +46,7 @@ func main() {
 		fail(err)
 		err = leaveCore(cfg.core)
 		if err == nil {
-			err = authServers(ctx, dir, cfg, *store)
+			err = authServers(ctx, dir, cfg, *store, wanted)
 		}
 		_ = os.RemoveAll(dir)
 		fail(err)

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -21,10 +22,13 @@ import (
 
 // authServer is an authorization server under load, and how a client asks it.
 type authServer struct {
-	name              string
-	proxy             *proxy
-	token, introspect string // paths
-	stop              func()
+	name  string
+	proxy *proxy
+
+	token, introspect, authorize string // paths
+
+	warm time.Duration // how long it warms up; 0: one round
+	stop func()
 }
 
 const (
@@ -34,32 +38,68 @@ const (
 
 var serverAuthorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(serverClient+":"+issuerSecret))
 
-// authServers measures the gateway's authorization server beside npm's oidc-provider, if
-// that is installed. One runs at a time, on the core that the pair has otherwise.
-func authServers(ctx context.Context, dir string, cfg settings, store string) error {
+// authServers measures the gateway's authorization server beside npm's oidc-provider and
+// Keycloak, if they are installed. One runs at a time, on the core that the pair has otherwise.
+func authServers(ctx context.Context, dir string, cfg settings, store string, wanted *regexp.Regexp) error {
 	fmt.Printf("%d rounds of %s with %d connections, one server at a time on one core\n\n", cfg.rounds, cfg.length, cfg.connections)
 	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight|tabwriter.Debug)
 	fmt.Fprintln(out, "server\trequest\tCPU a request\trequests/s\t")
-	for _, start := range []func() (*authServer, error){
-		func() (*authServer, error) { return startGatewayServer(dir, cfg, store) },
-		func() (*authServer, error) { return startOIDCProvider(dir, cfg) },
+	for _, server := range []struct {
+		name    string
+		start   func() (*authServer, error)
+		install string
+	}{
+		{"gateway", func() (*authServer, error) { return startGatewayServer(dir, cfg, store) }, ""},
+		{"oidc-provider", func() (*authServer, error) { return startOIDCProvider(dir, cfg) }, "npm ci' in e2e"},
+		{"Keycloak", func() (*authServer, error) { return startKeycloak(dir, cfg) }, "go test -run Keycloak ./e2e'"},
 	} {
-		server, err := start()
+		if !wanted.MatchString(server.name) {
+			continue
+		}
+		started, err := server.start()
 		if err != nil {
 			return err
 		}
-		if server == nil {
-			fmt.Fprintln(os.Stderr, "oidc-provider is not installed: run 'npm ci' in e2e to measure it, too")
+		if started == nil {
+			fmt.Fprintf(os.Stderr, "%s is not installed: run '%s to measure it, too\n", server.name, server.install)
 			continue
 		}
-		err = server.measure(ctx, out, cfg)
-		server.stop()
+		err = started.measure(ctx, out, cfg)
+		started.stop()
 		if err != nil {
-			return fmt.Errorf("%s: %w", server.name, err)
+			return fmt.Errorf("%s: %w", started.name, err)
 		}
 	}
 	return out.Flush()
 }
+
+// serverCaddyfile is a server and, before it, what a handler that has authenticated the
+// person says.
+const serverCaddyfile = `{
+	admin {{admin}}
+	log {
+		level WARN
+	}
+}
+http://{{addr}} {
+	map {path} {http.auth.user.id} {
+		default ` + flowPerson + `
+	}
+	gluu_oauth_server {
+		issuer http://{{addr}}
+		scopes openid ` + serverScope + `
+		token_ttl 5m 5m
+		consent_page
+		client ` + serverClient + ` {
+			secret ` + "`{{hash}}`" + `
+			grants client_credentials authorization_code refresh_token
+			scopes openid ` + serverScope + `
+			redirect_uris ` + flowRedirect + `
+		}
+		{{store}}
+	}
+}
+`
 
 // startGatewayServer runs the gateway with a server alone. Its secret is hashed with
 // argon2id, and what it answers is on the disk by then.
@@ -70,10 +110,9 @@ func startGatewayServer(dir string, cfg settings, store string) (*authServer, er
 	}
 	option := ""
 	if store != "" {
-		option = "\t\tstore " + store + " {\n\t\t\tkey 0123456789abcdef0123456789abcdef\n\t\t}\n"
+		option = "store " + store + " {\n\t\t\tkey 0123456789abcdef0123456789abcdef\n\t\t}"
 	}
-	caddyfile := fmt.Sprintf("{\n\tadmin {{admin}}\n\tlog {\n\t\tlevel WARN\n\t}\n}\nhttp://{{addr}} {\n\tgluu_oauth_server {\n\t\tissuer http://{{addr}}\n\t\tscopes %s\n\t\ttoken_ttl 5m\n"+
-		"\t\tclient %s {\n\t\t\tsecret `%s`\n\t\t\tgrants client_credentials\n\t\t\tscopes %[1]s\n\t\t}\n%[4]s\t}\n}\n", serverScope, serverClient, strings.TrimSpace(string(hash)), option)
+	caddyfile := strings.NewReplacer("{{hash}}", strings.TrimSpace(string(hash)), "{{store}}", option).Replace(serverCaddyfile)
 	process, err := startProxy(cfg.binary, dir, "server", caddyfile, cfg.core)
 	if err != nil {
 		return nil, err
@@ -82,7 +121,7 @@ func startGatewayServer(dir string, cfg settings, store string) (*authServer, er
 	if name == "" {
 		name = "embedded"
 	}
-	return &authServer{"gateway, " + name, process, "/oauth2/token", "/oauth2/introspect", process.stop}, nil
+	return &authServer{name: "gateway, " + name, proxy: process, token: "/oauth2/token", introspect: "/oauth2/introspect", authorize: "/oauth2/authorize", stop: process.stop}, nil
 }
 
 // startOIDCProvider runs npm's oidc-provider as the end-to-end tests do: what it issues is
@@ -93,10 +132,11 @@ func startOIDCProvider(dir string, cfg settings) (*authServer, error) {
 		return nil, nil
 	}
 	config, err := json.Marshal(map[string]any{
-		"issuer": "http://127.0.0.1", "scopes": []string{serverScope},
+		"issuer": "http://127.0.0.1", "scopes": []string{"openid", serverScope}, "person": flowPerson, "rotate": true,
 		"clients": []map[string]any{{
-			"client_id": serverClient, "client_secret": issuerSecret, "scope": serverScope,
-			"grant_types": []string{"client_credentials"}, "response_types": []string{}, "redirect_uris": []string{},
+			"client_id": serverClient, "client_secret": issuerSecret, "scope": "openid " + serverScope,
+			"grant_types":    []string{"client_credentials", "authorization_code", "refresh_token"},
+			"response_types": []string{"code"}, "redirect_uris": []string{flowRedirect},
 		}},
 	})
 	if err != nil {
@@ -131,7 +171,7 @@ func startOIDCProvider(dir string, cfg settings) (*authServer, error) {
 		var ready struct{ Port int }
 		if json.Unmarshal(lines.Bytes(), &ready) == nil && ready.Port > 0 {
 			p.addr = fmt.Sprint("127.0.0.1:", ready.Port)
-			return &authServer{"oidc-provider, memory", p, "/token", "/token/introspection", stop}, nil
+			return &authServer{name: "oidc-provider, memory", proxy: p, token: "/token", introspect: "/token/introspection", authorize: "/auth", stop: stop}, nil
 		}
 	}
 	stop()
@@ -157,25 +197,65 @@ func (s *authServer) measure(ctx context.Context, out io.Writer, cfg settings) e
 	} {
 		r := request{path: kind.path, authorization: serverAuthorization, form: kind.form.Encode()}
 		t := &target{addr: s.proxy.addr, status: http.StatusOK, request: func(uint64) request { return r }}
-		cpu, perSecond, err := s.load(ctx, t, cfg)
-		if err != nil {
-			return fmt.Errorf("%s: %w", kind.name, err)
+		if err := s.row(ctx, out, cfg, kind.name, func(window context.Context) (uint64, error) { return closedLoop(window, cfg.connections, t) }); err != nil {
+			return err
 		}
-		fmt.Fprintf(out, "%s\t%s\t%.0fµs\t%.0f\t\n", s.name, kind.name, cpu, perSecond)
+	}
+	return s.measureFlows(ctx, out, cfg)
+}
+
+// measureFlows prints the rows of what a person takes part in: without an ID token, which is
+// a signature by RSA, and with one.
+func (s *authServer) measureFlows(ctx context.Context, out io.Writer, cfg settings) error {
+	for _, scope := range []string{serverScope, "openid " + serverScope} {
+		flows := make([]*flow, cfg.connections)
+		for i := range flows {
+			f, err := newFlow(s, scope)
+			if err == nil {
+				err = f.login()
+			}
+			if err != nil {
+				return fmt.Errorf("logging in: %w", err)
+			}
+			flows[i] = f
+		}
+		for _, kind := range []struct {
+			name string
+			do   func(*flow) error
+		}{
+			{"authorization code, " + scope, (*flow).login}, {"refresh, " + scope, (*flow).renew},
+		} {
+			if err := s.row(ctx, out, cfg, kind.name, func(window context.Context) (uint64, error) { return repeat(window, flows, kind.do) }); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }
 
+func (s *authServer) row(ctx context.Context, out io.Writer, cfg settings, name string, load func(context.Context) (uint64, error)) error {
+	cpu, perSecond, err := s.load(ctx, cfg, load)
+	if err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	fmt.Fprintf(out, "%s\t%s\t%.0fµs\t%.0f\t\n", s.name, name, cpu, perSecond)
+	return nil
+}
+
 // load returns the medians of the rounds, after one that warms up.
-func (s *authServer) load(ctx context.Context, t *target, cfg settings) (cpu, perSecond float64, err error) {
+func (s *authServer) load(ctx context.Context, cfg settings, load func(context.Context) (uint64, error)) (cpu, perSecond float64, err error) {
 	var costs, rates []float64
 	for round := range cfg.rounds + 1 {
+		length := cfg.length
+		if round == 0 {
+			length = max(length, s.warm)
+		}
 		before, err := s.proxy.cpuTime()
 		if err != nil {
 			return 0, 0, err
 		}
-		window, cancel := context.WithTimeout(ctx, cfg.length)
-		answered, err := closedLoop(window, cfg.connections, t)
+		window, cancel := context.WithTimeout(ctx, length)
+		answered, err := load(window)
 		cancel()
 		if err != nil {
 			return 0, 0, err
@@ -185,11 +265,11 @@ func (s *authServer) load(ctx context.Context, t *target, cfg settings) (cpu, pe
 			return 0, 0, err
 		}
 		if answered == 0 {
-			return 0, 0, fmt.Errorf("no request was answered in %s", cfg.length)
+			return 0, 0, fmt.Errorf("no request was answered in %s", length)
 		}
 		if round > 0 {
 			costs = append(costs, micros(after-before)/float64(answered))
-			rates = append(rates, float64(answered)/cfg.length.Seconds())
+			rates = append(rates, float64(answered)/length.Seconds())
 		}
 	}
 	return median(costs), median(rates), nil

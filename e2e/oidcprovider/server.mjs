@@ -10,6 +10,7 @@
 //              other clients see only their own
 //   person     any client may register itself and send people here to log in;
 //              they are this person and agree to everything
+//   rotate     each use of a refresh token replaces it; otherwise as oidc-provider likes
 //   interactive  whoever logs in types a name into a page first
 //   acrs       the authentication contexts that a login can have
 //   resources  {address: [scope, ...]}: protected resources that get JWTs
@@ -131,6 +132,7 @@ const person = config.person ? {
   pkce: { required: () => true },
   issueRefreshToken: (ctx, client) => client.grantTypeAllowed('refresh_token'),
   acrValues: config.acrs ?? [],
+  ...(config.rotate ? { rotateRefreshToken: true } : {}),
 } : {};
 
 // The page that asks who logs in.
