@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -34,8 +35,7 @@ type refusalRow struct {
 func TestTheTableOfRefusals(t *testing.T) {
 	rows := refusalRows(t)
 	seen := map[refusalRow]bool{}
-	counted := map[string]bool{}
-	for _, scene := range refusalScenes {
+	for _, scene := range slices.Concat(refusalScenes, otherRefusalScenes) {
 		t.Run(scene.name, func(t *testing.T) {
 			s := newScene(t)
 			scene.play(s)
@@ -50,8 +50,8 @@ func TestTheTableOfRefusals(t *testing.T) {
 					continue
 				}
 				seen[row] = true
-				if counted[got.reason] = strings.Contains(metrics, `gluu_client_refused{reason="`+got.reason+`"`); !counted[got.reason] {
-					t.Errorf("gluu_client_refused does not count %s", got.reason)
+				if counted := regexp.MustCompile(`gluu_(client_refused|oauth_server_requests_refused_total)\{[^}]*reason="` + got.reason + `"`); !counted.MatchString(metrics) {
+					t.Errorf("no metric counts %s", got.reason)
 				}
 			}
 		})
@@ -260,10 +260,13 @@ func (s *scene) metrics() string {
 	return string(text)
 }
 
-var refusalScenes = []struct {
+// refusalScene is what has to happen for rows of the table.
+type refusalScene struct {
 	name string
 	play func(s *scene)
-}{
+}
+
+var refusalScenes = []refusalScene{
 	{"no token", func(s *scene) {
 		s.usual("")
 		s.expectRefusal("GET", "/todos/1", "")
