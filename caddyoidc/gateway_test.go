@@ -8,6 +8,10 @@ import (
 	"maps"
 	"net/http"
 	"net/http/cookiejar"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -30,6 +34,9 @@ type site struct {
 	admin   string // the address of the admin endpoint, "" if it is off
 
 	provider string // further options of the provider
+
+	mu      sync.Mutex
+	cookies []string // that the gateway has set
 }
 
 func newSite(t *testing.T) *site {
@@ -38,8 +45,42 @@ func newSite(t *testing.T) *site {
 	t.Setenv("XDG_DATA_HOME", s.dir)
 	s.op.Client.RedirectURIs = []string{s.url("/callback")}
 	s.op.Client.PostLogout = []string{s.url("/goodbye")}
+	t.Cleanup(s.noSecretIsLogged) // when the gateway has stopped
 	caddytest.StopAfter(t)
 	return s
+}
+
+// noSecretIsLogged searches the log at debug for what a reader could use: cookies of the
+// gateway, codes, tokens, states and nonces.
+func (s *site) noSecretIsLogged() {
+	log, err := os.ReadFile(filepath.Join(s.dir, "log.json"))
+	if err != nil {
+		return // the gateway was never started
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, secret := range append(s.op.Secrets(), s.cookies...) {
+		if strings.Contains(string(log), secret) {
+			s.Errorf("the log contains %q", secret)
+		}
+	}
+}
+
+// RoundTrip implements http.RoundTripper for browsers, and keeps the cookies that the
+// gateway sets.
+func (s *site) RoundTrip(r *http.Request) (*http.Response, error) {
+	res, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil || r.URL.Host != s.address {
+		return res, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range res.Cookies() {
+		if strings.Contains(c.Name, "gluu_") && c.Value != "" {
+			s.cookies = append(s.cookies, c.Value)
+		}
+	}
+	return res, nil
 }
 
 func (s *site) url(path string) string { return "http://" + s.address + path }
@@ -76,7 +117,7 @@ func (s *site) browser() *http.Client {
 	if err != nil {
 		s.Fatal(err)
 	}
-	return &http.Client{Jar: jar, Timeout: 20 * time.Second}
+	return &http.Client{Jar: jar, Timeout: 20 * time.Second, Transport: s}
 }
 
 func (s *site) get(client *http.Client, path string, header http.Header) (status int, body string, h http.Header) {

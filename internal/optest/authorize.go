@@ -112,6 +112,7 @@ func (op *OP) logIn(w http.ResponseWriter, user User, query url.Values) *login {
 
 func (op *OP) issue(w http.ResponseWriter, r *http.Request, query url.Values, l *login) {
 	code := "code-" + rand.Text()
+	op.issued = append(op.issued, code)
 	op.codes[code] = &grant{
 		login: l, redirectURI: query.Get("redirect_uri"), nonce: query.Get("nonce"),
 		challenge: query.Get("code_challenge"), scope: query.Get("scope"),

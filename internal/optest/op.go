@@ -78,6 +78,7 @@ type OP struct {
 
 	calls    map[string]int
 	requests []url.Values // authorization requests, in order
+	issued   []string     // codes and tokens
 	codes    map[string]*grant
 	refresh  map[string]*grant
 	access   map[string]*grant
@@ -163,6 +164,18 @@ func (op *OP) Requests() []url.Values {
 	op.Lock()
 	defer op.Unlock()
 	return slices.Clone(op.requests)
+}
+
+// Secrets returns what no log of a client may have: the codes and tokens that were issued
+// so far, the state and nonce of each request, and the client's secret.
+func (op *OP) Secrets() []string {
+	op.Lock()
+	defer op.Unlock()
+	secrets := append(slices.Clone(op.issued), op.Client.Secret)
+	for _, request := range op.requests {
+		secrets = append(secrets, request.Get("state"), request.Get("nonce"))
+	}
+	return slices.DeleteFunc(secrets, func(secret string) bool { return secret == "" })
 }
 
 // EndSessions forgets who is logged in at the provider.

@@ -98,18 +98,24 @@ func (op *OP) tokens(g *grant, isRefresh bool) (map[string]any, error) {
 	op.serial++
 	access := fmt.Sprintf("at-%d-%s", op.serial, rand.Text())
 	op.access[access] = g
+	op.issued = append(op.issued, access)
 	answer := map[string]any{
 		"access_token": access, "token_type": "Bearer", "expires_in": int64(op.AccessLife.Seconds()), "scope": g.scope,
 	}
 	if !op.NoRefresh && (!isRefresh || op.RotateRefresh) {
 		token := "rt-" + rand.Text()
 		op.refresh[token] = g
+		op.issued = append(op.issued, token)
 		answer["refresh_token"] = token
 	}
 	if !isRefresh || !op.NoRefreshID {
 		idToken, err := op.idToken(g, access, isRefresh)
 		if err != nil {
 			return nil, err
+		}
+		// The signature of a JWT is as secret as the whole.
+		if signature := idToken[strings.LastIndexByte(idToken, '.')+1:]; signature != "" {
+			op.issued = append(op.issued, signature)
 		}
 		answer["id_token"] = idToken
 	}
