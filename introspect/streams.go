@@ -108,7 +108,7 @@ func refuses(ctx context.Context, handler any, s streams.Admitted, caller *expla
 	switch h := handler.(type) {
 	case explain.Gate:
 		list := h.ExplainCaller(caller)
-		return list.Refused != nil && !list.DryRun
+		return !list.DryRun && forbids(list.Refused)
 	case explain.Enforcer:
 		if caddy.GetModuleName(handler) == opaHandler || s.Session != "" && s.Token == nil {
 			return false // rules about a person ask the session
@@ -122,7 +122,13 @@ func refuses(ctx context.Context, handler any, s streams.Admitted, caller *expla
 		if d.DryRun || d.Resource != nil && d.Resource.ObtainRPT {
 			return false // the gateway would get the permission for the person
 		}
-		return d.Refused != nil
+		return forbids(d.Refused)
 	}
 	return false
+}
+
+// forbids reports whether a refusal is about the caller, and not about a gateway that
+// cannot decide yet: a moment after a reload it may not know all that it needs.
+func forbids(r *explain.Refusal) bool {
+	return r != nil && r.Status < http.StatusInternalServerError
 }
