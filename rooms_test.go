@@ -38,7 +38,7 @@ var rooms = []room{
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddyratelimit caddystore caddyui caddyuma cli directive kongconfig"},
 
 	{"caddyui", built, "consumer directive identity introspect pathmatch scopeexpr internal/*"},
-	{"cli", built, "authserver directive enforce internal/audit internal/decisions internal/explain internal/openapi internal/policylint internal/policytool internal/routemap internal/uilink internal/visible kongconfig pathmatch scopeexpr"},
+	{"cli", built, "authserver directive enforce internal/audit internal/decisions internal/explain internal/openapi internal/policylint internal/policytool internal/routemap internal/status internal/uilink internal/visible kongconfig pathmatch scopeexpr"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", built, "consumer directive enforce identity introspect pathmatch internal/*"},
 	{"caddyuma", built, "directive enforce headers identity introspect jose pathmatch scopeexpr internal/*"},
@@ -88,8 +88,8 @@ var rooms = []room{
 	{"internal/store/embedded", built, "internal/store"},
 	{"internal/store/postgres", built, "internal/retry internal/store"},
 	{"internal/store/redis", built, "internal/retry internal/store"},
-	{"internal/opaengine", built, "internal/retry internal/strictjson"},
-	{"internal/outbound", built, "internal/spans"},
+	{"internal/opaengine", built, "internal/retry internal/status internal/strictjson"},
+	{"internal/outbound", built, "internal/spans internal/status"},
 	{"internal/store", built, "internal/retry internal/seal"},
 	{"internal/storedsecret", built, "internal/storagelock"},
 	{"internal/storagelock", built, "internal/retry"},
@@ -111,6 +111,7 @@ var rooms = []room{
 	{"internal/events", built, ""},
 	{"internal/uilink", built, ""},
 	{"internal/strictjson", built, ""},
+	{"internal/status", built, ""},
 
 	{"bench", forTests, "internal/testenv"},
 	{"docs", forTests, ""},

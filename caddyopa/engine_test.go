@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-gluu/gateway/internal/caddytest"
 	"github.com/caddy-gluu/gateway/internal/opaengine"
 	"github.com/caddy-gluu/gateway/internal/token"
+	"github.com/caddy-gluu/gateway/introspect"
 )
 
 // An engine stays the same across reloads, as long as its policies do.
@@ -63,7 +64,15 @@ func TestWatchedPolicies(t *testing.T) {
 		t.Fatalf("got %d", got.StatusCode)
 	}
 	w.file("p.rego", peerPolicy)
+	first := introspect.Running().OPAStatus()
 	await(t, "the new policy", func() bool { return w.get("/", "good").StatusCode == 403 })
+	second := introspect.Running().OPAStatus()
+	if d := second.Deciders[0]; d.Kind != "engine" || d.By != "default" || d.Decision != "httpapi/authz" {
+		t.Errorf("the handler says %+v", d)
+	}
+	if e := second.Engines[0]; e.Name != "default" || !e.Ready || e.Revision == first.Engines[0].Revision || e.Since.Before(first.Engines[0].Since) {
+		t.Errorf("the engine says %+v", e)
+	}
 }
 
 // An engine without a policy refuses, and does not answer for its policy.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/internal/opaengine"
+	"github.com/caddy-gluu/gateway/internal/status"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -147,6 +148,13 @@ func (e *Engine) Named(ctx caddy.Context, name string) error {
 
 // Start implements introspect.PolicyEngine. It begins to watch and to download.
 func (e *Engine) Start() { e.engine.Start() }
+
+// Status implements introspect.PolicyEngine.
+func (e *Engine) Status() status.Engine {
+	s := e.engine.Status()
+	s.Name = e.label
+	return s
+}
 
 // Cleanup implements caddy.CleanerUpper.
 func (e *Engine) Cleanup() error {

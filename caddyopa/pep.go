@@ -14,6 +14,8 @@ import (
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/enforce"
 	"github.com/caddy-gluu/gateway/identity"
+	"github.com/caddy-gluu/gateway/internal/siteguard"
+	"github.com/caddy-gluu/gateway/internal/status"
 	"github.com/caddy-gluu/gateway/internal/token"
 )
 
@@ -89,6 +91,8 @@ func (p *PEP) Provision(ctx caddy.Context) (err error) {
 	}
 	p.records = newRecorder(ctx, p)
 	p.OfferExplanations(ctx, p)
+	hosts, _ := siteguard.Address(ctx)
+	p.App().AddDecider(func() status.Decider { return p.status(hosts) })
 	p.warn()
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/caddytest"
 	"github.com/caddy-gluu/gateway/internal/outbound"
+	"github.com/caddy-gluu/gateway/introspect"
 )
 
 func answering(kind, body string) func(http.ResponseWriter) {
@@ -98,6 +99,10 @@ func TestTheBreakerOpens(t *testing.T) {
 	records := caddytest.Records(t, w.dir, "request refused")
 	if text, _ := records[len(records)-1]["error"].(string); !strings.Contains(text, outbound.ErrOpen.Error()) {
 		t.Errorf("the last error is %q", text)
+	}
+	status := introspect.Running().OPAStatus()
+	if d := status.Deciders[0]; d.Kind != "opa" || d.By != p.URL || d.Breaker != "open" || d.Problem == nil || !strings.Contains(d.Problem.Error, "connection refused") {
+		t.Errorf("the handler says %+v", d)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/internal/siteorder"
+	"github.com/caddy-gluu/gateway/internal/status"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/introspect"
 	"github.com/caddy-gluu/gateway/scopeexpr"
@@ -139,6 +140,8 @@ func (p *UMAPEP) Provision(ctx caddy.Context) error {
 	p.resources = newResources(p.InForce(), p.ResourcePrefix, p.Registration, p.authority, app.Generation(), ctx.Storage(), ctx.Logger())
 	p.authority.announce(p.resources, p.provider)
 	p.tickets = &tickets{authority: p.authority, count: counter}
+	hosts, _ := siteguard.Address(ctx)
+	app.AddUMA(func() status.UMA { return p.status(hosts) })
 	if p.ObtainRPT {
 		if p.client, err = p.newClient(ctx); err != nil {
 			return err

@@ -15,6 +15,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/caddy-gluu/gateway/internal/retry"
+	"github.com/caddy-gluu/gateway/internal/status"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
@@ -37,7 +38,13 @@ type resources struct {
 	first     chan struct{} // closed when they were made known, or that failed, for the first time
 	firstOnce sync.Once
 
-	problem atomic.Pointer[string] // why the last attempt failed; nil if it did not
+	failed atomic.Pointer[failure] // why the last attempt failed; nil if it did not
+}
+
+// failure is why resources could not be made known, and when the next attempt is.
+type failure struct {
+	status.Problem
+	next time.Time
 }
 
 // resource is one of them.
@@ -124,19 +131,10 @@ const longestProblem = 300
 // last attempt to make it known met with.
 func (r *resources) unknown() error {
 	const text = "the resource is not registered at the authorization server yet"
-	if problem := r.problem.Load(); problem != nil {
-		return fmt.Errorf("%s: %.*s", text, longestProblem, *problem)
+	if failed := r.failed.Load(); failed != nil {
+		return fmt.Errorf("%s: %.*s", text, longestProblem, failed.Error)
 	}
 	return errors.New(text)
-}
-
-// note keeps what an attempt to make the resources known met with.
-func (r *resources) note(err error) {
-	if err == nil {
-		r.problem.Store(nil)
-		return
-	}
-	r.problem.Store(new(err.Error()))
 }
 
 // forget is called when the authorization server does not know the resource of
@@ -167,15 +165,12 @@ func (r *resources) keep(ctx context.Context) {
 		var wait <-chan time.Time
 		retired := r.authority.retirement()
 		err := r.authority.reconcile(ctx, r)
-		r.note(err)
+		pause := r.note(err, &backoff)
 		r.firstOnce.Do(func() { close(r.first) })
 		switch {
-		case err == nil:
-			backoff.Reset()
 		case ctx.Err() != nil:
 			return
-		default:
-			pause := backoff.Next()
+		case err != nil:
 			r.logger.Warn("registering resources at the authorization server",
 				zap.String("provider", r.authority.provider.Load().Name()), zap.Error(err), zap.Duration("retry_in", pause))
 			wait = backoff.Clock.After(pause)
@@ -184,6 +179,25 @@ func (r *resources) keep(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// note keeps what an attempt to make the resources known met with, and returns the
+// pause until the next one. The time is that of the first of several that met with the
+// same.
+func (r *resources) note(err error, backoff *retry.Backoff) (pause time.Duration) {
+	if err == nil {
+		r.failed.Store(nil)
+		backoff.Reset()
+		return 0
+	}
+	pause = backoff.Next()
+	now := time.Now()
+	failed := &failure{status.Problem{Time: now, Error: err.Error()}, now.Add(pause)}
+	if before := r.failed.Load(); before != nil && before.Error == failed.Error {
+		failed.Time = before.Time
+	}
+	r.failed.Store(failed)
+	return pause
 }
 
 // rest waits until there is something to do: the pause is over, a configuration

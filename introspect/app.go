@@ -24,6 +24,7 @@ import (
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/routemap"
 	"github.com/caddy-gluu/gateway/internal/session"
+	"github.com/caddy-gluu/gateway/internal/status"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -94,7 +95,9 @@ type App struct {
 	explained    collected[explain.Part, []explain.Part]
 	rulesChanged chan struct{} // holds a value while streams are to be judged again
 	returns      collected[returnPath, map[returnPath]bool]
-	policies     collected[func() PolicyStatus, []func() PolicyStatus]
+	policies     reports[PolicyStatus]
+	uma          reports[status.UMA]
+	deciders     reports[status.Decider]
 	warnings     collected[Warning, []Warning]
 	grants       grants
 	routes       *routemap.Snapshot // nil if Caddy does not say

@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/status"
 )
 
 // The app holds policy engines without knowing what they are: a build that leaves
@@ -73,6 +74,9 @@ type PolicyEngine interface {
 	// Start is called when the configuration runs, also for an engine that an earlier
 	// one has started.
 	Start()
+
+	// Status says which policies decide, and how old they are.
+	Status() status.Engine
 }
 
 // Engine returns the policy engine of this name, the one called `default` for "".

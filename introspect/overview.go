@@ -75,13 +75,7 @@ func (a *App) Overview(ctx context.Context) Overview {
 func (a *App) AddPolicy(status func() PolicyStatus) { a.policies.add(status) }
 
 // PolicyStatuses returns the rules of all handlers that decide by rules.
-func (a *App) PolicyStatuses() []PolicyStatus {
-	statuses := []PolicyStatus{}
-	for _, status := range a.policies.get(func(all []func() PolicyStatus) []func() PolicyStatus { return all }) {
-		statuses = append(statuses, status())
-	}
-	return statuses
-}
+func (a *App) PolicyStatuses() []PolicyStatus { return a.policies.ask() }
 
 // ErrNoRoutes says that the configuration of the HTTP app is not known.
 var ErrNoRoutes = errors.New("the configuration of the HTTP app is not known: it has no handler of the gateway that needs the app gluu, or this version of Caddy does not keep it")

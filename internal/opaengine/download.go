@@ -61,6 +61,9 @@ func (e *Engine) follow(ctx context.Context, b *Bundle) {
 	backoff := retry.Backoff{Min: minRetry, Max: maxRetry, Clock: e.settings.Clock}
 	for ctx.Err() == nil {
 		next, longPolls, err := e.update(ctx, b, etag)
+		if ctx.Err() == nil {
+			e.problems.note(b.Name, e.settings.Now(), err)
+		}
 		if err != nil {
 			if ctx.Err() == nil {
 				e.logger.Error("a bundle cannot be updated: the policies before stay in use", zap.String("bundle", b.Name), zap.Error(err))

@@ -60,8 +60,9 @@ type Engine struct {
 	caps     *ast.Capabilities
 	logger   *zap.Logger
 
-	current atomic.Pointer[Snapshot]
-	refused atomic.Pointer[error] // why the policies of OPA's own configuration cannot be used
+	current  atomic.Pointer[Snapshot]
+	refused  atomic.Pointer[error] // why the policies of OPA's own configuration cannot be used
+	problems problems
 
 	mu      sync.Mutex // activations
 	files   *source
@@ -172,9 +173,15 @@ func (e *Engine) activate(keep func(), files *source, bundles map[string]*source
 	if len(bundles) < len(e.settings.Bundles) {
 		return nil
 	}
-	e.current.Store(snapshot)
+	e.use(snapshot)
 	e.logger.Info("policies are in use", zap.String("revision", snapshot.Revision()), zap.Int("modules", len(snapshot.compiler.Modules)))
 	return nil
+}
+
+// use has the engine decide by a snapshot from now on.
+func (e *Engine) use(s *Snapshot) {
+	s.since = e.settings.Now()
+	e.current.Store(s)
 }
 
 // Snapshot returns what decides now. It must be released.

@@ -35,6 +35,7 @@ type manager struct {
 	mu        sync.Mutex
 	bundles   map[string]time.Time // when each server last answered
 	revisions map[string]string    // of the bundles
+	seen      map[string]bool      // bundles that the plugin has told about
 }
 
 // stopTimeout is how long the plugins may take to send what they still have.
@@ -52,7 +53,7 @@ func (e *Engine) prepareManager() error {
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
 	}
-	m := &manager{Manager: own, engine: e, bundles: map[string]time.Time{}, revisions: map[string]string{}}
+	m := &manager{Manager: own, engine: e, bundles: map[string]time.Time{}, revisions: map[string]string{}, seen: map[string]bool{}}
 	var boot map[string]any
 	if err := util.Unmarshal(e.settings.OPA, &boot); err != nil {
 		return fmt.Errorf("config: %w", err)
@@ -77,13 +78,15 @@ func (e *Engine) useCompiler(compiler *ast.Compiler, store storage.Store) {
 	if err := checkCalls(compiler.Modules, e.caps); err != nil {
 		// The data has been replaced already, so the policies before do not fit.
 		e.refused.Store(&err)
+		e.problems.note("", e.settings.Now(), err)
 		e.logger.Error("policies cannot be used: requests are refused", zap.Error(err))
 		return
 	}
 	snapshot := newSnapshot(compiler, store, nil, "")
 	snapshot.engine = e
 	e.refused.Store(nil)
-	e.current.Store(snapshot)
+	e.problems.note("", time.Time{}, nil)
+	e.use(snapshot)
 	e.logger.Info("policies are in use", zap.Int("modules", len(compiler.Modules)))
 }
 
@@ -96,6 +99,7 @@ func (m *manager) start(ctx context.Context) {
 			if err == nil {
 				break
 			}
+			m.engine.problems.note("", m.engine.settings.Now(), err)
 			m.engine.logger.Error("OPA's configuration cannot be started", zap.Error(err))
 			if !backoff.Wait(ctx) {
 				return
@@ -122,6 +126,7 @@ func (m *manager) listen() {
 		m.mu.Lock()
 		defer m.mu.Unlock()
 		for name, status := range all {
+			m.noteProblem(name, status)
 			if status != nil && status.ActiveRevision != "" {
 				m.revisions[name] = status.ActiveRevision
 			}

@@ -30,7 +30,8 @@ type Snapshot struct {
 	uses     *Uses
 	uncached []string // functions that are not deterministic
 	revision string
-	engine   *Engine // if the store is one that OPA's plugins change
+	since    time.Time // since when it decides
+	engine   *Engine   // if the store is one that OPA's plugins change
 
 	values  cache.InterQueryValueCache // compiled regular expressions and such
 	answers cache.InterQueryCache      // of http.send

@@ -18,17 +18,17 @@ const watchPause = 2 * time.Second
 // nothing, and are named once.
 func (e *Engine) watch(ctx context.Context) {
 	last, _ := FilesRevision(e.settings.Files)
+	var broken error // what is wrong with the files of that revision
 	var failed string
 	for e.settings.Clock.Sleep(ctx, watchPause) {
 		files, err := readFiles(e.settings.Files)
 		if err == nil {
-			revision := revisionOf(files)
-			if revision == last {
-				continue
+			if revision := revisionOf(files); revision != last {
+				last, broken = revision, e.useFiles(files)
 			}
-			last = revision
-			err = e.useFiles(files)
+			err = broken
 		}
+		e.problems.note("", e.settings.Now(), err)
 		switch {
 		case err == nil:
 			failed = ""

@@ -27,6 +27,7 @@ import (
 	"github.com/sony/gobreaker/v2"
 
 	"github.com/caddy-gluu/gateway/internal/spans"
+	"github.com/caddy-gluu/gateway/internal/status"
 )
 
 // MaxAnswer is how much of an answer is read.
@@ -55,6 +56,7 @@ type Client struct {
 
 	mu      sync.Mutex
 	counted map[string]bool // callers for whom the server has failed since its last answer
+	problem *status.Problem // of the last question, nil if it was answered
 }
 
 // New returns a client for a server that is reached with these TLS settings.
@@ -118,12 +120,14 @@ func (c *Client) judge(ctx context.Context, caller string, err error) error {
 	defer c.mu.Unlock()
 	if err == nil {
 		clear(c.counted)
+		c.problem = nil
 		return nil
 	}
 	if ctx.Err() != nil {
 		return &noEvidence{err} // the client has left
 	}
-	if status, ok := errors.AsType[*statusError](err); ok && status.status < 502 && status.status != http.StatusTooManyRequests {
+	c.problem = &status.Problem{Time: time.Now(), Error: err.Error()}
+	if answer, ok := errors.AsType[*statusError](err); ok && answer.status < 502 && answer.status != http.StatusTooManyRequests {
 		return &noEvidence{err} // it answers; what it was sent may be why
 	}
 	if op, ok := errors.AsType[*net.OpError](err); ok && op.Op == "dial" {
@@ -177,6 +181,15 @@ func read(res *http.Response) ([]byte, error) {
 		return nil, &noEvidence{fmt.Errorf("the answer is %.80q and not JSON", res.Header.Get("Content-Type"))}
 	}
 	return body, nil
+}
+
+// Status returns the state of the circuit breaker (closed, open or half-open), and why
+// the last question was not answered, nil if it was.
+func (c *Client) Status() (breaker string, problem *status.Problem) {
+	breaker = c.circuit.State().String()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return breaker, c.problem
 }
 
 // Close closes the connections that are not in use.
