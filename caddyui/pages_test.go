@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/audit"
 	"github.com/caddy-gluu/gateway/internal/decisions"
+	"github.com/caddy-gluu/gateway/internal/status"
 )
 
 // post sends a form of a page of ours.
@@ -258,5 +259,51 @@ func TestChangesAreListed(t *testing.T) {
 	}
 	if status, _ := get(t, u, "/changes?before=x"); status != http.StatusBadRequest {
 		t.Errorf("got %d", status)
+	}
+}
+
+func TestUMAResourcesAreFound(t *testing.T) {
+	named := func(n int, state string) (list []status.Resource) {
+		for i := range n {
+			list = append(list, status.Resource{Name: fmt.Sprintf("GET /%s/%d", state, i), State: state, ID: fmt.Sprintf("id-%d", i), Scopes: []string{"read:" + state}, Rules: []string{"GET /rule"}})
+		}
+		return list
+	}
+	handlers := []status.UMA{{Hosts: []string{"a"}, Resources: named(150, status.Registered)}, {Hosts: []string{"b"}}, {Hosts: []string{"c"}, Resources: named(3, status.Missing)}}
+	for name, c := range map[string]struct {
+		page   umaPage
+		offset int
+		sites  string // host and number of resources
+		total  int
+		next   string
+	}{
+		"all":       {umaPage{}, 0, "a:100 b:0", 153, "uma?offset=100&q=&state="},
+		"second":    {umaPage{}, 100, "a:50 c:3", 153, ""},
+		"beyond":    {umaPage{}, 1000, "", 153, ""},
+		"by state":  {umaPage{State: status.Missing}, 0, "c:3", 3, ""},
+		"by name":   {umaPage{Query: "REGISTERED/149"}, 0, "a:1", 1, ""},
+		"by scope":  {umaPage{Query: "read:missing"}, 0, "c:3", 3, ""},
+		"by id":     {umaPage{Query: "id-2"}, 0, "a:11 c:1", 12, ""},
+		"by rule":   {umaPage{Query: "get /rule", State: status.Missing}, 0, "c:3", 3, ""},
+		"not there": {umaPage{Query: "nothing"}, 0, "", 0, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c.page.fill(handlers, c.offset)
+			var sites []string
+			for _, s := range c.page.Sites {
+				sites = append(sites, fmt.Sprintf("%s:%d", s.Hosts[0], len(s.Shown)))
+			}
+			if got := strings.Join(sites, " "); got != c.sites || c.page.Total != c.total || c.page.Next != c.next || c.page.Missing != 3 {
+				t.Errorf("got %q, %d in all, next %q, %d missing", got, c.page.Total, c.page.Next, c.page.Missing)
+			}
+		})
+	}
+}
+
+func TestAges(t *testing.T) {
+	for seconds, want := range map[float64]string{0: "less than a second", 42.9: "42s", 60: "1m", 3725: "1h2m", 86400: "1 day", 200000: "2 days"} {
+		if got := age(seconds); got != want {
+			t.Errorf("%v: got %q, want %q", seconds, got, want)
+		}
 	}
 }

@@ -53,6 +53,7 @@ var functions = template.FuncMap{
 	"lookup":     lookupText,
 	"inc":        func(i int) int { return i + 1 },
 	"plural":     plural,
+	"age":        age,
 	"protection": func(p routemap.Protection) any { return protections[p] },
 	"count64":    func(n uint64) string { return groupDigits(int(min(n, math.MaxInt))) },
 	"sum": func(counts map[string]uint64) (total uint64) {

@@ -44,6 +44,8 @@ func init() { // the pages refer to the table for the navigation
 		{path: "/consumer", method: http.MethodPost, least: admin, changes: true, edits: "consumers", serve: saveConsumer},
 		{path: "/consumer-delete", method: http.MethodPost, least: admin, changes: true, edits: "consumers", serve: deleteConsumer},
 		{path: "/providers", method: http.MethodGet, least: viewer, nav: "Providers", serve: showProviders},
+		{path: "/uma", method: http.MethodGet, least: viewer, nav: "UMA", serve: showUMA},
+		{path: "/opa", method: http.MethodGet, least: viewer, nav: "OPA", serve: showOPA},
 		{path: "/tokens", method: http.MethodGet, least: viewer, nav: "Tokens", serve: showTokens},
 		{path: "/tokens", method: http.MethodPost, least: viewer, serve: explainToken},
 		{path: "/forget", method: http.MethodPost, least: operator, changes: true, serve: forgetTokens},

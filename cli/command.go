@@ -42,6 +42,8 @@ var commands = []func() *cobra.Command{
 	newHashSecretCommand,
 	newOverviewCommand,
 	newRoutesCommand,
+	newUMACommand,
+	newOPACommand,
 	newDecisionsCommand,
 	newWhyCommand,
 	newAuditCommand,
