@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/caddy-gluu/gateway/consumer"
 )
@@ -84,8 +85,30 @@ func search(d *consumer.Directory, text string) (found []*consumer.Consumer, isC
 }
 
 func mentions(c *consumer.Consumer, wanted string) bool {
-	has := func(text string) bool { return strings.Contains(strings.ToLower(text), wanted) }
+	has := func(text string) bool { return containsFold(text, wanted) }
 	return has(c.Username) || has(c.CustomID) || has(c.ID) || slices.ContainsFunc(c.Groups, has) || slices.ContainsFunc(c.Tags, has)
+}
+
+// containsFold reports whether a text has another in it, in any case of its letters.
+// What is wanted is in lower case. A search asks this of every field of 100,000
+// consumers, so that most of them are passed over by their bytes.
+func containsFold(text, wanted string) bool {
+	if wanted == "" || strings.ContainsFunc(wanted, func(r rune) bool { return r >= utf8.RuneSelf }) {
+		return strings.Contains(strings.ToLower(text), wanted)
+	}
+	first := wanted[:1]
+	if upper := strings.ToUpper(first); upper != first {
+		first += upper
+	}
+	for i := 0; ; i++ {
+		found := strings.IndexAny(text[i:], first)
+		if i += found; found < 0 || len(text)-i < len(wanted) {
+			return false
+		}
+		if strings.EqualFold(text[i:i+len(wanted)], wanted) {
+			return true
+		}
+	}
 }
 
 // consumerPage is one consumer, or the form for a new one.

@@ -307,3 +307,18 @@ func TestAges(t *testing.T) {
 		}
 	}
 }
+
+func TestTextsAreFoundInAnyCase(t *testing.T) {
+	for _, c := range []struct {
+		text, wanted string
+		want         bool
+	}{
+		{"todo-app", "todo", true}, {"Todo-App", "o-a", true}, {"todo-app", "app", true}, {"TODO-APP", "todo-app", true}, {"ttodo", "tod", true},
+		{"todo", "todo-app", false}, {"todo", "x", false}, {"", "x", false}, {"", "", true}, {"todo", "", true}, {"1-2-3", "2-3", true},
+		{"Ärger", "ärger", true}, {"größe", "GRÖSSE", false}, {"größe-App", "app", true}, {"é", "e", false},
+	} {
+		if got := containsFold(c.text, c.wanted); got != c.want {
+			t.Errorf("%q in %q: got %v", c.wanted, c.text, got)
+		}
+	}
+}
