@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddy-gluu/gateway/internal/audit"
 	"github.com/caddy-gluu/gateway/internal/decisions"
@@ -319,6 +320,59 @@ func TestTextsAreFoundInAnyCase(t *testing.T) {
 	} {
 		if got := containsFold(c.text, c.wanted); got != c.want {
 			t.Errorf("%q in %q: got %v", c.wanted, c.text, got)
+		}
+	}
+}
+
+// The pages show what handlers and engines say, as text.
+func TestUMAAndOPAAreShown(t *testing.T) {
+	app := runApp(t)
+	const evil = `<script>alert(1)</script>`
+	now := time.Now()
+	problem := &status.Problem{Time: now, Error: "no answer " + evil}
+	app.AddUMA(func() status.UMA {
+		return status.UMA{
+			Hosts: []string{"photos.example.com"}, Provider: "default", Issuer: "https://as.example.com", Registration: "on", Problem: problem, NextAttempt: &now, ObtainsRPT: true,
+			Resources: []status.Resource{{Name: "GET /photos" + evil, State: status.Missing, Scopes: []string{"photos:view"}, Rules: []string{"GET /photos"}}, {ID: "r-7", State: status.Existing}},
+			Left:      []status.Resource{{Name: "GET /old", ID: "r-0"}}, Tickets: status.Tickets{Issued: 12345, Failed: 2, Limited: 1},
+		}
+	})
+	app.AddDecider(func() status.Decider {
+		return status.Decider{Hosts: []string{"reports.example.com"}, Kind: "opa", By: "http://127.0.0.1:8181/v1/data/a", Breaker: "open", Problem: problem}
+	})
+	u := newUI(t, app)
+	for path, texts := range map[string][]string{
+		"/uma":               {"photos.example.com", "1 resource is", "1 of 2 missing", "No answer &lt;script", "photos:view", "r-7", "GET /old", "2 failed", "obtain_rpt", `href="uma?state=missing"`},
+		"/uma?state=missing": {"photos:view", "Clear"},
+		"/uma?q=nothing":     {"No resource fits"},
+		"/opa":               {"reports.example.com", "OPA at", "http://127.0.0.1:8181/v1/data/a", "open", "No answer &lt;script"},
+	} {
+		code, page := get(t, u, path)
+		if code != http.StatusOK || strings.Contains(page, evil) {
+			t.Errorf("%s: got %d %s", path, code, page)
+		}
+		for _, text := range texts {
+			if !strings.Contains(page, text) {
+				t.Errorf("%s lacks %s", path, text)
+			}
+		}
+	}
+}
+
+func TestEnginesAreShown(t *testing.T) {
+	var page strings.Builder
+	now := time.Now()
+	engines := []status.Engine{
+		{Name: "files", Ready: true, Revision: "r1", Since: now, Modules: 1, Files: []string{"/etc/p.rego"}, Watched: true, Problem: &status.Problem{Time: now, Error: "p.rego:3: wrong"}},
+		{Name: "bundles", Ready: true, Stale: true, Revision: "r2", Since: now, Modules: 2, Age: 3725, MaxStale: 3600, Bundles: []status.Bundle{{Name: "authz", Server: "https://b.example.com", Revision: "r2", Checked: now, Problem: &status.Problem{Time: now, Error: "status 500"}}, {Name: "new"}}},
+		{Name: "empty"},
+	}
+	if err := templates["opa"].ExecuteTemplate(&page, "content", frame{Page: opaPage{status.OPA{Engines: engines}, now}}); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"newer policies cannot be used", "P.rego:3: wrong.", "/etc/p.rego", "<code>watch</code>", "too old", "1h2m", "used for 1h0m at most", "not updated", "not here yet", "Status 500.", "no policies"} {
+		if !strings.Contains(page.String(), text) {
+			t.Errorf("the page lacks %s", text)
 		}
 	}
 }

@@ -40,7 +40,7 @@ func showUMA(v *visit) error {
 	}
 	offset, _ := strconv.Atoi(query.Get("offset")) // what is not a number is the first page
 	page.fill(v.app.UMA(), max(offset, 0))
-	return v.show(http.StatusOK, "uma", "UMA", page)
+	return v.show(http.StatusOK, "uma", "UMA", &page)
 }
 
 // fill chooses what is on the page.
