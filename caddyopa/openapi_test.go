@@ -113,24 +113,24 @@ func TestEachHandlerDecidesByItsOwnDocument(t *testing.T) {
 		name, handlers string
 		want           map[string][3]string // by path: what the policies saw, and what was left
 	}{
-		{"two policies with documents", "gluu_opa_pep one {\n openapi PETS\n}\ngluu_opa_pep two {\n openapi SHOPS\n}", map[string][3]string{
+		{"two policies with documents", "gluu_opa_pep one {\n timeout 10s\n openapi PETS\n}\ngluu_opa_pep two {\n timeout 10s\n openapi SHOPS\n}", map[string][3]string{
 			"/v1/pets/7": {`["getPet","/v1/pets/?",["7"]]`, `["animal","/v1/?/?",["pets","7"]]`, "animal /v1/?/?"},
 			"/v1/pets":   {`["listPets","/v1/pets",[]]`, nothing, ""},
 			"/v1/a/b":    {nothing, `["animal","/v1/?/?",["a","b"]]`, "animal /v1/?/?"},
 			"/v1/a":      {nothing, nothing, ""},
 		}},
-		{"a policy with a document, and one without", "gluu_opa_pep one {\n openapi PETS\n}\ngluu_opa_pep two", map[string][3]string{
+		{"a policy with a document, and one without", "gluu_opa_pep one {\n timeout 10s\n openapi PETS\n}\ngluu_opa_pep two {\n timeout 10s\n}", map[string][3]string{
 			"/v1/pets/7": {`["getPet","/v1/pets/?",["7"]]`, `["getPet","/v1/pets/?",["7"]]`, "getPet /v1/pets/?"},
 			"/v1/a/b":    {nothing, nothing, ""},
 		}},
-		{"rules, a policy without a document, and one with", "gluu_oauth_pep {\n path /v1/?? {\n  GET authenticated\n }\n}\ngluu_opa_pep one\ngluu_opa_pep two {\n openapi PETS\n}", map[string][3]string{
+		{"rules, a policy without a document, and one with", "gluu_oauth_pep {\n path /v1/?? {\n  GET authenticated\n }\n}\ngluu_opa_pep one {\n timeout 10s\n}\ngluu_opa_pep two {\n timeout 10s\n openapi PETS\n}", map[string][3]string{
 			"/v1/pets/7": {`[null,"/v1/??",[]]`, `["getPet","/v1/pets/?",["7"]]`, "getPet /v1/pets/?"},
 			"/v1/a":      {`[null,"/v1/??",[]]`, nothing, ""},
 		}},
-		{"a policy with a document, rules, and a policy without", "gluu_opa_pep one {\n openapi PETS\n}\ngluu_oauth_pep {\n path /v1/?? {\n  GET authenticated\n }\n}\ngluu_opa_pep two", map[string][3]string{
+		{"a policy with a document, rules, and a policy without", "gluu_opa_pep one {\n timeout 10s\n openapi PETS\n}\ngluu_oauth_pep {\n path /v1/?? {\n  GET authenticated\n }\n}\ngluu_opa_pep two {\n timeout 10s\n}", map[string][3]string{
 			"/v1/pets/7": {`["getPet","/v1/pets/?",["7"]]`, `[null,"/v1/??",[]]`, "/v1/??"},
 		}},
-		{"two documents of rules, and a policy without", "gluu_oauth_pep {\n openapi OPENPETS {\n  unlisted authenticated\n }\n}\ngluu_oauth_pep {\n openapi OPENSHOPS\n}\ngluu_opa_pep one\ngluu_opa_pep two", map[string][3]string{
+		{"two documents of rules, and a policy without", "gluu_oauth_pep {\n openapi OPENPETS {\n  unlisted authenticated\n }\n}\ngluu_oauth_pep {\n openapi OPENSHOPS\n}\ngluu_opa_pep one {\n timeout 10s\n}\ngluu_opa_pep two {\n timeout 10s\n}", map[string][3]string{
 			"/v1/pets/7": {`["animal","/v1/?/?",["pets","7"]]`, `["animal","/v1/?/?",["pets","7"]]`, "animal /v1/?/?"},
 		}},
 	} {
@@ -164,7 +164,7 @@ func TestAnOperationOfAnotherDocumentGrantsNothing(t *testing.T) {
 	w := newWorld(t)
 	pets, other := w.file("pets.yaml", petAPI("")), w.file("other.yaml", strings.Replace(petAPI(""), "/v1", "/v2", 1))
 	w.run(w.config("opa first {\n policy "+w.file("first.rego", allowAll)+"\n}\nopa {\n policy "+w.file("policy.rego", "package httpapi.authz\n\ndefault allow := false\n\nallow if input.rule == \"/v1/pets/?\"\n\nallow if input.captures == [\"7\"]\n\nallow if input.operation == \"getPet\"\n")+"\n}",
-		"route {\n"+authenticate+"gluu_opa_pep first {\n openapi "+pets+"\n}\ngluu_opa_pep {\n openapi "+other+"\n}\n}"))
+		"route {\n"+authenticate+"gluu_opa_pep first {\n timeout 10s\n openapi "+pets+"\n}\ngluu_opa_pep {\n timeout 10s\n openapi "+other+"\n}\n}"))
 	w.wantReason(403, "policy_denied", w.get("/v1/pets/7", "good"))
 	if records := caddytest.Records(t, w.dir, "request refused"); len(records) != 1 || records[0]["rule"] != "" || records[0]["operation"] != nil {
 		t.Errorf("the record is %v, want neither a rule nor an operation", records)
