@@ -133,6 +133,26 @@ func TestTheCredentialIsPassedHiddenOrReplaced(t *testing.T) {
 	}
 }
 
+// The two are signed with the same key about the same caller. Their types tell an
+// upstream which one it has.
+func TestASignedHeaderIsNotAPhantomToken(t *testing.T) {
+	g := start(t, simpleApp, "gluu_oauth_auth {\npass_credentials phantom_token\nheader X-Claims introspect_data jwt\n}\n"+noPEP)
+	g.auth.issue("good", claims("client-a", "read"))
+	got := g.get("/", "good")
+	for name, want := range map[string]string{"Authorization": "JWT", "X-Claims": "header+jwt"} {
+		raw := strings.TrimPrefix(strings.Join(got.received(name), ","), "Bearer ")
+		part, _, _ := strings.Cut(raw, ".")
+		text, err := base64.RawURLEncoding.DecodeString(part)
+		var header struct{ Typ string }
+		if err == nil {
+			err = json.Unmarshal(text, &header)
+		}
+		if err != nil || header.Typ != want {
+			t.Errorf("%s: got %q, %v, want a JWT of type %s", name, raw, err, want)
+		}
+	}
+}
+
 func TestCustomHeaders(t *testing.T) {
 	g := start(t, simpleApp, "gluu_oauth_auth {\n"+
 		"header x_version `\"version 2.0\"`\n"+
