@@ -48,7 +48,7 @@ func measure(ctx context.Context, env *environment, s scenario, cfg settings) (r
 		return row{}, err
 	}
 	defer plain.stop()
-	gateway, err := startProxy(cfg.binary, env.dir, "gateway", s.caddyfile(env.upstream), cfg.core)
+	gateway, err := s.start(env, cfg, "gateway")
 	if err != nil {
 		return row{}, err
 	}

@@ -36,10 +36,15 @@ type proxy struct {
 // until its site answers. The Caddyfile may use {{addr}} for the address of
 // the site and {{admin}} for that of the admin endpoint.
 func startProxy(binary, dir, name, caddyfile string, core int) (*proxy, error) {
+	return startAdapted(binary, dir, name, caddyfile, "caddyfile", core)
+}
+
+// startAdapted starts a proxy with a configuration in the format of an adapter.
+func startAdapted(binary, dir, name, config, adapter string, core int) (*proxy, error) {
 	p := &proxy{addr: freeAddr(), admin: freeAddr(), log: filepath.Join(dir, name+".log")}
-	text := strings.NewReplacer("{{addr}}", p.addr, "{{admin}}", p.admin).Replace(caddyfile)
-	config := filepath.Join(dir, name+".Caddyfile")
-	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
+	text := strings.NewReplacer("{{addr}}", p.addr, "{{admin}}", p.admin).Replace(config)
+	file := filepath.Join(dir, name+"."+adapter)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		return nil, err
 	}
 	logFile, err := os.Create(p.log)
@@ -47,15 +52,16 @@ func startProxy(binary, dir, name, caddyfile string, core int) (*proxy, error) {
 		return nil, err
 	}
 	defer logFile.Close()
-	p.cmd = pinned(core, binary, "run", "--config", config, "--adapter", "caddyfile")
+	p.cmd = pinned(core, binary, "run", "--config", file, "--adapter", adapter)
 	p.cmd.Env = append(os.Environ(),
+		"KONG_PROXY_LISTEN="+p.addr, "CADDY_ADMIN="+p.admin, // for an adapter of Kong's files
 		"XDG_DATA_HOME="+filepath.Join(dir, name, "data"),
 		"XDG_CONFIG_HOME="+filepath.Join(dir, name, "config"))
 	p.cmd.Stdout, p.cmd.Stderr = logFile, logFile
 	if err := p.cmd.Start(); err != nil {
 		return nil, err
 	}
-	if err := waitFor(20*time.Second, func() bool { return listening(p.addr) && listening(p.admin) }); err != nil {
+	if err := waitFor(time.Minute, func() bool { return listening(p.addr) && listening(p.admin) }); err != nil {
 		p.stop()
 		text, _ := os.ReadFile(p.log)
 		return nil, fmt.Errorf("%s did not come up: %w\n%s", name, err, text)

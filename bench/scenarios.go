@@ -21,6 +21,7 @@ type scenario struct {
 	app      string // further words of the app
 	cache    int    // tokens that the cache may hold
 	site     string // directives before reverse_proxy; empty for plain
+	kong     int    // routes of a file of Kong, which takes the place of all of these
 	request  func(n uint64) request
 	status   int
 	h2       bool
@@ -40,6 +41,33 @@ func (s scenario) caddyfile(upstream string) string {
 	}
 	return fmt.Sprintf("{\n\tadmin {{admin}}\n\tlog {\n\t\tlevel WARN\n\t}\n%s%s%s}\nhttp://{{addr}} {\n%s\treverse_proxy %s\n}\n",
 		s.global, protocols, app, s.site, upstream)
+}
+
+// start starts the proxy under test.
+func (s scenario) start(env *environment, cfg settings, name string) (*proxy, error) {
+	if s.kong == 0 {
+		return startProxy(cfg.binary, env.dir, name, s.caddyfile(env.upstream), cfg.core)
+	}
+	return startAdapted(cfg.binary, env.dir, name, kongFile(s.kong, env.upstream), "kong", cfg.core)
+}
+
+// kongFile is a file of Kong with n routes as large installations have them: mostly
+// prefixes, some with a host, some regular expressions.
+func kongFile(n int, upstream string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "_format_version: \"3.0\"\nservices:\n- name: api\n  url: http://%s\n  routes:\n", upstream)
+	for i := range n {
+		fmt.Fprintf(&b, "  - name: r%d\n    strip_path: false\n    preserve_host: true\n", i)
+		switch i % 5 {
+		case 1:
+			fmt.Fprintf(&b, "    hosts: [tenant-%d.example.com]\n    paths: [/api]\n", i)
+		case 2:
+			fmt.Fprintf(&b, "    paths: ['~/api/v1/service-%d/\\d+$']\n", i)
+		default:
+			fmt.Fprintf(&b, "    paths: [/api/v1/service-%d/]\n", i)
+		}
+	}
+	return b.String()
 }
 
 // client is the client id of the token: that of the consumer, or an unknown one
@@ -183,6 +211,8 @@ func (env *environment) scenarios() ([]scenario, error) {
 		{name: "cold opaque tokens (each new)", provider: made, site: standard, request: numbered("opaque-cold-", fresh), status: 200},
 		{name: "cold JWTs (each new)", provider: own, site: standard, request: env.coldJWTs(fresh), status: 200},
 		{name: fmt.Sprintf("%d distinct cached tokens", env.tokens), provider: made, site: standard, request: env.cycle(), status: 200, warm: env.tokens, cache: int(env.tokens + env.tokens/5)},
+		{name: "10 routes of a Kong file", kong: 10, request: fixed("/api/v1/service-8/items/17", ""), status: 200},
+		{name: "10,000 routes of a Kong file", kong: 10_000, request: fixed("/api/v1/service-4713/items/17", ""), status: 200},
 		{name: "HTTP/2, cached opaque token", provider: local, site: standard, request: opaque, status: 200, h2: true},
 	}
 	return slices.Concat(all, env.logins(), policies), nil

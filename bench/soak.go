@@ -129,7 +129,7 @@ func startSingle(ctx context.Context, env *environment, s scenario, cfg settings
 	if s.cache == 0 {
 		s.cache = 200_000
 	}
-	gateway, err := startProxy(cfg.binary, env.dir, "gateway-"+notInFileNames.ReplaceAllString(s.name, "-"), s.caddyfile(env.upstream), cfg.core)
+	gateway, err := s.start(env, cfg, "gateway-"+notInFileNames.ReplaceAllString(s.name, "-"))
 	if err != nil {
 		return side{}, nil, err
 	}
