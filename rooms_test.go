@@ -60,6 +60,7 @@ var rooms = []room{
 	{"consumer", built, "internal/*"},
 	{"headers", built, "jose internal/*"},
 
+	{"internal/sessionpool", built, "directive internal/provider internal/seal internal/session internal/store internal/storedsecret internal/streams"},
 	{"internal/verifier", built, "jose internal/clientlimit internal/dpop internal/jwtcheck internal/localserver internal/provider internal/strictjson internal/token internal/tokencache"},
 	{"internal/kongpath", built, ""},
 	{"internal/ratelimit", built, ""},

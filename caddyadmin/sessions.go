@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-gluu/gateway/internal/sessionpool"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -47,16 +48,16 @@ func serveSessions(app *introspect.App, w http.ResponseWriter, r *http.Request) 
 		return apiError(http.StatusBadRequest, errors.New("name a person with ?sub=, or to end one session its ?sid="))
 	}
 	if isCount {
-		times, err := app.SessionTimes(r.Context(), issuer, subject)
+		times, err := app.Sessions().Times(r.Context(), issuer, subject)
 		return answerSessions(w, map[string]any{"sessions": len(times), "times": times}, err)
 	}
-	n, err := app.EndSessions(r.Context(), issuer, sid, subject)
+	n, err := app.Sessions().End(r.Context(), issuer, sid, subject)
 	return answerSessions(w, map[string]any{"ended": n}, err)
 }
 
 func answerSessions(w http.ResponseWriter, answer map[string]any, err error) error {
 	switch {
-	case errors.Is(err, introspect.ErrNoSessions):
+	case errors.Is(err, sessionpool.ErrNoSessions):
 		return apiError(http.StatusNotFound, err)
 	case err != nil:
 		return apiError(http.StatusServiceUnavailable, err)

@@ -18,6 +18,7 @@ import (
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/events"
 	"github.com/caddy-gluu/gateway/internal/session"
+	"github.com/caddy-gluu/gateway/internal/sessionpool"
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 	"github.com/caddy-gluu/gateway/introspect"
 )
@@ -82,7 +83,7 @@ func (o *OpenIDConnect) Provision(ctx caddy.Context) error {
 	if provider.Embedded {
 		return errors.New("embedded: browsers are sent to the OpenID Provider, so it needs an address; write 'issuer <url>' and 'client_id <id>'")
 	}
-	sessions, err := app.Sessions(ctx)
+	sessions, err := app.OpenSessions(ctx)
 	if err != nil {
 		return fmt.Errorf("session: %w", err)
 	}
@@ -102,7 +103,7 @@ func (o *OpenIDConnect) Provision(ctx caddy.Context) error {
 	}
 	// A rule that lets some paths pass without a login leaves them to the PEP.
 	app.NoteAuthentication(siteguard.Site(ctx), o.visitor.mode != unauthenticatedPass && o.visitor.rules == nil)
-	app.NoteSessionKeeper(introspect.SessionKeeper{Issuers: o.visitor.rp.verifier.issuers, Ended: o.visitor.endedByOperator})
+	app.Sessions().Note(sessionpool.Keeper{Issuers: o.visitor.rp.verifier.issuers, Ended: o.visitor.endedByOperator})
 	o.visitor.admitted = o.people.admit
 	o.visitor.answerer.name, o.visitor.answerer.owns = o.people.identityOf, o.visitor.jar.names.owns
 	return o.provisionBearer(ctx)

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/session"
+	"github.com/caddy-gluu/gateway/internal/sessionpool"
 	"github.com/caddy-gluu/gateway/internal/streams"
 	"github.com/caddy-gluu/gateway/introspect"
 )
@@ -125,7 +126,7 @@ func showSessions(v *visit) error {
 	status := http.StatusOK
 	if page.Subject != "" {
 		var err error
-		if page.Sessions, err = v.app.SessionTimes(v.r.Context(), page.Issuer, page.Subject); err != nil {
+		if page.Sessions, err = v.app.Sessions().Times(v.r.Context(), page.Issuer, page.Subject); err != nil {
 			page.Problem, status = sentence(err.Error()), sessionStatus(err)
 		}
 	}
@@ -133,7 +134,7 @@ func showSessions(v *visit) error {
 }
 
 func sessionStatus(err error) int {
-	if errors.Is(err, introspect.ErrNoSessions) {
+	if errors.Is(err, sessionpool.ErrNoSessions) {
 		return http.StatusNotFound
 	}
 	return http.StatusServiceUnavailable
@@ -144,7 +145,7 @@ func endSessions(v *visit) error {
 	if form.Get("sub") == "" {
 		return unfit(errors.New("name a person"))
 	}
-	n, err := v.app.EndSessions(v.r.Context(), form.Get("iss"), "", form.Get("sub"))
+	n, err := v.app.Sessions().End(v.r.Context(), form.Get("iss"), "", form.Get("sub"))
 	if err != nil {
 		return &fault{Status: sessionStatus(err), Title: "Sessions", Text: sentence(err.Error())}
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/caddy-gluu/gateway/caddyuma"
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/sessionpool"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -61,7 +62,7 @@ func TestEveryOptionIsInACodeBlock(t *testing.T) {
 		}
 	}
 	for _, described := range []any{
-		introspect.App{}, provider.Config{}, introspect.CacheConfig{}, introspect.SessionConfig{}, provider.Registration{}, consumer.Consumer{},
+		introspect.App{}, provider.Config{}, introspect.CacheConfig{}, sessionpool.Config{}, provider.Registration{}, consumer.Consumer{},
 		caddyoauth.OAuthAuth{}, caddyoauth.OAuthPEP{}, caddyoauth.JWKS{}, caddyoauth.ResourceMetadata{}, caddyoidc.OpenIDConnect{},
 		caddyui.UI{}, caddyuma.UMAAuth{}, caddyuma.UMAPEP{}, caddycors.CORS{}, authserver.Server{}, authserver.Client{},
 		authserver.RefreshToken{}, authserver.Registration{}, authserver.Limit{},

@@ -23,6 +23,7 @@ import (
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/sessionpool"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -32,7 +33,7 @@ func TestEveryOptionIsDocumented(t *testing.T) {
 		file  string
 		types []any
 	}{
-		{"app.md", []any{introspect.App{}, provider.Config{}, introspect.CacheConfig{}, introspect.SessionConfig{}, provider.Registration{}, consumer.Consumer{}, caddyopa.Engine{}, caddyopa.BundleConfig{}}},
+		{"app.md", []any{introspect.App{}, provider.Config{}, introspect.CacheConfig{}, sessionpool.Config{}, provider.Registration{}, consumer.Consumer{}, caddyopa.Engine{}, caddyopa.BundleConfig{}}},
 		{"gluu_oauth_auth.md", []any{caddyoauth.OAuthAuth{}, headers.HeaderConfig{}, identity.TokenPlace{}}},
 		{"gluu_oauth_pep.md", []any{caddyoauth.OAuthPEP{}}},
 		{"gluu_openid_connect.md", []any{caddyoidc.OpenIDConnect{}, caddyoidc.AuthorizationParam{}}},

@@ -23,7 +23,7 @@ import (
 	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/routemap"
-	"github.com/caddy-gluu/gateway/internal/session"
+	"github.com/caddy-gluu/gateway/internal/sessionpool"
 	"github.com/caddy-gluu/gateway/internal/status"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
@@ -57,7 +57,7 @@ type App struct {
 	StoreRaw json.RawMessage `json:"store,omitempty" caddy:"namespace=gluu.store inline_key=engine"`
 
 	// Where the sessions of people who log in are kept, and how.
-	Session *SessionConfig `json:"session,omitempty"`
+	Session *sessionpool.Config `json:"session,omitempty"`
 
 	// Policy engines (Open Policy Agent) inside the gateway, by name. A handler that
 	// names none uses the one called `default`.
@@ -105,14 +105,13 @@ type App struct {
 	releases     []func() error // of what outlives configurations
 	background   background
 
-	engines map[string]PolicyEngine
+	engines  map[string]PolicyEngine
+	sessions sessionpool.Sessions
 
-	mu       sync.Mutex
-	inline   map[digest]*Provider  // providers of handlers, by settings
-	paths    map[returnPath]string // of protocols, with the option that names each
-	sites    map[string]any        // what the handlers of a site share, by siteguard.Key
-	sessions *session.Manager      // nil until a handler asks for them
-	keepers  []SessionKeeper
+	mu     sync.Mutex
+	inline map[digest]*Provider  // providers of handlers, by settings
+	paths  map[returnPath]string // of protocols, with the option that names each
+	sites  map[string]any        // what the handlers of a site share, by siteguard.Key
 }
 
 const (
@@ -223,7 +222,7 @@ func (a *App) check() error {
 	if a.SigningRotation != 0 && a.SigningKey != "" {
 		return errors.New("signing_rotation makes new keys, but signing_key names one: leave out one of the two")
 	}
-	if err := a.Session.check(); err != nil {
+	if err := a.Session.Check(); err != nil {
 		return err
 	}
 	return a.Cache.Check()

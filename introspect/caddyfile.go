@@ -16,6 +16,7 @@ import (
 	"github.com/caddy-gluu/gateway/consumer"
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/sessionpool"
 )
 
 func init() {
@@ -127,9 +128,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "cache":
 			err = a.parseCache(d)
 		case "store":
-			err = unmarshalStore(d, &a.StoreRaw)
+			err = sessionpool.UnmarshalStore(d, &a.StoreRaw)
 		case "session":
-			err = a.parseSession(d)
+			a.Session = new(sessionpool.Config)
+			err = a.Session.UnmarshalCaddyfile(d)
 		case "opa":
 			err = a.parseOPA(d)
 		case "signing_key":

@@ -56,7 +56,7 @@ func (a *App) conditions() []readiness {
 	for _, p := range a.all() {
 		conditions = append(conditions, readiness{"provider " + p.name, p.isReady})
 	}
-	conditions = append(conditions, readiness{"consumers", a.consumersAreReady}, readiness{"sessions", a.sessionsAreReady})
+	conditions = append(conditions, readiness{"consumers", a.consumersAreReady}, readiness{"sessions", a.sessions.Ping})
 	conditions = append(conditions, readiness{"shutdown", notExiting})
 	return append(conditions, a.ready.get(func(all []readiness) []readiness { return all })...)
 }
@@ -92,14 +92,4 @@ func (a *App) consumersAreReady(context.Context) error {
 		return errors.New("the live consumers cannot be read yet")
 	}
 	return nil
-}
-
-func (a *App) sessionsAreReady(ctx context.Context) error {
-	a.mu.Lock()
-	sessions := a.sessions
-	a.mu.Unlock()
-	if sessions == nil {
-		return nil
-	}
-	return sessions.Ping(ctx)
 }

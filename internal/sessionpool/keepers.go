@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package sessionpool
 
 import (
 	"context"
@@ -14,8 +14,8 @@ import (
 // ErrNoSessions says that no handler of the configuration keeps sessions.
 var ErrNoSessions = errors.New("no handler of the running configuration keeps sessions: gluu_openid_connect does")
 
-// SessionKeeper is a handler that logs people in, as the admin API sees it.
-type SessionKeeper struct {
+// Keeper is a handler that logs people in, as the admin API sees it.
+type Keeper struct {
 	Issuers provider.Issuers // of the people
 
 	// Ended is told what an operator has ended: how many sessions of a person or
@@ -23,18 +23,18 @@ type SessionKeeper struct {
 	Ended func(issuer, sid, subject string, sessions int)
 }
 
-// NoteSessionKeeper remembers a handler of the configuration that keeps sessions.
-func (a *App) NoteSessionKeeper(k SessionKeeper) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	a.keepers = append(a.keepers, k)
+// Note remembers a handler of the configuration that keeps sessions.
+func (s *Sessions) Note(k Keeper) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keepers = append(s.keepers, k)
 }
 
-// SessionTimes returns the times of the sessions of a person, by their subject at
+// Times returns the times of the sessions of a person, by their subject at
 // one issuer, or at all that the configuration can name if it is "".
-func (a *App) SessionTimes(ctx context.Context, issuer, subject string) ([]session.Times, error) {
+func (s *Sessions) Times(ctx context.Context, issuer, subject string) ([]session.Times, error) {
 	times := []session.Times{}
-	err := a.eachIssuer(issuer, func(m *session.Manager, issuer string, _ SessionKeeper) error {
+	err := s.eachIssuer(issuer, func(m *session.Manager, issuer string, _ Keeper) error {
 		found, err := m.TimesOf(ctx, issuer, subject)
 		times = append(times, found...)
 		return err
@@ -42,10 +42,10 @@ func (a *App) SessionTimes(ctx context.Context, issuer, subject string) ([]sessi
 	return times, err
 }
 
-// EndSessions ends the sessions of a subject, or the one with a sid, on all
+// End ends the sessions of a subject, or the one with a sid, on all
 // gateways that share the store, and returns how many there were.
-func (a *App) EndSessions(ctx context.Context, issuer, sid, subject string) (total int, err error) {
-	err = a.eachIssuer(issuer, func(m *session.Manager, issuer string, keeper SessionKeeper) error {
+func (s *Sessions) End(ctx context.Context, issuer, sid, subject string) (total int, err error) {
+	err = s.eachIssuer(issuer, func(m *session.Manager, issuer string, keeper Keeper) error {
 		n, err := m.EndBy(ctx, issuer, sid, subject)
 		total += n
 		if n > 0 && keeper.Ended != nil {
@@ -58,11 +58,11 @@ func (a *App) EndSessions(ctx context.Context, issuer, sid, subject string) (tot
 
 // eachIssuer does something for an issuer, or for all that can be named, with a
 // handler whose it is.
-func (a *App) eachIssuer(issuer string, do func(*session.Manager, string, SessionKeeper) error) error {
-	a.mu.Lock()
-	sessions, keepers := a.sessions, slices.Clone(a.keepers)
-	a.mu.Unlock()
-	if sessions == nil {
+func (s *Sessions) eachIssuer(issuer string, do func(*session.Manager, string, Keeper) error) error {
+	s.mu.Lock()
+	manager, keepers := s.manager, slices.Clone(s.keepers)
+	s.mu.Unlock()
+	if manager == nil {
 		return ErrNoSessions
 	}
 	issuers := []string{issuer}
@@ -75,11 +75,11 @@ func (a *App) eachIssuer(issuer string, do func(*session.Manager, string, Sessio
 		issuers = slices.Compact(issuers)
 	}
 	for _, issuer := range issuers {
-		var keeper SessionKeeper
-		if i := slices.IndexFunc(keepers, func(k SessionKeeper) bool { return k.Issuers.Spoke(issuer) }); i >= 0 {
+		var keeper Keeper
+		if i := slices.IndexFunc(keepers, func(k Keeper) bool { return k.Issuers.Spoke(issuer) }); i >= 0 {
 			keeper = keepers[i]
 		}
-		if err := do(sessions, issuer, keeper); err != nil {
+		if err := do(manager, issuer, keeper); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package sessionpool
 
 import (
 	"encoding/json"
@@ -11,25 +11,23 @@ import (
 	"github.com/caddy-gluu/gateway/directive"
 )
 
-// parseSession reads the block `session`.
-func (a *App) parseSession(d *caddyfile.Dispenser) error {
+// UnmarshalCaddyfile reads the block `session`.
+func (c *Config) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	if d.CountRemainingArgs() > 0 {
 		return d.Errf("session takes a block and no value: write 'session { store redis <url> }'")
 	}
-	c := new(SessionConfig)
-	a.Session = c
 	return directive.EachOption(d, func(d *caddyfile.Dispenser) error {
 		if err := c.unmarshalOption(d); err != nil {
 			return err
 		}
-		return directive.Located(d, c.check())
+		return directive.Located(d, c.Check())
 	})
 }
 
-func (c *SessionConfig) unmarshalOption(d *caddyfile.Dispenser) (err error) {
+func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	switch d.Val() {
 	case "store":
-		return unmarshalStore(d, &c.StoreRaw)
+		return UnmarshalStore(d, &c.StoreRaw)
 	case "key":
 		c.Keys, err = directive.Strings(d)
 	case "size":
@@ -43,8 +41,8 @@ func (c *SessionConfig) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	return err
 }
 
-// unmarshalStore reads the engine and hands the rest to its module.
-func unmarshalStore(d *caddyfile.Dispenser, store *json.RawMessage) error {
+// UnmarshalStore reads the engine and hands the rest to its module.
+func UnmarshalStore(d *caddyfile.Dispenser, store *json.RawMessage) error {
 	if !d.NextArg() {
 		return d.Errf("store names an engine: write 'store embedded', 'store postgres <dsn>' or 'store redis <url>'")
 	}
