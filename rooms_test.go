@@ -39,6 +39,7 @@ var rooms = []room{
 
 	{"caddyui", built, "consumer directive identity introspect pathmatch scopeexpr internal/*"},
 	{"cli", built, "authserver directive enforce internal/audit internal/decisions internal/explain internal/openapi internal/policylint internal/policytool internal/routemap internal/status internal/uilink internal/visible kongconfig pathmatch scopeexpr"},
+	{"cli", built, "authserver directive enforce internal/audit internal/decisions internal/explain internal/openapi internal/policylint internal/policytool internal/routemap internal/uilink internal/version internal/visible kongconfig pathmatch scopeexpr"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", built, "consumer directive enforce identity introspect pathmatch internal/*"},
 	{"caddyuma", built, "directive enforce headers identity introspect jose pathmatch scopeexpr internal/*"},
@@ -102,6 +103,7 @@ var rooms = []room{
 
 	{"internal/retry", built, ""},
 	{"internal/apps", built, ""},
+	{"internal/collected", built, ""},
 	{"internal/seal", built, ""},
 	{"internal/spans", built, ""},
 	{"internal/decisions", built, ""},
@@ -109,6 +111,7 @@ var rooms = []room{
 	{"internal/liveconfig", built, ""},
 	{"internal/linediff", built, ""},
 	{"internal/visible", built, ""},
+	{"internal/version", built, ""},
 	{"internal/events", built, ""},
 	{"internal/uilink", built, ""},
 	{"internal/strictjson", built, ""},

@@ -4,14 +4,12 @@ package caddyui
 
 import (
 	"net/http"
-	"runtime/debug"
 	"slices"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
-
 	"github.com/caddy-gluu/gateway/internal/decisions"
 	"github.com/caddy-gluu/gateway/internal/streams"
+	"github.com/caddy-gluu/gateway/internal/version"
 	"github.com/caddy-gluu/gateway/introspect"
 )
 
@@ -63,7 +61,8 @@ func showOverview(v *visit) error {
 	for _, p := range o.Providers {
 		o.Lookups.add(p.Lookups)
 	}
-	o.Gateway, o.Caddy = versions()
+	built := version.Read()
+	o.Gateway, o.Caddy = built.Gateway, built.Caddy
 	return v.show(http.StatusOK, "overview", "Overview", o)
 }
 
@@ -150,27 +149,4 @@ func lookupText(outcome string) string {
 		return "verified anew"
 	}
 	return outcome
-}
-
-// versions returns those of this program's modules.
-func versions() (gateway, server string) {
-	simple, _ := caddy.Version()
-	gateway = "(devel)"
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return gateway, simple
-	}
-	const module = "github.com/caddy-gluu/gateway"
-	for _, m := range append(info.Deps, &info.Main) {
-		if m.Path != module {
-			continue
-		}
-		if m.Replace != nil {
-			m = m.Replace
-		}
-		if m.Version != "" {
-			gateway = m.Version
-		}
-	}
-	return gateway, simple
 }

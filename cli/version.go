@@ -3,13 +3,11 @@
 package cli
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
-	"runtime/debug"
-	"slices"
 
 	"github.com/spf13/cobra"
+
+	"github.com/caddy-gluu/gateway/internal/version"
 )
 
 // newVersionCommand returns `caddy gluu version`.
@@ -25,37 +23,9 @@ version (devel).
 		Example: `  caddy gluu version`,
 		Args:    cobra.NoArgs,
 		RunE: func(command *cobra.Command, _ []string) error {
-			info, ok := debug.ReadBuildInfo()
-			if !ok {
-				return errors.New("this binary contains no build information")
-			}
-			_, err := fmt.Fprintf(command.OutOrStdout(), "gluu-gateway %s\ncaddy %s\ngo %s\n",
-				cmp.Or(release, versionOf(info, gatewayModule)), versionOf(info, "github.com/caddyserver/caddy/v2"), info.GoVersion)
+			built := version.Read()
+			_, err := fmt.Fprintf(command.OutOrStdout(), "gluu-gateway %s\ncaddy %s\ngo %s\n", built.Gateway, built.Caddy, built.Go)
 			return err
 		},
 	}
-}
-
-// release is the version under which the binary was released. The linker sets
-// it: a release is built from a copy of the sources, which has no version.
-var release string
-
-const gatewayModule = "github.com/caddy-gluu/gateway"
-
-// versionOf returns the version of a module in a binary, whether it is the main
-// module, a dependency, or a dependency that is replaced, as xcaddy does for a
-// working tree.
-func versionOf(info *debug.BuildInfo, path string) string {
-	const workingTree = "(devel)"
-	if info.Main.Path == path {
-		return cmp.Or(info.Main.Version, workingTree)
-	}
-	i := slices.IndexFunc(info.Deps, func(m *debug.Module) bool { return m.Path == path })
-	switch {
-	case i < 0:
-		return "unknown"
-	case info.Deps[i].Replace != nil:
-		return cmp.Or(info.Deps[i].Replace.Version, workingTree)
-	}
-	return info.Deps[i].Version
 }

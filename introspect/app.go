@@ -20,6 +20,8 @@ import (
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/internal/apps"
+	"github.com/caddy-gluu/gateway/internal/collected"
+	"github.com/caddy-gluu/gateway/internal/decisions"
 	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/routemap"
@@ -85,21 +87,21 @@ type App struct {
 	started      time.Time
 	cache        *tokencache.Cache
 	directory    *consumer.Directory
-	reserved     collected[string, *headers.Stripper]
-	scopes       collected[announcedScopes, []string]
+	reserved     collected.Items[string, *headers.Stripper]
+	scopes       collected.Items[announcedScopes, []string]
 	noted        sync.Map // ids of consumers that handlers name
-	public       collected[publicPath, map[publicPath]bool]
-	enforcing    collected[string, []string] // sites
-	ready        collected[readiness, []readiness]
-	demands      collected[demand, []demand]
-	explained    collected[explain.Part, []explain.Part]
+	public       collected.Items[publicPath, map[publicPath]bool]
+	enforcing    collected.Items[string, []string] // sites
+	ready        collected.Items[readiness, []readiness]
+	demands      collected.Items[demand, []demand]
+	explained    collected.Items[explain.Part, []explain.Part]
 	rulesChanged chan struct{} // holds a value while streams are to be judged again
-	returns      collected[returnPath, map[returnPath]bool]
+	returns      collected.Items[returnPath, map[returnPath]bool]
 	policies     reports[PolicyStatus]
 	uma          reports[status.UMA]
 	deciders     reports[status.Decider]
-	warnings     collected[Warning, []Warning]
-	grants       grants
+	warnings     collected.Items[Warning, []Warning]
+	grants       decisions.Grants
 	routes       *routemap.Snapshot // nil if Caddy does not say
 	signer       *headers.Signer
 	releases     []func() error // of what outlives configurations
@@ -251,7 +253,7 @@ func (a *App) Start() error {
 	a.Background(a.watchStreams)
 	a.rulesChanged = make(chan struct{}, 1)
 	a.Background(a.judgeStreams)
-	a.Background(a.grants.watch)
+	a.Background(a.grants.Watch)
 	a.started = time.Now()
 	a.background.start()
 	running.Add(a)

@@ -9,8 +9,6 @@ import (
 	"net/url"
 	"slices"
 	"strings"
-	"sync"
-	"sync/atomic"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
@@ -19,58 +17,14 @@ import (
 	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
 
-// collected gathers what handlers contribute while they are provisioned, until
-// requests need it in another form. The app cannot build that form when it
-// starts: Caddy starts apps in any order, and requests may come before. So the
-// first use builds it, and the others read it without a lock.
-type collected[T, Form any] struct {
-	mu    sync.Mutex
-	items []T
-	built atomic.Pointer[Form]
-
-	changes atomic.Uint64 // how often items have changed
-}
-
-func (c *collected[T, Form]) add(items ...T) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.items = append(c.items, items...)
-	c.changed()
-}
-
-// replace puts an item in place of those that it supersedes.
-func (c *collected[T, Form]) replace(item T, supersedes func(old T) bool) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.items = append(slices.DeleteFunc(c.items, supersedes), item)
-	c.changed()
-}
-
-func (c *collected[T, Form]) changed() {
-	c.built.Store(nil)
-	c.changes.Add(1)
-}
-
-// get returns what build makes of all items. Callers must not change it.
-func (c *collected[T, Form]) get(build func(items []T) Form) Form {
-	if form := c.built.Load(); form != nil {
-		return *form
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	form := build(slices.Clone(c.items))
-	c.built.Store(&form)
-	return form
-}
-
 // ReserveHeaders tells, while a handler is provisioned, which request headers
 // it can set. Names may contain a wildcard, {*}. No site of this configuration
 // accepts them from clients.
-func (a *App) ReserveHeaders(names ...string) { a.reserved.add(names...) }
+func (a *App) ReserveHeaders(names ...string) { a.reserved.Add(names...) }
 
 // Stripper removes the standard set and all reserved headers from requests.
 // It is complete when all handlers are provisioned.
-func (a *App) Stripper() *headers.Stripper { return a.reserved.get(headers.NewStripper) }
+func (a *App) Stripper() *headers.Stripper { return a.reserved.Get(headers.NewStripper) }
 
 // GuardSite strips forged identity headers where a site of a gateway handler
 // begins ([siteguard.Guard]).
@@ -82,12 +36,12 @@ func (a *App) GuardSite(r *http.Request) error {
 
 // NoteEnforcement tells, while a handler is provisioned, that it enforces rules on
 // a site ([siteguard.Site]).
-func (a *App) NoteEnforcement(site string) { a.enforcing.add(site) }
+func (a *App) NoteEnforcement(site string) { a.enforcing.Add(site) }
 
 // Enforces reports whether a handler may enforce rules on a site: there is one, or
 // one whose site is unknown. It is right when all handlers are provisioned.
 func (a *App) Enforces(site string) bool {
-	sites := a.enforcing.get(func(sites []string) []string { return sites })
+	sites := a.enforcing.Get(func(sites []string) []string { return sites })
 	return slices.Contains(sites, site) || slices.Contains(sites, "")
 }
 
@@ -133,25 +87,25 @@ type demand struct {
 // NoteAuthentication tells, while a handler is provisioned, that it authenticates
 // the callers of a site, and whether it refuses those without a token.
 func (a *App) NoteAuthentication(site string, demandsToken bool) {
-	a.demands.add(demand{site, demandsToken})
+	a.demands.Add(demand{site, demandsToken})
 }
 
 // DemandsToken reports whether a site has authentication handlers and all of them
 // refuse callers without a token. It is right when all handlers are provisioned.
 func (a *App) DemandsToken(site string) bool {
-	demands := a.demands.get(func(all []demand) []demand { return all })
+	demands := a.demands.Get(func(all []demand) []demand { return all })
 	lenient := func(d demand) bool { return !d.token && (d.site == site || d.site == "") }
 	return slices.Contains(demands, demand{site, true}) && !slices.ContainsFunc(demands, lenient)
 }
 
 // AddExplained tells, while a handler is provisioned, that it can be asked what it
 // would do.
-func (a *App) AddExplained(part explain.Part) { a.explained.add(part) }
+func (a *App) AddExplained(part explain.Part) { a.explained.Add(part) }
 
 // Explain says what the handlers of this configuration would do. An error says what
 // is wrong with the question.
 func (a *App) Explain(ctx context.Context, q explain.Question) (*explain.Answer, error) {
-	return explain.Ask(ctx, a.explained.get(func(parts []explain.Part) []explain.Part { return parts }), q)
+	return explain.Ask(ctx, a.explained.Get(func(parts []explain.Part) []explain.Part { return parts }), q)
 }
 
 // announcedScopes are the scopes that the rules of a handler ask for.
@@ -164,17 +118,17 @@ type announcedScopes struct {
 // is provisioned, and again whenever its rules change. What it announced before no
 // longer counts.
 func (a *App) AnnounceScopes(handler any, scopes []string) {
-	a.scopes.replace(announcedScopes{handler, scopes}, func(old announcedScopes) bool { return old.handler == handler })
+	a.scopes.Replace(announcedScopes{handler, scopes}, func(old announcedScopes) bool { return old.handler == handler })
 }
 
 // ScopesRevision changes whenever AllScopes may return something else.
-func (a *App) ScopesRevision() uint64 { return a.scopes.changes.Load() }
+func (a *App) ScopesRevision() uint64 { return a.scopes.Changes() }
 
 // AllScopes returns the scopes that the rules of this configuration ask for and
 // a client can request, each once and in order. They are complete when all
 // handlers are provisioned.
 func (a *App) AllScopes() []string {
-	return slices.DeleteFunc(slices.Clone(a.scopes.get(sortedOnce)), func(scope string) bool { return !a.CanRequest(scope) })
+	return slices.DeleteFunc(slices.Clone(a.scopes.Get(sortedOnce)), func(scope string) bool { return !a.CanRequest(scope) })
 }
 
 // CanRequest reports whether a client can ask its authorization server for what a
@@ -202,13 +156,13 @@ func sortedOnce(all []announcedScopes) []string {
 // pages.
 func (a *App) AnnouncePublic(site string, paths ...string) {
 	for _, path := range paths {
-		a.public.add(publicPath{site, path})
+		a.public.Add(publicPath{site, path})
 	}
 }
 
 // IsPublic reports whether a path of a site was announced as public.
 func (a *App) IsPublic(site, path string) bool {
-	return site != "" && a.public.get(setOf)[publicPath{site, path}]
+	return site != "" && a.public.Get(setOf)[publicPath{site, path}]
 }
 
 // publicPath is a path of a site that is open to every client.
@@ -238,14 +192,14 @@ func (a *App) NoteReturnPath(site, path string) error {
 	if err := a.ReservePath(site, path, ReturnPathOption); err != nil {
 		return err
 	}
-	a.returns.add(returnPath{site, path})
+	a.returns.Add(returnPath{site, path})
 	return nil
 }
 
 // IsReturnPath reports whether people come back at a path of a site. It is right
 // when all handlers are provisioned.
 func (a *App) IsReturnPath(site, path string) bool {
-	known := a.returns.get(func(all []returnPath) map[returnPath]bool {
+	known := a.returns.Get(func(all []returnPath) map[returnPath]bool {
 		known := make(map[returnPath]bool, len(all))
 		for _, each := range all {
 			known[each] = true

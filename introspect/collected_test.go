@@ -4,7 +4,6 @@ package introspect
 
 import (
 	"slices"
-	"sync"
 	"testing"
 )
 
@@ -47,37 +46,5 @@ func TestWhatHandlersContributeIsComplete(t *testing.T) {
 	app.AnnouncePublic("", "/x") // a handler outside of any site
 	if app.IsPublic("", "/x") {
 		t.Error("a path is public without a site")
-	}
-}
-
-// Requests build the form and read it while handlers of other sites are still
-// being provisioned.
-func TestCollectedUnderConcurrentUse(t *testing.T) {
-	var c collected[int, int]
-	count := func(items []int) int { return len(items) }
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for i := range 100 {
-				before := c.get(count)
-				c.add(i)
-				if after := c.get(count); after <= before {
-					t.Errorf("got %d items after %d and one more", after, before)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if got := c.get(count); got != 800 {
-		t.Errorf("got %d items, want 800", got)
-	}
-}
-
-func BenchmarkCollected(b *testing.B) {
-	var c collected[announcedScopes, []string]
-	c.add(announcedScopes{1, []string{"a", "b"}})
-	b.ReportAllocs()
-	for b.Loop() {
-		c.get(sortedOnce)
 	}
 }

@@ -6,23 +6,22 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/decisions"
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/routemap"
 	"github.com/caddy-gluu/gateway/internal/streams"
+	"github.com/caddy-gluu/gateway/internal/version"
 )
 
 // Overview is what a gateway does at the moment, on one page.
 type Overview struct {
-	Time     time.Time         `json:"time"`
-	Loaded   time.Time         `json:"configuration_loaded"`
-	Versions map[string]string `json:"versions"` // gateway, caddy, go
+	Time     time.Time        `json:"time"`
+	Loaded   time.Time        `json:"configuration_loaded"`
+	Versions version.Versions `json:"versions"`
 
 	// Requests are those of the last 60 to 70 seconds, with the five most frequent
 	// reasons.
@@ -60,11 +59,11 @@ const minute = int(time.Minute / decisions.Interval)
 
 // Overview says what this gateway does at the moment.
 func (a *App) Overview(ctx context.Context) Overview {
-	a.grants.count()
+	a.grants.Count()
 	requests := decisions.Recent.Last(minute)
 	requests.Reasons = requests.Reasons[:min(len(requests.Reasons), mostReasons)]
 	o := Overview{
-		Time: time.Now().UTC(), Loaded: a.started.UTC(), Versions: versions(), Requests: requests,
+		Time: time.Now().UTC(), Loaded: a.started.UTC(), Versions: version.Read(), Requests: requests,
 		Providers: a.ProviderStatuses(), Cache: a.CacheStatus(), Streams: streams.Open.Len(),
 		Policies: a.PolicyStatuses(), Missing: a.Unready(ctx), Warnings: a.Warnings(),
 	}
@@ -72,7 +71,7 @@ func (a *App) Overview(ctx context.Context) Overview {
 }
 
 // AddPolicy tells, while a handler is provisioned, how to ask it for its rules.
-func (a *App) AddPolicy(status func() PolicyStatus) { a.policies.add(status) }
+func (a *App) AddPolicy(status func() PolicyStatus) { a.policies.Add(status) }
 
 // PolicyStatuses returns the rules of all handlers that decide by rules.
 func (a *App) PolicyStatuses() []PolicyStatus { return a.policies.ask() }
@@ -90,7 +89,7 @@ func (a *App) Routes() (*routemap.Map, error) {
 
 // AddWarning tells, while a handler is provisioned, what an operator should know about
 // it.
-func (a *App) AddWarning(where, warning string) { a.warnings.add(Warning{where, warning}) }
+func (a *App) AddWarning(where, warning string) { a.warnings.Add(Warning{where, warning}) }
 
 // Warnings returns what an operator should know about this configuration, each thing
 // once.
@@ -99,7 +98,7 @@ func (a *App) Warnings() []Warning {
 	for _, p := range a.all() {
 		all = append(all, p.warnings()...)
 	}
-	all = append(all, a.warnings.get(func(items []Warning) []Warning { return items })...)
+	all = append(all, a.warnings.Get(func(items []Warning) []Warning { return items })...)
 	slices.SortStableFunc(all, func(x, y Warning) int {
 		return cmp.Or(cmp.Compare(x.Where, y.Where), cmp.Compare(x.Warning, y.Warning))
 	})
@@ -119,72 +118,6 @@ func (p *Provider) warnings() []Warning {
 	return all
 }
 
-// grants reads how many requests were granted off the counter of the metrics, so that
-// a grant costs nothing for being counted here.
-type grants struct {
-	mu    sync.Mutex
-	read  func() uint64
-	taken uint64
-}
-
 // CountGrants tells, while a handler is provisioned, which counter has the grants of
 // all handlers of this configuration.
-func (a *App) CountGrants(read func() uint64) {
-	a.grants.mu.Lock()
-	defer a.grants.mu.Unlock()
-	a.grants.read = read
-}
-
-// count adds the grants since the last call to the register of decisions.
-func (g *grants) count() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.read == nil {
-		return
-	}
-	if total := g.read(); total > g.taken {
-		decisions.Recent.Granted(total - g.taken)
-		g.taken = total
-	}
-}
-
-// watch counts while the configuration is the running one.
-func (g *grants) watch(ctx context.Context) {
-	defer g.count()
-	ticker := time.NewTicker(decisions.Interval / 2)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ticker.C:
-			g.count()
-		case <-ctx.Done():
-			return
-		}
-	}
-}
-
-const (
-	gatewayModule = "github.com/caddy-gluu/gateway"
-	caddyModule   = "github.com/caddyserver/caddy/v2"
-)
-
-// versions are those of the modules in this binary.
-func versions() map[string]string {
-	info, ok := debug.ReadBuildInfo()
-	if !ok {
-		return map[string]string{}
-	}
-	found := map[string]string{"go": info.GoVersion}
-	for _, m := range append(info.Deps, &info.Main) {
-		if m.Replace != nil {
-			m = &debug.Module{Path: m.Path, Version: m.Replace.Version}
-		}
-		switch m.Path {
-		case gatewayModule:
-			found["gateway"] = cmp.Or(m.Version, "(devel)")
-		case caddyModule:
-			found["caddy"] = m.Version
-		}
-	}
-	return found
-}
+func (a *App) CountGrants(read func() uint64) { a.grants.From(read) }

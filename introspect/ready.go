@@ -23,7 +23,7 @@ type readiness struct {
 // handler calls it while it is provisioned. The check is called for each question
 // and returns what is missing; it must not wait for longer than its context.
 func (a *App) ReadyWhen(what string, check func(ctx context.Context) error) {
-	a.ready.add(readiness{what, check})
+	a.ready.Add(readiness{what, check})
 }
 
 // Unready is why a gateway is not ready.
@@ -58,7 +58,7 @@ func (a *App) conditions() []readiness {
 	}
 	conditions = append(conditions, readiness{"consumers", a.consumersAreReady}, readiness{"sessions", a.sessions.Ping})
 	conditions = append(conditions, readiness{"shutdown", notExiting})
-	return append(conditions, a.ready.get(func(all []readiness) []readiness { return all })...)
+	return append(conditions, a.ready.Get(func(all []readiness) []readiness { return all })...)
 }
 
 // exiting reports whether the process is ending. Tests replace it.

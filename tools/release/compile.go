@@ -11,7 +11,7 @@ import (
 )
 
 // versionVariable is what `caddy gluu version` prints.
-const versionVariable = gatewayModule + "/cli.release"
+const versionVariable = gatewayModule + "/internal/version.release"
 
 const gatewayModule = "github.com/caddy-gluu/gateway"
 
