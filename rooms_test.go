@@ -38,8 +38,7 @@ var rooms = []room{
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddyratelimit caddystore caddyui caddyuma cli directive kongconfig"},
 
 	{"caddyui", built, "consumer directive identity introspect pathmatch scopeexpr internal/*"},
-	{"cli", built, "authserver directive enforce internal/audit internal/decisions internal/explain internal/openapi internal/policylint internal/policytool internal/routemap internal/status internal/uilink internal/visible kongconfig pathmatch scopeexpr"},
-	{"cli", built, "authserver directive enforce internal/audit internal/decisions internal/explain internal/openapi internal/policylint internal/policytool internal/routemap internal/uilink internal/version internal/visible kongconfig pathmatch scopeexpr"},
+	{"cli", built, "authserver directive enforce internal/audit internal/decisions internal/explain internal/openapi internal/policylint internal/policytool internal/routemap internal/status internal/uilink internal/version internal/visible kongconfig pathmatch scopeexpr"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", built, "consumer directive enforce identity introspect pathmatch internal/*"},
 	{"caddyuma", built, "directive enforce headers identity introspect jose pathmatch scopeexpr internal/*"},
