@@ -9,10 +9,12 @@ import (
 	"encoding/base64"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/sync/errgroup"
 )
 
 // oauth2Credential is a client of the plugin oauth2.
@@ -20,6 +22,7 @@ type oauth2Credential struct {
 	entity
 	clientID    string
 	secret      string // a hash; "" of a public client
+	unhashed    string // until hashSecrets
 	public      bool
 	redirects   []string
 	consumer    *consumer
@@ -40,7 +43,7 @@ func (f *file) readOAuth2Credential(o *object, parent any, _ int) {
 	case secret == "":
 		o.errorf("client_secret", "is required for a confidential client: write it, or client_type: public")
 	default:
-		c.secret = f.hashSecret(o, c.clientID, secret, hashed)
+		c.secret, c.unhashed = f.readSecret(o, secret, hashed)
 	}
 	f.register(o, "oauth2_credentials", c, c.id)
 	f.clients = append(f.clients, c)
@@ -57,17 +60,33 @@ const longSecret = 24
 // hashSecret returns the hash of a secret, which is the same for the same
 // file: its salt is derived from the client and the secret.
 func (f *file) hashSecret(o *object, client, secret string, hashed bool) string {
+	hash, secret := f.readSecret(o, secret, hashed)
+	if secret == "" {
+		return hash
+	}
+	hash, err := hashOf(client, secret)
+	if err != nil {
+		o.errorf("client_secret", "cannot be hashed: %v", err)
+	}
+	return hash
+}
+
+// readSecret returns the hash that an option has, or the secret that is to be hashed.
+func (f *file) readSecret(o *object, text string, hashed bool) (hash, secret string) {
 	switch {
-	case strings.HasPrefix(secret, "$pbkdf2-sha512$"), strings.HasPrefix(secret, "$argon2id$"), strings.HasPrefix(secret, "$2a$"), strings.HasPrefix(secret, "$2b$"):
-		return secret
+	case strings.HasPrefix(text, "$pbkdf2-sha512$"), strings.HasPrefix(text, "$argon2id$"), strings.HasPrefix(text, "$2a$"), strings.HasPrefix(text, "$2b$"):
+		return text, ""
 	case hashed && f.hashed:
 		o.errorf("client_secret", "_transform is false, so that it is a hash, but of no known form: write the hash as Kong has made it, or the secret with _transform: true")
-		return ""
-	case strings.HasPrefix(secret, "{env."):
-		o.errorf("client_secret", "%q refers to the environment, where Caddy expects the hash of a secret: write the secret, or the hash that caddy gluu hash-secret prints", secret)
-		return ""
+		return "", ""
+	case strings.HasPrefix(text, "{env."):
+		o.errorf("client_secret", "%q refers to the environment, where Caddy expects the hash of a secret: write the secret, or the hash that caddy gluu hash-secret prints", text)
+		return "", ""
 	}
-	secret = strings.ReplaceAll(secret, `\{`, "{")
+	return "", strings.ReplaceAll(text, `\{`, "{")
+}
+
+func hashOf(client, secret string) (string, error) {
 	iterations := secretIterations
 	if len(secret) < longSecret {
 		iterations *= 10 // a person may have chosen it
@@ -75,14 +94,37 @@ func (f *file) hashSecret(o *object, client, secret string, hashed bool) string 
 	seed := sha256.Sum256([]byte("kong oauth2 salt\x00" + client + "\x00" + secret))
 	key, err := pbkdf2.Key(sha512.New, secret, seed[:16], iterations, 32)
 	if err != nil {
-		o.errorf("client_secret", "cannot be hashed: %v", err)
+		return "", err
 	}
-	return fmt.Sprintf("$pbkdf2-sha512$i=%d,l=32$%s$%s", iterations, base64.RawStdEncoding.EncodeToString(seed[:16]), base64.RawStdEncoding.EncodeToString(key))
+	return fmt.Sprintf("$pbkdf2-sha512$i=%d,l=32$%s$%s", iterations, base64.RawStdEncoding.EncodeToString(seed[:16]), base64.RawStdEncoding.EncodeToString(key)), nil
+}
+
+// hashSecrets hashes the secrets of all clients on all processors: they are what a
+// file with thousands of clients takes longest for.
+func (f *file) hashSecrets() {
+	failed := make([]error, len(f.clients))
+	var group errgroup.Group
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i, c := range f.clients {
+		if c.unhashed != "" {
+			group.Go(func() error {
+				c.secret, failed[i] = hashOf(c.clientID, c.unhashed)
+				return nil
+			})
+		}
+	}
+	_ = group.Wait()
+	for i, err := range failed {
+		if err != nil {
+			f.clients[i].o.errorf("client_secret", "cannot be hashed: %v", err)
+		}
+	}
 }
 
 // connectClients finds the consumers of clients, and refuses two clients of one
 // id.
 func (f *file) connectClients() {
+	f.hashSecrets()
 	seen := make(map[string]*oauth2Credential)
 	for _, c := range f.clients {
 		if c.consumer == nil {
