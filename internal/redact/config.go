@@ -8,10 +8,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"regexp"
+	"slices"
+	"strconv"
 )
 
 // Shown is a configuration without its secrets.
@@ -24,11 +25,16 @@ type Shown struct {
 type secret struct {
 	value    string
 	isNumber bool
-	names    map[string]bool
+	names    map[string]bool // first words of the lines, in a Caddyfile
+	path     []string        // in JSON
+	roots    []any           // the configurations in JSON that have it there, without secrets
 }
 
 // marker finds the markers of a text.
 var marker = regexp.MustCompile(`\(secret [0-9a-f]{16}\)`)
+
+// HasMarker reports whether a text has a marker of a hidden value.
+func HasMarker(text string) bool { return marker.MatchString(text) }
 
 // shower makes markers.
 type shower struct {
@@ -47,10 +53,20 @@ func (s *shower) hide(value, place, name string, isNumber bool) string {
 	text := "(secret " + hex.EncodeToString(mac.Sum(nil)[:8]) + ")"
 	known, ok := s.secrets[text]
 	if !ok {
-		known = secret{value, isNumber, map[string]bool{}}
+		known = secret{value: value, isNumber: isNumber, names: map[string]bool{}}
 		s.secrets[text] = known
 	}
 	known.names[name] = true
+	return text
+}
+
+// hideAt returns the marker of a secret in JSON.
+func (s *shower) hideAt(value string, where at, isNumber bool) string {
+	text := s.hide(value, pointer(where.path), where.name, isNumber)
+	if known, ok := s.secrets[text]; ok {
+		known.path = where.path
+		s.secrets[text] = known
+	}
 	return text
 }
 
@@ -64,9 +80,14 @@ func JSON(key string, config []byte) (*Shown, error) {
 		return nil, fmt.Errorf("reading the configuration: %w", err)
 	}
 	s := &shower{[]byte(key), map[string]secret{}}
-	text, err := Indent(s.value(value, at{}))
+	visible := s.value(value, at{})
+	text, err := Indent(visible)
 	if err != nil {
 		return nil, err
+	}
+	for found, known := range s.secrets {
+		known.roots = []any{visible}
+		s.secrets[found] = known
 	}
 	return &Shown{string(text), s.secrets}, nil
 }
@@ -85,7 +106,7 @@ func Indent(value any) ([]byte, error) {
 
 // at is where in a configuration a value is.
 type at struct {
-	path     string
+	path     []string
 	name     string // of the nearest member
 	isSecret bool   // by the name of a member around it
 	isOther  bool   // in a module of someone else
@@ -98,7 +119,7 @@ func (s *shower) value(value any, where at) any {
 		where.isOther = ownerOf(v, where.isOther)
 		out := make(map[string]any, len(v))
 		for name, member := range v {
-			inner := at{where.path + "/" + name, name, where.isSecret || IsSecretName(name), where.isOther}
+			inner := at{append(slices.Clip(where.path), name), name, where.isSecret || IsSecretName(name), where.isOther}
 			if _, isObject := member.(map[string]any); isObject {
 				inner.isOther = ownerOfName(name, inner.isOther)
 			}
@@ -113,7 +134,7 @@ func (s *shower) value(value any, where at) any {
 		out := make([]any, len(v))
 		for i, element := range v {
 			where := where
-			where.path = fmt.Sprintf("%s/%d", where.path, i)
+			where.path = append(slices.Clip(where.path), strconv.Itoa(i))
 			out[i] = s.value(element, where)
 		}
 		return out
@@ -121,10 +142,10 @@ func (s *shower) value(value any, where at) any {
 		if v == "" || isPlaceholder(v) || !(where.isSecret || where.isOther || looksSecret(v) || isKeyPart(where.name, v)) {
 			return v
 		}
-		return s.hide(v, where.path, where.name, false)
+		return s.hideAt(v, where, false)
 	case json.Number:
 		if where.isSecret && isPasswordName(where.name) {
-			return s.hide(v.String(), where.path, where.name, true)
+			return s.hideAt(v.String(), where, true)
 		}
 	}
 	return value
@@ -134,77 +155,9 @@ func (s *shower) value(value any, where at) any {
 // that was made of both.
 func (s *Shown) With(other *Shown) *Shown {
 	all := maps.Clone(other.secrets)
-	maps.Copy(all, s.secrets)
+	for found, known := range s.secrets {
+		known.roots = append(slices.Clip(known.roots), all[found].roots...)
+		all[found] = known
+	}
 	return &Shown{s.Text, all}
-}
-
-// RestoreJSON puts the secrets back into an edited configuration. A marker must be in
-// a member with the name of the one that it was in: a secret that is moved elsewhere
-// could be shown by what finds it there.
-func (s *Shown) RestoreJSON(edited []byte) ([]byte, error) {
-	decoder := json.NewDecoder(bytes.NewReader(edited))
-	decoder.UseNumber()
-	var value any
-	if err := decoder.Decode(&value); err != nil {
-		return nil, located(edited, err)
-	}
-	if decoder.More() {
-		return nil, errors.New("there is something after the configuration")
-	}
-	restored, err := s.restore(value, "")
-	if err != nil {
-		return nil, err
-	}
-	return json.Marshal(restored)
-}
-
-// located says at which line an error is.
-func located(text []byte, err error) error {
-	offset := int64(len(text))
-	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
-		offset = min(syntax.Offset, offset)
-	}
-	before := text[:offset]
-	line := bytes.Count(before, []byte("\n")) + 1
-	return fmt.Errorf("line %d, column %d: %w", line, len(before)-bytes.LastIndexByte(before, '\n')-1, err)
-}
-
-func (s *Shown) restore(value any, name string) (any, error) {
-	var err error
-	switch v := value.(type) {
-	case map[string]any:
-		for name, member := range v {
-			if v[name], err = s.restore(member, name); err != nil {
-				return nil, err
-			}
-		}
-	case []any:
-		for i := range v {
-			if v[i], err = s.restore(v[i], name); err != nil {
-				return nil, err
-			}
-		}
-	case string:
-		return s.reveal(v, name)
-	}
-	return value, nil
-}
-
-// reveal returns the value of a marker. A text with a marker in it is none.
-func (s *Shown) reveal(text, name string) (any, error) {
-	found := marker.FindString(text)
-	if found == "" {
-		return text, nil
-	}
-	known, ok := s.secrets[found]
-	switch {
-	case !ok || found != text:
-		return "", fmt.Errorf("%q stands for no secret of this configuration: write the value of %s", text, name)
-	case !known.names[name]:
-		return "", fmt.Errorf("%s was a secret of another member than %q: write the value", found, name)
-	}
-	if known.isNumber {
-		return json.Number(known.value), nil
-	}
-	return known.value, nil
 }

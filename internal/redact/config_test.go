@@ -107,25 +107,44 @@ func TestWhatIsNoSecretIsShown(t *testing.T) {
 	}
 }
 
-func TestAMarkerIsOnlyGoodWhereItWas(t *testing.T) {
-	shown, err := JSON("key", []byte(`{"a": {"client_secret": "one"}, "b": {"client_secret": "one"}, "body": "text"}`))
+// A marker that is moved elsewhere could be shown, or sent to someone, by what finds it
+// there.
+func TestSec_S410_AMarkerIsOnlyGoodWhereItWas(t *testing.T) {
+	shown, err := JSON("key", []byte(`{"a": {"client_secret": "one"}, "b": {"client_secret": "one"}, "body": "text",
+		"routes": [{"dial": "x"}, {"dial": "mine", "password": "two"}, {"dial": "y", "inner": [{"password": 7}]}]}`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	markers := marker.FindAllString(shown.Text, -1)
-	if len(markers) != 2 || markers[0] == markers[1] {
-		t.Fatalf("got the markers %q, want two", markers)
+	if len(markers) != 4 || markers[0] == markers[1] {
+		t.Fatalf("got the markers %q, want four", markers)
 	}
+	a, b, two, seven := markers[0], markers[1], markers[3], markers[2]
+	if shown.secrets[two].value != "two" {
+		two, seven = seven, two
+	}
+	mine := fmt.Sprintf(`{"password": %q, "dial": "mine"}`, two)
 	for name, c := range map[string]struct{ edited, want, problem string }{
-		"other order":     {fmt.Sprintf(`{"b": {"client_secret": %q}, "new": 1}`, markers[1]), `{"b": {"client_secret": "one"}, "new": 1}`, ""},
-		"a new secret":    {`{"a": {"client_secret": "two"}}`, `{"a": {"client_secret": "two"}}`, ""},
-		"another member":  {fmt.Sprintf(`{"body": %q}`, markers[0]), "", "of another member"},
-		"within a text":   {fmt.Sprintf(`{"client_secret": "x%s"}`, markers[0]), "", "stands for no secret"},
-		"invented":        {`{"client_secret": "(secret 0123456789abcdef)"}`, "", "stands for no secret"},
-		"not JSON":        {"{\n  \"a\": 1,\n  b\n}", "", "line 3, column 3"},
-		"more than one":   {`{} {}`, "", "something after"},
-		"not at its end":  {`{"a": `, "", "line 1"},
-		"array to object": {fmt.Sprintf(`{"client_secret": [%q]}`, markers[0]), `{"client_secret": ["one"]}`, ""},
+		"other order":              {fmt.Sprintf(`{"b": {"client_secret": %q}, "new": 1}`, b), `{"b": {"client_secret": "one"}, "new": 1}`, ""},
+		"a new secret":             {`{"a": {"client_secret": "two"}}`, `{"a": {"client_secret": "two"}}`, ""},
+		"another member":           {fmt.Sprintf(`{"body": %q}`, a), "", "is the secret at /a/client_secret, not at /body"},
+		"the same name elsewhere":  {fmt.Sprintf(`{"b": {"client_secret": %q}}`, a), "", "not at /b/client_secret"},
+		"the same name above":      {fmt.Sprintf(`{"client_secret": %q}`, a), "", "not at /client_secret"},
+		"within a text":            {fmt.Sprintf(`{"a": {"client_secret": "x%s"}}`, a), "", "stands for no secret"},
+		"as a name":                {fmt.Sprintf(`{"a": {%q: 1}}`, a), "", "not the name of a member"},
+		"invented":                 {`{"client_secret": "(secret 0123456789abcdef)"}`, "", "stands for no secret"},
+		"not JSON":                 {"{\n  \"a\": 1,\n  b\n}", "", "line 3, column 3"},
+		"more than one":            {`{} {}`, "", "something after"},
+		"not at its end":           {`{"a": `, "", "line 1"},
+		"value to list":            {fmt.Sprintf(`{"a": {"client_secret": [%q]}}`, a), "", "not at /a/client_secret/0"},
+		"an element moves":         {`{"routes": [` + mine + `]}`, `{"routes": [{"dial": "mine", "password": "two"}]}`, ""},
+		"an element is copied":     {`{"routes": [` + mine + `, ` + mine + `]}`, `{"routes": [{"dial": "mine", "password": "two"}, {"dial": "mine", "password": "two"}]}`, ""},
+		"deep in one that moves":   {fmt.Sprintf(`{"routes": [{"dial": "y", "inner": [{"password": %q}]}]}`, seven), `{"routes": [{"dial": "y", "inner": [{"password": 7}]}]}`, ""},
+		"changed where it is":      {`{"routes": [1, ` + strings.Replace(mine, "mine", "yours", 1) + `]}`, `{"routes": [1, {"dial": "yours", "password": "two"}]}`, ""},
+		"moved and changed":        {`{"routes": [` + strings.Replace(mine, "mine", "yours", 1) + `]}`, "", "not at /routes/0/password"},
+		"alone":                    {fmt.Sprintf(`{"routes": [{"dial": "x", "password": %q}]}`, two), "", "not at /routes/0/password"},
+		"to another list":          {`{"others": [0, ` + mine + `]}`, "", "not at /others/1/password"},
+		"a list becomes an object": {`{"routes": {"0": ` + mine + `}}`, "", "not at /routes/0/password"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := shown.RestoreJSON([]byte(c.edited))
