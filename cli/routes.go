@@ -66,6 +66,11 @@ func printRoutes(p *painter, answer *routesAnswer) {
 			p.line("")
 		}
 	}
+	if answer.Taken != nil {
+		for _, condition := range answer.Taken.NotAsked {
+			p.line("not asked, and taken not to hold: %s", printable(condition))
+		}
+	}
 	if answer.Taken != nil && answer.Taken.Note != "" {
 		p.line("%s", printable(answer.Taken.Note))
 	}

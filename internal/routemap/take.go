@@ -34,15 +34,19 @@ type Taken struct {
 	// pass. The last one answers, unless Note says otherwise.
 	Handlers []string `json:"handlers"`
 	Note     string   `json:"note,omitempty"`
+
+	// NotAsked are conditions on the way that were not asked, because they read files or
+	// what they do is not known. The way is shown as if they did not hold.
+	NotAsked []string `json:"not_asked,omitempty"`
 }
 
 // Has reports whether a handler is among those that run.
 func (t *Taken) Has(pointer string) bool { return t != nil && slices.Contains(t.Handlers, pointer) }
 
 // Take says which handlers of the running configuration a request would meet. It asks
-// their own matchers, and handlers that only rewrite a request rewrite it. The request
-// is one of a client at 192.0.2.1 without header fields; nothing is sent, and no
-// other handler runs.
+// their own matchers, as far as these only look at the request, and handlers that only
+// rewrite a request rewrite it. The request is one of a client at 192.0.2.1 without
+// header fields; nothing is sent, and no other handler runs.
 func Take(ctx context.Context, request string) (*Taken, error) {
 	method, target, _ := strings.Cut(strings.TrimSpace(request), " ")
 	address, err := url.Parse(strings.TrimSpace(target))
@@ -199,7 +203,7 @@ func (w *walker) route(route *caddyhttp.Route, at string) (ended bool) {
 	if route.Group != "" && w.groups[route.Group] {
 		return false
 	}
-	matches, err := w.matches(route.MatcherSets)
+	matches, err := w.matches(route.MatcherSets, at)
 	switch {
 	case err != nil:
 		w.taken.Note = "A condition of " + at + " refuses it: " + err.Error() + "."
@@ -221,18 +225,42 @@ func (w *walker) route(route *caddyhttp.Route, at string) (ended bool) {
 }
 
 // matches asks the matchers of a route, but not the guards of this gateway, which are
-// no conditions.
-func (w *walker) matches(sets caddyhttp.MatcherSets) (bool, error) {
+// no conditions. A set with a matcher that is not asked does not hold, unless another
+// of its matchers says so anyway.
+func (w *walker) matches(sets caddyhttp.MatcherSets, at string) (bool, error) {
 	if len(sets) == 0 {
 		return true, nil
 	}
 	for _, set := range sets {
 		conditions := slices.DeleteFunc(slices.Clone(set), siteguard.IsGuard)
-		if matches, err := conditions.MatchWithError(w.r); err != nil || matches {
-			return matches, err
+		var unknown []string
+		conditions = slices.DeleteFunc(conditions, func(matcher any) bool {
+			name, isPlain := plainMatcher(matcher)
+			if !isPlain {
+				unknown = append(unknown, name)
+			}
+			return !isPlain
+		})
+		matches, err := conditions.MatchWithError(w.r)
+		switch {
+		case err != nil:
+			return false, err
+		case matches && len(unknown) == 0:
+			return true, nil
+		case matches:
+			w.taken.notAsked(strings.Join(unknown, " and ") + " of " + at)
 		}
 	}
 	return false, nil
+}
+
+// maxNotAsked bounds how many conditions are named.
+const maxNotAsked = 20
+
+func (t *Taken) notAsked(condition string) {
+	if len(t.NotAsked) < maxNotAsked {
+		t.NotAsked = append(t.NotAsked, condition)
+	}
 }
 
 // handler follows the request through a handler.
