@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddy-gluu/gateway/internal/linediff"
 	"github.com/caddy-gluu/gateway/internal/liveconfig"
+	"github.com/caddy-gluu/gateway/internal/redact"
 )
 
 // configurationPage is the configuration, and what becomes of a change to it.
@@ -56,13 +57,29 @@ func showConfiguration(v *visit) error {
 	if err != nil {
 		return v.showConfigurationPage(http.StatusOK, &configurationPage{Problem: "The file cannot be read, so it cannot be shown without its secrets. " + v.cause(err)})
 	}
-	v.noteVersion(from.text)
-	page := &configurationPage{Text: shown.Text, Base: from.id()}
+	seen.Add(from.text)
+	page := &configurationPage{Base: from.id()}
+	if page.Text, err = v.textFor(from.text); err != nil {
+		return v.showConfigurationPage(http.StatusOK, &configurationPage{Problem: "The file cannot be shown. " + v.cause(err)})
+	}
 	page.Differs, err = v.config.differs(from)
 	if err != nil {
 		page.Problem = "The file cannot be loaded. " + v.cause(shown.WithoutError(err))
 	}
 	return v.showConfigurationPage(http.StatusOK, page)
+}
+
+// textFor returns what the visitor sees of a text. Who does not edit a Caddyfile sees
+// only what is known not to be secret: what other modules take there has no names.
+func (v *visit) textFor(text string) (string, error) {
+	if v.config.file != "" && v.visitor.role < admin {
+		return redact.View([]byte(text))
+	}
+	shown, err := v.config.show(text)
+	if err != nil {
+		return "", err
+	}
+	return shown.Text, nil
 }
 
 // cause says why something went wrong. What Caddy says of a configuration quotes it, so
@@ -161,8 +178,8 @@ func (v *visit) prepare(page *configurationPage, from *source) (*change, error) 
 		return nil, err
 	}
 	for _, id := range []string{page.Base, page.Version} {
-		if known, ok := v.versionOf(id); ok {
-			if other, err := v.config.show(known.Text); err == nil {
+		if known, ok := v.textOf(id); ok {
+			if other, err := v.config.show(known); err == nil {
 				shown = shown.With(other)
 			}
 		}
@@ -197,6 +214,15 @@ func (v *visit) versionOf(id string) (liveconfig.Version, bool) {
 	return v.config.history.Find(id)
 }
 
+// textOf finds a text that was shown or that ran.
+func (v *visit) textOf(id string) (string, bool) {
+	if text, ok := seen.Find(id); ok {
+		return text, true
+	}
+	version, ok := v.versionOf(id)
+	return version.Text, ok
+}
+
 func warningTexts(warnings []caddyconfig.Warning) (texts []string) {
 	for _, w := range warnings {
 		text := w.Message
@@ -214,15 +240,15 @@ func warningTexts(warnings []caddyconfig.Warning) (texts []string) {
 // diff compares two texts without their secrets. A secret that is another one has
 // another marker.
 func (v *visit) diff(before, after string) ([]linediff.Line, error) {
-	a, err := v.config.show(before)
+	a, err := v.textFor(before)
 	if err != nil {
 		return nil, err
 	}
-	b, err := v.config.show(after)
+	b, err := v.textFor(after)
 	if err != nil {
 		return nil, err
 	}
-	return linediff.Compare(a.Text, b.Text, linesAround), nil
+	return linediff.Compare(a, b, linesAround), nil
 }
 
 // showLate answers a form that is for another configuration than the one that runs:
@@ -230,8 +256,8 @@ func (v *visit) diff(before, after string) ([]linediff.Line, error) {
 func (v *visit) showLate(page *configurationPage, from *source, c *change) error {
 	page.IsReview, page.IsLate = true, true
 	var err error
-	if base, ok := v.versionOf(page.Base); ok {
-		if page.Others, err = v.diff(base.Text, from.text); err != nil {
+	if base, ok := v.textOf(page.Base); ok {
+		if page.Others, err = v.diff(base, from.text); err != nil {
 			return err
 		}
 	}
@@ -240,6 +266,7 @@ func (v *visit) showLate(page *configurationPage, from *source, c *change) error
 	}
 	page.Version = cmp.Or(page.Version, page.Base) // its secrets stay known
 	page.Base = from.id()
+	seen.Add(from.text)
 	return v.showConfigurationPage(http.StatusPreconditionFailed, page)
 }
 
@@ -282,8 +309,15 @@ func (v *visit) saveFile(from *source, c *change) error {
 }
 
 func confirmConfiguration(v *visit) error {
-	p, err := v.config.trials.Confirm(v.config.serial)
-	if p == nil {
+	now, err := v.config.readRunning(v.r.Context())
+	if err != nil {
+		return &fault{Status: http.StatusBadGateway, Title: "Configuration", Text: sentence(err.Error())}
+	}
+	p, err := v.config.trials.Confirm(v.config.serial, now)
+	switch {
+	case errors.Is(err, liveconfig.ErrChanged):
+		return &fault{Status: http.StatusPreconditionFailed, Title: "Not confirmed", Text: "Someone else has loaded another configuration since, and that one runs. Nothing was confirmed or written."}
+	case p == nil:
 		return &fault{Status: http.StatusConflict, Title: "Cannot confirm", Text: sentence(err.Error())}
 	}
 	v.changed("configuration kept", v.config.file)
@@ -325,11 +359,11 @@ func showVersion(v *visit) error {
 	if err != nil {
 		return &fault{Status: http.StatusBadGateway, Title: "Configuration", Text: sentence(err.Error())}
 	}
-	shown, err := v.config.show(version.Text)
+	shown, err := v.textFor(version.Text)
 	if err != nil {
 		return err
 	}
-	page := versionPage{Version: version, Shown: shown.Text, Base: from.id(), File: v.config.file}
+	page := versionPage{Version: version, Shown: shown, Base: from.id(), File: v.config.file}
 	if page.Diff, err = v.diff(from.text, version.Text); err != nil {
 		return err
 	}

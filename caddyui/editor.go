@@ -39,6 +39,11 @@ type configEditor struct {
 	checked atomic.Bool // the endpoint is that of this process
 }
 
+// seen keeps the texts that forms were made of, so that what others have changed since
+// can be shown. It is memory of this process and no history: looking at a page adds
+// nothing to that.
+var seen = &liveconfig.Texts{}
+
 // serials counts the configurations of this process.
 var serials atomic.Uint64
 
@@ -82,14 +87,19 @@ type source struct {
 // id stands for the text.
 func (s *source) id() string { return liveconfig.IDOf(s.text) }
 
-func (e *configEditor) read(ctx context.Context) (*source, error) {
+// readRunning returns what runs.
+func (e *configEditor) readRunning(ctx context.Context) (*liveconfig.Config, error) {
 	if !e.checked.Load() {
 		if err := e.endpoint.Check(ctx, uilink.Instance); err != nil {
 			return nil, err
 		}
 		e.checked.Store(true)
 	}
-	running, err := e.endpoint.Read(ctx)
+	return e.endpoint.Read(ctx)
+}
+
+func (e *configEditor) read(ctx context.Context) (*source, error) {
+	running, err := e.readRunning(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -245,11 +255,10 @@ type change struct {
 // load runs a configuration on trial.
 func (e *configEditor) load(ctx context.Context, from *source, c *change) error {
 	p := &liveconfig.Pending{
-		By: c.by, Serial: serials.Load(), Former: from.running.JSON, Restore: e.restoreFormer, Ended: c.onReturn,
+		By: c.by, Serial: serials.Load(), Former: from.running.JSON, Config: canonical(c.config), Restore: e.restoreFormer, Ended: c.onReturn,
 	}
-	running := canonical(c.config)
 	p.Kept = func() error {
-		err := saveForRestart(p.Former, running)
+		err := saveForRestart(p.Former, p.Config)
 		if e.file != "" {
 			err = errors.Join(err, e.writeFile(from.text, c.text))
 		}
@@ -269,7 +278,7 @@ func (e *configEditor) load(ctx context.Context, from *source, c *change) error 
 	if loaded, err := e.endpoint.Read(ctx); err == nil {
 		e.trials.Loaded(p, loaded.ETag)
 	}
-	saving := saveForRestart(running, p.Former)
+	saving := saveForRestart(p.Config, p.Former)
 	if e.history != nil {
 		return errors.Join(saving, e.history.Note(c.text, c.by, c.note))
 	}
@@ -346,7 +355,7 @@ func (e *configEditor) writeFile(former, text string) error {
 	if string(now) != former {
 		return fmt.Errorf("%s was changed by someone else meanwhile, so it was not written: the gateway runs your configuration until it is started again", e.file)
 	}
-	if err := liveconfig.WriteFile(name+".bak", now, 0o600); err != nil {
+	if err := liveconfig.ReplaceFile(name+".bak", now, 0o600); err != nil {
 		return err
 	}
 	return liveconfig.WriteFile(name, []byte(text), 0o600)

@@ -291,6 +291,9 @@ func TestSec_S415_ALockOutComesBack(t *testing.T) {
 	t.Run("not over what others have loaded since", func(t *testing.T) {
 		b.load(`"body": "one"`, `"body": "two"`)
 		s.patch(`"three"`)
+		if status, page := b.confirm(); status != http.StatusPreconditionFailed || !strings.Contains(page, "Someone else has loaded another configuration") {
+			t.Errorf("confirming what does not run: got %d %s", status, page)
+		}
 		s.clock.pass(liveconfig.TrialTime)
 		if got := s.answer(); got != "three" {
 			t.Errorf("the site answers %q", got)

@@ -3,6 +3,7 @@
 package caddyui
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -35,7 +36,11 @@ func importKong(v *visit) error {
 		return err
 	}
 	page := &configurationPage{Text: shown.Text, Base: from.id()}
-	config, warnings, err := adapter.Adapt([]byte(v.r.PostForm.Get("kong")), nil)
+	file := v.r.PostForm.Get("kong")
+	if redact.HasMarker(file) {
+		return unfit(errors.New("the file has the marker of a hidden secret, and that stands for a secret of the running configuration, not of this file: write the value"))
+	}
+	config, warnings, err := adapter.Adapt([]byte(file), nil)
 	page.Warnings = warningTexts(warnings)
 	if err == nil {
 		page.Text, err = addTo(shown.Text, config)
@@ -60,7 +65,7 @@ func importKong(v *visit) error {
 // both is an error, so that nothing is replaced.
 func addTo(text string, added []byte) (string, error) {
 	var into, from map[string]any
-	if err := errors.Join(json.Unmarshal([]byte(text), &into), json.Unmarshal(added, &from)); err != nil {
+	if err := errors.Join(decode([]byte(text), &into), decode(added, &from)); err != nil {
 		return "", err
 	}
 	delete(from, "admin") // the pages work through this one's
@@ -72,6 +77,13 @@ func addTo(text string, added []byte) (string, error) {
 	}
 	result, err := redact.Indent(into)
 	return string(result), err
+}
+
+// decode reads JSON without rounding its numbers.
+func decode(text []byte, into any) error {
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	return decoder.Decode(into)
 }
 
 func merge(into, from map[string]any, path string, conflicts *[]string) {

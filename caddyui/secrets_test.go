@@ -66,3 +66,24 @@ func TestSec_S410_AMistakeShowsNoSecret(t *testing.T) {
 		}
 	}
 }
+
+// What the directives of other modules take is shown to those alone who edit it.
+func TestSec_S410_ForeignDirectivesAreShownToAdminsAlone(t *testing.T) {
+	u := newFileUI(t, "a.com {\n\tcredentials {\n\t\tcolour HUSH\n\t}\n\t# HUSH\n\trespond shown\n}\n")
+	u.config.history = liveconfig.OpenHistory("", u.now)
+	if err := u.config.history.Note("a.com {\n\tcredentials HUSH\n}\n", "ann", "note"); err != nil {
+		t.Fatal(err)
+	}
+	version := "/configuration-version?id=" + u.config.history.List()[0].ID
+	for group, sees := range map[string]bool{"viewers": false, "operators": false, "admins": true} {
+		for _, path := range []string{"/configuration", version} {
+			page := bodyOf(t, answer(t, u, request(http.MethodGet, path, group, nil)))
+			if strings.Contains(page, "HUSH") != sees || !strings.Contains(page, "credentials") {
+				t.Errorf("%s at %s: got %s", group, path, page)
+			}
+		}
+	}
+	if n := len(u.config.history.List()); n != 1 {
+		t.Errorf("looking at pages has added %d versions to the history", n-1)
+	}
+}

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,8 +27,12 @@ type Version struct {
 	Text string    `json:"text"` // JSON, or a Caddyfile
 }
 
-// HistorySize is how many versions are kept.
-const HistorySize = 50
+// Bounds of a history: how many versions are kept, and how long they are together, in
+// bytes. The newest is always kept.
+const (
+	HistorySize  = 50
+	HistoryBytes = 64 << 20
+)
 
 // History keeps the last versions, in files that only this user can read: they have
 // the secrets of the configuration, as Caddy's own autosave.json has.
@@ -39,22 +44,40 @@ type History struct {
 	versions []Version // the oldest first
 }
 
-// OpenHistory reads what is kept in a folder. Files that cannot be read are left out.
+// OpenHistory reads what is kept in a folder, the newest first, as far as the bounds of
+// a history allow. Files that cannot be read are left out.
 func OpenHistory(dir string, now func() time.Time) *History {
 	h := &History{now: now, dir: dir}
-	files, _ := filepath.Glob(filepath.Join(dir, "*.json"))
 	if dir == "" {
-		files = nil
+		return h
 	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*.json"))
+	slices.SortFunc(files, func(a, b string) int { return cmp.Or(cmp.Compare(timeOf(b), timeOf(a)), strings.Compare(b, a)) })
+	whole := 0
 	for _, file := range files {
+		info, err := os.Stat(file)
+		if err != nil || len(h.versions) == HistorySize || info.Size() > 2*HistoryBytes {
+			continue
+		}
 		text, err := os.ReadFile(file)
 		var v Version
-		if err == nil && json.Unmarshal(text, &v) == nil && v.ID == IDOf(v.Text) {
-			h.versions = append(h.versions, v)
+		if err != nil || json.Unmarshal(text, &v) != nil || v.ID != IDOf(v.Text) {
+			continue
 		}
+		if whole += len(v.Text); whole > HistoryBytes && len(h.versions) > 0 {
+			break
+		}
+		h.versions = append(h.versions, v)
 	}
-	slices.SortStableFunc(h.versions, func(a, b Version) int { return cmp.Or(a.Time.Compare(b.Time), strings.Compare(a.ID, b.ID)) })
+	slices.Reverse(h.versions)
 	return h
+}
+
+// timeOf is when a version was added, by the name of its file.
+func timeOf(file string) int64 {
+	name, _, _ := strings.Cut(filepath.Base(file), "-")
+	nanoseconds, _ := strconv.ParseInt(name, 10, 64)
+	return nanoseconds
 }
 
 // IDOf stands for the text of a configuration.
@@ -74,13 +97,21 @@ func (h *History) Note(text, by, note string) error {
 	v := Version{IDOf(text), h.now().UTC(), by, note, text}
 	h.versions = append(h.versions, v)
 	err := h.write(v)
-	for len(h.versions) > HistorySize {
+	for len(h.versions) > 1 && (len(h.versions) > HistorySize || h.bytes() > HistoryBytes) {
 		if h.dir != "" {
 			_ = os.Remove(h.file(h.versions[0]))
 		}
 		h.versions = slices.Delete(h.versions, 0, 1)
 	}
 	return err
+}
+
+// bytes is how long the versions are together.
+func (h *History) bytes() (whole int) {
+	for _, v := range h.versions {
+		whole += len(v.Text)
+	}
+	return whole
 }
 
 func (h *History) file(v Version) string {
@@ -126,6 +157,11 @@ func WriteFile(name string, text []byte, mode os.FileMode) error {
 	if info, err := os.Stat(name); err == nil {
 		mode = info.Mode().Perm()
 	}
+	return ReplaceFile(name, text, mode)
+}
+
+// ReplaceFile is the same for a file that has this mode then, whatever it had.
+func ReplaceFile(name string, text []byte, mode os.FileMode) error {
 	temporary, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return err

@@ -3,6 +3,7 @@
 package liveconfig
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"sync"
@@ -21,9 +22,10 @@ type Pending struct {
 	// not the pending configuration, so no one confirms from there.
 	Serial uint64
 
-	// Former is the configuration that returns, ETag that of the pending one; "" if it
-	// could not be read.
+	// Former is the configuration that returns. Config is the pending one as Caddy
+	// answers it, and ETag its ETag; "" if it could not be read.
 	Former []byte
+	Config []byte
 	ETag   string
 
 	// Restore loads the former configuration. Kept is called when the pending one is
@@ -33,6 +35,14 @@ type Pending struct {
 
 	// Ended is told how it ended: nil if the former one is back.
 	Ended func(p *Pending, err error)
+}
+
+// isRunning reports whether what runs is the pending configuration.
+func (p *Pending) isRunning(now *Config) bool {
+	if p.ETag != "" {
+		return now.ETag == p.ETag
+	}
+	return bytes.Equal(now.JSON, p.Config)
 }
 
 // Trials has at most one pending configuration. It belongs to the process, so that its
@@ -105,8 +115,9 @@ func (t *Trials) Current() *Pending {
 }
 
 // Confirm keeps the pending configuration. Serial is that of the configuration that
-// serves who confirms.
-func (t *Trials) Confirm(serial uint64) (*Pending, error) {
+// serves who confirms, and now is what runs: if that is one that someone else has loaded
+// meanwhile, it is not what was seen to work, and the answer is ErrChanged.
+func (t *Trials) Confirm(serial uint64, now *Config) (*Pending, error) {
 	t.mu.Lock()
 	p := t.pending
 	switch {
@@ -116,6 +127,9 @@ func (t *Trials) Confirm(serial uint64) (*Pending, error) {
 	case serial <= p.Serial:
 		t.mu.Unlock()
 		return nil, ErrOldConfirm
+	case !p.isRunning(now):
+		t.mu.Unlock()
+		return nil, ErrChanged
 	}
 	t.stop()
 	t.pending = nil

@@ -5,9 +5,16 @@ package liveconfig
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
+
+// tried is the configuration on trial.
+var tried = &Config{JSON: []byte(`{"tried":1}`), ETag: "tried"}
 
 // newTrials returns trials whose time is over when a test says so.
 func newTrials() (trials *Trials, expire func()) {
@@ -21,7 +28,7 @@ func newTrials() (trials *Trials, expire func()) {
 
 // pendingIn returns a configuration that counts how often the former one was loaded.
 func pendingIn(restored *int, fails error) *Pending {
-	return &Pending{Serial: 5, Restore: func(context.Context, *Pending) error { *restored++; return fails }}
+	return &Pending{Serial: 5, Config: tried.JSON, ETag: tried.ETag, Restore: func(context.Context, *Pending) error { *restored++; return fails }}
 }
 
 func TestTrials(t *testing.T) {
@@ -33,19 +40,19 @@ func TestTrials(t *testing.T) {
 	}{
 		"time is over": {func(_ *Trials, _ *Pending, expire func()) error { expire(); return nil }, nil, 1},
 		"over twice":   {func(_ *Trials, _ *Pending, expire func()) error { expire(); expire(); return nil }, nil, 1},
-		"kept":         {func(trials *Trials, _ *Pending, _ func()) error { _, err := trials.Confirm(6); return err }, nil, 0},
+		"kept":         {func(trials *Trials, _ *Pending, _ func()) error { _, err := trials.Confirm(6, tried); return err }, nil, 0},
 		"kept when the timer fires": {func(trials *Trials, _ *Pending, expire func()) error {
-			_, err := trials.Confirm(6)
+			_, err := trials.Confirm(6, tried)
 			expire()
 			return err
 		}, nil, 0},
 		"kept too late": {func(trials *Trials, _ *Pending, expire func()) error {
 			expire()
-			_, err := trials.Confirm(6)
+			_, err := trials.Confirm(6, tried)
 			return err
 		}, ErrNonePends, 1},
 		"kept from the former one": {func(trials *Trials, _ *Pending, expire func()) error {
-			_, err := trials.Confirm(5)
+			_, err := trials.Confirm(5, tried)
 			expire()
 			return err
 		}, ErrOldConfirm, 1},
@@ -53,13 +60,27 @@ func TestTrials(t *testing.T) {
 		"returned twice":   {func(trials *Trials, _ *Pending, _ func()) error { _ = trials.Return(); return trials.Return() }, ErrNonePends, 1},
 		"a second one":     {func(trials *Trials, _ *Pending, _ func()) error { return trials.Begin(&Pending{}) }, ErrPending, 0},
 		"a second one after it was kept": {func(trials *Trials, _ *Pending, _ func()) error {
-			_, _ = trials.Confirm(6)
+			_, _ = trials.Confirm(6, tried)
 			return trials.Begin(&Pending{})
 		}, nil, 0},
+		"kept when someone else has loaded another one": {func(trials *Trials, _ *Pending, _ func()) error {
+			_, err := trials.Confirm(6, &Config{JSON: tried.JSON, ETag: "another"})
+			return err
+		}, ErrChanged, 0},
+		"kept without knowing its ETag": {func(trials *Trials, p *Pending, _ func()) error {
+			trials.Loaded(p, "")
+			_, err := trials.Confirm(6, tried)
+			return err
+		}, nil, 0},
+		"another one without knowing its ETag": {func(trials *Trials, p *Pending, _ func()) error {
+			trials.Loaded(p, "")
+			_, err := trials.Confirm(6, &Config{JSON: []byte("{}"), ETag: tried.ETag})
+			return err
+		}, ErrChanged, 0},
 		"not loaded": {func(trials *Trials, p *Pending, expire func()) error {
 			trials.Cancel(p)
 			expire()
-			_, err := trials.Confirm(6)
+			_, err := trials.Confirm(6, tried)
 			return err
 		}, ErrNonePends, 0},
 	} {
@@ -111,6 +132,45 @@ func TestTheHistoryIsBoundedAndReadAgain(t *testing.T) {
 	}
 	if v, ok := again.Find(IDOf("Z")); !ok || v.Text != "Z" {
 		t.Errorf("got %+v", v)
+	}
+}
+
+// Whatever the versions are, they are at most so long together, in memory and in files.
+func TestTheHistoryIsBoundedInBytes(t *testing.T) {
+	dir := t.TempDir()
+	now := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
+	clock := func() time.Time { now = now.Add(time.Second); return now }
+	h := OpenHistory(dir, clock)
+	text := strings.Repeat("x", HistoryBytes/3)
+	for i := range 5 {
+		if err := h.Note(text+strconv.Itoa(i), "ann", "note"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	files, _ := filepath.Glob(filepath.Join(dir, "*.json"))
+	if list := h.List(); len(list) != 2 || list[0].Text != text+"4" || len(files) != 2 {
+		t.Errorf("%d versions are kept, %d of them in files", len(list), len(files))
+	}
+	if list := OpenHistory(dir, clock).List(); len(list) != 2 || list[0].Text != text+"4" {
+		t.Errorf("%d versions are read", len(list))
+	}
+	if err := h.Note(strings.Repeat("y", HistoryBytes+1), "ann", "note"); err != nil || len(h.List()) != 1 {
+		t.Errorf("the newest is not kept alone: %d versions, %v", len(h.List()), err)
+	}
+}
+
+func TestAFileIsReplacedWithAMode(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "file")
+	for _, step := range []struct {
+		write      func(string, []byte, os.FileMode) error
+		mode, want os.FileMode
+	}{{WriteFile, 0o640, 0o640}, {WriteFile, 0o600, 0o640}, {ReplaceFile, 0o600, 0o600}} {
+		if err := step.write(name, []byte("text"), step.mode); err != nil {
+			t.Fatal(err)
+		}
+		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != step.want {
+			t.Errorf("the mode is %v, %v, want %v", info.Mode(), err, step.want)
+		}
 	}
 }
 
