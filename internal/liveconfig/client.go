@@ -23,7 +23,9 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"strings"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 )
@@ -75,7 +77,7 @@ type instance struct {
 // Check makes sure that the endpoint is this process: another gateway on this machine
 // may have its endpoint there.
 func (e *Endpoint) Check(ctx context.Context, id string) error {
-	status, body, _, err := e.send(ctx, http.MethodGet, "/gluu/ui", "", nil)
+	status, body, _, err := e.read(ctx, "/gluu/ui")
 	if err != nil {
 		return err
 	}
@@ -88,7 +90,7 @@ func (e *Endpoint) Check(ctx context.Context, id string) error {
 
 // Read returns the configuration that runs.
 func (e *Endpoint) Read(ctx context.Context) (*Config, error) {
-	status, body, etag, err := e.send(ctx, http.MethodGet, "/config/", "", nil)
+	status, body, etag, err := e.read(ctx, "/config/")
 	if err != nil {
 		return nil, err
 	}
@@ -101,10 +103,21 @@ func (e *Endpoint) Read(ctx context.Context) (*Config, error) {
 // Replace loads a configuration in place of the one with an ETag. If it cannot be
 // loaded, the former one goes on.
 func (e *Endpoint) Replace(ctx context.Context, etag string, config []byte) error {
+	return e.change(ctx, http.MethodPost, "/config/", etag, config)
+}
+
+// ReplaceAt replaces what the configuration has at a pointer. The condition is on the
+// whole configuration all the same, so that what returns after a trial is what was
+// replaced.
+func (e *Endpoint) ReplaceAt(ctx context.Context, etag, pointer string, value []byte) error {
+	return e.change(ctx, http.MethodPatch, (&url.URL{Path: "/config" + pointer}).EscapedPath(), etag, value)
+}
+
+func (e *Endpoint) change(ctx context.Context, method, path, etag string, config []byte) error {
 	if etag == "" {
 		return errors.New("a change needs the ETag of the configuration that it is for")
 	}
-	status, body, _, err := e.send(ctx, http.MethodPost, "/config/", etag, config)
+	status, body, _, err := e.send(ctx, method, path, etag, config)
 	switch {
 	case err != nil:
 		return err
@@ -120,6 +133,25 @@ func (e *Endpoint) Replace(ctx context.Context, etag string, config []byte) erro
 type RefusedError struct{ Reason string }
 
 func (e *RefusedError) Error() string { return e.Reason }
+
+// readPauses are how long reading waits before it tries again. A configuration that has
+// just been loaded has an endpoint of its own, and a connection to the former one ends.
+var readPauses = []time.Duration{20 * time.Millisecond, 100 * time.Millisecond}
+
+// read sends a request that changes nothing, again if there is no answer.
+func (e *Endpoint) read(ctx context.Context, path string) (status int, answer []byte, etag string, err error) {
+	for i := 0; ; i++ {
+		status, answer, etag, err = e.send(ctx, http.MethodGet, path, "", nil)
+		if err == nil || i == len(readPauses) {
+			return status, answer, etag, err
+		}
+		select {
+		case <-ctx.Done():
+			return status, answer, etag, err
+		case <-time.After(readPauses[i]):
+		}
+	}
+}
 
 func (e *Endpoint) send(ctx context.Context, method, path, etag string, body []byte) (status int, answer []byte, newTag string, err error) {
 	r, err := http.NewRequestWithContext(ctx, method, e.origin+path, bytes.NewReader(body))

@@ -5,6 +5,8 @@ package liveconfig
 import (
 	"context"
 	"errors"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -171,6 +173,31 @@ func TestAFileIsReplacedWithAMode(t *testing.T) {
 		if info, err := os.Stat(name); err != nil || info.Mode().Perm() != step.want {
 			t.Errorf("the mode is %v, %v, want %v", info.Mode(), err, step.want)
 		}
+	}
+}
+
+// The endpoint of a configuration that has just been loaded takes the place of another
+// one, whose connections end.
+func TestReadingTriesAgain(t *testing.T) {
+	asked := 0
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if asked++; asked < 3 {
+			panic(http.ErrAbortHandler)
+		}
+		w.Header().Set("Etag", "one")
+		_, _ = w.Write([]byte("{}"))
+	}))
+	defer server.Close()
+	e, err := NewEndpoint(server.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := e.Read(t.Context()); err != nil || got.ETag != "one" {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	asked = 0
+	if err := e.Replace(t.Context(), "one", []byte("{}")); err == nil || asked != 1 {
+		t.Errorf("a change was sent %d times, %v", asked, err)
 	}
 }
 
