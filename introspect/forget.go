@@ -6,6 +6,7 @@ import (
 	"context"
 
 	"github.com/caddy-gluu/gateway/internal/provider"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/internal/tokencache"
 )
 
@@ -57,3 +58,7 @@ type CacheStatus = tokencache.Status
 // CacheStatus returns how many tokens are cached, and whether the cache that
 // gateways share is available.
 func (a *App) CacheStatus() CacheStatus { return a.cache.Status() }
+
+// EachToken visits the verified tokens in the memory of this process, until visit returns
+// false. They come in no order.
+func (a *App) EachToken(visit func(t *token.Token) bool) { a.cache.Each(visit) }

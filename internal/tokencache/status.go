@@ -2,6 +2,8 @@
 
 package tokencache
 
+import "github.com/caddy-gluu/gateway/internal/token"
+
 // Status is the state of the cache, for the operator.
 type Status struct {
 	Positive SegmentStatus `json:"positive"`
@@ -42,4 +44,14 @@ func (c *Cache) Status() Status {
 		status.Shared = c.shared.status()
 	}
 	return status
+}
+
+// Each visits the tokens that this process has verified and may use, until visit returns
+// false. They come in no order.
+func (c *Cache) Each(visit func(t *token.Token) bool) {
+	for _, e := range c.positive.All() {
+		if !visit(e.token) {
+			return
+		}
+	}
 }
