@@ -18,6 +18,7 @@ var leastRole = map[string]role{
 	"GET /playground": viewer, "POST /playground": viewer, "GET /tokens": viewer, "POST /tokens": viewer, "POST /forget": operator,
 	"GET /consumers": viewer, "GET /consumer": viewer, "POST /consumer": admin, "POST /consumer-delete": admin,
 	"GET /sessions": viewer, "POST /sessions-end": operator, "GET /streams": viewer, "POST /streams-end": operator,
+	"GET /rules": viewer, "POST /rules": admin, "POST /rules-review": viewer,
 	"GET /changes": viewer, "GET /configuration": viewer, "POST /configuration": admin, "GET /configuration-version": viewer,
 	"POST /configuration-import": admin, "POST /configuration-confirm": admin, "POST /configuration-return": admin,
 }

@@ -32,7 +32,7 @@ func parseUI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //			admin|operator|viewer <expression>
 //		}
 //		local [true|false]
-//		edit consumers|config...|none
+//		edit consumers|policies|config...|none
 //		config_file <file>
 //		admin_endpoint <address>
 //		path_prefix <path>

@@ -62,7 +62,7 @@ func newConfigEditor(u *UI) (*configEditor, error) {
 		endpoint: endpoint, trials: liveconfig.Trial, file: u.ConfigFile, key: string(u.signer), serial: serials.Add(1),
 		own: page{Prefix: u.prefix(), Local: u.Local},
 	}
-	if u.mayEdit("config") {
+	if u.mayEdit("config") || u.mayEdit("policies") {
 		// Versions have the secrets of the configuration, and so stay on this machine.
 		dir := filepath.Join(caddy.AppDataDir(), "gluu", "configurations", liveconfig.IDOf(u.AdminEndpoint+"\x00"+u.ConfigFile))
 		histories.Lock()
@@ -249,6 +249,8 @@ type change struct {
 	text     string // in the form of sources
 	config   []byte
 	shown    *redact.Shown // knows the secrets that are not to be in an error
+	place    string        // of the only value that changes, "" for all
+	value    []byte
 	onReturn func(p *liveconfig.Pending, err error)
 }
 
@@ -269,7 +271,7 @@ func (e *configEditor) load(ctx context.Context, from *source, c *change) error 
 	}
 	// The request may end with the server that it came by; the change does not.
 	ctx = context.WithoutCancel(ctx)
-	if err := e.endpoint.Replace(ctx, from.running.ETag, c.config); err != nil {
+	if err := e.apply(ctx, from.running.ETag, c); err != nil {
 		if e.isStill(ctx, from, err) {
 			e.trials.Cancel(p)
 		}
@@ -283,6 +285,13 @@ func (e *configEditor) load(ctx context.Context, from *source, c *change) error 
 		return errors.Join(saving, e.history.Note(c.text, c.by, c.note))
 	}
 	return saving
+}
+
+func (e *configEditor) apply(ctx context.Context, etag string, c *change) error {
+	if c.place == "" {
+		return e.endpoint.Replace(ctx, etag, c.config)
+	}
+	return e.endpoint.ReplaceAt(ctx, etag, c.place, c.value)
 }
 
 // saveForRestart has a restart with --resume load a configuration, if it would load

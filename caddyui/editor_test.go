@@ -108,14 +108,25 @@ func startEditSite(t *testing.T) *editSite {
 // answer is what the site beside the pages answers.
 func (s *editSite) answer() string {
 	s.t.Helper()
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
-	response, err := client.Get("http://" + s.site + "/")
-	if err != nil {
-		s.t.Fatal(err)
-	}
+	response := s.ask("/")
 	defer func() { _ = response.Body.Close() }()
 	text, _ := io.ReadAll(response.Body)
 	return string(text)
+}
+
+// ask sends a request to the site, again if it comes to a listener that just ends.
+func (s *editSite) ask(path string) *http.Response {
+	s.t.Helper()
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+		response, err := client.Get("http://" + s.site + path)
+		if err == nil {
+			return response
+		}
+		if time.Now().After(deadline) {
+			s.t.Fatal(err)
+		}
+	}
 }
 
 // browser is one that has opened a link.

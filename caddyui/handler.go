@@ -26,6 +26,7 @@ type handlerPage struct {
 	Handler  *routemap.Handler
 	Settings []setting
 	Rules    *rulesTable // nil if it has none
+	HasForm  bool        // for its rules
 	JSON     string      // without secrets
 	IsCut    bool        // of JSON
 	Refusals []*decisions.Decision
@@ -78,7 +79,7 @@ func showHandler(v *visit) error {
 	visible, cut := visibleOf(h)
 	page := handlerPage{
 		Lane: laneOf(site, nil, h.Pointer, rowsBesideAHandler), Handler: h, Settings: settingsOf(h, visible),
-		Rules: rulesOf(h, query), Refusals: refusalsOf(h, site), Commands: commandsFor(h, site),
+		Rules: rulesOf(h, query), HasForm: ruleMembers[h.Name] != "", Refusals: refusalsOf(h, site), Commands: commandsFor(h, site),
 		JSON: string(visible[:min(len(visible), maxJSON)]), IsCut: cut || len(visible) > maxJSON,
 	}
 	return v.show(http.StatusOK, "route", h.Name, page)

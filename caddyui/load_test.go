@@ -52,7 +52,7 @@ func TestWhatTheCaddyfileRefuses(t *testing.T) {
 		"not an expression":   {"gluu_ui {\nroles {\nviewer \"a ==\"\n}\n}", "Syntax error"},
 		"not a condition":     {"gluu_ui {\nroles {\nviewer \"'ann'\"\n}\n}", "true or false"},
 		"an unknown variable": {"gluu_ui {\nroles {\nviewer \"user.admin\"\n}\n}", "undeclared reference"},
-		"edit":                {"gluu_ui {\nlocal\nedit everything\n}", "consumers and config, or none"},
+		"edit":                {"gluu_ui {\nlocal\nedit everything\n}", "consumers, policies and config, or none"},
 		"edit both":           {"gluu_ui {\nlocal\nedit consumers none\n}", "edit is none or something"},
 		"edit the same":       {"gluu_ui {\nlocal\nedit config config\n}", "edit has config twice"},
 		"config_file twice":   {"gluu_ui {\nlocal\nedit config\nconfig_file a\nconfig_file b\n}", "config_file is set twice"},

@@ -41,8 +41,8 @@ type UI struct {
 	// true, and sees nothing if none is. Required unless `local` is true.
 	Roles map[string]string `json:"roles,omitempty"`
 
-	// What can be changed here at all, whatever the role: `consumers`, `config`, or
-	// `none` for pages that change nothing. A person who may edit the configuration can
+	// What can be changed here at all, whatever the role: `consumers`, `policies` (the
+	// rules of handlers), `config`, or `none` for pages that change nothing. A person who may edit the configuration can
 	// make the gateway do anything. Default: `consumers`, and what changes no configuration:
 	// tokens are forgotten, sessions and streams are ended.
 	Edit []string `json:"edit,omitempty"`
@@ -162,7 +162,7 @@ func (u *UI) check() error {
 	for i, what := range u.Edit {
 		switch {
 		case !slices.Contains(editable, what):
-			return fmt.Errorf("edit takes consumers and config, or none, not %q", what)
+			return fmt.Errorf("edit takes consumers, policies and config, or none, not %q", what)
 		case slices.Contains(u.Edit[:i], what):
 			return fmt.Errorf("edit has %s twice", what)
 		case what == "none" && len(u.Edit) > 1:
@@ -191,7 +191,7 @@ func (u *UI) prefix() string { return strings.TrimSuffix(u.PathPrefix, "/") }
 func (u *UI) isReadOnly() bool { return len(u.Edit) > 0 && u.Edit[0] == "none" }
 
 // editable is what edit takes.
-var editable = []string{"consumers", "config", "none"}
+var editable = []string{"consumers", "policies", "config", "none"}
 
 // mayEdit reports whether something can be changed on the pages at all.
 func (u *UI) mayEdit(what string) bool {
