@@ -67,7 +67,7 @@ http://{$UI} {
 	bind 127.0.0.1
 	gluu_ui {
 		local
-		edit consumers config
+		edit consumers policies config
 		path_prefix /gateway
 	}
 }
