@@ -39,6 +39,9 @@ func plainMatcher(matcher any) (name string, isPlain bool) {
 	return id.Name(), slices.Contains(plainMatchers, id)
 }
 
+// anyMatcher lets all matchers be asked.
+func anyMatcher(any) (name string, ok bool) { return "", true }
+
 func plainNot(m *caddyhttp.MatchNot) (name string, isPlain bool) {
 	for _, set := range m.MatcherSets {
 		for _, matcher := range set {

@@ -57,7 +57,7 @@ func TestSec_S410_AQuestionAsksNoForeignMatcher(t *testing.T) {
 		t.Fatal(err)
 	}
 	taken := &Taken{Server: "s"}
-	taken.walk(server, asReceived(r, server, address))
+	taken.walk(server, asReceived(r, server, address, "192.0.2.1"), plainMatcher)
 	if *foreign.asked != 0 {
 		t.Errorf("a matcher of another party was asked %d times", *foreign.asked)
 	}

@@ -68,7 +68,7 @@ func Take(ctx context.Context, request string) (*Taken, error) {
 		return taken, nil
 	}
 	taken.Server = name
-	taken.walk(server, asReceived(r, server, address, "192.0.2.1"))
+	taken.walk(server, asReceived(r, server, address, "192.0.2.1"), plainMatcher)
 	return taken, nil
 }
 
@@ -82,7 +82,8 @@ type Received struct {
 }
 
 // TakeReceived says which handlers of the running configuration a request would meet
-// that was received before, maybe under another configuration.
+// that was received before, maybe under another configuration. It asks all matchers: a
+// client has sent this request, so that they were asked then.
 func TakeReceived(ctx context.Context, received Received) (*Taken, error) {
 	scheme := "http"
 	if received.IsSecure {
@@ -108,7 +109,7 @@ func TakeReceived(ctx context.Context, received Received) (*Taken, error) {
 	}
 	address.Host = received.Host
 	taken.Server = name
-	taken.walk(server, asReceived(r, server, &address, received.ClientIP))
+	taken.walk(server, asReceived(r, server, &address, received.ClientIP), anyMatcher)
 	return taken, nil
 }
 
@@ -170,8 +171,8 @@ func listensFor(listen string, address *url.URL) (fits, exact bool) {
 }
 
 // walk follows the request through the routes of a server.
-func (t *Taken) walk(server *caddyhttp.Server, r *http.Request) {
-	w := &walker{taken: t, server: server, r: r, groups: map[string]bool{}, at: "/apps/http/servers/" + t.Server}
+func (t *Taken) walk(server *caddyhttp.Server, r *http.Request, mayAsk func(matcher any) (name string, ok bool)) {
+	w := &walker{taken: t, server: server, r: r, mayAsk: mayAsk, groups: map[string]bool{}, at: "/apps/http/servers/" + t.Server}
 	for i := range server.Routes {
 		before := len(t.Handlers)
 		ended := w.route(&server.Routes[i], w.at+"/routes/"+strconv.Itoa(i))
@@ -193,6 +194,7 @@ type walker struct {
 	taken  *Taken
 	server *caddyhttp.Server
 	r      *http.Request
+	mayAsk func(matcher any) (name string, ok bool)
 	groups map[string]bool // that have had their route
 	at     string
 	depth  int
@@ -235,11 +237,11 @@ func (w *walker) matches(sets caddyhttp.MatcherSets, at string) (bool, error) {
 		conditions := slices.DeleteFunc(slices.Clone(set), siteguard.IsGuard)
 		var unknown []string
 		conditions = slices.DeleteFunc(conditions, func(matcher any) bool {
-			name, isPlain := plainMatcher(matcher)
-			if !isPlain {
+			name, ok := w.mayAsk(matcher)
+			if !ok {
 				unknown = append(unknown, name)
 			}
-			return !isPlain
+			return !ok
 		})
 		matches, err := conditions.MatchWithError(w.r)
 		switch {
