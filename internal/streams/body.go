@@ -130,7 +130,7 @@ func (b *bodyWriter) cut() {
 		return
 	}
 	// It is being written to a client that does not read.
-	_ = http.NewResponseController(b.ResponseWriter).SetWriteDeadline(time.Now())
+	b.stream.unlessGone(func() { _ = http.NewResponseController(b.ResponseWriter).SetWriteDeadline(time.Now()) })
 }
 
 // serve passes the request on and writes the stream's last words.

@@ -373,3 +373,13 @@ func (s *Stream) isGone() bool {
 	defer s.mu.Unlock()
 	return s.isClosed
 }
+
+// unlessGone does something with the answer before the request can be over: Go's
+// HTTP/2 panics when its handler has returned.
+func (s *Stream) unlessGone(do func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.isClosed {
+		do()
+	}
+}

@@ -64,6 +64,11 @@ type tunnel struct {
 
 	writing sync.Mutex
 	isOver  bool // nothing can be written any more
+
+	// Deadlines have a lock of their own: they are for writes that are held up.
+	deadlines sync.Mutex
+	isGone    bool // the answer is not this one's any more
+
 	closing sync.Once
 	closed  chan struct{}
 }
@@ -108,6 +113,20 @@ func (t *tunnel) finish(gone <-chan struct{}) {
 	t.writing.Lock()
 	t.isOver = true
 	t.writing.Unlock()
+	t.deadlines.Lock()
+	t.isGone = true
+	t.deadlines.Unlock()
+}
+
+// setDeadline sets a deadline of the answer. What ends a stream may come to it after the
+// client has left and the handler has returned, when Go's HTTP/2 panics.
+func (t *tunnel) setDeadline(set func(*http.ResponseController, time.Time) error, at time.Time) error {
+	t.deadlines.Lock()
+	defer t.deadlines.Unlock()
+	if t.isGone {
+		return net.ErrClosed
+	}
+	return set(http.NewResponseController(t.ResponseWriter), at)
 }
 
 // tunnelConn is a stream of HTTP/2 or HTTP/3 as a connection.
@@ -148,12 +167,12 @@ func (c *tunnelConn) SetDeadline(at time.Time) error {
 // SetReadDeadline implements net.Conn. In HTTP/2, a read that has come too late is the
 // last one.
 func (c *tunnelConn) SetReadDeadline(at time.Time) error {
-	return http.NewResponseController(c.t.ResponseWriter).SetReadDeadline(at)
+	return c.t.setDeadline((*http.ResponseController).SetReadDeadline, at)
 }
 
 // SetWriteDeadline implements net.Conn.
 func (c *tunnelConn) SetWriteDeadline(at time.Time) error {
-	return http.NewResponseController(c.t.ResponseWriter).SetWriteDeadline(at)
+	return c.t.setDeadline((*http.ResponseController).SetWriteDeadline, at)
 }
 
 // LocalAddr implements net.Conn.

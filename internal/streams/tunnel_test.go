@@ -5,6 +5,7 @@ package streams
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"net"
@@ -187,5 +188,32 @@ func TestAClientEndsItsWebSocketOverHTTP2(t *testing.T) {
 	}
 	if n := len(Open.List(isOf("h2-gone"))); n != 0 {
 		t.Errorf("%d streams are left over", n)
+	}
+}
+
+// afterwards is an answer of HTTP/2 whose handler has returned: Go's panics then.
+type afterwards struct{ *h2Stream }
+
+func (afterwards) SetReadDeadline(time.Time) error  { panic("the handler has returned") }
+func (afterwards) SetWriteDeadline(time.Time) error { panic("the handler has returned") }
+
+// A client that leaves while its WebSocket is ended does not end the gateway.
+func TestAnEndThatComesAfterTheClientHasLeft(t *testing.T) {
+	body, _ := io.Pipe()
+	request := (&http.Request{Method: http.MethodConnect, URL: &url.URL{Path: "/ws"}, Proto: "HTTP/2.0", ProtoMajor: 2, Header: http.Header{}, Body: body}).WithContext(t.Context())
+	tunnel, _ := asUpgrade(afterwards{&h2Stream{body: body}}, request)
+	conn, _, err := tunnel.Hijack()
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone := make(chan struct{})
+	close(gone)
+	tunnel.finish(gone)
+	for name, err := range map[string]error{
+		"read": conn.SetReadDeadline(time.Now()), "write": conn.SetWriteDeadline(time.Now()), "both": conn.SetDeadline(time.Now()),
+	} {
+		if !errors.Is(err, net.ErrClosed) {
+			t.Errorf("%s: got %v, want that it is closed", name, err)
+		}
 	}
 }
