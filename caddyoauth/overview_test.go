@@ -33,7 +33,7 @@ func TestTheOverviewOfAGateway(t *testing.T) {
 	if !dry {
 		t.Errorf("got the warnings %+v, want one about dry_run", got.Warnings)
 	}
-	if len(got.Providers) != 1 || got.Versions["go"] == "" || got.Loaded.IsZero() {
+	if len(got.Providers) != 1 || got.Versions.Go == "" || got.Loaded.IsZero() {
 		t.Errorf("got %+v", got)
 	}
 }
