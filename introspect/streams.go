@@ -95,16 +95,17 @@ func forbidsStream(ctx context.Context, s streams.Admitted) bool {
 		Provider: s.Provider, ClientID: s.ClientID, Subject: s.Subject, ExpiresAt: s.ExpiresAt,
 		Consumer: s.Consumer, ConsumerID: s.ConsumerID, Anonymous: s.Token == nil && s.Session == "", Token: s.Token,
 	}
-	for _, pointer := range taken.Handlers {
-		if refuses(ctx, routemap.Running(pointer), s, caller) {
+	for i, pointer := range taken.Handlers {
+		if refuses(ctx, routemap.Running(pointer), taken.Seen[i], s, caller) {
 			return true
 		}
 	}
 	return false
 }
 
-// refuses reports whether a handler refuses the caller of a stream.
-func refuses(ctx context.Context, handler any, s streams.Admitted, caller *explain.Caller) bool {
+// refuses reports whether a handler refuses the caller of a stream, whose request it
+// sees as this one.
+func refuses(ctx context.Context, handler any, seen routemap.Line, s streams.Admitted, caller *explain.Caller) bool {
 	switch h := handler.(type) {
 	case explain.Gate:
 		list := h.ExplainCaller(caller)
@@ -113,11 +114,7 @@ func refuses(ctx context.Context, handler any, s streams.Admitted, caller *expla
 		if caddy.GetModuleName(handler) == opaHandler || s.Session != "" && s.Token == nil {
 			return false // rules about a person ask the session
 		}
-		r, err := http.NewRequestWithContext(ctx, s.Method, "http://localhost"+s.Target, nil)
-		if err != nil {
-			return false
-		}
-		r.RequestURI = s.Target
+		r := (&http.Request{Method: seen.Method, URL: &seen.URL, RequestURI: seen.URL.RequestURI(), Host: s.Host, Header: http.Header{}}).WithContext(ctx)
 		d := h.ExplainRequest(r, caller, false)
 		if d.DryRun || d.Resource != nil && d.Resource.ObtainRPT {
 			return false // the gateway would get the permission for the person

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/caddy-gluu/gateway/internal/explain"
+	"github.com/caddy-gluu/gateway/internal/routemap"
 	"github.com/caddy-gluu/gateway/internal/streams"
 	"github.com/caddy-gluu/gateway/internal/token"
 )
@@ -46,7 +47,7 @@ func TestWhatEndsAStreamAfterAReload(t *testing.T) {
 		"another handler":                      {nil, ofToken, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			if got := refuses(t.Context(), test.handler, test.stream, &explain.Caller{}); got != test.want {
+			if got := refuses(t.Context(), test.handler, routemap.Line{Method: http.MethodGet}, test.stream, &explain.Caller{}); got != test.want {
 				t.Errorf("got %t, want %t", got, test.want)
 			}
 		})

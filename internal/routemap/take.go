@@ -38,6 +38,16 @@ type Taken struct {
 	// NotAsked are conditions on the way that were not asked, because they read files or
 	// what they do is not known. The way is shown as if they did not hold.
 	NotAsked []string `json:"not_asked,omitempty"`
+
+	// Seen has for each of Handlers what it would see: handlers before it may have
+	// rewritten the request.
+	Seen []Line `json:"-"`
+}
+
+// Line is the request line of a request.
+type Line struct {
+	Method string
+	URL    url.URL
 }
 
 // Has reports whether a handler is among those that run.
@@ -85,31 +95,35 @@ type Received struct {
 // that was received before, maybe under another configuration. It asks all matchers: a
 // client has sent this request, so that they were asked then.
 func TakeReceived(ctx context.Context, received Received) (*Taken, error) {
-	scheme := "http"
-	if received.IsSecure {
-		scheme = "https"
-	}
-	r, err := http.NewRequestWithContext(ctx, received.Method, scheme+"://"+received.Host+received.Target, nil)
+	// The host is not parsed: a server takes what no client of Go's would send, and then
+	// all that it has received counts.
+	address, err := url.ParseRequestURI(received.Target)
 	if err != nil {
 		return nil, err
 	}
-	r.Header = received.Header
+	address.Scheme, address.Host = "http", received.Host
+	if received.IsSecure {
+		address.Scheme = "https"
+	}
+	r := (&http.Request{
+		Method: received.Method, URL: new(url.URL), Header: received.Header, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+	}).WithContext(ctx)
+	*r.URL = *address
 	app, err := caddy.ActiveContext().AppIfConfigured("http")
 	if err != nil {
 		return nil, errors.New("the running configuration has no HTTP app")
 	}
-	address := *r.URL
 	if received.Port != "" {
 		address.Host = net.JoinHostPort(address.Hostname(), received.Port)
 	}
 	taken := &Taken{Handlers: []string{}}
-	name, server := serverFor(app.(*caddyhttp.App), &address)
+	name, server := serverFor(app.(*caddyhttp.App), address)
 	if server == nil {
 		return taken, nil
 	}
 	address.Host = received.Host
 	taken.Server = name
-	taken.walk(server, asReceived(r, server, &address, received.ClientIP), anyMatcher)
+	taken.walk(server, asReceived(r, server, address, received.ClientIP), anyMatcher)
 	return taken, nil
 }
 
@@ -268,6 +282,7 @@ func (t *Taken) notAsked(condition string) {
 // handler follows the request through a handler.
 func (w *walker) handler(handler caddyhttp.MiddlewareHandler, at string) (ended bool) {
 	w.taken.Handlers = append(w.taken.Handlers, at)
+	w.taken.Seen = append(w.taken.Seen, Line{w.r.Method, *w.r.URL})
 	switch h := handler.(type) {
 	case *caddyhttp.Subroute:
 		for i := range h.Routes {
