@@ -17,7 +17,6 @@ import (
 // S-235: where several gateways are to be expected, a store that is not shared is said in
 // one line at load, and nowhere else.
 func TestSec_S235_AStoreThatIsNotSharedIsSaid(t *testing.T) {
-	caddytest.StopAfter(t)
 	const (
 		alone  = "the tokens of this authorization server are in a file of this machine, and other gateways, which seem to be there, do not know them: write 'store postgres <dsn>' or 'store redis <url>'"
 		key    = "0123456789abcdef0123456789abcdef"
@@ -35,6 +34,7 @@ func TestSec_S235_AStoreThatIsNotSharedIsSaid(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			dir, address := t.TempDir(), caddytest.FreeAddress(t)
+			caddytest.StopAfter(t) // before the folder goes, which it writes to
 			t.Setenv("XDG_DATA_HOME", dir)
 			text := fmt.Sprintf("{\n%s\n%s\n}\nhttp://%s {\ngluu_oauth_server {\nissuer http://%[3]s\nscopes read\nregistration {\nopen\n}\nconsent_page\n%s\n}\n}\n",
 				caddytest.Options(dir, ""), test.app, address, test.server)

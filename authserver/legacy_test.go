@@ -4,6 +4,7 @@ package authserver
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -13,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/caddy-gluu/gateway/authserver/kong"
+	"github.com/caddy-gluu/gateway/internal/authcore"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -90,6 +93,28 @@ func TestFailuresAreLimited(t *testing.T) {
 		t.Errorf("the sixth failure of the network: got %d", a.Code)
 	}
 	server.token("app")
+}
+
+// A secret that is sent in two readings, as it is and form-decoded, is one attempt.
+func TestReadingsOfASecretAreOneAttempt(t *testing.T) {
+	config := testConfig()
+	config.Limit = &Limit{Client: "3/m", Address: "5/h"}
+	server := start(t, config, t.TempDir())
+	check := func(readings ...string) (bool, error) {
+		r := postForm(tokenEndpoint, "")
+		return server.checkClientSecret(r, authcore.AuthBasic, "app", readings...)
+	}
+	for i := range 10 {
+		if right, err := check("app%2Dsecret", "app-secret"); !right || err != nil {
+			t.Fatalf("time %d: got %t, %v", i+1, right, err)
+		}
+	}
+	for i := range 4 {
+		_, err := check("wrong%21", "wrong!")
+		if isLimited := errors.Is(err, kong.ErrLimited); isLimited != (i == 3) {
+			t.Errorf("failure %d: got %v", i+1, err)
+		}
+	}
 }
 
 // A client with a key authenticates with it alone, and each assertion is good once.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 
 	"go.uber.org/zap"
 
@@ -74,17 +75,26 @@ func (s *Server) compileProfile() (*kong.Server, error) {
 	}, nil
 }
 
-// checkClientSecret reports whether a secret is that of the client with an id.
-func (s *Server) checkClientSecret(r *http.Request, method, id, secret string) (right bool, err error) {
-	sent := clientauth.Credentials{ID: id, Secret: secret}
-	known := func() bool { return s.rfc.Auth.Remembers(r.Context(), sent) }
+// checkClientSecret reports whether one of the readings of a secret is that of the client
+// with an id. All of them are one attempt.
+func (s *Server) checkClientSecret(r *http.Request, method, id string, readings ...string) (right bool, err error) {
+	remembered := func(secret string) bool {
+		return s.rfc.Auth.Remembers(r.Context(), clientauth.Credentials{ID: id, Secret: secret})
+	}
+	known := func() bool { return slices.ContainsFunc(readings, remembered) }
 	limited, err := s.rfc.WithLimit(r, id, known, func() (bool, error) {
-		_, err := s.rfc.Auth.Secret(r.Context(), method, r.RemoteAddr, sent)
-		if _, refused := errors.AsType[*authcore.Fault](err); refused {
-			return false, nil
+		if i := slices.IndexFunc(readings, remembered); i >= 0 {
+			readings = readings[i : i+1] // a hash of another reading would be for nothing
 		}
-		right = err == nil
-		return right, err
+		for _, secret := range readings {
+			_, err := s.rfc.Auth.Secret(r.Context(), method, r.RemoteAddr, clientauth.Credentials{ID: id, Secret: secret})
+			if _, refused := errors.AsType[*authcore.Fault](err); refused {
+				continue
+			}
+			right = err == nil
+			return right, err
+		}
+		return false, nil
 	})
 	if limited {
 		return false, kong.ErrLimited

@@ -29,10 +29,10 @@ type Server struct {
 	// FindClient returns the client of an id, or authcore.ErrNotFound.
 	FindClient func(ctx context.Context, id string) (*authcore.Client, error)
 
-	// CheckSecret reports whether a secret, sent in a way that is named as in authcore, is
+	// CheckSecret reports whether a reading of a secret, sent in a way that is named as in authcore, is
 	// that of the client with an id. A client that does not exist has none, and takes as
 	// long. ErrLimited says that too many were wrong.
-	CheckSecret func(r *http.Request, method, id, secret string) (bool, error)
+	CheckSecret func(r *http.Request, method, id string, readings ...string) (bool, error)
 
 	// CheckProvisionKey reports whether a key is that of the login application.
 	CheckProvisionKey func(r *http.Request, key string) (bool, error)

@@ -233,10 +233,11 @@ func (c *call) checkSecret(client *authcore.Client, sent credentials, status int
 		}
 		return nil, nil
 	}
-	right, err := c.CheckSecret(c.r, sent.method(), client.ClientID, sent.secret)
-	if decoded, ok := c.decodedSecret(sent); ok && err == nil && !right {
-		right, err = c.CheckSecret(c.r, sent.method(), client.ClientID, decoded)
+	readings := []string{sent.secret}
+	if decoded, ok := c.decodedSecret(sent); ok {
+		readings = append(readings, decoded)
 	}
+	right, err := c.CheckSecret(c.r, sent.method(), client.ClientID, readings...)
 	switch {
 	case err != nil:
 		return c.failedCheck(err)
