@@ -42,8 +42,9 @@ func Load(config []byte, address string) error {
 	return testenv.AwaitOneListener(ctx, address)
 }
 
-// StopAfter stops Caddy at the end of a test.
+// StopAfter stops Caddy at the end of a test, before the test's folders go.
 func StopAfter(t testing.TB) {
+	t.TempDir() // the first call says when the folders go: after what is registered later
 	t.Cleanup(func() {
 		if err := caddy.Stop(); err != nil {
 			t.Error(err)
