@@ -25,7 +25,7 @@ import (
 //	└── coalesce               one verification for all requests with the token:
 //	    │                      at once where nothing has to be waited for
 //	    └── verifyUncached     remembers the outcome
-//	        ├── askLocal    the server of this process knows
+//	        ├── askLocal       the server of this process knows
 //	        ├── foreignIssuer  a JWT of another provider ends here
 //	        ├── fromShared     what another gateway knows (Redis)
 //	        └── recoverPanics
