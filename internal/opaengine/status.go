@@ -5,7 +5,9 @@ package opaengine
 import (
 	"maps"
 	"net/url"
+	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -102,13 +104,25 @@ func (p *problems) note(name string, now time.Time, err error) {
 		delete(p.last, name)
 		return
 	}
-	if p.last[name].Error == err.Error() {
+	text := withoutPaths(err.Error())
+	if p.last[name].Error == text {
 		return
 	}
 	if p.last == nil {
 		p.last = map[string]status.Problem{}
 	}
-	p.last[name] = status.Problem{Time: now, Error: err.Error()}
+	p.last[name] = status.Problem{Time: now, Error: text}
+}
+
+var addresses = regexp.MustCompile(`[A-Za-z][A-Za-z0-9+.-]*://[^\s"']+`)
+
+// withoutPaths shortens the addresses in a text to their servers: errors of clients
+// quote addresses whole.
+func withoutPaths(text string) string {
+	return addresses.ReplaceAllStringFunc(text, func(address string) string {
+		rest := strings.TrimRight(address, ":,;.)")
+		return serverOf(rest) + address[len(rest):]
+	})
 }
 
 func (p *problems) of(name string) *status.Problem {

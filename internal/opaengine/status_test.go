@@ -4,6 +4,7 @@ package opaengine
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"strings"
 	"testing"
@@ -76,5 +77,21 @@ func TestStatusOfBundles(t *testing.T) {
 	}
 	if text, err := json.Marshal(got); err != nil || strings.Contains(string(text), "secret-") {
 		t.Errorf("got %s, %v", text, err)
+	}
+}
+
+// An address may have a secret behind the server, and errors of clients quote it whole.
+func TestProblemsNameServersAlone(t *testing.T) {
+	for text, want := range map[string]string{
+		`request failed: Get "https://bundles.example/t/s3cret/b.tar.gz?sig=s3cret": dial tcp: refused`: `request failed: Get "https://bundles.example": dial tcp: refused`,
+		"https://user:s3cret@bundles.example/b: 404":                                                    "https://bundles.example: 404",
+		"two: http://a.example:8181/x, http://b.example/y?z=1.":                                         "two: http://a.example:8181, http://b.example.",
+		"no address: rego_parse_error at policy.rego:3":                                                 "no address: rego_parse_error at policy.rego:3",
+	} {
+		var p problems
+		p.note("main", time.Now(), errors.New(text))
+		if got := p.of("main").Error; got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
 	}
 }
