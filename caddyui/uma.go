@@ -25,8 +25,9 @@ type umaPage struct {
 // umaSite is a handler with those of its resources that are on the page.
 type umaSite struct {
 	status.UMA
-	All   int // resources of the handler
-	Shown []status.Resource
+	Position int // among the handlers, from 1
+	All      int // resources of the handler
+	Shown    []status.Resource
 }
 
 // resourcesOnAPage is how many resources there are at once, and handlers that have none.
@@ -46,9 +47,9 @@ func showUMA(v *visit) error {
 // fill chooses what is on the page.
 func (p *umaPage) fill(handlers []status.UMA, offset int) {
 	p.Handlers = len(handlers)
-	for _, h := range handlers {
+	for i, h := range handlers {
 		p.Missing += h.Missing()
-		site := umaSite{UMA: h, All: len(h.Resources)}
+		site := umaSite{UMA: h, Position: i + 1, All: len(h.Resources)}
 		for _, r := range h.Resources {
 			if !p.fits(r) {
 				continue
@@ -58,7 +59,7 @@ func (p *umaPage) fill(handlers []status.UMA, offset int) {
 			}
 		}
 		isEmpty := site.All == 0 && offset == 0 && p.IsWhole()
-		if len(p.Sites) < resourcesOnAPage && (len(site.Shown) > 0 || isEmpty) {
+		if len(site.Shown) > 0 || isEmpty && len(p.Sites) < resourcesOnAPage {
 			p.Sites = append(p.Sites, site)
 		}
 	}

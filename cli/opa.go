@@ -68,7 +68,9 @@ func printEngine(p *painter, e *status.Engine) {
 		p.line("%s", p.bad(printable(problemText(e.Problem))))
 	}
 	if len(e.Bundles) > 0 {
-		p.line("age %s", time.Duration(e.Age*float64(time.Second)).Truncate(time.Second))
+		if !e.Since.IsZero() {
+			p.line("age %s", time.Duration(e.Age*float64(time.Second)).Truncate(time.Second))
+		}
 		printBundles(p, e.Bundles)
 	}
 	p.line("")
