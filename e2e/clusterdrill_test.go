@@ -15,7 +15,7 @@ import (
 )
 
 // spread is how long a change may take to hold at all gateways.
-const spread = 2 * time.Second
+const spread = 5 * time.Second
 
 // The drill of examples/cluster: three gateways on one PostgreSQL, one Redis and
 // one folder behave as one, lose one, lose the database, and are replaced one by

@@ -9,6 +9,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-gluu/gateway/internal/testenv"
 	"github.com/caddy-gluu/gateway/internal/token"
 )
 
@@ -45,8 +46,12 @@ func TestTenThousandStreamsEndInASecond(t *testing.T) {
 			waitFor(t, "all streams to end", func() bool { return ended.Load() == count })
 			took := time.Since(began)
 			t.Logf("%d streams ended within %s", count, took)
-			if took > time.Second {
-				t.Errorf("the last stream ended after %s, want a second at most", took)
+			limit := time.Second
+			if testenv.RaceDetector {
+				limit *= 10
+			}
+			if took > limit {
+				t.Errorf("the last stream ended after %s, want %s at most", took, limit)
 			}
 			if n := early.Load(); n > 0 {
 				t.Errorf("%d streams ended before their token", n)
