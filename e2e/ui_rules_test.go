@@ -22,7 +22,7 @@ func TestARuleIsMadeStricterInABrowser(t *testing.T) {
 	tab := window.Tab()
 	tab.Open(s.link())
 	tab.WaitLocation(s.pages)
-	tab.Open(s.pages + "route?at=/apps/http/servers/srv1/routes/0")
+	tab.Open(s.pages + "route?at=/apps/http/servers/srv1/routes/2")
 	tab.WaitText("Change the rules")
 	look := func(name string) {
 		t.Helper()

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -179,9 +180,9 @@ func TestAFileIsReplacedWithAMode(t *testing.T) {
 // The endpoint of a configuration that has just been loaded takes the place of another
 // one, whose connections end.
 func TestReadingTriesAgain(t *testing.T) {
-	asked := 0
+	var asked atomic.Int32 // a connection that ends is not an answer to wait for
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if asked++; asked < 3 {
+		if asked.Add(1) < 3 {
 			panic(http.ErrAbortHandler)
 		}
 		w.Header().Set("Etag", "one")
@@ -195,9 +196,9 @@ func TestReadingTriesAgain(t *testing.T) {
 	if got, err := e.Read(t.Context()); err != nil || got.ETag != "one" {
 		t.Errorf("got %+v, %v", got, err)
 	}
-	asked = 0
-	if err := e.Replace(t.Context(), "one", []byte("{}")); err == nil || asked != 1 {
-		t.Errorf("a change was sent %d times, %v", asked, err)
+	asked.Store(0)
+	if err := e.Replace(t.Context(), "one", []byte("{}")); err == nil || asked.Load() != 1 {
+		t.Errorf("a change was sent %d times, %v", asked.Load(), err)
 	}
 }
 
