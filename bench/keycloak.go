@@ -56,7 +56,7 @@ func startKeycloak(dir string, cfg settings) (*authServer, error) {
 		}
 		stop()
 	}
-	return nil, fmt.Errorf("Keycloak was not ready in time: see %s", p.log)
+	return nil, fmt.Errorf("the server of Keycloak was not ready in time: see %s", p.log)
 }
 
 // awaitRealm waits until the realm answers, or the process has ended.

@@ -68,10 +68,12 @@ func TestSec_S515_AWebSocketOverHTTP2(t *testing.T) {
 		Env: map[string]string{"SERVER": stub.addr, "UPSTREAM": streamUpstream(t), "GODEBUG": "http2xconnect=1"},
 	})
 	gateway.WaitReady("/ready", harness.Bearer("is-the-server-there"))
+	//lint:ignore SA1019 The transport of net/http refuses the field :protocol.
 	plain := &http2.Transport{AllowHTTP: true, DialTLSContext: func(ctx context.Context, network, address string, _ *tls.Config) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, network, address)
 	}}
-	t.Cleanup(plain.CloseIdleConnections)
+	client := &http.Client{Transport: plain}
+	t.Cleanup(client.CloseIdleConnections)
 	open := func(path, token string) (*http.Response, io.Writer) {
 		body, out := io.Pipe()
 		t.Cleanup(func() { _ = out.Close() })
@@ -83,7 +85,7 @@ func TestSec_S515_AWebSocketOverHTTP2(t *testing.T) {
 		if token != "" {
 			request.Header.Set("Authorization", "Bearer "+token)
 		}
-		answer, err := plain.RoundTrip(request)
+		answer, err := client.Transport.RoundTrip(request)
 		if err != nil {
 			t.Fatal(err)
 		}
