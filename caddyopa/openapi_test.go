@@ -102,7 +102,7 @@ func TestThePolicySeesTheOperation(t *testing.T) {
 }
 
 // Each handler with a document or with rules shows its own to its policy, also if the
-// request is no operation of it, and leaves what the next handlers, the records and
+// request is not an operation of it, and leaves what the next handlers, the records and
 // placeholders see. One without a document sees what the last one before it has left.
 func TestEachHandlerDecidesByItsOwnDocument(t *testing.T) {
 	shown := func(header string) string {

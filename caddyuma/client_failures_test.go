@@ -203,7 +203,7 @@ func TestTheServerIsUnavailableBeforeItsResourcesAreKnown(t *testing.T) {
 			if a := alice.open("/todos"); a.status != 503 || !strings.Contains(a.body, "<h1>Temporarily unavailable</h1>") {
 				t.Errorf("a page: got %d %s", a.status, a.body)
 			}
-			alice.passes("/profile") // nobody is logged out
+			alice.passes("/profile") // she stays logged in
 			for _, line := range c.logged("request refused") {
 				if cause := fmt.Sprint(line["error"]); line["reason"] != "provider_unavailable" || !strings.Contains(cause, "not registered at the authorization server yet: ") || !strings.Contains(cause, test.cause) {
 					t.Errorf("the log line says %v, want provider_unavailable and %q", line, test.cause)

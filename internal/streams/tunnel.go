@@ -36,7 +36,7 @@ func isTunnel(r *http.Request) bool {
 	return false
 }
 
-// protocolField is no name that a client could send for a field.
+// protocolField is not a valid name of a field, so that no client can send it as one.
 const protocolField = ":protocol"
 
 // asUpgrade turns extended CONNECT into the request of HTTP/1.1, and its answer back.
