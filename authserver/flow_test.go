@@ -322,6 +322,45 @@ func TestSec_S201_ACodeIsGoodOnce(t *testing.T) {
 	}
 }
 
+// A code or refresh token that comes again is noticed before anything else that is wrong with
+// the request.
+func TestSec_S201_S202_AReuseIsNoticedBeforeOtherMistakes(t *testing.T) {
+	config := peopleConfig()
+	config.RefreshToken = &RefreshToken{Grace: new(caddy.Duration)}
+	server := start(t, config, t.TempDir())
+	for name, changes := range map[string][]string{
+		"an unknown resource":    {"resource", "https://unknown.example"},
+		"a resource not granted": {"resource", "https://mcp.example.com/mcp"},
+		"a malformed scope":      {"scope", "todos:read \"quoted\""},
+		"a scope not granted":    {"scope", "todos:write"},
+		"a wrong verifier":       {"code_verifier", "short"},
+		"another redirect URI":   {"redirect_uri", "https://evil.example/"},
+	} {
+		for _, grant := range []string{"authorization_code", "refresh_token"} {
+			t.Run(name+", "+grant, func(t *testing.T) {
+				reason, form := "code_reused", exchange(server.browser("alice").code(authorization("web")))
+				tokens := server.post(tokenEndpoint, "web", form)
+				if grant == "refresh_token" {
+					reason, form = "refresh_reused", url.Values{"grant_type": {grant}, "refresh_token": {text(tokens, "refresh_token")}}
+					tokens = server.post(tokenEndpoint, "web", form)
+				}
+				if !server.active(text(tokens, "access_token")) {
+					t.Fatal("there is no token to lose")
+				}
+				before := server.refusals(tokenEndpoint, reason)
+				form.Set(changes[0], changes[1])
+				a := server.post(tokenEndpoint, "web", form)
+				if a.Code != http.StatusBadRequest || a.body["error"] != "invalid_grant" || server.refusals(tokenEndpoint, reason) != before+1 {
+					t.Errorf("got %d %s", a.Code, a.text)
+				}
+				if server.active(text(tokens, "access_token")) {
+					t.Error("the grant goes on after a reuse")
+				}
+			})
+		}
+	}
+}
+
 // A resource that was asked for is the audience everywhere. Without one it is the default.
 func TestSec_S250_S251_ResourceIsTheAudience(t *testing.T) {
 	server := start(t, peopleConfig(), t.TempDir())

@@ -31,6 +31,14 @@ type problem struct {
 func (p *problem) Error() string { return p.kong.code + ": " + p.kong.description }
 func (p *problem) Unwrap() error { return p.err }
 
+// asError is the problem as an error, which is nil if there is none.
+func (p *problem) asError() error {
+	if p == nil {
+		return nil
+	}
+	return p
+}
+
 // answerAs returns what a client is told.
 func (p *problem) answerAs(rfc bool) answer {
 	a := p.kong

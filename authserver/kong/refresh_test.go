@@ -3,6 +3,7 @@
 package kong
 
 import (
+	"context"
 	"net/http"
 	"testing"
 	"time"
@@ -117,5 +118,79 @@ func TestAScopeThatIsGone(t *testing.T) {
 		if status, body := f.ask(refreshOf(tokens)); status != http.StatusOK {
 			t.Errorf("once the scope is back: got %d %v", status, body)
 		}
+	}
+}
+
+// A code or refresh token that comes a second time ends the grant, whatever else is wrong with
+// the request.
+func TestSec_S201_S202_AReuseIsNoticedBeforeAnythingElse(t *testing.T) {
+	lost := *clients[0]
+	lost.Grants = []string{authcore.GrantClientCredentials}
+	moved := *clients[0]
+	moved.RedirectURIs = nil
+	const elsewhere = "https://evil.example/"
+	for _, test := range []struct {
+		name   string
+		spoil  func(*fixture, map[string]any)
+		client *authcore.Client // as it is by then
+	}{
+		{"a foreign redirect URI", func(_ *fixture, params map[string]any) { params["redirect_uri"] = elsewhere }, nil},
+		{"a scope that is gone", func(f *fixture, _ map[string]any) { f.Scopes = []string{"profile"} }, nil},
+		{"a grant that the client lost", func(*fixture, map[string]any) {}, &lost},
+		{"a client that lost its redirect URIs", func(*fixture, map[string]any) {}, &moved},
+		{"a wrong verifier", func(_ *fixture, params map[string]any) { params["code_verifier"] = "short" }, nil},
+	} {
+		for _, responses := range []string{kongResponses, rfcResponses} {
+			for _, grant := range []string{"authorization_code", "refresh_token"} {
+				t.Run(test.name+", "+grant+", "+responses, func(t *testing.T) {
+					profile := all()
+					profile.Responses = responses
+					f := newFixture(t, profile)
+					find := f.FindClient
+					f.FindClient = func(ctx context.Context, id string) (*authcore.Client, error) {
+						if test.client != nil && id == test.client.ClientID {
+							return test.client, nil
+						}
+						return find(ctx, id)
+					}
+					client := test.client
+					test.client = nil // until the tokens are there
+					code := f.code()
+					_, tokens := f.ask(request{path: "/oauth2/token", params: exchange(code)})
+					used := exchange(code)
+					if grant == "refresh_token" {
+						used = refreshOf(tokens).params
+						_, tokens = f.ask(request{path: "/oauth2/token", params: used})
+					}
+					if !f.isActive(tokens["access_token"]) {
+						t.Fatal("there are no tokens to lose")
+					}
+					test.client = client
+					test.spoil(f, used)
+					if status, body := f.ask(request{path: "/oauth2/token", params: used}); status != http.StatusBadRequest && status != http.StatusUnauthorized {
+						t.Errorf("got %d %v", status, body)
+					}
+					if f.isActive(tokens["access_token"]) {
+						t.Error("the grant goes on after a reuse")
+					}
+					if last := f.refusals[len(f.refusals)-1]; last.Reason != authcore.ReasonCodeReused && last.Reason != authcore.ReasonRefreshReused {
+						t.Errorf("the log says %q", last.Reason)
+					}
+				})
+			}
+		}
+	}
+}
+
+// Who has not authenticated ends nothing: a token in the log of a proxy is no weapon.
+func TestAReuseWithoutAuthenticationEndsNothing(t *testing.T) {
+	f := newFixture(t, all())
+	code := f.code()
+	_, tokens := f.ask(request{path: "/oauth2/token", params: exchange(code)})
+	for _, params := range []map[string]any{exchange(code, "client_secret", "wrong"), exchange(code, "client_id", "two", "client_secret", "two-secret"), exchange(code, "client_id", "nobody")} {
+		f.ask(request{path: "/oauth2/token", params: params})
+	}
+	if !f.isActive(tokens["access_token"]) {
+		t.Error("a caller who has not authenticated has ended a grant")
 	}
 }

@@ -30,14 +30,11 @@ func (c *call) token() error {
 	case err != nil:
 		return err
 	case clientProblem != nil:
-		return clientProblem
+		wrong = clientProblem
 	case wrong == nil && client != nil && !c.mayUse(client, grant):
 		wrong = wrongGrantType()
 	}
-	if wrong != nil {
-		return wrong
-	}
-	tokens, err := c.exchange(grant, client)
+	tokens, err := c.exchange(grant, client, wrong)
 	if err != nil {
 		return err
 	}
@@ -56,13 +53,17 @@ func (c *call) servesGrant(grant string) bool {
 	return false
 }
 
-func (c *call) exchange(grant string, client *authcore.Client) (*authcore.Tokens, error) {
-	switch grant {
-	case authcore.GrantAuthorizationCode:
-		return c.redeem(client)
-	case authcore.GrantRefreshToken:
-		return c.refresh(client)
-	case authcore.GrantPassword:
+// exchange gives a client what it asks for, unless something is wrong. A code or refresh token
+// that an authenticated client used before is noticed even then.
+func (c *call) exchange(grant string, client *authcore.Client, wrong *problem) (*authcore.Tokens, error) {
+	switch {
+	case client != nil && grant == authcore.GrantAuthorizationCode:
+		return c.redeem(client, wrong)
+	case client != nil && grant == authcore.GrantRefreshToken:
+		return c.refresh(client, wrong)
+	case wrong != nil:
+		return nil, wrong
+	case grant == authcore.GrantPassword:
 		return c.password(client)
 	}
 	return c.clientCredentials(client)
@@ -115,8 +116,9 @@ func (c *call) readCredentials() credentials {
 	return sent
 }
 
-// authenticate finds out who the client is. A client that is unknown is told so in the same
-// words, and after the same time, as one whose secret is wrong.
+// authenticate finds out who the client is, and returns nil if it has not authenticated. A
+// client that is unknown is told so in the same words, and after the same time, as one whose
+// secret is wrong. One that has authenticated can have a problem too.
 func (c *call) authenticate(grant string) (*authcore.Client, *problem, error) {
 	sent := c.readCredentials()
 	if c.Profile.isRFC() {
@@ -146,13 +148,13 @@ func (c *call) authenticate(grant string) (*authcore.Client, *problem, error) {
 		}
 	}
 	secretProblem, err := c.checkSecret(client, sent, status)
-	if secretProblem != nil {
-		wrong = secretProblem
+	if err != nil || secretProblem != nil {
+		return nil, secretProblem, err
 	}
-	if wrong == nil && err == nil && client.Public && grant == authcore.GrantClientCredentials {
+	if wrong == nil && client.Public && grant == authcore.GrantClientCredentials {
 		wrong = wrongClient(reasonSecretOfNone, status) // a client that proves nothing has no tokens of its own
 	}
-	return client, wrong, err
+	return client, wrong, nil
 }
 
 // checkWays refuses a client that authenticates in two ways, or names itself differently in
@@ -258,12 +260,12 @@ func (c *call) decodedSecret(sent credentials) (string, bool) {
 }
 
 // redeem exchanges a code.
-func (c *call) redeem(client *authcore.Client) (*authcore.Tokens, error) {
+func (c *call) redeem(client *authcore.Client, wrong *problem) (*authcore.Tokens, error) {
 	tokens, err := c.Store.RedeemCode(c.r.Context(), c.params.text("code"), authcore.Redemption{
 		Issuer: c.Issuer, Service: c.Service, ClientID: client.ClientID,
 		RedirectURI: c.params.text("redirect_uri"), Verifier: c.params.text("code_verifier"),
-		RequireChallenge: c.Profile.requiresPKCE(client),
-		Accept:           func(g *authcore.Grant) (authcore.Terms, error) { return c.terms(client, g), nil },
+		RequireChallenge: c.Profile.requiresPKCE(client), Refuse: wrong.asError(),
+		Accept: func(g *authcore.Grant) (authcore.Terms, error) { return c.terms(client, g), nil },
 	})
 	if f, refused := errors.AsType[*authcore.Fault](err); refused {
 		return nil, c.orMissing("code", c.codeProblem(f))
@@ -314,10 +316,10 @@ func (c *call) terms(client *authcore.Client, g *authcore.Grant) authcore.Terms 
 }
 
 // refresh exchanges a refresh token. As in Kong, the access token before is over then.
-func (c *call) refresh(client *authcore.Client) (*authcore.Tokens, error) {
+func (c *call) refresh(client *authcore.Client, wrong *problem) (*authcore.Tokens, error) {
 	ctx := c.r.Context()
 	rotation := authcore.Rotation{
-		Issuer: c.Issuer, Service: c.Service, ClientID: client.ClientID,
+		Issuer: c.Issuer, Service: c.Service, ClientID: client.ClientID, Refuse: wrong.asError(),
 		Accept: func(g *authcore.Grant) (authcore.Terms, error) { return c.refreshTerms(client, g) },
 	}
 	tokens, err := c.Store.RotateRefresh(ctx, c.params.text("refresh_token"), rotation)

@@ -291,7 +291,7 @@ func (s *Server) terms(client *authcore.Client) authcore.Terms {
 	terms := authcore.Terms{
 		AccessTTL: s.UserTokenTTL,
 		Refresh:   client.HasGrant(authcore.GrantRefreshToken),
-		Idle:      s.Refresh.Idle, Absolute: s.Refresh.Absolute, Grace: s.Refresh.Grace,
+		Idle:      s.Refresh.Idle, Absolute: s.Refresh.Absolute,
 		Keep: s.Refresh.Keep && !client.Public,
 	}
 	if s.isJWT(client) {

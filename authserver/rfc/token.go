@@ -3,6 +3,7 @@
 package rfc
 
 import (
+	"cmp"
 	"net/http"
 	"net/url"
 	"slices"
@@ -36,25 +37,33 @@ func (c *call) token() error {
 	if err != nil {
 		return err
 	}
-	if !client.HasGrant(grant) {
-		return refuse(http.StatusBadRequest, authcore.UnauthorizedClient, reasonGrantNotAllowed, "this client does not have this grant")
-	}
-	c.touch(c.r.Context(), client)
-	var answer *tokenAnswer
-	switch grant {
-	case authcore.GrantAuthorizationCode:
-		answer, err = c.redeem(client, form)
-	case authcore.GrantRefreshToken:
-		answer, err = c.refresh(client, form)
-	default:
-		answer, err = c.clientCredentials(client, form)
-	}
+	answer, err := c.exchange(grant, client, form)
 	if err != nil {
 		return err
 	}
 	c.countIssued(grant, client)
 	c.json(http.StatusOK, answer)
 	return nil
+}
+
+// exchange gives an authenticated client what it asks for. A code or refresh token that was
+// used before is noticed even if the request is refused for another reason.
+func (c *call) exchange(grant string, client *authcore.Client, form url.Values) (*tokenAnswer, error) {
+	var refused error
+	if client.HasGrant(grant) {
+		c.touch(c.r.Context(), client)
+	} else {
+		refused = refuse(http.StatusBadRequest, authcore.UnauthorizedClient, reasonGrantNotAllowed, "this client does not have this grant")
+	}
+	switch {
+	case grant == authcore.GrantAuthorizationCode:
+		return c.redeem(client, form, refused)
+	case grant == authcore.GrantRefreshToken:
+		return c.refresh(client, form, refused)
+	case refused != nil:
+		return nil, refused
+	}
+	return c.clientCredentials(client, form)
 }
 
 // checkGrant refuses grants that no client can have. There is one list for the server, one
@@ -132,17 +141,15 @@ func (c *call) answer(tokens *authcore.Tokens) *tokenAnswer {
 }
 
 // redeem exchanges an authorization code (RFC 6749 section 4.1.3).
-func (c *call) redeem(client *authcore.Client, form url.Values) (*tokenAnswer, error) {
+func (c *call) redeem(client *authcore.Client, form url.Values, refused error) (*tokenAnswer, error) {
 	if !form.Has("code") {
 		return nil, malformed("the parameter code is missing")
 	}
 	resources, err := c.grantedResources(client, form)
-	if err != nil {
-		return nil, err
-	}
 	tokens, err := c.Store.RedeemCode(c.r.Context(), form.Get("code"), authcore.Redemption{
 		Issuer: c.Issuer.Name, Service: c.Service, ClientID: client.ClientID,
 		RedirectURI: form.Get("redirect_uri"), Verifier: form.Get("code_verifier"), Resources: resources,
+		Refuse: cmp.Or(refused, err),
 		Accept: func(g *authcore.Grant) (authcore.Terms, error) {
 			g.Scopes = within(g.Scopes, c.scopesOf(client))
 			return c.terms(client), nil
@@ -155,20 +162,15 @@ func (c *call) redeem(client *authcore.Client, form url.Values) (*tokenAnswer, e
 }
 
 // refresh exchanges a refresh token (RFC 6749 section 6).
-func (c *call) refresh(client *authcore.Client, form url.Values) (*tokenAnswer, error) {
+func (c *call) refresh(client *authcore.Client, form url.Values, refused error) (*tokenAnswer, error) {
 	if !form.Has("refresh_token") {
 		return nil, malformed("the parameter refresh_token is missing")
 	}
-	resources, err := c.grantedResources(client, form)
-	if err != nil {
-		return nil, err
-	}
-	scopes, err := authcore.ParseScopes(form.Get("scope"))
-	if err != nil {
-		return nil, err
-	}
+	resources, wrongResource := c.grantedResources(client, form)
+	scopes, wrongScope := authcore.ParseScopes(form.Get("scope"))
 	tokens, err := c.Store.RotateRefresh(c.r.Context(), form.Get("refresh_token"), authcore.Rotation{
 		Issuer: c.Issuer.Name, Service: c.Service, ClientID: client.ClientID, Scopes: scopes, Resources: resources,
+		Grace: c.Refresh.Grace, Refuse: cmp.Or(refused, wrongResource, wrongScope),
 		Accept: func(g *authcore.Grant) (authcore.Terms, error) {
 			g.Scopes = within(g.Scopes, c.scopesOf(client))
 			return c.terms(client), nil

@@ -71,6 +71,10 @@ type Redemption struct {
 	// challenge, because the client has to use PKCE.
 	RequireChallenge bool
 
+	// Refuse is why the request is refused whatever the code is, nil if it is not.
+	// Only that the code was used before goes first.
+	Refuse error
+
 	// Accept looks at the grant that is about to begin and returns the terms of
 	// its tokens, or why it must not begin.
 	Accept func(*Grant) (Terms, error)
@@ -95,10 +99,13 @@ var errContention = errors.New("too many do the same at the same moment")
 func (s *Store) redeemCode(ctx context.Context, text string, by Redemption) (*Tokens, error) {
 	c, id, err := s.code(ctx, text, by)
 	if err != nil {
-		return nil, err
+		return nil, refusal(by.Refuse, err)
 	}
 	if c.UsedAs != "" {
 		return nil, s.endReused(ctx, c.UsedAs, c.Issued, fault(InvalidGrant, ReasonCodeReused, "the code was used before"))
+	}
+	if by.Refuse != nil {
+		return nil, by.Refuse
 	}
 	if err := c.matches(by); err != nil {
 		return nil, err
@@ -118,6 +125,15 @@ func (s *Store) redeemCode(ctx context.Context, text string, by Redemption) (*To
 		return nil, err
 	}
 	return s.startGrant(ctx, &grant, by.Resources, terms, store.Replace(r))
+}
+
+// refusal is why a request is refused that is refused anyway. A failure of the store stays
+// one: it is not known then whether there was a reuse.
+func refusal(anyway, err error) error {
+	if _, refused := errors.AsType[*Fault](err); refused && anyway != nil {
+		return anyway
+	}
+	return err
 }
 
 // code reads the code that a client brings, unless it is another one's.

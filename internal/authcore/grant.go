@@ -53,10 +53,8 @@ type Terms struct {
 	Absolute time.Duration
 
 	// Keep leaves a refresh token as it is when it is used. Otherwise each use
-	// replaces it, and for the time of Grace its holder gets the same successor
-	// again.
-	Keep  bool
-	Grace time.Duration
+	// replaces it.
+	Keep bool
 
 	// NewText makes a token; nil: 32 random bytes.
 	NewText func() string

@@ -58,6 +58,15 @@ type Rotation struct {
 	Scopes    []string
 	Resources []string
 
+	// Grace is how long after a rotation the holder of the token gets the same
+	// successor again.
+	Grace time.Duration
+
+	// Refuse is why the request is refused whatever the token is, nil if it is not.
+	// Only that the token was used before goes first: a thief must not choose whether
+	// that is noticed.
+	Refuse error
+
 	// Accept looks at the grant again, whose client or consumer may have changed,
 	// and returns the terms of the tokens, or why there are none. The scopes of
 	// the grant that it is handed may be reduced by it, for this access token.
@@ -81,11 +90,18 @@ func (s *Store) RotateRefresh(ctx context.Context, text string, by Rotation) (*T
 func (s *Store) rotateRefresh(ctx context.Context, text string, by Rotation) (*Tokens, error) {
 	t, err := s.refreshToken(ctx, by.Issuer, text)
 	if err != nil {
-		return nil, err
+		return nil, refusal(by.Refuse, err)
 	}
 	g, err := s.grantOf(ctx, t, by)
 	if err != nil {
-		return nil, err
+		return nil, refusal(by.Refuse, err)
+	}
+	if isReused := !t.Rotated.IsZero() && s.now().Sub(t.Rotated) >= by.Grace; isReused {
+		return nil, s.endReused(ctx, g.ID, t.Issued, fault(InvalidGrant, ReasonRefreshReused,
+			"the refresh token was used before: what was granted has ended, ask the user again"))
+	}
+	if by.Refuse != nil {
+		return nil, by.Refuse
 	}
 	narrowed := *g
 	narrowed.Scopes = slices.Clone(g.Scopes)
@@ -94,7 +110,7 @@ func (s *Store) rotateRefresh(ctx context.Context, text string, by Rotation) (*T
 		return nil, err
 	}
 	if !t.Rotated.IsZero() {
-		return s.repeat(ctx, g, t, text, terms)
+		return repeat(g, t, text)
 	}
 	scopes, err := by.narrow(&narrowed)
 	if err != nil {
@@ -216,13 +232,8 @@ func isSubset(part, whole []string) bool {
 	return true
 }
 
-// repeat answers a token that was replaced.
-func (s *Store) repeat(ctx context.Context, g *Grant, t *RefreshToken, text string, terms Terms) (*Tokens, error) {
-	now := s.now()
-	if now.Sub(t.Rotated) >= terms.Grace {
-		return nil, s.endReused(ctx, g.ID, t.Issued, fault(InvalidGrant, ReasonRefreshReused,
-			"the refresh token was used before: what was granted has ended, ask the user again"))
-	}
+// repeat answers a token that was replaced a moment ago.
+func repeat(g *Grant, t *RefreshToken, text string) (*Tokens, error) {
 	successor, err := openSuccessor(t.ID, text, t.Successor)
 	if err != nil {
 		return nil, err

@@ -15,7 +15,9 @@ const (
 	challenge = "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM"
 )
 
-var terms = Terms{AccessTTL: 10 * time.Minute, Refresh: true, Idle: 14 * 24 * time.Hour, Absolute: 90 * 24 * time.Hour, Grace: 10 * time.Second}
+var terms = Terms{AccessTTL: 10 * time.Minute, Refresh: true, Idle: 14 * 24 * time.Hour, Absolute: 90 * 24 * time.Hour}
+
+const grace = 10 * time.Second
 
 func newCode() *Code {
 	return &Code{
@@ -45,7 +47,7 @@ func redemption(terms Terms) Redemption {
 }
 
 func rotation(terms Terms) Rotation {
-	return Rotation{Issuer: testIssuer, ClientID: "app", Accept: accept(terms)}
+	return Rotation{Issuer: testIssuer, ClientID: "app", Grace: grace, Accept: accept(terms)}
 }
 
 func redeem(t testing.TB, s *Store, terms Terms) *Tokens {
@@ -134,11 +136,11 @@ func TestSec_S202_S204_S206_OneOfManyRotationsWins(t *testing.T) {
 // Without grace a second use at the same moment is a reuse.
 func TestSec_S202_OneOfManyRotationsWinsWithoutGrace(t *testing.T) {
 	onEachEngine(t, func(t *testing.T, one, other *Store) {
-		strict := terms
+		strict := rotation(terms)
 		strict.Grace = 0
-		text := redeem(t, one, strict).RefreshText
+		text := redeem(t, one, terms).RefreshText
 		won, faults := inParallel(t, one, other, func(s *Store) (*Tokens, error) {
-			return s.RotateRefresh(t.Context(), text, rotation(strict))
+			return s.RotateRefresh(t.Context(), text, strict)
 		})
 		if len(won) != 1 {
 			t.Fatalf("%d rotations won", len(won))
@@ -282,7 +284,7 @@ func TestSec_S204_S205_GraceThenReuse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	clock.advance(terms.Grace - time.Second)
+	clock.advance(grace - time.Second)
 	again, err := s.RotateRefresh(t.Context(), first.RefreshText, rotation(terms))
 	if err != nil || !again.Repeated || again.RefreshText != second.RefreshText || again.AccessText != second.AccessText {
 		t.Fatalf("within the grace period: %v, %v", again, err)
@@ -290,7 +292,7 @@ func TestSec_S204_S205_GraceThenReuse(t *testing.T) {
 	clock.advance(2 * time.Second)
 	_, err = s.RotateRefresh(t.Context(), first.RefreshText, rotation(terms))
 	f := wantFault(t, err, ReasonRefreshReused)
-	if f.Grant == nil || f.Grant.ClientID != "app" || f.Grant.Subject != "alice" || f.Age < terms.Grace {
+	if f.Grant == nil || f.Grant.ClientID != "app" || f.Grant.Subject != "alice" || f.Age < grace {
 		t.Errorf("the log learns %+v, %s", f.Grant, f.Age)
 	}
 	_, err = s.RotateRefresh(t.Context(), second.RefreshText, rotation(terms))
