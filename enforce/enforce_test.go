@@ -11,6 +11,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
+	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/pathmatch"
 	"github.com/caddy-gluu/gateway/scopeexpr"
@@ -67,6 +68,43 @@ func TestAuthenticationIsStrongAndRecentEnough(t *testing.T) {
 		if (refusal == nil) != test.want {
 			t.Errorf("%s %s: got %v, want it to pass: %t", test.path, test.claims, refusal, test.want)
 		}
+	}
+}
+
+// A stream is judged again when rules have changed. That time has passed since it was
+// admitted does not count, and all that the rules ask for does.
+func TestTheAuthenticationBehindAStreamDoesNotAge(t *testing.T) {
+	policy := policyOf(t, `[
+		{"path":"/age","conditions":[{"httpMethods":["GET"],"scope_expression":{"rule":{"var":0},"data":["a"]},"max_age":60}]},
+		{"path":"/acr","conditions":[{"httpMethods":["GET"],"scope_expression":{"rule":{"var":0},"data":["a"]},"acr":["gold"],"max_age":60}]}
+	]`)
+	now, admitted := time.Unix(1_000_000, 0), time.Unix(990_000, 0)
+	e := new(Enforcer)
+	e.now = func() time.Time { return now }
+	for name, test := range map[string]struct {
+		path, claims string
+		caller       explain.Caller
+		want         bool
+	}{
+		"a request of now":                       {"/age", `{"auth_time":989990}`, explain.Caller{}, false},
+		"recent when it was admitted":            {"/age", `{"auth_time":989990}`, explain.Caller{AdmittedAt: admitted}, true},
+		"to the second":                          {"/age", `{"auth_time":989940}`, explain.Caller{AdmittedAt: admitted}, true},
+		"too old for the new rule even then":     {"/age", `{"auth_time":989939}`, explain.Caller{AdmittedAt: admitted}, false},
+		"authenticated again since":              {"/age", `{"auth_time":995000}`, explain.Caller{AdmittedAt: admitted}, true},
+		"a moment in the future":                 {"/age", `{"auth_time":1000005}`, explain.Caller{AdmittedAt: admitted}, true},
+		"in the future":                          {"/age", `{"auth_time":1000006}`, explain.Caller{AdmittedAt: admitted}, false},
+		"no word about it":                       {"/age", `{}`, explain.Caller{AdmittedAt: admitted}, false},
+		"too weak for the new rule":              {"/acr", `{"auth_time":989990,"acr":"silver"}`, explain.Caller{AdmittedAt: admitted}, false},
+		"strong and recent when it was admitted": {"/acr", `{"auth_time":989990,"acr":"gold"}`, explain.Caller{AdmittedAt: admitted}, true},
+		"a session that knows better":            {"/acr", `{}`, explain.Caller{AdmittedAt: admitted, LoggedIn: true}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			test.caller.Token = &token.Token{ClaimsJSON: test.claims, Scopes: []string{"a"}}
+			refusal := e.explainRule(new(explain.Decision), policy.Find("GET", test.path), test.path, &test.caller)
+			if (refusal == nil) != test.want {
+				t.Errorf("got %v, want it to go on: %t", refusal, test.want)
+			}
+		})
 	}
 }
 

@@ -77,8 +77,11 @@ func (e *Enforcer) explainRule(d *explain.Decision, rule *scopeexpr.Rule, path s
 		refusal = identity.NoToken()
 	case !explanation.Granted:
 		refusal = identity.InsufficientScope(rule.ChallengeScope())
+	case caller.LoggedIn:
+		return nil // the session knows how, and decides about each request
 	default:
-		return (&Memo{event: func() authenticationEvent { return eventOf(t) }}).authentication(rule, e.now())
+		event := eventOf(t)
+		return (&Memo{event: func() authenticationEvent { return event }}).authentication(rule, event.judgedAt(caller.AdmittedAt, e.now()))
 	}
 	return &refusal
 }

@@ -104,6 +104,20 @@ func eventOf(token *token.Token) (event authenticationEvent) {
 	return event
 }
 
+// judgedAt is when the age of the authentication counts: now, but for a stream when it was
+// admitted. Time alone does not end a stream: what is judged is whether the rules of today
+// would have admitted it then. Someone who has authenticated since is as recent as can be.
+func (a authenticationEvent) judgedAt(admitted, now time.Time) time.Time {
+	event := time.Unix(a.at, 0)
+	switch {
+	case admitted.IsZero() || event.After(now):
+		return now
+	case event.After(admitted):
+		return event
+	}
+	return admitted
+}
+
 func asksForAuthentication(rule *scopeexpr.Rule) bool {
 	condition := rule.Condition()
 	return len(condition.ACR) > 0 || condition.MaxAge > 0

@@ -83,6 +83,14 @@ type Caller struct {
 
 	Token      *token.Token `json:"-"` // the verified one, nil if there is none
 	ConsumerID string       `json:"-"` // of Consumer
+
+	// AdmittedAt is when a stream began that is judged by rules that have changed since.
+	// Only a part of its request was kept. Zero for a request of now.
+	AdmittedAt time.Time `json:"-"`
+
+	// LoggedIn is a person whose session knows how they have authenticated. The token
+	// need not say so.
+	LoggedIn bool `json:"-"`
 }
 
 // Refusal is an answer to a refused client with what the log says.
@@ -142,6 +150,7 @@ const (
 	Deny        = "deny"
 	Unprotected = "unprotected" // no rule, and deny_by_default false
 	BadRequest  = "bad_request"
+	Unknown     = "unknown" // of a stream: the policy looks at what was not kept of its request
 )
 
 // Question is a request to explain.

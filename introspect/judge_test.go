@@ -3,8 +3,13 @@
 package introspect
 
 import (
+	"context"
 	"net/http"
+	"strings"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/caddy-gluu/gateway/internal/explain"
 	"github.com/caddy-gluu/gateway/internal/routemap"
@@ -51,5 +56,53 @@ func TestWhatEndsAStreamAfterAReload(t *testing.T) {
 				t.Errorf("got %t, want %t", got, test.want)
 			}
 		})
+	}
+}
+
+// A matcher of another module panics about one of three streams.
+func TestAPanicEndsTheStreamThatItIsAbout(t *testing.T) {
+	core, logged := observer.New(zap.DebugLevel)
+	var asked []string
+	j := &judge{ctx: t.Context(), logger: zap.New(core), forbids: func(_ context.Context, s streams.Admitted) bool {
+		asked = append(asked, s.Path)
+		if s.Path != "/fine" {
+			panic("no such header: " + s.Target)
+		}
+		return false
+	}}
+	for path, want := range map[string]bool{"/odd": true, "/fine": false, "/odd/too": true} {
+		s := streams.Admitted{Info: streams.Info{Path: path}, Target: path + "?access_token=secret"}
+		if got := j.ends(s); got != want {
+			t.Errorf("%s: ends: %t, want %t", path, got, want)
+		}
+	}
+	if len(asked) != 3 || logged.Len() != 2 {
+		t.Errorf("asked about %q, logged %d lines, want 3 and 2", asked, logged.Len())
+	}
+	stacks := 0
+	for _, line := range logged.All() {
+		for name, value := range line.ContextMap() {
+			if text, ok := value.(string); ok && strings.Contains(text, "secret") {
+				t.Errorf("%s has the query: %s", name, text)
+			}
+			if name == "stack" {
+				stacks++
+			}
+		}
+	}
+	if stacks != 1 {
+		t.Errorf("the stack was logged %d times, want once", stacks)
+	}
+}
+
+// Once a configuration is not the running one, another one judges.
+func TestJudgingStopsWithItsConfiguration(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	j := &judge{ctx: ctx, forbids: func(context.Context, streams.Admitted) bool { return true }}
+	if !j.ends(streams.Admitted{}) {
+		t.Error("a stream that is forbidden goes on")
+	}
+	if stop(); j.ends(streams.Admitted{}) {
+		t.Error("a stream is ended by rules of yesterday")
 	}
 }
