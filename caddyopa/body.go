@@ -56,6 +56,9 @@ func (q *question) readBody() (*body, error) {
 	if q.body != nil {
 		return q.body, nil
 	}
+	if q.isPast && q.pep.Body != "" && q.pep.Body != bodyOff {
+		return nil, errNotKept
+	}
 	b, err := q.pep.readBody(q.r)
 	if err != nil {
 		return nil, err

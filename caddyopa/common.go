@@ -17,7 +17,7 @@ var commonMembers = []member{
 	newMember("client_id", (*question).clientID),
 	newMember("scopes", (*question).scopes),
 	newMember("anonymous", (*question).anonymous),
-	newMember("operation", (*question).operation),
+	newMember("operation", unlessRuledBefore((*question).operation)),
 	newMember("context", (*question).context),
 	newMember("decision_id", text((*question).decisionID)),
 }

@@ -36,7 +36,7 @@ var envoyHTTP = []member{
 	newMember("scheme", text(func(q *question) string { return scheme(q.r) })),
 	newMember("host", text(func(q *question) string { return q.r.Host })),
 	newMember("path", text(func(q *question) string { return target(q) })),
-	newMember("protocol", text(func(q *question) string { return q.r.Proto })),
+	newMember("protocol", unlessPast(text(func(q *question) string { return q.r.Proto }))),
 	newMember("headers", (*question).headers),
 	newMember("body", (*question).rawBody),
 	newMember("size", (*question).bodySize),
@@ -44,11 +44,11 @@ var envoyHTTP = []member{
 
 var envoySource = []member{
 	newMember("address", text(func(q *question) string { return clientIP(q.r) })),
-	newMember("portValue", func(q *question, _ *opaengine.Uses) (*ast.Term, error) {
+	newMember("portValue", unlessPast(func(q *question, _ *opaengine.Uses) (*ast.Term, error) {
 		_, text, _ := net.SplitHostPort(q.r.RemoteAddr)
 		number, _ := strconv.Atoi(text)
 		return ast.IntNumberTerm(number), nil
-	}),
+	})),
 }
 
 // target is the path with the query, as the upstream receives it: also with a "?"

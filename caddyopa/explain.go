@@ -4,6 +4,7 @@ package caddyopa
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"time"
 
@@ -17,7 +18,7 @@ import (
 )
 
 // ExplainRequest implements explain.Enforcer. It asks as ServeHTTP does, past the
-// cache and without a trace in the records. A server is asked too.
+// cache and without a trace in the records. A server is asked too, but not about streams.
 func (p *PEP) ExplainRequest(r *http.Request, caller *explain.Caller, why bool) *explain.Decision {
 	d := &explain.Decision{Decision: explain.Deny, DryRun: p.DryRun, DecidedBy: p.logTitle()}
 	rawPath := r.URL.EscapedPath()
@@ -30,15 +31,22 @@ func (p *PEP) ExplainRequest(r *http.Request, caller *explain.Caller, why bool) 
 		d.Refused = identity.Explained(enforce.Unauthenticated())
 		return d
 	}
+	isPast := !caller.AdmittedAt.IsZero()
+	if isPast && !p.judgesPast() {
+		return unknown(d)
+	}
 	quiet := p.quiet()
-	q := &question{pep: quiet, r: r, id: p.identityFor(caller), path: path, rawPath: rawPath, started: time.Now()}
+	q := &question{pep: quiet, r: r, isPast: isPast, id: p.identityFor(caller), path: path, rawPath: rawPath, started: time.Now()}
 	if refusal := quiet.findOperation(q); refusal != nil {
 		d.Refused = identity.Explained(*refusal)
 		return d
 	}
 	d.Operation = q.id.Operation
 	var trace opaengine.Trace
-	refusal = quiet.explain(d, q, &trace, why)
+	refusal, err := quiet.explain(d, q, &trace, why)
+	if errors.Is(err, errNotKept) {
+		return unknown(d)
+	}
 	d.Why = trace.Failed()
 	switch {
 	case refusal == nil && d.Decision != explain.Unprotected:
@@ -49,8 +57,9 @@ func (p *PEP) ExplainRequest(r *http.Request, caller *explain.Caller, why bool) 
 	return d
 }
 
-// explain asks, and returns how the request would be refused, nil if it would not.
-func (p *PEP) explain(d *explain.Decision, q *question, trace *opaengine.Trace, why bool) *identity.Refusal {
+// explain asks, and returns how the request would be refused, nil if it would not. The
+// error is why there is no answer.
+func (p *PEP) explain(d *explain.Decision, q *question, trace *opaengine.Trace, why bool) (*identity.Refusal, error) {
 	decider := p.decider
 	if e, ok := decider.(*embedded); ok {
 		quiet := *e
@@ -70,14 +79,14 @@ func (p *PEP) explain(d *explain.Decision, q *question, trace *opaengine.Trace, 
 			d.Decision = explain.BadRequest
 		}
 		refusal := p.unanswered(q, err)
-		return &refusal
+		return &refusal, err
 	}
 	d.Revision, d.Result = a.revision, asJSON(a.value)
 	v := p.read(a.value)
 	if v.outcome == undefined && p.Open() {
 		d.Decision = explain.Unprotected
 	}
-	return p.refusalFor(q, v)
+	return p.refusalFor(q, v), nil
 }
 
 // quiet is the handler without its records.

@@ -133,6 +133,9 @@ var errTooManyHeaders = &unshown{http.StatusRequestHeaderFieldsTooLarge, identit
 // headers are those that the configuration shows, in lower case, with the host among
 // them, as the peer had it.
 func (q *question) headers(uses *opaengine.Uses) (*ast.Term, error) {
+	if q.isPast && !keepsHeaders(uses) {
+		return nil, errNotKept
+	}
 	count := 0
 	for _, values := range q.r.Header {
 		count += len(values)

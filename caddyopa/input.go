@@ -40,7 +40,7 @@ var gluuMembers = []member{
 	newMember("host", text(func(q *question) string { return q.r.Host })),
 	newMember("scheme", text(func(q *question) string { return scheme(q.r) })),
 	newMember("client_ip", text(func(q *question) string { return clientIP(q.r) })),
-	newMember("protocol", text(func(q *question) string { return q.r.Proto })),
+	newMember("protocol", unlessPast(text(func(q *question) string { return q.r.Proto }))),
 	newMember("path", func(q *question, _ *opaengine.Uses) (*ast.Term, error) { return pathTerm(q.path), nil }),
 	newMember("raw_path", text(func(q *question) string { return q.rawPath })),
 	newMember("uri_args", (*question).arguments),
@@ -48,14 +48,14 @@ var gluuMembers = []member{
 	newMember("body", (*question).bodyTerm),
 	newMember("body_state", (*question).bodyState),
 	newMember("request_token_data", (*question).claims),
-	newMember("userinfo", (*question).userInfo),
+	newMember("userinfo", unlessPast((*question).userInfo)),
 	newMember("client_id", (*question).clientID),
 	newMember("scopes", (*question).scopes),
 	newMember("anonymous", (*question).anonymous),
 	newMember("consumer", (*question).consumer),
-	newMember("operation", (*question).operation),
-	newMember("rule", (*question).rule),
-	newMember("captures", (*question).captures),
+	newMember("operation", unlessRuledBefore((*question).operation)),
+	newMember("rule", unlessRuledBefore((*question).rule)),
+	newMember("captures", unlessRuledBefore((*question).captures)),
 	newMember("context", (*question).context),
 	newMember("decision_id", text((*question).decisionID)),
 }
@@ -264,6 +264,9 @@ func (q *question) context(uses *opaengine.Uses) (*ast.Term, error) {
 	for name, value := range q.pep.Context {
 		if uses.Member(name) == nil {
 			continue
+		}
+		if q.isPast && hasPlaceholder(value) {
+			return nil, errNotKept
 		}
 		if repl != nil {
 			value = repl.ReplaceAll(value, "")

@@ -149,6 +149,9 @@ func (e *Engine) Named(ctx caddy.Context, name string) error {
 // Start implements introspect.PolicyEngine. It begins to watch and to download.
 func (e *Engine) Start() { e.engine.Start() }
 
+// Changed implements introspect.PolicyEngine.
+func (e *Engine) Changed() <-chan struct{} { return e.engine.Changed() }
+
 // Status implements introspect.PolicyEngine.
 func (e *Engine) Status() status.Engine {
 	s := e.engine.Status()

@@ -24,6 +24,7 @@ type question struct {
 	rawPath string // as it was sent
 	started time.Time
 	answer  answer
+	isPast  bool // of a stream, of which only a part was kept
 
 	uuid string
 	body *body

@@ -58,12 +58,29 @@ func (a *App) provisionEngine(ctx caddy.Context, name string) error {
 	if err := engine.Named(ctx, name); err != nil {
 		return err
 	}
-	a.Background(func(context.Context) { engine.Start() })
+	a.Background(func(ctx context.Context) {
+		changed := engine.Changed() // before the engine starts, so that nothing is missed
+		engine.Start()
+		a.followPolicies(ctx, engine, changed)
+	})
 	if a.engines == nil {
 		a.engines = make(map[string]PolicyEngine)
 	}
 	a.engines[name] = engine
 	return nil
+}
+
+// followPolicies has streams judged again whenever other policies decide.
+func (a *App) followPolicies(ctx context.Context, engine PolicyEngine, changed <-chan struct{}) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-changed:
+			changed = engine.Changed()
+			a.RulesChanged()
+		}
+	}
 }
 
 // PolicyEngine is what the app knows about an engine. Who asks it knows more.
@@ -74,6 +91,9 @@ type PolicyEngine interface {
 	// Start is called when the configuration runs, also for an engine that an earlier
 	// one has started.
 	Start()
+
+	// Changed returns a channel that is closed when other policies decide than now.
+	Changed() <-chan struct{}
 
 	// Status says which policies decide, and how old they are.
 	Status() status.Engine

@@ -63,6 +63,7 @@ type Engine struct {
 	current  atomic.Pointer[Snapshot]
 	refused  atomic.Pointer[error] // why the policies of OPA's own configuration cannot be used
 	problems problems
+	changed  broadcast // other policies are in use
 
 	mu      sync.Mutex // activations
 	files   *source
@@ -182,7 +183,12 @@ func (e *Engine) activate(keep func(), files *source, bundles map[string]*source
 func (e *Engine) use(s *Snapshot) {
 	s.since = e.settings.Now()
 	e.current.Store(s)
+	e.changed.tell()
 }
+
+// Changed returns a channel that is closed when the engine decides by other policies
+// than now. Who wants to know of the next ones asks for another channel.
+func (e *Engine) Changed() <-chan struct{} { return e.changed.next() }
 
 // Snapshot returns what decides now. It must be released.
 func (e *Engine) Snapshot() (*Snapshot, error) {

@@ -274,3 +274,45 @@ keys contains key if data.d.list[key]
 		}
 	}
 }
+
+// Who waits for other policies is told of each of them once.
+func TestAnEngineTellsOfOtherPolicies(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "p.rego")
+	write := func(text string) {
+		if err := os.WriteFile(name, []byte("package a\n\n"+text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("x := 1")
+	e, err := New(Settings{Files: []string{name}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, second := e.Changed(), e.Changed()
+	isTold := func(ch <-chan struct{}) bool {
+		select {
+		case <-ch:
+			return true
+		default:
+			return false
+		}
+	}
+	if isTold(first) {
+		t.Error("told of policies that were in use before")
+	}
+	use := func() error {
+		files, err := readFiles(e.settings.Files)
+		if err != nil {
+			return err
+		}
+		return e.useFiles(files)
+	}
+	write("x :=")
+	if err := use(); err == nil || isTold(first) {
+		t.Errorf("told of policies that cannot be used (%v)", err)
+	}
+	write("x := 2")
+	if err := use(); err != nil || !isTold(first) || !isTold(second) || isTold(e.Changed()) {
+		t.Errorf("not told of other policies, or twice (%v)", err)
+	}
+}

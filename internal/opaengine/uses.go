@@ -77,8 +77,9 @@ func (u *Uses) add(node any) {
 	visitor.Walk(node)
 }
 
-// maxUsesDepth is how deep members are told apart.
-const maxUsesDepth = 3
+// maxUsesDepth is how deep members are told apart: as deep as the claims in the document
+// of Envoy.
+const maxUsesDepth = 6
 
 // note adds what a reference such as input.headers["x-tenant"] uses.
 func (u *Uses) note(ref ast.Ref) {
