@@ -13,6 +13,7 @@ func (f *file) config() map[string]any {
 	f.checkPlugins()
 	f.warnServices()
 	f.warnTies()
+	f.warnEndpoints()
 	routes := f.gluuRoutes()
 	apps := map[string]any{"http": f.httpApp(routes)}
 	if f.usesGluu() {

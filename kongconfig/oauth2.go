@@ -185,6 +185,20 @@ func readOAuth2(f *file, p *plugin) builder {
 	return func(r *route) steps { return f.oauth2Steps(c, s, r) }
 }
 
+// warnEndpoints warns of a plugin for all routes whose endpoints are not where people look for
+// them first: as in Kong, a path that no route has is not found, whatever plugins there are.
+func (f *file) warnEndpoints() {
+	const endpoint = "/oauth2/token"
+	if slices.ContainsFunc(f.routes, func(r *route) bool { return r.takes("POST", endpoint) }) {
+		return
+	}
+	for _, p := range f.plugins {
+		if p.name == "oauth2" && p.enabled && p.route == nil && p.service == nil && p.consumer == nil {
+			p.o.warnf(aboutRouting, "", "no route takes POST %s, so that it is answered 404, as in Kong: ask for codes and tokens below the path of a route, or add a route with paths: [/oauth2]", endpoint)
+		}
+	}
+}
+
 func storeModule(engine, address, key string) map[string]any {
 	module := map[string]any{"engine": engine, "keys": []string{key}}
 	if engine == "redis" {

@@ -260,3 +260,23 @@ func orAny(list []string) []string {
 func overlap(a, b []string) bool {
 	return len(a) == 0 || slices.ContainsFunc(a, func(method string) bool { return slices.Contains(b, method) })
 }
+
+// takes reports whether a request with this method and path goes to the route, if the rest of
+// its conditions holds.
+func (r *route) takes(method, path string) bool {
+	if len(r.methods) > 0 && !slices.Contains(r.methods, method) {
+		return false
+	}
+	return len(r.paths) == 0 || slices.ContainsFunc(r.paths, func(own string) bool {
+		source, isRegex := strings.CutPrefix(own, "~")
+		if !isRegex {
+			return strings.HasPrefix(path, own)
+		}
+		expression, err := kongpath.Compile(source)
+		if err != nil {
+			return false // reported where it was read
+		}
+		matches, err := expression.Matches(path)
+		return matches && err == nil
+	})
+}

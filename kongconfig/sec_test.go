@@ -142,3 +142,35 @@ func TestSec_S258_EndpointsAnswerOnRoutesAlone(t *testing.T) {
 		}
 	}
 }
+
+// Who loads such a file is told so, unless a route has the path.
+func TestSec_S258_MissingEndpointsAreWarnedAbout(t *testing.T) {
+	const global = `plugins: [{name: oauth2, config: {provision_key: an-invented-provision-key-0123, enable_authorization_code: true}}]`
+	const ofService = `plugins: [{name: oauth2, service: s, config: {provision_key: an-invented-provision-key-0123, enable_authorization_code: true}}]`
+	for _, test := range []struct {
+		name, route, plugins string
+		want                 bool
+	}{
+		{"another path", "paths: [/steps]", global, true},
+		{"a longer path", "paths: [/oauth2/tokens]", global, true},
+		{"an expression for another path", `paths: ["~/steps/[0-9]+$"]`, global, true},
+		{"the path without POST", "paths: [/oauth2], methods: [GET]", global, true},
+		{"the path", "paths: [/steps, /oauth2]", global, false},
+		{"the path with POST", "paths: [/oauth2/token], methods: [GET, POST]", global, false},
+		{"an expression for the path", `paths: ["~/(v1/)?oauth2/.*"]`, global, false},
+		{"all paths", "paths: [/]", global, false},
+		{"any path", "hosts: [api.example.com]", global, false},
+		{"a plugin of a service", "paths: [/steps]", ofService, false},
+		{"a plugin that is off", "paths: [/steps]", strings.Replace(global, "{name: oauth2,", "{name: oauth2, enabled: false,", 1), false},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, warnings, err := adapt(t, `{_format_version: "3.0", services: [{name: s, url: "http://h", routes: [{name: r, `+test.route+`}]}], `+test.plugins+`}`, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := find(warnings, "no route takes POST /oauth2/token") >= 0; got != test.want {
+				t.Errorf("warned: %t, want %t; %v", got, test.want, warnings)
+			}
+		})
+	}
+}
