@@ -39,6 +39,12 @@ type cluster struct {
 
 func startCluster(t *testing.T) *cluster {
 	t.Helper()
+	return startClusterOf(t, "")
+}
+
+// startClusterOf starts gateways that run a binary, "" for the one under test.
+func startClusterOf(t *testing.T, binary string) *cluster {
+	t.Helper()
 	c := &cluster{t: t, postgres: harness.StartPostgres(t), client: &http.Client{Timeout: 20 * time.Second}}
 	redis := harness.StartRedis(t)
 	balancer := httptest.NewServer(&httputil.ReverseProxy{
@@ -59,7 +65,7 @@ func startCluster(t *testing.T) *cluster {
 	}
 	// The three share one folder, as they would a network storage.
 	c.config = harness.GatewayConfig{
-		Caddyfile: clusterCaddyfile(t), Home: t.TempDir(),
+		Caddyfile: clusterCaddyfile(t), Home: t.TempDir(), Binary: binary,
 		Env: map[string]string{
 			"FRONT": c.front, "POSTGRES": c.postgres.URL(), "REDIS": "redis://" + redis.Addr,
 			"STATE": t.TempDir(), "PASSWORD_HASH": string(hash), "SHUTDOWN_DELAY": "1s",
@@ -208,27 +214,46 @@ func (c *cluster) everywhere(path string, header http.Header, want int, within t
 // post sends a form to an endpoint of one gateway, as a client.
 func (c *cluster) post(g *harness.Gateway, path, client, secret string, form url.Values) (int, map[string]any) {
 	c.t.Helper()
-	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, "http://"+g.Addr+path, strings.NewReader(form.Encode()))
+	status, body, err := c.postTo("http://"+g.Addr, path, client, secret, form)
 	if err != nil {
 		c.t.Fatal(err)
+	}
+	return status, body
+}
+
+func (c *cluster) postTo(base, path, client, secret string, form url.Values) (status int, body map[string]any, err error) {
+	request, err := http.NewRequestWithContext(c.t.Context(), http.MethodPost, base+path, strings.NewReader(form.Encode()))
+	if err != nil {
+		return 0, nil, err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	request.SetBasicAuth(client, secret)
 	response, err := c.client.Do(request)
 	if err != nil {
-		c.t.Fatal(err)
+		return 0, nil, err
 	}
 	defer response.Body.Close()
-	var body map[string]any
 	_ = json.NewDecoder(response.Body).Decode(&body)
-	return response.StatusCode, body
+	return response.StatusCode, body, nil
 }
+
+// anotherToken has the front issue a token, and use it. It returns the first status that
+// is not 200.
+func (c *cluster) anotherToken() int {
+	status, body, err := c.postTo(c.front, "/oauth2/token", "todo-app-client", "todo-app-secret", clientCredentials)
+	token, _ := body["access_token"].(string)
+	if err != nil || status != http.StatusOK || token == "" {
+		return status
+	}
+	return c.status(c.front, "/todos", bearer(token))
+}
+
+var clientCredentials = url.Values{"grant_type": {"client_credentials"}, "scope": {"todos:read"}}
 
 // token gets a token of the application from one gateway.
 func (c *cluster) token(g *harness.Gateway) string {
 	c.t.Helper()
-	status, body := c.post(g, "/oauth2/token", "todo-app-client", "todo-app-secret",
-		url.Values{"grant_type": {"client_credentials"}, "scope": {"todos:read"}})
+	status, body := c.post(g, "/oauth2/token", "todo-app-client", "todo-app-secret", clientCredentials)
 	token, _ := body["access_token"].(string)
 	if status != http.StatusOK || token == "" {
 		c.t.Fatalf("no token: %d %v", status, body)

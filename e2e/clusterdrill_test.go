@@ -155,42 +155,52 @@ func (c *cluster) rolling(t *testing.T) {
 	if response, body := ada.visit(c.front + "/portal"); response.StatusCode != http.StatusOK {
 		t.Fatalf("the login: %s %s", response.Status, body)
 	}
+	c.underLoad(t, token, ada, func() {
+		for i := range c.gateways {
+			if err := c.gateways[i].Stop(); err != nil {
+				t.Errorf("stopping gateway %d: %v", i, err)
+			}
+			c.replace(i)
+		}
+	})
+}
+
+// underLoad does something while four applications, one that gets tokens and a person go
+// on, none of whom may notice.
+func (c *cluster) underLoad(t *testing.T, token string, ada *person, do func()) {
+	t.Helper()
 	var sent, failed atomic.Int64
 	var senders sync.WaitGroup
 	stop := make(chan struct{})
-	for i := range 5 {
-		path, header := "/todos", bearer(token)
-		if i == 0 {
-			path, header = "/portal", ada.cookies()
-		}
-		senders.Go(func() {
-			for {
-				select {
-				case <-stop:
-					return
-				case <-time.After(5 * time.Millisecond): // a bounded load
-				}
-				sent.Add(1)
-				if got := c.status(c.front, path, header); got != http.StatusOK {
-					failed.Add(1)
-					t.Errorf("%s: got %d", path, got)
-				}
+	load := func(what string, ask func() int) {
+		for {
+			select {
+			case <-stop:
+				return
+			case <-time.After(5 * time.Millisecond): // a bounded load
 			}
-		})
-	}
-	began := time.Now()
-	for i := range c.gateways {
-		if err := c.gateways[i].Stop(); err != nil {
-			t.Errorf("stopping gateway %d: %v", i, err)
+			sent.Add(1)
+			if got := ask(); got != http.StatusOK {
+				failed.Add(1)
+				t.Errorf("%s: got %d", what, got)
+			}
 		}
-		c.replace(i)
 	}
-	close(stop)
-	senders.Wait()
-	t.Logf("three gateways replaced in %s: %d requests, %d failed", time.Since(began).Round(time.Millisecond), sent.Load(), failed.Load())
-	if sent.Load() < 100 {
-		t.Errorf("only %d requests were sent meanwhile", sent.Load())
+	for range 4 {
+		senders.Go(func() { load("/todos", func() int { return c.status(c.front, "/todos", bearer(token)) }) })
 	}
+	senders.Go(func() { load("/portal", func() int { return c.status(c.front, "/portal", ada.cookies()) }) })
+	senders.Go(func() { load("/oauth2/token", c.anotherToken) })
+	began := time.Now()
+	defer func() {
+		close(stop)
+		senders.Wait()
+		t.Logf("three gateways replaced in %s: %d requests, %d failed", time.Since(began).Round(time.Millisecond), sent.Load(), failed.Load())
+		if sent.Load() < 100 {
+			t.Errorf("only %d requests were sent meanwhile", sent.Load())
+		}
+	}()
+	do()
 }
 
 func (c *cluster) deletion(t *testing.T) {
