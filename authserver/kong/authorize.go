@@ -90,7 +90,7 @@ func (c *call) clientWithRedirects(id string) (*authcore.Client, error) {
 // readAuthorization reads what a client asks for. Without a problem there is a client.
 func (c *call) readAuthorization(client *authcore.Client) (scopes []string, redirectURI, challenge string, wrong *problem) {
 	if !c.servesResponseType(client) {
-		wrong = c.orMissing("response_type", wrongResponseType())
+		wrong = c.orMissing("response_type", c.wrongResponseType())
 	}
 	scopes, scopeProblem := c.scopes(client)
 	if scopeProblem != nil {
@@ -115,6 +115,16 @@ func (c *call) servesResponseType(client *authcore.Client) bool {
 		return c.mayUse(client, authcore.GrantImplicit)
 	}
 	return false
+}
+
+// wrongResponseType says why there is nothing for a response type.
+func (c *call) wrongResponseType() *problem {
+	p := wrongResponseType()
+	if c.servesResponseType(nil) {
+		p.rfc = answer{0, authcore.UnauthorizedClient, "this client does not have this grant"}
+		p.reason = reasonNotForClient
+	}
+	return p
 }
 
 // mayUse reports whether a client can get tokens by a grant: the server serves it, and the
@@ -159,10 +169,15 @@ func isLuaSpace(r rune) bool { return r == ' ' || r >= '\t' && r <= '\r' }
 // URI that is not one of the client's is never used.
 func (c *call) redirectURI(client *authcore.Client) (string, *problem) {
 	if client == nil {
-		return "", wrongClient(reasonUnknownClient, 0)
+		p := wrongClient(reasonUnknownClient, 0)
+		p.rfc = answer{0, authcore.InvalidRequest, "there is no client with this client_id and a redirect URI"} // no authentication has failed
+		return "", p
 	}
 	first := client.RedirectURIs[0]
 	if !c.params.isGiven("redirect_uri") {
+		if c.Profile.isRFC() && len(client.RedirectURIs) > 1 {
+			return "", malformed("redirect_uri is missing, and the client has several (RFC 6749 section 3.1.2.3)")
+		}
 		return first, nil
 	}
 	if sent := c.params.text("redirect_uri"); slices.Contains(client.RedirectURIs, sent) {
@@ -186,6 +201,9 @@ func (c *call) challenge(client *authcore.Client) (string, *problem) {
 		}
 		return "", nil
 	}
+	if c.Profile.isRFC() {
+		return c.standardChallenge()
+	}
 	if !c.params.isText("code_challenge") || c.params.text("code_challenge") == "" {
 		return "", wrongChallenge("code_challenge is not a string")
 	}
@@ -195,6 +213,17 @@ func (c *call) challenge(client *authcore.Client) (string, *problem) {
 	challenge := strings.TrimRight(strings.NewReplacer("+", "-", "/", "_").Replace(c.params.text("code_challenge")), "=")
 	if decoded, err := base64.RawURLEncoding.DecodeString(challenge); err == nil {
 		challenge = base64.RawURLEncoding.EncodeToString(decoded)
+	}
+	return challenge, nil
+}
+
+// standardChallenge is the code challenge as RFC 7636 spells it. A challenge without a method
+// is a plain one there.
+func (c *call) standardChallenge() (string, *problem) {
+	challenge := c.params.text("code_challenge")
+	err := authcore.CheckChallenge(challenge, c.params.text("code_challenge_method"))
+	if f, refused := errors.AsType[*authcore.Fault](err); refused {
+		return "", problemOfFault(f)
 	}
 	return challenge, nil
 }

@@ -34,7 +34,8 @@ func TestWhatIsAnEndpoint(t *testing.T) {
 	f := newFixture(t, all())
 	for path, want := range map[string]bool{
 		"/oauth2/token": true, "/oauth2/token/": true, "/a/b/oauth2/token": true, "/oauth2/authorize": true, "/v1/oauth2/authorize/": true,
-		"/oauth2/token//": false, "/oauth2/tokens": false, "/OAuth2/token": false, "/oauth2%2ftoken": false, "/oauth2/introspect": false,
+		"/oauth2/token//": true, "/oauth2//token": true, "/a/../oauth2/./token": true, "/oauth2/t%6Fken": true, "/oauth2/token/..": false,
+		"/oauth2/token%2F": false, "/oauth2/tokens": false, "/OAuth2/token": false, "/oauth2%2ftoken": false, "/oauth2/introspect": false,
 		"/xoauth2/token": false, "/oauth2/token/x": false, "/": false,
 	} {
 		if got := f.Answers(request{path: path}.build(t)); got != want {
@@ -101,6 +102,37 @@ func TestSec_S228_SecretsInTheURL(t *testing.T) {
 		if status != http.StatusOK || err != nil || found.Subject != "" {
 			t.Errorf("got %d, a token of %q: a user in the URL counts", status, found.Subject)
 		}
+	}
+}
+
+// Forms are read as nginx reads them: nothing is an error, and what people see in an answer is
+// what they can paste.
+func TestWhatIsInABody(t *testing.T) {
+	const formType = "application/x-www-form-urlencoded"
+	f := newFixture(t, all())
+	for name, test := range map[string]struct{ contentType, state, want string }{
+		"a semicolon":                     {formType, "a;b", "a;b"},
+		"a percent sign":                  {formType, "100%", "100%"},
+		"half an escape":                  {formType, "%4", "%4"},
+		"what is not an escape":           {formType, "%zz+%41", "%zz A"},
+		"two equals signs":                {formType, "a==", "a=="},
+		"what HTML escapes":               {formType, "%3Ca%26b%3E", "<a&b>"},
+		"a parameter without a value":     {formType + "; charset", "x", "x"},
+		"a parameter twice":               {formType + "; charset=utf-8; charset=utf-8", "x", "x"},
+		"a type in capitals, with spaces": {"Application/X-WWW-Form-Urlencoded ;charset=utf-8", "x", "x"},
+	} {
+		r := request{path: "/oauth2/token", contentType: test.contentType, body: "grant_type=client_credentials&client_id=machine&client_secret=machine-secret&&state=" + test.state}
+		status, body := f.ask(r)
+		if status != http.StatusOK || body["state"] != test.want {
+			t.Errorf("%s: got %d %v, want the state %q", name, status, body, test.want)
+		}
+	}
+	if text := f.send(request{path: "/oauth2/authorize", params: authorization("state", "s")}).Body.String(); !strings.Contains(text, "&state=s") {
+		t.Errorf("the URI cannot be copied out of %s", text)
+	}
+	empty := http.Header{"Authorization": {""}}
+	if status, body := f.ask(request{path: "/oauth2/token", params: exchange("x", "client_secret", nil), header: empty}); status != http.StatusUnauthorized {
+		t.Errorf("an empty header: got %d %v, want 401 as in Kong", status, body)
 	}
 }
 

@@ -4,6 +4,7 @@ package kong
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io"
@@ -43,7 +44,7 @@ var neverInURL = []string{"provision_key", "authenticated_userid"}
 // A body that cannot be read is as good as none.
 func readParameters(w http.ResponseWriter, r *http.Request, secretsInURL bool) (*parameters, error) {
 	p := &parameters{texts: make(map[string]string), other: make(map[string]string)}
-	p.addForm(r.URL.Query())
+	p.addForm(readForm(r.URL.RawQuery))
 	p.addFlags(r.URL.RawQuery)
 	leaveOut := neverInURL
 	if !secretsInURL {
@@ -64,17 +65,16 @@ func readParameters(w http.ResponseWriter, r *http.Request, secretsInURL bool) (
 }
 
 func (p *parameters) addBody(contentType string, body []byte) {
-	kind, params, err := mime.ParseMediaType(contentType)
-	if err != nil {
-		return
-	}
-	switch kind {
+	kind, _, _ := strings.Cut(contentType, ";") // as in Kong, what is wrong behind it is not asked about
+	switch strings.ToLower(strings.TrimSpace(kind)) {
 	case "application/x-www-form-urlencoded":
-		if form, err := url.ParseQuery(string(body)); err == nil {
-			p.addForm(form)
-			p.addFlags(string(body))
-		}
+		p.addForm(readForm(string(body)))
+		p.addFlags(string(body))
 	case "multipart/form-data":
+		_, params, err := mime.ParseMediaType(contentType)
+		if err != nil {
+			return
+		}
 		form, err := multipart.NewReader(bytes.NewReader(body), params["boundary"]).ReadForm(maxBody)
 		if err == nil {
 			p.addForm(form.Value)
@@ -83,6 +83,37 @@ func (p *parameters) addBody(contentType string, body []byte) {
 	case "application/json":
 		p.addJSON(body)
 	}
+}
+
+// readForm reads the parameters of a URL or a form. As in nginx nothing is an error: a
+// semicolon separates nothing, and a percent sign that begins no escape is itself.
+func readForm(form string) url.Values {
+	values := make(url.Values)
+	for pair := range strings.SplitSeq(form, "&") {
+		if pair != "" {
+			name, value, _ := strings.Cut(pair, "=")
+			name = unescape(name)
+			values[name] = append(values[name], unescape(value))
+		}
+	}
+	return values
+}
+
+func unescape(text string) string {
+	if decoded, err := url.QueryUnescape(text); err == nil {
+		return decoded
+	}
+	decoded := make([]byte, 0, len(text))
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		if b, err := hex.DecodeString(text[min(i+1, len(text)):min(i+3, len(text))]); c == '%' && err == nil && len(b) == 1 {
+			c, i = b[0], i+2
+		} else if c == '+' {
+			c = ' '
+		}
+		decoded = append(decoded, c)
+	}
+	return string(decoded)
 }
 
 func (p *parameters) addForm(form map[string][]string) {
@@ -105,8 +136,8 @@ func listOf(values []string) string {
 // Lua, and not a text.
 func (p *parameters) addFlags(form string) {
 	for pair := range strings.SplitSeq(form, "&") {
-		name, err := url.QueryUnescape(pair)
-		if err != nil || strings.Contains(pair, "=") {
+		name := unescape(pair)
+		if strings.Contains(pair, "=") {
 			continue
 		}
 		if text, isText := p.texts[name]; isText && text == "" {

@@ -64,6 +64,7 @@ const (
 	reasonSecretOfNone  = "wrong_client_authentication"
 	reasonResponseType  = "response_type_not_served"
 	reasonGrant         = "grant_not_served"
+	reasonNotForClient  = "grant_not_allowed"
 	reasonLimit         = "too_many_failures"
 	reasonBusy          = "busy"
 	reasonStorage       = "storage_unavailable"
@@ -151,6 +152,15 @@ func wrongGrantType() *problem {
 		rfc:    answer{0, authcore.UnsupportedGrantType, "this server does not serve this grant_type"},
 		reason: reasonGrant,
 	}
+}
+
+// notForClient is about a grant that the server serves and the client does not have. Kong has
+// no such clients, and so no words of its own for it.
+func notForClient() *problem {
+	p := wrongGrantType()
+	p.rfc = answer{0, authcore.UnauthorizedClient, "this client does not have this grant"}
+	p.reason = reasonNotForClient
+	return p
 }
 
 func wrongMethod(method, endpoint string) *problem {

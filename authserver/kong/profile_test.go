@@ -3,6 +3,7 @@
 package kong
 
 import (
+	"context"
 	"net/http"
 	"net/url"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+
+	"github.com/caddy-gluu/gateway/internal/authcore"
 )
 
 // With `responses rfc` the same requests have the outcome of the standards.
@@ -52,6 +55,15 @@ func TestOutcomesOfTheStandards(t *testing.T) {
 		{"a state with a refusal", "token", request{params: exchange("x", "state", "s")}, 400, "invalid_grant"},
 		{"an empty user is left out", "token", request{params: map[string]any{"grant_type": "client_credentials", "client_id": "machine", "client_secret": "machine-secret", "authenticated_userid": ""}}, 200, ""},
 		{"a parameter twice", "token", request{contentType: "application/x-www-form-urlencoded", body: "grant_type=client_credentials&client_id=machine&client_secret=machine-secret&scope=profile&scope=profile"}, 400, "invalid_request"},
+		{"no client", "authorize", request{params: authorization("client_id", nil)}, 400, "invalid_request"},
+		{"an unknown client of a login", "authorize", request{params: authorization("client_id", "nobody")}, 400, "invalid_request"},
+		{"none of several redirect URIs", "authorize", request{params: authorization("client_id", "two")}, 400, "invalid_request"},
+		{"one of several redirect URIs", "authorize", request{params: authorization("client_id", "two", "redirect_uri", twoFirst)}, 200, ""},
+		{"a grant that the client does not have", "token", request{params: map[string]any{"grant_type": "client_credentials", "client_id": "limited", "client_secret": "limited-secret"}}, 400, "unauthorized_client"},
+		{"a public client for itself", "token", request{params: map[string]any{"grant_type": "client_credentials", "client_id": "mobile"}}, 400, "unauthorized_client"},
+		{"a public client with a secret", "token", request{params: exchange("x", "client_id", "mobile", "client_secret", "y")}, 401, "invalid_client"},
+		{"a foreign redirect URI with a code", "token", request{params: exchange("x", "redirect_uri", "https://evil.example/")}, 400, "invalid_grant"},
+		{"a redirect URI with a refresh token means nothing", "token", request{params: with(map[string]any{"grant_type": "refresh_token", "refresh_token": "x", "client_id": "steps", "client_secret": "steps-secret"}, "redirect_uri", "https://evil.example/")}, 400, "invalid_grant"},
 	} {
 		test.request.path = "/oauth2/" + test.path
 		status, body := f.ask(test.request)
@@ -75,6 +87,75 @@ func TestOutcomesOfTheStandards(t *testing.T) {
 		t.Fatalf("got %d %v", status, body)
 	}
 	wantMatch(t, body, map[string]string{"access_token": "^.{32}$", "token_type": "Bearer", "expires_in": "7200", "refresh_token": "^.{32}$", "scope": "step_counts"})
+}
+
+// What a client's browser is sent back with, by the standards.
+func TestErrorsAtTheRedirectURIOfTheStandards(t *testing.T) {
+	profile := all()
+	profile.Responses = rfcResponses
+	f := newFixture(t, profile)
+	f.FindClient = func(ctx context.Context, id string) (*authcore.Client, error) {
+		if id == "batch" {
+			return &authcore.Client{ClientID: id, RedirectURIs: []string{steps}, Grants: []string{authcore.GrantClientCredentials}}, nil
+		}
+		return newFixture(t, profile).FindClient(ctx, id)
+	}
+	for _, test := range []struct {
+		name   string
+		params map[string]any
+		code   string
+	}{
+		{"implicit is off", authorization("response_type", "token"), "unsupported_response_type"},
+		{"no response type", authorization("response_type", nil), "invalid_request"},
+		{"a client without the grant", authorization("client_id", "batch"), "unauthorized_client"},
+		{"an unknown scope", authorization("scope", "wrong"), "invalid_scope"},
+		{"a public client without PKCE", authorization("client_id", "mobile"), "invalid_request"},
+		{"a plain challenge", authorization("code_challenge", challengeOfVerifier, "code_challenge_method", "plain"), "invalid_request"},
+		{"a challenge without a method, which is plain", authorization("code_challenge", challengeOfVerifier), "invalid_request"},
+		{"a method in lower case", authorization("code_challenge", challengeOfVerifier, "code_challenge_method", "s256"), "invalid_request"},
+		{"a challenge that is not a SHA-256", authorization("code_challenge", "1234", "code_challenge_method", "S256"), "invalid_request"},
+		{"a challenge", authorization("code_challenge", challengeOfVerifier, "code_challenge_method", "S256"), ""},
+	} {
+		_, body := f.ask(request{path: "/oauth2/authorize", params: with(test.params, "state", "a b")})
+		uri, _ := body["redirect_uri"].(string)
+		sent, err := url.Parse(uri)
+		if err != nil || sent.Query().Get("error") != test.code || sent.Query().Has("code") != (test.code == "") || sent.Query().Get("iss") != f.Issuer || sent.Query().Get("state") != "a b" {
+			t.Errorf("%s: got %v, want %q", test.name, body, test.code)
+		}
+	}
+}
+
+// By the standards a refresh can ask for fewer scopes, and never for more. Kong does not read
+// the scope there.
+func TestTheScopeOfARefresh(t *testing.T) {
+	for _, test := range []struct {
+		responses, scope, want string // the scope of the token, or the error
+	}{
+		{rfcResponses, "profile", "profile"},
+		{rfcResponses, "profile step_counts", "profile step_counts"},
+		{rfcResponses, "", "step_counts profile"},
+		{rfcResponses, "profile.name", "invalid_scope"},
+		{rfcResponses, "a\"b", "invalid_scope"},
+		{kongResponses, "profile", "step_counts profile"},
+		{kongResponses, "profile.name", "step_counts profile"},
+	} {
+		profile := all()
+		profile.Responses = test.responses
+		f := newFixture(t, profile)
+		_, tokens := f.ask(request{path: "/oauth2/token", params: exchange(f.code("scope", "step_counts profile"))})
+		status, body := f.ask(refreshOf(tokens, "scope", test.scope))
+		got, _ := body["error"].(string)
+		if status == http.StatusOK {
+			found, err := f.Store.FindToken(t.Context(), f.Issuer, body["access_token"].(string))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = strings.Join(found.Scopes, " ")
+		}
+		if got != test.want {
+			t.Errorf("%s, %q: got %d %q, want %q", test.responses, test.scope, status, got, test.want)
+		}
+	}
 }
 
 func TestProfilesThatCannotBeRight(t *testing.T) {

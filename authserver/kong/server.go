@@ -3,6 +3,7 @@
 package kong
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 
 	"github.com/caddy-gluu/gateway/internal/authcore"
+	"github.com/caddy-gluu/gateway/internal/kongpath"
 )
 
 // Server answers at Kong's endpoints. The fields do not change once it is in use.
@@ -60,11 +62,12 @@ const (
 
 // endpointOf returns the endpoint that a request is for, "" for none: by the end of its path,
 // whatever comes before it, with or without a slash behind it. Kong looks at the path that
-// the client has sent; here a path that was rewritten to an endpoint is one too.
+// the client has sent, in its normal form; here a path that was rewritten to an endpoint is
+// one too.
 func endpointOf(r *http.Request) string {
-	paths := []string{r.URL.EscapedPath()}
+	paths := []string{kongpath.Of(r.URL)}
 	if original, ok := r.Context().Value(caddyhttp.OriginalRequestCtxKey).(http.Request); ok && original.URL != nil {
-		paths = append(paths, original.URL.EscapedPath())
+		paths = append(paths, kongpath.Of(original.URL))
 	}
 	for _, path := range paths {
 		path = strings.TrimSuffix(path, "/")
@@ -200,8 +203,17 @@ func (c *call) addState(body map[string]json.RawMessage) {
 }
 
 func quote(text string) json.RawMessage {
-	b, _ := json.Marshal(text) // of a string it never fails
+	b, _ := marshal(text) // of a string it never fails
 	return b
+}
+
+// marshal is json.Marshal with an & as it is: people copy URIs out of answers.
+func marshal(value any) ([]byte, error) {
+	var b bytes.Buffer
+	encoder := json.NewEncoder(&b)
+	encoder.SetEscapeHTML(false)
+	err := encoder.Encode(value)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
 }
 
 // json answers with an object. What it says is about one request (RFC 6749 section 5.1).
@@ -211,7 +223,7 @@ func (c *call) json(status int, body map[string]json.RawMessage) {
 	h.Set("Pragma", "no-cache")
 	h.Set("Content-Type", "application/json; charset=utf-8")
 	h.Set("X-Content-Type-Options", "nosniff")
-	text, err := json.Marshal(body)
+	text, err := marshal(body)
 	if err != nil { // a state that is not JSON cannot have been read
 		status, text = http.StatusInternalServerError, []byte(`{"error":"server_error"}`)
 	}

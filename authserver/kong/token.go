@@ -32,7 +32,7 @@ func (c *call) token() error {
 	case clientProblem != nil:
 		wrong = clientProblem
 	case wrong == nil && client != nil && !c.mayUse(client, grant):
-		wrong = wrongGrantType()
+		wrong = c.notServed(grant)
 	}
 	tokens, err := c.exchange(grant, client, wrong)
 	if err != nil {
@@ -41,6 +41,14 @@ func (c *call) token() error {
 	c.answer(tokens)
 	c.issued(grant)
 	return nil
+}
+
+// notServed says why a client cannot have a grant.
+func (c *call) notServed(grant string) *problem {
+	if grant != authcore.GrantRefreshToken && !c.Profile.enables(grant) {
+		return wrongGrantType()
+	}
+	return notForClient()
 }
 
 func (c *call) servesGrant(grant string) bool {
@@ -97,11 +105,11 @@ func (c *call) readCredentials() credentials {
 	if c.params.isGiven("client_id") && c.params.isGiven("client_secret") {
 		return credentials{id: c.params.text("client_id"), secret: c.params.text("client_secret"), hasSecret: true}
 	}
-	value := c.r.Header.Get(c.authHeader())
-	if value == "" {
+	values := c.r.Header.Values(c.authHeader())
+	if len(values) == 0 {
 		return credentials{id: c.params.text("client_id")}
 	}
-	sent := credentials{fromHeader: true}
+	value, sent := values[0], credentials{fromHeader: true}
 	pattern := basicPattern
 	if c.Profile.isRFC() {
 		pattern = anyCaseBasic
@@ -139,7 +147,7 @@ func (c *call) authenticate(grant string) (*authcore.Client, *problem, error) {
 		return nil, p, err
 	}
 	var wrong *problem
-	if grant != authcore.GrantClientCredentials {
+	if grant != authcore.GrantClientCredentials && !c.Profile.isRFC() { // by the standards a code knows its own, see redeem
 		switch _, problem := c.redirectURIOf(client); {
 		case len(client.RedirectURIs) == 0:
 			wrong = wrongClient(reasonUnknownClient, status)
@@ -153,6 +161,7 @@ func (c *call) authenticate(grant string) (*authcore.Client, *problem, error) {
 	}
 	if wrong == nil && client.Public && grant == authcore.GrantClientCredentials {
 		wrong = wrongClient(reasonSecretOfNone, status) // a client that proves nothing has no tokens of its own
+		wrong.rfc = answer{0, authcore.UnauthorizedClient, "a public client cannot authenticate, so it has no tokens of its own"}
 	}
 	return client, wrong, nil
 }
@@ -321,6 +330,9 @@ func (c *call) refresh(client *authcore.Client, wrong *problem) (*authcore.Token
 	rotation := authcore.Rotation{
 		Issuer: c.Issuer, Service: c.Service, ClientID: client.ClientID, Refuse: wrong.asError(),
 		Accept: func(g *authcore.Grant) (authcore.Terms, error) { return c.refreshTerms(client, g) },
+	}
+	if c.Profile.isRFC() && wrong == nil { // Kong does not read the scope here
+		rotation.Scopes, rotation.Refuse = authcore.ParseScopes(c.params.text("scope"))
 	}
 	tokens, err := c.Store.RotateRefresh(ctx, c.params.text("refresh_token"), rotation)
 	if f, refused := errors.AsType[*authcore.Fault](err); refused {
