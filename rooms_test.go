@@ -37,8 +37,8 @@ var rooms = []room{
 	{"docs/schema", forTests, ". scopeexpr"},
 	{".", built, "authserver caddyadmin caddyconsumer caddycors caddykong caddyoauth caddyoidc caddyopa caddyratelimit caddystore caddyui caddyuma cli directive kongconfig"},
 
-	{"caddyui", built, "consumer directive identity introspect pathmatch scopeexpr internal/*"},
-	{"cli", built, "authserver directive enforce internal/audit internal/decisions internal/explain internal/openapi internal/policylint internal/policytool internal/routemap internal/status internal/uilink internal/version internal/visible kongconfig pathmatch scopeexpr"},
+	{"caddyui", built, "cli consumer directive identity introspect pathmatch scopeexpr internal/*"},
+	{"cli", built, "authserver directive enforce internal/audit internal/decisions internal/explain internal/liveconfig internal/openapi internal/policylint internal/policytool internal/replay internal/routemap internal/status internal/uilink internal/version internal/visible kongconfig pathmatch scopeexpr"},
 	{"caddyadmin", built, "authserver consumer headers introspect jose internal/*"},
 	{"caddyopa", built, "consumer directive enforce identity introspect pathmatch internal/*"},
 	{"caddyuma", built, "directive enforce headers identity introspect jose pathmatch scopeexpr internal/*"},
@@ -71,6 +71,7 @@ var rooms = []room{
 	{"internal/siteorder", built, ""},
 	{"internal/redact", built, ""},
 	{"internal/policytool", built, ""},
+	{"internal/replay", built, "pathmatch scopeexpr internal/decisions"},
 	{"internal/policylint", built, "pathmatch scopeexpr"},
 	{"internal/openapi", built, "directive pathmatch scopeexpr"},
 	{"internal/dpop", built, "jose internal/jwtcheck internal/seal internal/token internal/tokencache"},

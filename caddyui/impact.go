@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/caddy-gluu/gateway/internal/decisions"
+	"github.com/caddy-gluu/gateway/internal/replay"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
@@ -17,14 +18,18 @@ import (
 // impact is what changed rules do to those who are there: the callers whose verified
 // tokens are in memory, and the last requests that were refused.
 type impact struct {
+	Name      string          // of the rules, "" if there is one set
 	Callers   []*callerImpact // that a rule refuses from then on
 	CutOff    int             // callers that are not listed
 	Tokens    int             // that were tried
 	Changed   int             // rules that are other ones
 	Dependent []string        // changed rules that depend on the path
 	Passes    []*decisions.Decision
-	Refusals  int // that were tried
-	IsUMA     bool
+
+	MorePasses int // that are not listed
+	Refusals   int // that were tried
+	IsUMA      bool
+	NoTokens   bool // the callers were not tried
 }
 
 // callerImpact is a client with the scopes of its tokens.
@@ -60,7 +65,15 @@ func impactOf(h *ruleHandler, changed scopeexpr.Document, each tokens) *impact {
 	if h.options().UMA {
 		return &impact{IsUMA: true} // permissions are of a resource, not of a token alone
 	}
-	isOpen := h.members["deny_by_default"] == false
+	var serves func(string) bool
+	if h.site != nil {
+		serves = h.site.Serves
+	}
+	return impactBetween(before, after, h.members["deny_by_default"] == false, each, refusalsBy(h.Name, serves))
+}
+
+// impactBetween compares the rules in force with others.
+func impactBetween(before, after *scopeexpr.Policy, isOpen bool, each tokens, refused []*decisions.Decision) *impact {
 	found := &impact{}
 	rules := changedRules(before, after)
 	found.Changed = len(rules)
@@ -72,7 +85,7 @@ func impactOf(h *ruleHandler, changed scopeexpr.Document, each tokens) *impact {
 		return depends
 	})
 	found.tryTokens(each, rules, isOpen)
-	found.tryRefusals(h, after, isOpen)
+	found.tryRefusals(refused, after, isOpen)
 	return found
 }
 
@@ -171,35 +184,25 @@ func (found *impact) tryTokens(each tokens, rules []changedRule, isOpen bool) {
 	}
 }
 
-// tryRefusals finds the last refused requests that would pass.
-func (found *impact) tryRefusals(h *ruleHandler, after *scopeexpr.Policy, isOpen bool) {
-	for _, d := range decisions.Recent.List(decisions.Filter{Handler: h.Name}, refusalsTried) {
-		if h.site != nil && !h.site.Serves(d.Host) {
-			continue
-		}
-		method, path, err := readRequest(d.Method + " " + d.Path)
-		if err != nil {
-			continue // refused for its path
-		}
-		found.Refusals++
-		if passesThen(d, after, method, path, isOpen) && len(found.Passes) < refusalsListed {
-			found.Passes = append(found.Passes, d)
-		}
+// tryRefusals finds the refused requests that would pass.
+func (found *impact) tryRefusals(refused []*decisions.Decision, after *scopeexpr.Policy, isOpen bool) {
+	found.Passes, found.Refusals = replay.Refusals(refused, replay.Rules{Policy: after, IsOpen: isOpen})
+	found.cutPasses()
+}
+
+func (found *impact) cutPasses() {
+	if found.MorePasses = len(found.Passes) - refusalsListed; found.MorePasses > 0 {
+		found.Passes = found.Passes[:refusalsListed]
 	}
 }
 
-// passesThen reports whether changed rules let a request pass that was refused.
-func passesThen(d *decisions.Decision, after *scopeexpr.Policy, method, path string, isOpen bool) bool {
-	rule, err := after.Lookup(method, path)
-	switch {
-	case err != nil:
-		return false
-	case rule == nil:
-		return isOpen
-	case rule.Access() == scopeexpr.Public:
-		return true
-	case d.Provider == "" && d.ClientID == "" && len(d.Scopes) == 0, len(rule.Condition().ACR) > 0, rule.Condition().MaxAge > 0:
-		return false // no token, or it asks for more than scopes
+// refusalsBy returns the last requests that handlers of a name refused on a site, nil
+// for any.
+func refusalsBy(handler string, serves func(host string) bool) (refused []*decisions.Decision) {
+	for _, d := range decisions.Recent.List(decisions.Filter{Handler: handler}, refusalsTried) {
+		if serves == nil || serves(d.Host) {
+			refused = append(refused, d)
+		}
 	}
-	return rule.Access() == scopeexpr.Authenticated || rule.Decide(path, scopeexpr.NewScopes(after, d.Scopes))
+	return refused
 }

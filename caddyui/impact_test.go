@@ -4,11 +4,9 @@ package caddyui
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"testing"
 
-	"github.com/caddy-gluu/gateway/internal/decisions"
 	"github.com/caddy-gluu/gateway/internal/routemap"
 	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/scopeexpr"
@@ -70,34 +68,6 @@ func TestWhomRulesWouldLockOut(t *testing.T) {
 				t.Errorf("got %q, %q with %d tokens, want %q, %q", got, found.Dependent, found.Tokens, c.want, c.dependent)
 			}
 		})
-	}
-}
-
-func TestWhichRefusedRequestsWouldPass(t *testing.T) {
-	after, err := document(t, "GET /open: public", "GET /any: authenticated", "GET /a: read").Compile(scopeexpr.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	reader := decisions.Decision{ClientID: "reader", Provider: "p", Scopes: []string{"read"}}
-	for name, c := range map[string]struct {
-		d    decisions.Decision
-		path string
-		open bool
-		want bool
-	}{
-		"a scope that does":                {reader, "/a", false, true},
-		"a scope that does not":            {decisions.Decision{ClientID: "x", Scopes: []string{"other"}}, "/a", false, false},
-		"no token":                         {decisions.Decision{}, "/a", false, false},
-		"no token, public":                 {decisions.Decision{}, "/open", false, true},
-		"no token, authenticated":          {decisions.Decision{}, "/any", false, false},
-		"a token, authenticated":           {reader, "/any", false, true},
-		"no rule":                          {reader, "/else", false, false},
-		"no rule, and such requests pass":  {reader, "/else", true, true},
-		"no rule, open, and without token": {decisions.Decision{}, "/else", true, true},
-	} {
-		if got := passesThen(&c.d, after, http.MethodGet, c.path, c.open); got != c.want {
-			t.Errorf("%s: got %t", name, got)
-		}
 	}
 }
 

@@ -46,6 +46,7 @@ var commands = []func() *cobra.Command{
 	newOPACommand,
 	newDecisionsCommand,
 	newWhyCommand,
+	newReplayCommand,
 	newAuditCommand,
 	newCompareCommand,
 	newImportTokensCommand,

@@ -22,9 +22,9 @@ func newExplainCommand() *cobra.Command {
 	var running runningFlags
 	var rego regoFlags
 	var requestText, scopes string
-	var asJSON bool
+	var asJSON, asTest bool
 	cmd := &cobra.Command{
-		Use:   "explain ((--policy <file> | --openapi <file>) [--scopes <scopes>] | --token <token>) --request <request> [--handler <n>] [--json] [...]",
+		Use:   "explain ((--policy <file> | --openapi <file>) [--scopes <scopes>] | --token <token>) --request <request> [--handler <n>] [--json | --as-test] [...]",
 		Short: "Explains the decision for one request",
 		Long: `
 Decides one request and explains the decision.
@@ -95,6 +95,10 @@ The decision is one of:
     have "operation". A policy in Rego has {"decision", "operation", "outcome",
     "result", "reason", "why"}.
 
+--as-test
+    With a policy of scope expressions, print the decision as a case for a file of
+    'caddy gluu test'.
+
 The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 `,
 		Example: `  caddy gluu explain --policy scopes.json --request "GET /todos/hh" --scopes "todos:hh email"
@@ -109,11 +113,17 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 	cmd.Flags().StringVarP(&requestText, "request", "r", "", `Request to decide, for example "GET /todos/hh"`)
 	cmd.Flags().StringVarP(&scopes, "scopes", "s", "", "Scopes of the token, separated by spaces")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "Print JSON")
+	cmd.Flags().BoolVar(&asTest, "as-test", false, "Print a case for a test file")
+	cmd.MarkFlagsMutuallyExclusive("as-test", "json")
+	cmd.MarkFlagsMutuallyExclusive("as-test", "token")
 	cmd.MarkFlagsMutuallyExclusive("policy", "openapi", "token")
 	cmd.MarkFlagsMutuallyExclusive("no-token", "token")
 	cmd.MarkFlagsMutuallyExclusive("no-token", "scopes")
 	cmd.MarkFlagsMutuallyExclusive("token", "scopes")
 	return asCommand(cmd, []string{"request"}, func(cmd *cobra.Command, _ []string) (int, error) {
+		if asTest && (isRego(flags.Policy) || flags.Policy == "" && flags.OpenAPI == "") {
+			return exitError, errNotATest
+		}
 		if flags.Policy == "" && flags.OpenAPI == "" {
 			if running.token == "" && !running.noToken {
 				return exitError, errors.New("missing flag: write --policy <file> to decide offline, or --token <token> to ask a running gateway")
@@ -138,6 +148,9 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 		if err != nil {
 			return exitError, err
 		}
+		if s.isRego && asTest {
+			return exitError, errNotATest
+		}
 		if s.isRego {
 			return rego.explain(cmd.OutOrStdout(), s.rego, requestText, who, asJSON)
 		}
@@ -149,9 +162,12 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 			return exitError, err
 		}
 		d := s.decide(r, who)
-		if asJSON {
+		switch {
+		case asJSON:
 			err = d.writeJSON(cmd.OutOrStdout())
-		} else {
+		case asTest:
+			_, err = io.WriteString(cmd.OutOrStdout(), d.testCase(requestText).YAML())
+		default:
 			d.print(newPainter(cmd.OutOrStdout()))
 		}
 		if err != nil {
@@ -163,6 +179,8 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 		return exitYes, nil
 	})
 }
+
+var errNotATest = errors.New("--as-test is for a policy of scope expressions, with --policy or --openapi")
 
 // splitScopes splits scopes as in a token: only at spaces.
 func splitScopes(s string) []string {

@@ -81,6 +81,7 @@ func (h *pepHandler) source(hosts []string) *source {
 		ambiguousPaths: h.AmbiguousPaths,
 		encodedSlashes: h.EncodedSlashes,
 		resourcePrefix: h.ResourcePrefix,
+		uma:            h.Handler == umaPEP,
 		obtainsRPT:     h.ObtainRPT,
 	}
 	rules := enforce.RuleSource{RuleOptions: h.RuleOptions, Option: "oauth_scope_expression", Inline: h.OAuthExpression, File: h.OAuthFile}

@@ -113,7 +113,7 @@ func printFailed(p *painter, expressions []string) {
 }
 
 // runRego runs the cases of a suite whose policy is in Rego.
-func (s *suite) runRego(file string, results []result) ([]result, error) {
+func (s *suite) runRego(file string, results []TestResult) ([]TestResult, error) {
 	if s.Handler != 0 || s.UMA || s.AmbiguousPaths != "" || s.EncodedSlashes != "" || s.DenyByDefault != nil {
 		return nil, errors.New("handler, uma, ambiguous_paths, encoded_slashes and deny_by_default are not for a policy in Rego; leave them out")
 	}
@@ -130,7 +130,7 @@ func (s *suite) runRego(file string, results []result) ([]result, error) {
 
 // runRegoCases runs the cases of a suite by a policy in Rego. If it does not load,
 // why is the error.
-func (s *suite) runRegoCases(file string, policy policytool.Policy, why error, results []result) ([]result, error) {
+func (s *suite) runRegoCases(file string, policy policytool.Policy, why error, results []TestResult) ([]TestResult, error) {
 	for i := range s.Tests {
 		r, err := s.Tests[i].runRego(policy, s.Decision, why)
 		r.File, r.Index = file, len(results)+1
@@ -143,8 +143,8 @@ func (s *suite) runRegoCases(file string, policy policytool.Policy, why error, r
 }
 
 // runRego decides a case. If the policy does not load, why is the error.
-func (c *testCase) runRego(policy policytool.Policy, decision string, why error) (result, error) {
-	r := result{Request: c.Request, Want: c.Want, Captures: []*string{}, name: c.Name}
+func (c *testCase) runRego(policy policytool.Policy, decision string, why error) (TestResult, error) {
+	r := TestResult{Request: c.Request, Want: c.Want, Captures: []*string{}, Name: c.Name}
 	if !slices.Contains([]string{allow, deny, unprotected, badRequest, refused}, c.Want) {
 		return r, fmt.Errorf("want must be one of allow, deny, unprotected, bad_request, refused for a policy in Rego, not %q", c.Want)
 	}
@@ -155,7 +155,7 @@ func (c *testCase) runRego(policy policytool.Policy, decision string, why error)
 	if err != nil {
 		return r, err
 	}
-	r.scopes = q.Scopes
+	r.Scopes = q.Scopes
 	switch {
 	case why != nil:
 		r.Got, r.Reason, r.Pass = refused, why.Error(), c.Want == refused
@@ -233,7 +233,7 @@ func runRegoTests(out io.Writer, files []string, asJSON, verbose bool) (passed, 
 		}
 		switch {
 		case asJSON:
-			r := result{File: t.File, Index: i + 1, Request: t.Name, Want: allow, Got: outcomeOf(t), Captures: []*string{}, Pass: t.Passed || t.Skipped, Reason: t.Error}
+			r := TestResult{File: t.File, Index: i + 1, Request: t.Name, Want: allow, Got: outcomeOf(t), Captures: []*string{}, Pass: t.Passed || t.Skipped, Reason: t.Error}
 			err = writeLine(out, &r)
 		case t.Skipped:
 			p.line("%s %s:%d: %s", p.warn("skip"), t.File, t.Line, t.Name)

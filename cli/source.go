@@ -25,6 +25,7 @@ import (
 type source struct {
 	name           string // for messages
 	policy         *scopeexpr.Policy
+	uma            bool // the rules are those of UMA resources
 	denyByDefault  bool
 	ambiguousPaths string
 	encodedSlashes string
@@ -206,7 +207,7 @@ func (f *sourceFlags) all(folder string) ([]*source, error) {
 
 // documentSource compiles a document that is a file of its own.
 func documentSource(name string, text []byte, uma bool) *source {
-	s := &source{name: name, denyByDefault: true}
+	s := &source{name: name, denyByDefault: true, uma: uma}
 	document, err := scopeexpr.ParseDocument(text)
 	if err == nil {
 		s.policy, err = document.Compile(scopeexpr.Options{UMA: uma})

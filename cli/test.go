@@ -82,7 +82,7 @@ The exit code is 0 if all cases pass, 1 if any fails, and 2 for an error.
 			}
 		}
 		for _, file := range files {
-			results, err := runFile(file)
+			results, err := RunTestFile(file, nil)
 			if err != nil {
 				return exitError, err
 			}
@@ -118,13 +118,13 @@ The exit code is 0 if all cases pass, 1 if any fails, and 2 for an error.
 }
 
 // print prints a case with the expected and the actual decision.
-func (r *result) print(p *painter) {
+func (r *TestResult) print(p *painter) {
 	request := r.Request
 	if request == "" {
 		request = "the policy"
 	}
-	if r.name != "" {
-		request = r.name + ": " + request
+	if r.Name != "" {
+		request = r.Name + ": " + request
 	}
 	at := fmt.Sprintf("%s, test %d: %s", r.File, r.Index, printable(request))
 	if r.Pass {
@@ -133,7 +133,7 @@ func (r *result) print(p *painter) {
 	}
 	p.line("%s %s", p.bad("FAIL"), at)
 	if r.Request != "" {
-		p.line("     scopes %q", r.scopes)
+		p.line("     scopes %q", r.Scopes)
 	}
 	p.line("     want %s, got %s", p.bold(r.Want), p.bold(r.Got))
 	if r.Reason != "" {

@@ -13,6 +13,9 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/caddy-gluu/gateway/pathmatch"
+	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
 // A suite is one YAML document of a test file: a policy and its test cases.
@@ -22,6 +25,8 @@ type suite struct {
 	ScopeExpression yaml.Node  `yaml:"scope_expression"`
 	Decision        string     `yaml:"decision"` // of a policy in Rego
 	Tests           []testCase `yaml:"tests"`
+
+	draft scopeexpr.Document // decides in place of the policy, nil for none
 }
 
 // A testCase is a request and the expected result. Members that are left out are
@@ -41,8 +46,8 @@ type testCase struct {
 // verdicts are the values of want.
 var verdicts = []string{allow, deny, unprotected, badRequest, refused}
 
-// A result is the result of a case, as test --json prints it.
-type result struct {
+// A TestResult is the result of a case, as test --json prints it.
+type TestResult struct {
 	File     string        `json:"file"`
 	Index    int           `json:"index"`
 	Request  string        `json:"request"`
@@ -58,24 +63,26 @@ type result struct {
 	// ObtainRPT says that the gateway redeems the ticket for people.
 	ObtainRPT bool `json:"obtain_rpt,omitempty"`
 
-	name   string
-	scopes []string
+	Name   string   `json:"-"`
+	Scopes []string `json:"-"`
 }
 
 // loads is the result of a case that wants refused if the policy loads.
 const loads = "loads"
 
-// runFile runs the cases of a test file. It fails only if the file is invalid.
-func runFile(file string) ([]result, error) {
+// RunTestFile runs the cases of a test file, as `caddy gluu test` does. It fails only
+// if the file is invalid. With a draft, that decides in place of the policies that the
+// file names, with their options; cases of a policy in Rego then have no Got.
+func RunTestFile(file string, draft scopeexpr.Document) ([]TestResult, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, err
 	}
-	var results []result
+	var results []TestResult
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	for {
-		var s suite
+		s := suite{draft: draft}
 		err := decoder.Decode(&s)
 		if errors.Is(err, io.EOF) {
 			break
@@ -105,11 +112,20 @@ func yamlHint(text []byte, err error) string {
 }
 
 // run appends the results of the suite's cases.
-func (s *suite) run(file string, results []result) ([]result, error) {
+func (s *suite) run(file string, results []TestResult) ([]TestResult, error) {
 	if len(s.Tests) > 0 && isRego(s.Policy) {
+		if s.draft != nil {
+			return s.leaveOut(file, results), nil
+		}
 		return s.runRego(file, results)
 	}
 	policy, loadErr := s.load(file)
+	if s.draft != nil {
+		if _, isRegoToo := errors.AsType[regoRefusedError](loadErr); isRegoToo || policy != nil && policy.isRego {
+			return s.leaveOut(file, results), nil
+		}
+		policy, loadErr = s.drafted(policy)
+	}
 	if loadErr != nil && !isRefused(loadErr) {
 		return nil, loadErr
 	}
@@ -136,6 +152,33 @@ func (s *suite) run(file string, results []result) ([]result, error) {
 	return results, nil
 }
 
+// drafted puts the draft in the place of a policy, which keeps its options. A policy
+// that does not load has those of the suite.
+func (s *suite) drafted(policy *source) (*source, error) {
+	of := source{denyByDefault: true, uma: s.UMA}
+	if policy != nil {
+		of = *policy
+	} else {
+		s.override(&of)
+	}
+	var err error
+	if of.policy, err = s.draft.Compile(scopeexpr.Options{UMA: of.uma}); err != nil {
+		return nil, refusedError{err}
+	}
+	of.name, of.api = "the draft", nil
+	return &of, nil
+}
+
+// leaveOut appends the cases without running them: a draft of scope expressions cannot
+// decide for a policy in Rego.
+func (s *suite) leaveOut(file string, results []TestResult) []TestResult {
+	for i := range s.Tests {
+		c := &s.Tests[i]
+		results = append(results, TestResult{File: file, Index: len(results) + 1, Request: c.Request, Want: c.Want, Captures: []*string{}, Name: c.Name, Reason: "the policy is in Rego"})
+	}
+	return results
+}
+
 // load compiles the policy of a suite. If the policy does not load, the error is a
 // refusedError.
 func (s *suite) load(file string) (*source, error) {
@@ -160,26 +203,41 @@ func (s *suite) load(file string) (*source, error) {
 	return policy, nil
 }
 
-// run decides a case. If the policy did not load it is nil, and why is the error.
-func (c *testCase) run(policy *source, why error) (result, error) {
-	r := result{Request: c.Request, Want: c.Want, Captures: []*string{}, name: c.Name}
+// check refuses a case that cannot be right, and returns its scopes.
+func (c *testCase) check() (scopes []string, err error) {
 	if !slices.Contains(verdicts, c.Want) {
-		return r, fmt.Errorf("want must be one of %s, not %q", strings.Join(verdicts, ", "), c.Want)
+		return nil, fmt.Errorf("want must be one of %s, not %q", strings.Join(verdicts, ", "), c.Want)
 	}
+	if scopes, err = c.scopes(); err != nil {
+		return nil, err
+	}
+	switch {
+	case c.NoToken && !c.Scopes.IsZero():
+		return nil, errors.New("a case has scopes or no_token, not both: a caller without a token has no scopes")
+	case c.Request == "" && c.Want != refused:
+		return nil, fmt.Errorf("a case that wants %q needs a request", c.Want)
+	case c.Request != "":
+		if _, err := parseRequest(c.Request, pathmatch.Options{}); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := scalars(&c.Captures); err != nil {
+		return nil, fmt.Errorf("captures: %w", err)
+	}
+	return scopes, nil
+}
+
+// run decides a case. If the policy did not load it is nil, and why is the error.
+func (c *testCase) run(policy *source, why error) (TestResult, error) {
+	r := TestResult{Request: c.Request, Want: c.Want, Captures: []*string{}, Name: c.Name}
 	if err := c.checkScopeCase(); err != nil {
 		return r, err
 	}
-	scopes, err := c.scopes()
+	scopes, err := c.check()
 	if err != nil {
 		return r, err
 	}
-	if c.NoToken && !c.Scopes.IsZero() {
-		return r, errors.New("a case has scopes or no_token, not both: a caller without a token has no scopes")
-	}
-	r.scopes = scopes
-	if c.Request == "" && c.Want != refused {
-		return r, fmt.Errorf("a case that wants %q needs a request", c.Want)
-	}
+	r.Scopes = scopes
 	if policy == nil {
 		r.Got, r.Reason = refused, why.Error()
 		r.Pass = c.Want == refused
@@ -198,7 +256,7 @@ func (c *testCase) run(policy *source, why error) (result, error) {
 }
 
 // compare fills in the decision, and whether it is the expected one.
-func (c *testCase) compare(r *result, d *decision) error {
+func (c *testCase) compare(r *TestResult, d *decision) error {
 	r.Request, r.Got, r.Rule, r.Captures = d.request.String(), d.what, d.rulePattern(), d.captures()
 	if r.Resource = d.resource(); r.Resource != nil && d.what == deny {
 		r.Ticket, r.ObtainRPT = r.Resource.Scopes, d.source.obtainsRPT

@@ -238,7 +238,7 @@ func TestYAMLQuestionMarks(t *testing.T) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := runFile(file); err == nil || !strings.Contains(err.Error(), "put it in quotes") {
+		if _, err := RunTestFile(file, nil); err == nil || !strings.Contains(err.Error(), "put it in quotes") {
 			t.Errorf("%s: got %v, want the advice to put it in quotes", name, err)
 		}
 	}
