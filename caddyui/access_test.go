@@ -15,7 +15,7 @@ var leastRole = map[string]role{
 	"GET /style.css": nobody, "GET /app.js": nobody, "GET /icon.svg": nobody,
 	"GET /open": nobody, "POST /open": nobody, "POST /close": viewer,
 	"GET /": viewer, "GET /routes": viewer, "GET /metrics": viewer, "GET /route": viewer, "GET /decisions": viewer, "GET /tail": viewer, "GET /why": viewer, "GET /providers": viewer, "GET /uma": viewer, "GET /opa": viewer,
-	"GET /playground": viewer, "POST /playground": viewer, "GET /tokens": viewer, "POST /tokens": viewer, "POST /forget": operator,
+	"GET /playground": viewer, "POST /playground": viewer, "POST /playground-replay": viewer, "POST /playground-tests": viewer, "POST /playground-save": admin, "GET /tokens": viewer, "POST /tokens": viewer, "POST /forget": operator,
 	"GET /consumers": viewer, "GET /consumer": viewer, "POST /consumer": admin, "POST /consumer-delete": admin,
 	"GET /sessions": viewer, "POST /sessions-end": operator, "GET /streams": viewer, "POST /streams-end": operator,
 	"GET /rules": viewer, "POST /rules": admin, "POST /rules-review": viewer,

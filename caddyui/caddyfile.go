@@ -34,6 +34,7 @@ func parseUI(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 //		local [true|false]
 //		edit consumers|policies|config...|none
 //		config_file <file>
+//		test_files <pattern>...
 //		admin_endpoint <address>
 //		path_prefix <path>
 //		id <name>
@@ -62,6 +63,8 @@ func (u *UI) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		err = directive.AddStrings(d, &u.Edit)
 	case "config_file":
 		err = directive.SetString(d, &u.ConfigFile)
+	case "test_files":
+		err = directive.AddStrings(d, &u.TestFiles)
 	case "admin_endpoint":
 		err = directive.SetString(d, &u.AdminEndpoint)
 	case "path_prefix":
@@ -69,7 +72,7 @@ func (u *UI) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 	case "id":
 		err = directive.SetID(d, &u.ID)
 	default:
-		err = directive.Unknown(d, "gluu_ui", "roles", "local", "edit", "config_file", "admin_endpoint", "path_prefix", "id")
+		err = directive.Unknown(d, "gluu_ui", "roles", "local", "edit", "config_file", "test_files", "admin_endpoint", "path_prefix", "id")
 	}
 	return err
 }

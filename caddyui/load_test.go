@@ -28,6 +28,10 @@ func TestCaddyfile(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(*u, want) {
 		t.Errorf("got %+v, %v", *u, err)
 	}
+	u, err = parse("gluu_ui {\nlocal\ntest_files a_test.yaml policies/*_test.yml\n}")
+	if want = (UI{Local: true, TestFiles: []string{"a_test.yaml", "policies/*_test.yml"}}); err != nil || !reflect.DeepEqual(*u, want) {
+		t.Errorf("got %+v, %v", *u, err)
+	}
 	if u, err = parse("gluu_ui {\nlocal\n}"); err != nil || !u.Local {
 		t.Errorf("local: got %+v, %v", *u, err)
 	}
@@ -55,6 +59,8 @@ func TestWhatTheCaddyfileRefuses(t *testing.T) {
 		"edit":                {"gluu_ui {\nlocal\nedit everything\n}", "consumers, policies and config, or none"},
 		"edit both":           {"gluu_ui {\nlocal\nedit consumers none\n}", "edit is none or something"},
 		"edit the same":       {"gluu_ui {\nlocal\nedit config config\n}", "edit has config twice"},
+		"a test in JSON":      {"gluu_ui {\nlocal\ntest_files tests.json\n}", "test_files are YAML files"},
+		"a broken pattern":    {"gluu_ui {\nlocal\ntest_files [a.yaml\n}", "test_files are YAML files"},
 		"config_file twice":   {"gluu_ui {\nlocal\nedit config\nconfig_file a\nconfig_file b\n}", "config_file is set twice"},
 		"an unedited file":    {"gluu_ui {\nlocal\nconfig_file Caddyfile\n}", "write 'edit config' too"},
 		"a file of JSON":      {"gluu_ui {\nlocal\nedit config\nconfig_file caddy.json\n}", "config_file is a Caddyfile"},

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -50,6 +51,11 @@ type UI struct {
 	// The Caddyfile that the gateway was started with, if the configuration is edited
 	// there. Default: the running configuration is edited as JSON.
 	ConfigFile string `json:"config_file,omitempty"`
+
+	// The test files of the policies, as `caddy gluu test` reads them: patterns such as
+	// `/etc/caddy/policies/*_test.yaml`. The playground runs them, and an admin adds cases
+	// to them with `edit policies`. Default: none.
+	TestFiles []string `json:"test_files,omitempty"`
 
 	// The address of Caddy's admin endpoint, where this process reads and changes its
 	// own configuration. Default: that of the global option `admin`, `localhost:2019`.
@@ -174,6 +180,11 @@ func (u *UI) check() error {
 	}
 	if strings.HasSuffix(u.ConfigFile, ".json") {
 		return fmt.Errorf("config_file is a Caddyfile, not %q: leave it out, and the running configuration is edited as JSON", u.ConfigFile)
+	}
+	for _, pattern := range u.TestFiles {
+		if _, err := filepath.Match(pattern, ""); err != nil || !strings.HasSuffix(pattern, ".yaml") && !strings.HasSuffix(pattern, ".yml") {
+			return fmt.Errorf("test_files are YAML files, not %q: write a pattern such as /etc/caddy/policies/*_test.yaml", pattern)
+		}
 	}
 	if _, err := liveconfig.NewEndpoint(u.AdminEndpoint); err != nil {
 		return fmt.Errorf("admin_endpoint: %w", err)

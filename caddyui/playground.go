@@ -3,13 +3,12 @@
 package caddyui
 
 import (
-	"bufio"
-	"errors"
 	"net/http"
 	"strconv"
 	"strings"
 
 	"github.com/caddy-gluu/gateway/internal/explain"
+	"github.com/caddy-gluu/gateway/internal/replay"
 	"github.com/caddy-gluu/gateway/pathmatch"
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
@@ -24,6 +23,9 @@ type playground struct {
 	LiveProblem           string
 	Asked                 bool
 	Problem               string
+
+	Tests  *policyTests
+	Replay *replayed // nil as long as it was not asked for
 }
 
 // draft is a policy that is tried out: a scope expression document.
@@ -32,6 +34,9 @@ type draft struct {
 	Document string
 	Problem  string
 	Result   *draftResult // nil as long as nothing was asked
+
+	document scopeexpr.Document // nil if there is none, or it cannot be read
+	policy   *scopeexpr.Policy  // nil likewise
 }
 
 // draftResult is what a draft decides.
@@ -52,11 +57,16 @@ func showPlayground(v *visit) error {
 	for i := range page.Drafts {
 		page.Drafts[i].Name = draftNames[i]
 	}
-	return v.show(http.StatusOK, "playground", "Playground", page)
+	return v.showPlaygroundPage(http.StatusOK, page)
 }
 
-// play answers the form. The token is not in the answer.
-func play(v *visit) error {
+func (v *visit) showPlaygroundPage(status int, page *playground) error {
+	v.completeTests(page)
+	return v.show(status, "playground", "Playground", page)
+}
+
+// playgroundOf reads the form. The token is not in it.
+func (v *visit) playgroundOf() *playground {
 	form := v.r.PostForm
 	page := &playground{
 		Request: strings.TrimSpace(form.Get("request")), Host: strings.TrimSpace(form.Get("host")), Scopes: form.Get("scopes"),
@@ -64,17 +74,37 @@ func play(v *visit) error {
 	}
 	for i, member := range []string{"draft_a", "draft_b"} {
 		page.Drafts[i] = draft{Name: draftNames[i], Document: strings.ReplaceAll(form.Get(member), "\r\n", "\n")}
+		page.Drafts[i].read()
 	}
-	method, path, err := readRequest(page.Request)
-	if err != nil {
+	page.Tests = &policyTests{Case: strings.ReplaceAll(form.Get("case"), "\r\n", "\n"), File: form.Get("test_file")}
+	return page
+}
+
+// play answers the form.
+func play(v *visit) error {
+	page := v.playgroundOf()
+	if err := page.decide(); err != nil {
 		page.Problem = sentence(err.Error())
-		return v.show(http.StatusBadRequest, "playground", "Playground", page)
+		return v.showPlaygroundPage(http.StatusBadRequest, page)
 	}
-	v.askLive(page, strings.TrimSpace(form.Get("access_token")))
+	token := strings.TrimSpace(v.r.PostForm.Get("access_token"))
+	v.askLive(page, token)
+	page.Tests.Case = page.asCase(token != "")
+	return v.showPlaygroundPage(http.StatusOK, page)
+}
+
+// decide has the drafts decide about the request.
+func (page *playground) decide() error {
+	method, path, err := replay.Request(page.Request)
+	if err != nil {
+		return err
+	}
 	for i := range page.Drafts {
-		page.Drafts[i].decide(method, path, strings.Fields(page.Scopes))
+		if d := &page.Drafts[i]; d.policy != nil {
+			d.Result = decideBy(d.policy, method, path, strings.Fields(page.Scopes))
+		}
 	}
-	return v.show(http.StatusOK, "playground", "Playground", page)
+	return nil
 }
 
 // askLive asks the running configuration.
@@ -92,43 +122,23 @@ func (v *visit) askLive(page *playground, token string) {
 	}
 }
 
-// readRequest reads "GET /todos", as a client sends it. The path is canonical.
-func readRequest(text string) (method, path string, err error) {
-	method, target, _ := strings.Cut(text, " ")
-	target = strings.TrimSpace(target)
-	if method == "" || !strings.HasPrefix(target, "/") || strings.ContainsAny(target, " \r\n") {
-		return "", "", errors.New(`write a method and a path, for example "GET /todos"`)
-	}
-	sent, err := http.ReadRequest(bufio.NewReader(strings.NewReader(method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n")))
-	if err != nil {
-		return "", "", errors.New("the gateway would answer 400, because this is not a request that a server reads")
-	}
-	canonical, err := pathmatch.Canonicalize(sent.URL, pathmatch.Options{})
-	if err != nil {
-		return "", "", errors.New("the gateway would answer 400: " + err.Error())
-	}
-	return method, canonical.Decoded, nil
-}
-
-// decide has a draft decide about a request with these scopes, as deny_by_default
-// true has it.
-func (d *draft) decide(method, path string, scopes []string) {
+// read compiles a draft.
+func (d *draft) read() {
 	if strings.TrimSpace(d.Document) == "" {
 		return
 	}
 	document, err := scopeexpr.ParseDocument([]byte(d.Document))
+	if err == nil {
+		d.policy, err = document.Compile(scopeexpr.Options{})
+	}
 	if err != nil {
 		d.Problem = sentence(err.Error())
 		return
 	}
-	policy, err := document.Compile(scopeexpr.Options{})
-	if err != nil {
-		d.Problem = sentence(err.Error())
-		return
-	}
-	d.Result = decideBy(policy, method, path, scopes)
+	d.document = document
 }
 
+// decideBy decides about a request with these scopes, as deny_by_default true has it.
 func decideBy(policy *scopeexpr.Policy, method, path string, scopes []string) *draftResult {
 	r := &draftResult{Decision: explain.Deny}
 	if err := policy.CheckMethod(method); err != nil {

@@ -157,7 +157,7 @@ func (v *visit) isBelow(path string) bool {
 
 // parents are the entries of the navigation that pages without one belong to.
 var parents = map[string]string{
-	"/route": "/routes", "/rules": "/routes", "/rules-review": "/routes", "/consumer": "/consumers", "/consumer-delete": "/consumers", "/forget": "/tokens", "/sessions-end": "/sessions", "/streams-end": "/streams", "/configuration-version": "/configuration", "/configuration-import": "/configuration",
+	"/route": "/routes", "/rules": "/routes", "/rules-review": "/routes", "/playground-replay": "/playground", "/playground-tests": "/playground", "/playground-save": "/playground", "/consumer": "/consumers", "/consumer-delete": "/consumers", "/forget": "/tokens", "/sessions-end": "/sessions", "/streams-end": "/streams", "/configuration-version": "/configuration", "/configuration-import": "/configuration",
 }
 
 // notices are what forms say when they have done their work. The address names

@@ -57,3 +57,13 @@ func TestAssetsAreSmall(t *testing.T) {
 		}
 	}
 }
+
+func TestSentences(t *testing.T) {
+	for text, want := range map[string]string{
+		"": "", "a b": "A b.", "a b.": "A b.", "a": "A.", "öffnen": "Öffnen.", "ärger.": "Ärger.", "日本": "日本.", "ǆ": "ǅ.", `"x" is`: `"x" is.`, ".": "..",
+	} {
+		if got := sentence(text); got != want {
+			t.Errorf("%q: got %q, want %q", text, got, want)
+		}
+	}
+}
