@@ -236,13 +236,16 @@ const (
 )
 
 func evidenceOf(err error) evidence {
+	if err == nil {
+		return serverAnswers
+	}
 	var (
 		unreadable *UnreadableError
 		counted    countedError
 		refused    refusedRequest
 	)
 	switch {
-	case err == nil, errors.As(err, &refused):
+	case errors.As(err, &refused):
 		return serverAnswers
 	case errors.As(err, &unreadable), errors.As(err, &counted), errors.Is(err, errNotWaited), errors.Is(err, context.Canceled):
 		return noEvidence

@@ -71,10 +71,10 @@ func (s *Server) needsDiscovery() bool {
 // Endpoint returns the address of an endpoint: the configured one, else the
 // discovered one. The error is an *token.Error: the address may become known.
 func (s *Server) Endpoint(name string) (string, error) {
-	if address := s.config.endpoints()[name]; address != "" {
+	if address := s.fixed[name]; address != "" {
 		return address, nil
 	}
-	if len(s.config.metadataPlaces()) == 0 {
+	if len(s.places) == 0 {
 		return "", token.Unavailable(longestDiscoveryRetry, "%w: the issuer %q is only a name; write '%s <url>' if it has one", &NoEndpointError{name}, s.config.Issuer, name)
 	}
 	s.startDiscovery()
@@ -151,7 +151,7 @@ func (s *Server) Promises(name string) bool {
 
 // startDiscovery begins to discover, once for all times that it is called.
 func (s *Server) startDiscovery() {
-	if len(s.config.metadataPlaces()) > 0 {
+	if len(s.places) > 0 {
 		s.discovery.once.Do(func() { s.run(s.discover) })
 	}
 }
@@ -219,7 +219,7 @@ func levelOf(err error, isFirst bool) zapcore.Level {
 // AwaitMetadata waits for the first success of discovery, where there is anything
 // to discover.
 func (s *Server) AwaitMetadata(ctx context.Context) {
-	if len(s.config.metadataPlaces()) == 0 {
+	if len(s.places) == 0 {
 		return
 	}
 	s.startDiscovery()
@@ -242,7 +242,7 @@ func (s *Server) AwaitMetadata(ctx context.Context) {
 
 // fetchMetadata asks for the metadata wherever it can be.
 func (s *Server) fetchMetadata(ctx context.Context) (*metadata, error) {
-	return firstOf(s.config.metadataPlaces(), func(address string) (*metadata, error) {
+	return firstOf(s.places, func(address string) (*metadata, error) {
 		return s.fetchMetadataFrom(ctx, address)
 	})
 }
@@ -343,7 +343,7 @@ func (s *Server) knownEndpoints() map[string]string {
 		maps.Copy(known, s.discovery.found.endpoints)
 	}
 	s.discovery.mu.Unlock()
-	for name, address := range s.config.endpoints() {
+	for name, address := range s.fixed {
 		if address != "" {
 			known[name] = address
 		}

@@ -214,7 +214,9 @@ func (s *Server) unanswered(q Question, err error) *token.Error {
 // exchange sends one request and reads the answer, which must be complete
 // before the context ends.
 func (s *Server) exchange(ctx context.Context, req *http.Request, ok Accept) (*Answer, error) {
-	res, err := s.attached.Load().HTTP.Do(req.WithContext(ctx))
+	// Not through the client: a redirect is an answer, and nothing else that a
+	// client adds is wanted.
+	res, err := s.attached.Load().HTTP.Transport.RoundTrip(req.WithContext(ctx))
 	if err != nil {
 		return nil, withoutURL(err)
 	}

@@ -106,7 +106,6 @@ func (i Issuers) Check(claims jose.Object) (iss string, err error) {
 	if err != nil {
 		return "", err
 	}
-	err = jwtcheck.SameIssuer(iss, i.expected(iss))
 	for _, n := range i.names {
 		if n.claim == "" {
 			if iss != "" && n.before == iss {
@@ -119,6 +118,9 @@ func (i Issuers) Check(claims jose.Object) (iss string, err error) {
 				return iss, nil
 			}
 		}
+	}
+	if err == nil { // no pattern has said more
+		err = jwtcheck.SameIssuer(iss, i.expected(iss))
 	}
 	return "", err
 }

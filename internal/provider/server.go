@@ -26,7 +26,9 @@ import (
 // Server is what this process knows about one authorization server.
 type Server struct {
 	name    string
-	config  Config // resolved, with defaults, never changed
+	config  Config            // resolved, with defaults, never changed
+	places  []string          // of the metadata, none if the issuer is only a name
+	fixed   map[string]string // the endpoints that are configured
 	origins origins
 	issuers Issuers // without what the metadata adds
 	mapping token.Mapping
@@ -55,6 +57,8 @@ func New(name string, config Config, a *Connection) *Server {
 	s := &Server{
 		name:    name,
 		config:  config,
+		places:  config.metadataPlaces(),
+		fixed:   config.endpoints(),
 		origins: originsOf(&config),
 		issuers: config.ConfiguredIssuers(),
 		mapping: config.mapping(),
@@ -63,7 +67,7 @@ func New(name string, config Config, a *Connection) *Server {
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.discovery.first = make(chan struct{})
-	if len(config.metadataPlaces()) == 0 {
+	if len(s.places) == 0 {
 		close(s.discovery.first)
 	}
 	s.registration.first = make(chan struct{})

@@ -19,6 +19,8 @@ type Member struct {
 const (
 	maxDepth   = 32   // of objects and lists within each other
 	maxMembers = 1000 // of one object
+
+	usualMembers = 16 // of one object, with those around it
 )
 
 // ErrNotObject says that the text is valid JSON, but not an object.
@@ -33,7 +35,8 @@ func Object(data []byte) ([]Member, error) {
 	if !json.Valid(data) || !utf8.Valid(data) {
 		return nil, errors.New("not valid JSON")
 	}
-	c := checker{Cursor: NewCursor(string(data))}
+	var names [usualMembers]string
+	c := checker{Cursor: NewCursor(string(data)), members: make([]Member, 0, usualMembers), names: names[:0]}
 	if c.Kind() != '{' {
 		return nil, ErrNotObject
 	}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -170,4 +171,22 @@ func BenchmarkInventedKeys(b *testing.B) {
 	}
 	b.ReportMetric(tokens, "tokens/op")
 	b.ReportMetric(float64(server.Count("/jwks")-before)/float64(rounds), "fetches/op")
+}
+
+// BenchmarkIntrospectFirst is Verify for an opaque token that this process has not
+// seen, with the server in this process: its share is in the figures.
+func BenchmarkIntrospectFirst(b *testing.B) {
+	server := providertest.NewServer(b)
+	server.On("/introspect", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		fmt.Fprintf(w, `{"active":true,"client_id":"app","sub":"user","scope":"todos:read","exp":%d}`, time.Now().Add(time.Hour).Unix())
+	})
+	p := providerFor(b, provider.Config{Issuer: server.URL, ClientID: "gateway", ClientSecret: "secret"}, tokencache.Settings{})
+	p.server.AwaitMetadata(b.Context())
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		if _, err := p.Verify(b.Context(), "opaque-"+strconv.Itoa(i)); err != nil {
+			b.Fatal(err)
+		}
+	}
 }
