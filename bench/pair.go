@@ -43,6 +43,7 @@ func measure(ctx context.Context, env *environment, s scenario, cfg settings) (r
 	if s.cache == 0 {
 		s.cache = 200_000
 	}
+	s.request(0) // makes what has to be made ahead
 	plain, err := startProxy(cfg.binary, env.dir, "plain", s.plainCaddyfile(env.upstream), cfg.core)
 	if err != nil {
 		return row{}, err

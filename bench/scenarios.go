@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 )
 
@@ -210,6 +212,7 @@ func (env *environment) scenarios() ([]scenario, error) {
 		{name: "refused: flood of unknown tokens", provider: made, site: standard, request: numbered("unknown-", fresh), status: 401},
 		{name: "cold opaque tokens (each new)", provider: made, site: standard, request: numbered("opaque-cold-", fresh), status: 200},
 		{name: "cold JWTs (each new)", provider: own, site: standard, request: env.coldJWTs(fresh), status: 200},
+		{name: "cold JWTs, RS256, four identity headers", provider: own, site: auth(four) + pep(twentyRules), request: env.coldRSA(), status: 200},
 		{name: fmt.Sprintf("%d distinct cached tokens", env.tokens), provider: made, site: standard, request: env.cycle(), status: 200, warm: env.tokens, cache: int(env.tokens + env.tokens/5)},
 		{name: "10 routes of a Kong file", kong: 10, request: fixed("/api/v1/service-8/items/17", ""), status: 200},
 		{name: "10,000 routes of a Kong file", kong: 10_000, request: fixed("/api/v1/service-4713/items/17", ""), status: 200},
@@ -242,6 +245,42 @@ func (env *environment) coldJWTs(next *atomic.Uint64) func(uint64) request {
 		}
 		return request{path: "/todos/17", authorization: "Bearer " + token}
 	}
+}
+
+// signedAhead is how many tokens with RS256 are signed before a scenario: half a
+// millisecond each, which the load generator would not have for every request.
+const signedAhead = 64_000
+
+// coldRSA makes tokens that are signed with RS256. Both proxies of a pair get the
+// same ones, since they count alike and plain does not care.
+func (env *environment) coldRSA() func(uint64) request {
+	ahead := sync.OnceValue(func() []string {
+		tokens := make([]string, signedAhead)
+		var group sync.WaitGroup
+		for worker := range runtime.NumCPU() {
+			group.Go(func() {
+				for i := worker; i < len(tokens); i += runtime.NumCPU() {
+					tokens[i] = env.rsaToken(uint64(i))
+				}
+			})
+		}
+		group.Wait()
+		return tokens
+	})
+	return func(n uint64) request {
+		if tokens := ahead(); n < uint64(len(tokens)) {
+			return request{path: "/todos/17", authorization: "Bearer " + tokens[n]}
+		}
+		return request{path: "/todos/17", authorization: "Bearer " + env.rsaToken(n)}
+	}
+}
+
+func (env *environment) rsaToken(n uint64) string {
+	token, err := env.issuer.signRSA(n)
+	if err != nil {
+		panic(err) // signing with a fresh key of 2048 bits does not fail
+	}
+	return token
 }
 
 // cycle walks through the distinct tokens again and again, with a stride so

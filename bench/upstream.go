@@ -3,13 +3,16 @@
 package main
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha256"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"math/big"
 	"net"
 	"net/http"
 	"strconv"
@@ -36,6 +39,7 @@ func upstream(listener net.Listener) error {
 type issuer struct {
 	url           string
 	key           *ecdsa.PrivateKey
+	rsaKey        *rsa.PrivateKey
 	introspected  atomic.Uint64
 	keysRequested atomic.Uint64
 }
@@ -51,7 +55,11 @@ func newIssuer(listener net.Listener) (*issuer, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &issuer{url: "http://" + listener.Addr().String(), key: key}
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	s := &issuer{url: "http://" + listener.Addr().String(), key: key, rsaKey: rsaKey}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", s.discovery)
 	mux.HandleFunc("GET /keys", s.keys)
@@ -79,10 +87,17 @@ func (s *issuer) keys(w http.ResponseWriter, _ *http.Request) {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
-	answerJSON(w, map[string]any{"keys": []any{map[string]any{
-		"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "bench",
-		"x": base64url(point[1:33]), "y": base64url(point[33:]),
-	}}})
+	public := s.rsaKey.PublicKey
+	answerJSON(w, map[string]any{"keys": []any{
+		map[string]any{
+			"kty": "EC", "crv": "P-256", "alg": "ES256", "use": "sig", "kid": "bench",
+			"x": base64url(point[1:33]), "y": base64url(point[33:]),
+		},
+		map[string]any{
+			"kty": "RSA", "alg": "RS256", "use": "sig", "kid": "bench-rsa",
+			"n": base64url(public.N.Bytes()), "e": base64url(big.NewInt(int64(public.E)).Bytes()),
+		},
+	}})
 }
 
 func (s *issuer) introspect(w http.ResponseWriter, r *http.Request) {
@@ -99,12 +114,29 @@ func (s *issuer) introspect(w http.ResponseWriter, r *http.Request) {
 }
 
 // sign makes the n-th access token: a JWT of RFC 9068 for two hours.
-func (s *issuer) sign(n uint64) (string, error) {
+func (s *issuer) sign(n uint64) (string, error) { return s.signJWT("at+jwt", s.claims(n)) }
+
+func (s *issuer) claims(n uint64) map[string]any {
 	now := time.Now().Unix()
-	return s.signJWT("at+jwt", map[string]any{
+	return map[string]any{
 		"iss": s.url, "sub": fmt.Sprintf("user-%d", n), "aud": "api", "client_id": "app", "scope": issuerScope,
 		"iat": now, "exp": now + 2*3600, "jti": fmt.Sprintf("token-%d", n),
-	})
+	}
+}
+
+// signRSA is sign with RS256, as most servers sign.
+func (s *issuer) signRSA(n uint64) (string, error) {
+	payload, err := json.Marshal(s.claims(n))
+	if err != nil {
+		return "", err
+	}
+	input := base64url([]byte(`{"alg":"RS256","typ":"at+jwt","kid":"bench-rsa"}`)) + "." + base64url(payload)
+	digest := sha256.Sum256([]byte(input))
+	signature, err := rsa.SignPKCS1v15(nil, s.rsaKey, crypto.SHA256, digest[:])
+	if err != nil {
+		return "", err
+	}
+	return input + "." + base64url(signature), nil
 }
 
 func (s *issuer) signJWT(typ string, claims map[string]any) (string, error) {
