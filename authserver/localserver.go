@@ -95,6 +95,16 @@ func (l localServer) Verify(ctx context.Context, raw string, audiences []string)
 	}, nil
 }
 
+// AnswersAtOnce implements [localserver.Server].
+func (l localServer) AnswersAtOnce() bool {
+	select {
+	case <-l.server.ready:
+		return l.server.rfc.Store.ReadsAtOnce()
+	default:
+		return false
+	}
+}
+
 // Holds implements [localserver.Server].
 func (l localServer) Holds(t *token.Token) bool {
 	from, ok := t.Origin.(*lease)

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -54,7 +55,7 @@ func measure(ctx context.Context, env *environment, s scenario, cfg settings) (r
 		return row{}, err
 	}
 	defer gateway.stop()
-	if err := s.signIn(gateway.addr); err != nil {
+	if err := errors.Join(s.signIn(gateway.addr), s.mint(gateway.addr)); err != nil {
 		return row{}, err
 	}
 

@@ -30,6 +30,7 @@ type scenario struct {
 	warm     uint64 // requests that fill the cache before anything is measured
 	plain    int    // status of the plain proxy, 200 if 0
 	login    bool   // a person logs in first, and requests have the cookie of the session
+	minted   int    // tokens that the gateway issues itself first, for requests to use in turn
 }
 
 // caddyfile is the configuration of the proxy under test.
@@ -213,6 +214,11 @@ func (env *environment) scenarios() ([]scenario, error) {
 		{name: "cold opaque tokens (each new)", provider: made, site: standard, request: numbered("opaque-cold-", fresh), status: 200},
 		{name: "cold JWTs (each new)", provider: own, site: standard, request: env.coldJWTs(fresh), status: 200},
 		{name: "cold JWTs, RS256, four identity headers", provider: own, site: auth(four) + pep(twentyRules), request: env.coldRSA(), status: 200},
+		{
+			name: "cold opaque tokens of the embedded server", provider: local,
+			site: env.embedded.server + auth("\t\tprovider embedded\n") + pep(twentyRules), request: fixed("/todos/17", ""), status: 200, minted: 5000, cache: 1,
+		},
+		{name: "rate limit by consumer", provider: local, site: standard + "\tgluu_rate_limit {\n\t\thour 1000000000\n\t}\n", request: opaque, status: 200},
 		{name: fmt.Sprintf("%d distinct cached tokens", env.tokens), provider: made, site: standard, request: env.cycle(), status: 200, warm: env.tokens, cache: int(env.tokens + env.tokens/5)},
 		{name: "10 routes of a Kong file", kong: 10, request: fixed("/api/v1/service-8/items/17", ""), status: 200},
 		{name: "10,000 routes of a Kong file", kong: 10_000, request: fixed("/api/v1/service-4713/items/17", ""), status: 200},

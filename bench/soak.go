@@ -133,7 +133,7 @@ func startSingle(ctx context.Context, env *environment, s scenario, cfg settings
 	if err != nil {
 		return side{}, nil, err
 	}
-	if err := s.signIn(gateway.addr); err != nil {
+	if err := errors.Join(s.signIn(gateway.addr), s.mint(gateway.addr)); err != nil {
 		gateway.stop()
 		return side{}, nil, err
 	}

@@ -69,6 +69,9 @@ func New(records *store.Store, now func() time.Time) *Store {
 // IsSame reports whether two stores have the same records.
 func (s *Store) IsSame(other *Store) bool { return s.records == other.records }
 
+// ReadsAtOnce reports whether a record is read without waiting for anything.
+func (s *Store) ReadsAtOnce() bool { return s.records.ReadsAtOnce() }
+
 // read decodes the record of a kind and a key. A record that does not open is not an
 // unknown one: it may say that something was revoked.
 func (s *Store) read(ctx context.Context, kind string, key []byte, into any) (store.Record, error) {

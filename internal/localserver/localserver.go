@@ -34,6 +34,10 @@ type Server interface {
 	// ProviderUnavailable if the store cannot be read.
 	Verify(ctx context.Context, raw string, audiences []string) (*token.Token, error)
 
+	// AnswersAtOnce reports whether Verify waits for nothing at present, neither a
+	// store of another process nor the server's start.
+	AnswersAtOnce() bool
+
 	// Holds reports whether a token that Verify has returned is still active, as
 	// far as it is not about the clock. It costs next to nothing and is called for
 	// each request, so that a revocation holds at once.

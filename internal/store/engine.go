@@ -73,6 +73,12 @@ type Engine interface {
 	Close() error
 }
 
+// Prompt is an engine that reads from this process, so that Get never waits.
+type Prompt interface {
+	Engine
+	ReadsAtOnce()
+}
+
 // Hash is how an engine sees keys and index entries.
 type Hash [32]byte
 

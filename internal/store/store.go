@@ -46,6 +46,7 @@ type Options struct {
 // Store keeps records. It is safe for concurrent use.
 type Store struct {
 	engine  Engine
+	prompt  bool // the engine reads at once
 	sealing sealing
 	timeout time.Duration
 	now     func() time.Time
@@ -66,6 +67,7 @@ func New(engine Engine, o Options) (*Store, error) {
 		return nil, errors.Join(fmt.Errorf("the keys of the store: %w", err), engine.Close())
 	}
 	s := &Store{engine: engine, sealing: sealing{sealer}, timeout: o.Timeout, now: o.Now, logger: o.Logger}
+	_, s.prompt = engine.(Prompt)
 	if s.timeout <= 0 {
 		s.timeout = DefaultTimeout
 	}
@@ -89,11 +91,17 @@ func (s *Store) Close() error {
 	return s.engine.Close()
 }
 
+// ReadsAtOnce reports whether Get never waits: the records are in this process.
+func (s *Store) ReadsAtOnce() bool { return s.prompt }
+
 // Get returns the record with this key, or ErrNotFound. Of a record that does not
 // open that is ErrUnopened.
 func (s *Store) Get(ctx context.Context, kind string, key []byte) (Record, error) {
-	ctx, cancel := context.WithTimeout(ctx, s.timeout)
-	defer cancel()
+	if !s.prompt {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, s.timeout)
+		defer cancel()
+	}
 	row, err := s.engine.Get(ctx, kind, rowKey(kind, key))
 	if err != nil {
 		return Record{}, failure("reading a record", err)

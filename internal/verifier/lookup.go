@@ -107,8 +107,11 @@ func (l *Lookup) coalesce(ctx context.Context, key tokencache.Key, raw string) (
 	flights, flight := &l.singleFlight, flightKey(key, epoch)
 	sent := l.presented(raw, key)
 	if l.verifiesAtOnce(sent) {
-		// No goroutine and no timer: the check of a signature costs little more
-		// than handing it over.
+		// No goroutine: the check of a signature, or a look into the file of the
+		// embedded server, costs little more than handing it over.
+		if l.local != nil {
+			ctx = context.WithoutCancel(ctx)
+		}
 		done, err, _ := flights.Do(flight, func() (any, error) { return l.verifyUncached(ctx, key, epoch, sent) })
 		if err != nil {
 			return nil, err
@@ -133,9 +136,13 @@ func (l *Lookup) coalesce(ctx context.Context, key tokencache.Key, raw string) (
 }
 
 // verifiesAtOnce reports whether a token is verified without waiting for anything:
-// by its signature, with a key that is at hand.
+// by the server of this process, or by its signature with a key that is at hand.
 func (l *Lookup) verifiesAtOnce(sent *presented) bool {
-	if l.local != nil || !l.verifiesLocally(sent) || !sent.claimsAny(l.server.Issuers()) {
+	if l.local != nil {
+		server, err := l.local()
+		return err == nil && server.AnswersAtOnce()
+	}
+	if !l.verifiesLocally(sent) || !sent.claimsAny(l.server.Issuers()) {
 		return false
 	}
 	jwt, err := sent.parse()

@@ -108,6 +108,9 @@ func (e *Engine) Get(_ context.Context, kind string, key store.Hash) (row store.
 	return row, err
 }
 
+// ReadsAtOnce implements store.Prompt.
+func (e *Engine) ReadsAtOnce() {}
+
 // List implements store.Engine. Its order is that of the keys.
 func (e *Engine) List(_ context.Context, kind string, entry store.Hash, after []byte, n int) (rows []store.Row, next []byte, err error) {
 	defer recoverDamage(&err)
