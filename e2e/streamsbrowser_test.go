@@ -3,6 +3,8 @@
 package e2e
 
 import (
+	"bytes"
+	"compress/flate"
 	"crypto/sha1" //nolint:gosec // RFC 6455, 4.2.2, asks for it
 	"encoding/base64"
 	"fmt"
@@ -39,13 +41,29 @@ func browserUpstream(t *testing.T) string {
 		defer conn.Close()
 		//nolint:gosec // RFC 6455, 4.2.2, asks for it
 		accept := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
-		fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n\r\n",
+		fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n",
 			base64.StdEncoding.EncodeToString(accept[:]))
+		if r.URL.Query().Has("compressed") && strings.Contains(r.Header.Get("Sec-WebSocket-Extensions"), "permessage-deflate") {
+			fmt.Fprint(conn, "Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
+			_, _ = conn.Write(compressedFrame("compressed"))
+		} else {
+			fmt.Fprint(conn, "\r\n")
+		}
 		_, _ = io.Copy(io.Discard, buffered)
 	})
 	server := httptest.NewServer(mux)
 	t.Cleanup(server.Close)
 	return strings.TrimPrefix(server.URL, "http://")
+}
+
+// compressedFrame is a text in a frame of permessage-deflate (RFC 7692, 7.2.1).
+func compressedFrame(text string) []byte {
+	var payload bytes.Buffer
+	w, _ := flate.NewWriter(&payload, flate.BestCompression) // the level is a valid one
+	_, _ = io.WriteString(w, text)
+	_ = w.Flush()
+	compressed := bytes.TrimSuffix(payload.Bytes(), []byte{0, 0, 0xff, 0xff})
+	return append([]byte{0xc1, byte(len(compressed))}, compressed...)
 }
 
 // TestABrowserSeesItsStreamsEnd: what scripts are told is what a page can act on.
@@ -76,6 +94,16 @@ func TestABrowserSeesItsStreamsEnd(t *testing.T) {
 			socket.onclose = (event) => show("closed " + event.code + " " + event.reason + " " + event.wasClean)`)
 		tab.WaitText("open")
 		adminDo(t, gateway, http.MethodDelete, "/gluu/tokens/token", "of-a-socket")
+		tab.WaitText("closed 3000 token_revoked true")
+	})
+	t.Run("a WebSocket that is compressed", func(t *testing.T) {
+		tab := open(t, `
+			const socket = new WebSocket("ws://" + location.host + "/ws?compressed&access_token=of-a-compressed-socket")
+			const show = (text) => document.getElementById("seen").textContent = text
+			socket.onmessage = (event) => show(event.data + " by " + socket.extensions)
+			socket.onclose = (event) => show("closed " + event.code + " " + event.reason + " " + event.wasClean)`)
+		tab.WaitText("compressed by permessage-deflate")
+		adminDo(t, gateway, http.MethodDelete, "/gluu/tokens/token", "of-a-compressed-socket")
 		tab.WaitText("closed 3000 token_revoked true")
 	})
 	t.Run("an EventSource", func(t *testing.T) {
