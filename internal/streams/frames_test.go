@@ -144,6 +144,8 @@ func TestProtocols(t *testing.T) {
 		"Accept: text/event-stream": EventStream, "Accept: application/json, Text/Event-Stream;q=0.5": EventStream,
 		"Content-Type: application/grpc": GRPC, "Content-Type: application/grpc+proto": GRPC, "Content-Type: application/GRPC; x=y": GRPC,
 		"Content-Type: application/grpc-web": "", "Content-Type: application/json": "", "Accept: text/html": "", "Accept: */*": "",
+		"Accept: application/signed-exchange;v=b3, text/event-stream": EventStream, "Accept: TEXT/EVENT-STREAM": EventStream,
+		"Accept: -": "", "Accept: text/event-": "", "Accept: /event-stream": "", "Accept: text/event_stream, x-y/z-stream": "",
 	} {
 		name, value, _ := strings.Cut(header, ": ")
 		r := newRequest(t, "http://gateway/")

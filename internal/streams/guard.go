@@ -42,7 +42,7 @@ func protocolOf(r *http.Request) Protocol {
 		return Other
 	}
 	for _, value := range r.Header["Accept"] {
-		if containsFold(value, "text/event-stream") {
+		if hasEventStream(value) {
 			return EventStream
 		}
 	}
@@ -63,15 +63,22 @@ func isGRPC(mediaType string) bool {
 	return rest == "" || rest[0] == '+' || rest[0] == ';' || rest[0] == ' '
 }
 
-// containsFold reports whether a text contains a word in lower case, whatever
-// the case of the text.
-func containsFold(text, word string) bool {
-	for i := 0; i+len(word) <= len(text); i++ {
-		if strings.EqualFold(text[i:i+len(word)], word) {
+// hasEventStream reports whether a list of media types contains text/event-stream,
+// whatever its case. It looks for the hyphen, which few types have: the lists of browsers
+// are long, and most requests have one.
+func hasEventStream(list string) bool {
+	const name, hyphen = "text/event-stream", len("text/event")
+	for from := 0; ; {
+		i := strings.IndexByte(list[from:], '-')
+		if i < 0 {
+			return false
+		}
+		at := from + i - hyphen
+		if at >= 0 && at+len(name) <= len(list) && strings.EqualFold(list[at:at+len(name)], name) {
 			return true
 		}
+		from += i + 1
 	}
-	return false
 }
 
 // IsStream reports whether a request may become a stream.
