@@ -66,12 +66,14 @@ func (c *Client) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 		c.Resources, err = checked(d, authcore.CheckResource)
 	case "token_format":
 		c.TokenFormat, err = format(d)
+	case "id_token_signed_response_alg":
+		err = oneOf(d, &c.IDTokenAlg, authcore.IDTokenAlgs()...)
 	case "redirect_uris":
 		c.RedirectURIs, err = directive.Strings(d)
 	case "post_logout_redirect_uris":
 		c.PostLogoutRedirectURIs, err = directive.Strings(d)
 	default:
-		err = directive.Unknown(d, "client", "name", "consumer", "type", "secret", "auth", "jwks", "grants", "scopes", "resources", "token_format", "redirect_uris", "post_logout_redirect_uris")
+		err = directive.Unknown(d, "client", "name", "consumer", "type", "secret", "auth", "jwks", "grants", "scopes", "resources", "token_format", "id_token_signed_response_alg", "redirect_uris", "post_logout_redirect_uris")
 	}
 	return err
 }

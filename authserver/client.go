@@ -73,6 +73,10 @@ type Client struct {
 	// `authorization_code` and `implicit`.
 	RedirectURIs []string `json:"redirect_uris,omitempty"`
 
+	// How this client's ID tokens are signed: `RS256`, which every client knows, or
+	// `ES256`, which costs the server much less. Default: RS256.
+	IDTokenAlg string `json:"id_token_signed_response_alg,omitempty"`
+
 	// Where people may be sent after a logout. Default: nowhere.
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
 }
@@ -105,9 +109,12 @@ func (c *Client) compile(id string, s *Server) (*authcore.Client, error) {
 			return nil, err
 		}
 	}
+	if err := authcore.CheckIDTokenAlg(c.IDTokenAlg); err != nil {
+		return nil, err
+	}
 	compiled := &authcore.Client{
 		ID: id, ClientID: id, Name: c.Name, Consumer: c.Consumer, Grants: c.Grants, Scopes: c.Scopes, Resources: c.Resources,
-		TokenFormat: c.TokenFormat, RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs, Configured: true,
+		TokenFormat: c.TokenFormat, IDTokenAlg: c.IDTokenAlg, RedirectURIs: c.RedirectURIs, PostLogoutRedirectURIs: c.PostLogoutRedirectURIs, Configured: true,
 	}
 	return compiled, c.compileAuthentication(compiled)
 }

@@ -35,6 +35,7 @@ func peopleConfig() *Server {
 	grants := []string{"authorization_code", "refresh_token"}
 	config.Clients["web"] = &Client{Name: "The <Web> App", Secret: cheapHash("web-secret"), Grants: grants, Scopes: []string{"todos:read", "todos:write", "openid"}, RedirectURIs: []string{testRedirect}, PostLogoutRedirectURIs: []string{"https://app.example.com/bye"}}
 	config.Clients["phone"] = &Client{Type: "public", Grants: grants, Scopes: []string{"todos:read"}, RedirectURIs: []string{"http://127.0.0.1/cb", "com.example.app:/cb"}}
+	config.Clients["web-es"] = &Client{Secret: cheapHash("web-es-secret"), Grants: grants, Scopes: []string{"openid"}, RedirectURIs: []string{testRedirect}, PostLogoutRedirectURIs: []string{"https://app.example.com/bye"}, IDTokenAlg: "ES256"}
 	config.Clients["web-jwt"] = &Client{Secret: cheapHash("web-jwt-secret"), Grants: grants, Scopes: []string{"todos:read", "openid"}, RedirectURIs: []string{testRedirect}, TokenFormat: "jwt"}
 	return config
 }

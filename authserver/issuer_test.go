@@ -199,3 +199,26 @@ func TestKeySetShowsNoPrivateKey(t *testing.T) {
 		}
 	}
 }
+
+// Where there are ID tokens, the key for those with ES256 is in the set too.
+func TestKeySetOfAnOpenIDProvider(t *testing.T) {
+	server := start(t, peopleConfig(), t.TempDir())
+	text := server.do(httptest.NewRequest(http.MethodGet, "/oauth2/jwks", nil)).text
+	var set struct{ Keys []map[string]any }
+	if err := json.Unmarshal([]byte(text), &set); err != nil || len(set.Keys) != 2 {
+		t.Fatalf("got %s, %v; want a set of two keys", text, err)
+	}
+	for i, want := range []string{"kty use alg kid n e", "kty use alg kid crv x y"} {
+		if key := set.Keys[i]; len(key) != len(strings.Fields(want)) {
+			t.Errorf("got %v, want the members %s", key, want)
+		}
+		for name := range strings.FieldsSeq(want) {
+			if set.Keys[i][name] == nil {
+				t.Errorf("the key %d has no %s: %v", i, name, set.Keys[i])
+			}
+		}
+	}
+	if set.Keys[0]["alg"] != "RS256" || set.Keys[1]["alg"] != "ES256" || set.Keys[0]["kid"] == set.Keys[1]["kid"] {
+		t.Errorf("got %v", set.Keys)
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"time"
 
 	"github.com/caddyserver/certmagic"
@@ -23,15 +24,15 @@ import (
 // a process that was killed holding it lasts a few seconds.
 const keyTimeout = 30 * time.Second
 
-// signingKey returns the key with which an issuer signs its tokens. It lives in
+// signingKey returns the key of an algorithm with which an issuer signs its tokens. It lives in
 // Caddy's storage, so that gateways which share one sign with the same key,
 // and is made there when it is needed first. A key that cannot be read is an
 // error and never replaced: what was signed with it would no longer be valid.
-func signingKey(ctx context.Context, storage certmagic.Storage, i rfc.Issuer, logger *zap.Logger) (jose.PrivateKey, error) {
+func signingKey(ctx context.Context, storage certmagic.Storage, i rfc.Issuer, alg string, logger *zap.Logger) (jose.PrivateKey, error) {
 	ctx, cancel := context.WithTimeout(ctx, keyTimeout)
 	defer cancel()
-	name := keyName(i)
-	key, err := loadKey(ctx, storage, name)
+	name := keyName(i, alg)
+	key, err := loadKey(ctx, storage, name, alg)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
@@ -41,11 +42,11 @@ func signingKey(ctx context.Context, storage certmagic.Storage, i rfc.Issuer, lo
 	}
 	defer release()
 	// Another gateway may have made it meanwhile.
-	key, err = loadKey(ctx, storage, name)
+	key, err = loadKey(ctx, storage, name, alg)
 	if !errors.Is(err, fs.ErrNotExist) {
 		return key, err
 	}
-	if key, err = jose.GenerateKey(rfc.SigningAlgorithm); err != nil {
+	if key, err = jose.GenerateKey(alg); err != nil {
 		return jose.PrivateKey{}, err
 	}
 	pem, err := key.MarshalPEM()
@@ -56,10 +57,10 @@ func signingKey(ctx context.Context, storage certmagic.Storage, i rfc.Issuer, lo
 		return jose.PrivateKey{}, fmt.Errorf("storing the signing key: %w", err)
 	}
 	// What is used is what the next start will read.
-	return loadKey(ctx, storage, name)
+	return loadKey(ctx, storage, name, alg)
 }
 
-func loadKey(ctx context.Context, storage certmagic.Storage, name string) (jose.PrivateKey, error) {
+func loadKey(ctx context.Context, storage certmagic.Storage, name, alg string) (jose.PrivateKey, error) {
 	pem, err := storage.Load(ctx, name)
 	if err != nil {
 		return jose.PrivateKey{}, fmt.Errorf("reading the signing key: %w", err)
@@ -68,15 +69,19 @@ func loadKey(ctx context.Context, storage certmagic.Storage, name string) (jose.
 	if err != nil {
 		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is damaged (%w): put back a copy of it, or delete it to have a new one made, with which no JWT of before is valid", name, err)
 	}
-	if !key.Public().Fits(rfc.SigningAlgorithm) {
-		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is not an RSA key: put back a copy of it, or delete it to have a new one made", name)
+	if !key.Public().Fits(alg) {
+		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is not one for %s: put back a copy of it, or delete it to have a new one made", name, alg)
 	}
 	return key, nil
 }
 
-// keyName is where the key of an issuer lies. Each has its own: who can sign
+// keyName is where a key of an issuer lies. Each has its own: who can sign
 // for one cannot sign for another.
-func keyName(i rfc.Issuer) string {
+func keyName(i rfc.Issuer, alg string) string {
 	sum := sha256.Sum256([]byte(i.Name))
-	return "gluu/oauth_server/" + hex.EncodeToString(sum[:16]) + "/signing_key.pem"
+	file := "/signing_key.pem"
+	if alg != rfc.SigningAlgorithm {
+		file = "/signing_key_" + strings.ToLower(alg) + ".pem"
+	}
+	return "gluu/oauth_server/" + hex.EncodeToString(sum[:16]) + file
 }

@@ -36,7 +36,7 @@ func TestGatewaysThatShareStorageShareTheKey(t *testing.T) {
 	var wait sync.WaitGroup
 	for n := range gateways {
 		wait.Go(func() {
-			key, err := signingKey(t.Context(), &certmagic.FileStorage{Path: dir}, i, zap.NewNop())
+			key, err := signingKey(t.Context(), &certmagic.FileStorage{Path: dir}, i, rfc.SigningAlgorithm, zap.NewNop())
 			if err != nil {
 				t.Error(err)
 				return
@@ -50,11 +50,11 @@ func TestGatewaysThatShareStorageShareTheKey(t *testing.T) {
 			t.Fatalf("keys: got %q, want the same one for all", ids)
 		}
 	}
-	other, err := signingKey(t.Context(), &certmagic.FileStorage{Path: dir}, mustIssuer(t, testIssuer+"/other"), zap.NewNop())
+	other, err := signingKey(t.Context(), &certmagic.FileStorage{Path: dir}, mustIssuer(t, testIssuer+"/other"), rfc.SigningAlgorithm, zap.NewNop())
 	if err != nil || other.ID() == ids[0] {
 		t.Errorf("another issuer: got key %q, %v; want one of its own", other.ID(), err)
 	}
-	info, err := os.Stat(filepath.Join(dir, keyName(i)))
+	info, err := os.Stat(filepath.Join(dir, keyName(i, rfc.SigningAlgorithm)))
 	if err != nil || info.Mode().Perm()&0o077 != 0 {
 		t.Errorf("permissions of the key: got %v, %v; want nothing for others", info.Mode(), err)
 	}
@@ -73,17 +73,17 @@ func TestADamagedKeyIsNeverReplaced(t *testing.T) {
 	for name, test := range map[string]struct{ content, want string }{
 		"empty":         {"", "damaged"},
 		"text":          {"-----BEGIN NONSENSE-----", "damaged"},
-		"another curve": {string(pem), "not an RSA key"},
+		"another curve": {string(pem), "not one for RS256"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			storage := &certmagic.FileStorage{Path: t.TempDir()}
-			if err := storage.Store(t.Context(), keyName(i), []byte(test.content)); err != nil {
+			if err := storage.Store(t.Context(), keyName(i, rfc.SigningAlgorithm), []byte(test.content)); err != nil {
 				t.Fatal(err)
 			}
-			if _, err := signingKey(t.Context(), storage, i, zap.NewNop()); err == nil || !strings.Contains(err.Error(), test.want) {
+			if _, err := signingKey(t.Context(), storage, i, rfc.SigningAlgorithm, zap.NewNop()); err == nil || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want an error with %q", err, test.want)
 			}
-			if kept, err := storage.Load(t.Context(), keyName(i)); err != nil || string(kept) != test.content {
+			if kept, err := storage.Load(t.Context(), keyName(i, rfc.SigningAlgorithm)); err != nil || string(kept) != test.content {
 				t.Errorf("the key was replaced: %q, %v", kept, err)
 			}
 		})
@@ -128,10 +128,10 @@ func TestNoKeyIsUsedThatIsNotStored(t *testing.T) {
 			files := &certmagic.FileStorage{Path: t.TempDir()}
 			broken.Storage = files
 			i := mustIssuer(t, testIssuer)
-			if key, err := signingKey(t.Context(), broken, i, zap.NewNop()); !errors.Is(err, errGone) {
+			if key, err := signingKey(t.Context(), broken, i, rfc.SigningAlgorithm, zap.NewNop()); !errors.Is(err, errGone) {
 				t.Errorf("got key %q, %v; want %v", key.ID(), err, errGone)
 			}
-			if _, err := files.Load(t.Context(), keyName(i)); !errors.Is(err, fs.ErrNotExist) {
+			if _, err := files.Load(t.Context(), keyName(i, rfc.SigningAlgorithm)); !errors.Is(err, fs.ErrNotExist) {
 				t.Errorf("a key was stored all the same: %v", err)
 			}
 		})

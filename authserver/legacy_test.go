@@ -201,7 +201,7 @@ func TestMetadataOfAServerThatAsksPeople(t *testing.T) {
 		"authorization_endpoint": `"` + testIssuer + `/oauth2/authorize"`, "pushed_authorization_request_endpoint": `"` + testIssuer + `/oauth2/par"`, "require_pushed_authorization_requests": "true",
 		"registration_endpoint": `"` + testIssuer + `/oauth2/register"`, "userinfo_endpoint": `"` + testIssuer + `/oauth2/userinfo"`, "end_session_endpoint": `"` + testIssuer + `/oauth2/logout"`,
 		"response_types_supported": `["code"]`, "grant_types_supported": `["authorization_code","refresh_token","client_credentials"]`, "code_challenge_methods_supported": `["S256"]`,
-		"authorization_response_iss_parameter_supported": "true", "client_id_metadata_document_supported": "true", "subject_types_supported": `["public"]`, "id_token_signing_alg_values_supported": `["RS256"]`,
+		"authorization_response_iss_parameter_supported": "true", "client_id_metadata_document_supported": "true", "subject_types_supported": `["public"]`, "id_token_signing_alg_values_supported": `["RS256","ES256"]`,
 		"token_endpoint_auth_methods_supported": `["client_secret_basic","client_secret_post","private_key_jwt","none"]`, "introspection_endpoint_auth_methods_supported": `["client_secret_basic","client_secret_post","private_key_jwt"]`,
 		"token_endpoint_auth_signing_alg_values_supported": algorithms, "introspection_endpoint_auth_signing_alg_values_supported": algorithms, "revocation_endpoint_auth_signing_alg_values_supported": algorithms, // RFC 8414 section 2
 	} {

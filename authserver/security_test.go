@@ -18,6 +18,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.etcd.io/bbolt"
 
+	"github.com/caddy-gluu/gateway/authserver/rfc"
 	"github.com/caddy-gluu/gateway/internal/authcore"
 )
 
@@ -210,7 +211,7 @@ func TestSec_S70(t *testing.T) {
 	})
 	t.Run("signing key that cannot be read", func(t *testing.T) {
 		dir := t.TempDir()
-		name := filepath.Join(dir, "caddy", keyName(mustIssuer(t, testIssuer)))
+		name := filepath.Join(dir, "caddy", keyName(mustIssuer(t, testIssuer), rfc.SigningAlgorithm))
 		if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 			t.Fatal(err)
 		}

@@ -294,8 +294,13 @@ func (s *Server) start(ctx caddy.Context) error {
 	s.rfc.Store = authcore.New(records, time.Now)
 	stop := s.rfc.Store.Watch(noteChange)
 	s.release = func() error { stop(); return release() }
-	if s.rfc.Key, err = signingKey(ctx, s.keys, s.issuer, s.logger); err != nil {
+	if s.rfc.Key, err = signingKey(ctx, s.keys, s.issuer, rfc.SigningAlgorithm, s.logger); err != nil {
 		return err
+	}
+	if s.rfc.NeedsIDKey() {
+		if s.rfc.IDKey, err = signingKey(ctx, s.keys, s.issuer, rfc.IDTokenAlgorithm, s.logger); err != nil {
+			return err
+		}
 	}
 	if err := s.rfc.Start(); err != nil {
 		return err

@@ -127,10 +127,10 @@ func giveKey(t testing.TB, root, name string) {
 		return // the test is about that
 	}
 	storage := &certmagic.FileStorage{Path: root}
-	if storage.Exists(t.Context(), keyName(i)) {
+	if storage.Exists(t.Context(), keyName(i, rfc.SigningAlgorithm)) {
 		return
 	}
-	if err := storage.Store(t.Context(), keyName(i), testKey()); err != nil {
+	if err := storage.Store(t.Context(), keyName(i, rfc.SigningAlgorithm), testKey()); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -15,7 +15,7 @@ import (
 
 var credentialMembers = []string{
 	"id", "consumer", "name", "client_id", "client_secret", "hash_secret", "redirect_uris", "client_type", "tags", "created_at",
-	"grants", "scopes", "resources", "auth", "jwks",
+	"grants", "scopes", "resources", "auth", "jwks", "id_token_signed_response_alg",
 }
 
 // readCredential reads the members of a body into a client, and checks what results from
@@ -91,6 +91,10 @@ func (r *reader) readAuth(c *authcore.Client) {
 			r.wrong["auth"] = "expected one of: basic, post, private_key_jwt, none"
 		}
 		c.Auth = auth
+	}
+	r.text("id_token_signed_response_alg", &c.IDTokenAlg)
+	if authcore.CheckIDTokenAlg(c.IDTokenAlg) != nil {
+		r.wrong["id_token_signed_response_alg"] = "expected one of: " + strings.Join(authcore.IDTokenAlgs(), ", ")
 	}
 	if r.isNull("jwks") {
 		c.JWKS = nil

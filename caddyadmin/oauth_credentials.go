@@ -83,6 +83,8 @@ type credential struct {
 	Resources []string        `json:"resources,omitempty"`
 	Auth      string          `json:"auth,omitempty"`
 	JWKS      json.RawMessage `json:"jwks,omitempty"`
+
+	IDTokenAlg string `json:"id_token_signed_response_alg,omitempty"`
 }
 
 type credentialRef struct {
@@ -101,7 +103,7 @@ var authNames = map[string]string{
 func credentialOf(c *authcore.Client) credential {
 	out := credential{
 		ID: c.ID, Name: c.Name, ClientID: c.ClientID, HashSecret: true, RedirectURIs: c.RedirectURIs, ClientType: typeConfidential,
-		Tags: c.Tags, Grants: c.Grants, Scopes: c.Scopes, Resources: c.Resources, JWKS: c.JWKS,
+		Tags: c.Tags, Grants: c.Grants, Scopes: c.Scopes, Resources: c.Resources, JWKS: c.JWKS, IDTokenAlg: c.IDTokenAlg,
 	}
 	for name, auth := range authNames {
 		if auth != "" && auth == c.Auth {

@@ -103,6 +103,23 @@ func (a *oauthTest) object(want int, method, target, body string) map[string]any
 	return object
 }
 
+func TestACredentialSaysHowItsIDTokensAreSigned(t *testing.T) {
+	a := newOAuthTest(t)
+	const member = "id_token_signed_response_alg"
+	made := a.object(201, "POST", "/gluu/consumers/ann/oauth2", `{"name":"Steps","`+member+`":"ES256"}`)
+	target := "/gluu/oauth2/" + made["client_id"].(string)
+	stored, err := a.store.Client(t.Context(), made["client_id"].(string))
+	if err != nil || stored.IDTokenAlg != "ES256" || made[member] != "ES256" || a.object(200, "GET", target, "")[member] != "ES256" {
+		t.Errorf("got %v, stored %+v, %v", made, stored, err)
+	}
+	if got := a.object(200, "PATCH", target, `{"name":"x"}`); got[member] != "ES256" {
+		t.Errorf("after another change: %v", got)
+	}
+	if got := a.object(200, "PATCH", target, `{"`+member+`":null}`); got[member] != nil {
+		t.Errorf("after its removal: %v", got)
+	}
+}
+
 func TestCredentialsAreKeptAsByKong(t *testing.T) {
 	a := newOAuthTest(t)
 	ann := a.directory.Find("ann").ID
@@ -211,6 +228,7 @@ func TestFaultsAreThoseOfKong(t *testing.T) {
 		{"an id that is not one", "POST", "/gluu/consumers/ann/oauth2", `{"name":"x","id":"7"}`, 400, "schema violation", 2, "id"},
 		{"an assertion without keys", "POST", "/gluu/consumers/ann/oauth2", `{"name":"x","auth":"private_key_jwt"}`, 400, "schema violation", 2, "jwks"},
 		{"keys that are not", "POST", "/gluu/consumers/ann/oauth2", `{"name":"x","jwks":{"keys":"x"}}`, 400, "schema violation", 2, "jwks"},
+		{"an algorithm that there is not", "POST", "/gluu/consumers/ann/oauth2", `{"name":"x","id_token_signed_response_alg":"HS256"}`, 400, "schema violation", 2, "id_token_signed_response_alg"},
 		{"a client_id that is taken", "POST", "/gluu/consumers/ann/oauth2", `{"name":"x","client_id":"taken"}`, 409, "unique constraint violation", 5, "client_id"},
 		{"a client_id of the configuration", "POST", "/gluu/consumers/ann/oauth2", `{"name":"x","client_id":"app"}`, 409, "unique constraint violation", 5, "client_id"},
 		{"a result that cannot be", "PATCH", "/gluu/oauth2/taken", `{"name":null}`, 400, "schema violation", 2, "name"},

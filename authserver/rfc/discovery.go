@@ -82,7 +82,7 @@ func (s *Server) describeAuthorization(d *metadataDocument) {
 		return
 	}
 	d.UserinfoEndpoint, d.EndSessionEndpoint = s.Issuer.URL(UserinfoEndpoint), s.Issuer.URL(LogoutEndpoint)
-	d.SubjectTypes, d.IDTokenAlgorithm = []string{"public"}, []string{SigningAlgorithm}
+	d.SubjectTypes, d.IDTokenAlgorithm = []string{"public"}, authcore.IDTokenAlgs()
 	d.Prompts = []string{"none", "login", "consent"}
 	d.Claims = []string{"iss", "sub", "aud", "exp", "iat", "auth_time", "nonce", "acr", "at_hash", "sid"}
 }

@@ -199,7 +199,7 @@ func (d *Documents) read(id string, body []byte) (*authcore.Client, error) {
 	}
 	return &authcore.Client{
 		ClientID: id, Name: m.Name, Public: m.AuthMethod == authcore.AuthNone, Auth: m.AuthMethod, JWKS: m.JWKS,
-		Grants: m.GrantTypes, Scopes: d.Scopes, RedirectURIs: m.RedirectURIs, Fetched: true,
+		Grants: m.GrantTypes, Scopes: d.Scopes, RedirectURIs: m.RedirectURIs, IDTokenAlg: m.IDTokenAlg, Fetched: true,
 	}, nil
 }
 

@@ -164,11 +164,16 @@ func (c *call) endSession(request *logoutRequest) error {
 	return nil
 }
 
+// hasSigned reports whether a token was signed with a key for ID tokens of this server.
+func (c *call) hasSigned(token *jose.Signed) bool {
+	return token.Verify(c.public, SigningAlgorithm) == nil || c.NeedsIDKey() && token.Verify(c.publicID, IDTokenAlgorithm) == nil
+}
+
 // parseIDToken returns what an ID token of this server says, which may have expired, and nil
 // if the text is none.
 func (c *call) parseIDToken(text string) *idToken {
 	signed, err := jose.Parse(text, authcore.MaxToken)
-	if err != nil || signed.Header.Type != "JWT" || signed.Verify(c.public, SigningAlgorithm) != nil {
+	if err != nil || signed.Header.Type != "JWT" || !c.hasSigned(signed) {
 		return nil
 	}
 	hint := new(idToken)

@@ -33,7 +33,7 @@ type idToken struct {
 	SessionID string `json:"sid,omitempty"`
 }
 
-func (s *Server) idToken(tokens *authcore.Tokens, nonce string) (string, error) {
+func (s *Server) idToken(client *authcore.Client, tokens *authcore.Tokens, nonce string) (string, error) {
 	g, now := tokens.Grant, s.Now().Unix()
 	sum := sha256.Sum256([]byte(tokens.AccessText))
 	id := idToken{
@@ -47,6 +47,9 @@ func (s *Server) idToken(tokens *authcore.Tokens, nonce string) (string, error) 
 	payload, err := merge(id, g.Claims)
 	if err != nil {
 		return "", err
+	}
+	if client.IDTokenAlg == IDTokenAlgorithm {
+		return jose.Sign(payload, s.IDKey, IDTokenAlgorithm, s.IDKey.ID(), "JWT")
 	}
 	return jose.Sign(payload, s.Key, SigningAlgorithm, s.Key.ID(), "JWT")
 }

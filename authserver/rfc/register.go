@@ -64,6 +64,7 @@ type clientMetadata struct {
 	JWKS                   json.RawMessage `json:"jwks,omitempty"`
 	JWKSURI                string          `json:"jwks_uri,omitempty"`
 	PostLogoutRedirectURIs []string        `json:"post_logout_redirect_uris,omitempty"`
+	IDTokenAlg             string          `json:"id_token_signed_response_alg,omitempty"`
 }
 
 // registered is the answer (RFC 7591 section 3.2.1).
@@ -219,7 +220,7 @@ func (c *call) clientOfMetadata(m *clientMetadata) (*authcore.Client, error) {
 	}
 	return &authcore.Client{
 		Name: m.Name, Public: m.AuthMethod == authcore.AuthNone, Auth: m.AuthMethod, JWKS: m.JWKS, Grants: m.GrantTypes, Scopes: scopes,
-		RedirectURIs: m.RedirectURIs, PostLogoutRedirectURIs: m.PostLogoutRedirectURIs,
+		RedirectURIs: m.RedirectURIs, PostLogoutRedirectURIs: m.PostLogoutRedirectURIs, IDTokenAlg: m.IDTokenAlg,
 		Registration: &authcore.Registration{Issuer: c.Issuer.Name, Metadata: text},
 	}, nil
 }
@@ -282,6 +283,9 @@ func completeMetadata(m *clientMetadata) error {
 		return invalidMetadata("client_name has up to 200 bytes, and no control or formatting characters")
 	case m.JWKSURI != "":
 		return invalidMetadata("jwks_uri is not read by this server: send the keys as jwks")
+	}
+	if err := authcore.CheckIDTokenAlg(m.IDTokenAlg); err != nil {
+		return invalidMetadata(err.Error())
 	}
 	slices.Sort(m.GrantTypes)
 	m.GrantTypes = slices.Compact(m.GrantTypes)

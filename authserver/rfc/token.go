@@ -158,7 +158,7 @@ func (c *call) redeem(client *authcore.Client, form url.Values, refused error) (
 	if err != nil {
 		return nil, err
 	}
-	return c.userAnswer(tokens, tokens.Grant.Nonce)
+	return c.userAnswer(client, tokens, tokens.Grant.Nonce)
 }
 
 // refresh exchanges a refresh token (RFC 6749 section 6).
@@ -179,7 +179,7 @@ func (c *call) refresh(client *authcore.Client, form url.Values, refused error) 
 	if err != nil {
 		return nil, err
 	}
-	return c.userAnswer(tokens, "") // no nonce: OpenID Connect Core section 12.2
+	return c.userAnswer(client, tokens, "") // no nonce: OpenID Connect Core section 12.2
 }
 
 // grantedResources are the resources that narrow a token, as the server spells them; nil
@@ -196,12 +196,12 @@ func (c *call) grantedResources(client *authcore.Client, form url.Values) ([]str
 }
 
 // userAnswer is the answer with tokens that a person has granted.
-func (c *call) userAnswer(tokens *authcore.Tokens, nonce string) (*tokenAnswer, error) {
+func (c *call) userAnswer(client *authcore.Client, tokens *authcore.Tokens, nonce string) (*tokenAnswer, error) {
 	answer := c.answer(tokens)
 	if !c.isOpenID() || !slices.Contains(tokens.Access.Scopes, openIDScope) {
 		return answer, nil
 	}
-	id, err := c.idToken(tokens, nonce)
+	id, err := c.idToken(client, tokens, nonce)
 	if err != nil {
 		return nil, unavailable(reasonInternal, err)
 	}

@@ -4,7 +4,9 @@ package authcore
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -24,6 +26,18 @@ const (
 	AuthPrivateKeyJWT = "private_key_jwt"
 	AuthNone          = "none"
 )
+
+// IDTokenAlgs are the algorithms that ID tokens can be signed with. The first is the default,
+// which every client has to know (OpenID Connect Core section 15.1).
+func IDTokenAlgs() []string { return []string{"RS256", "ES256"} }
+
+// CheckIDTokenAlg refuses what ID tokens cannot be signed with.
+func CheckIDTokenAlg(alg string) error {
+	if alg != "" && !slices.Contains(IDTokenAlgs(), alg) {
+		return fmt.Errorf("id_token_signed_response_alg is %s, not %q", strings.Join(IDTokenAlgs(), " or "), alg)
+	}
+	return nil
+}
 
 // Client is a client of the server. Those of the configuration are never stored.
 type Client struct {
@@ -55,6 +69,9 @@ type Client struct {
 	PostLogoutRedirectURIs []string `json:"post_logout_redirect_uris,omitempty"`
 
 	TokenFormat string `json:"token_format,omitempty"` // "": the server's
+
+	// IDTokenAlg is how its ID tokens are signed, one of IDTokenAlgs; "" is the first.
+	IDTokenAlg string `json:"id_token_alg,omitempty"`
 
 	Created time.Time `json:"created,omitzero"`
 	Updated time.Time `json:"updated,omitzero"`
