@@ -4,6 +4,7 @@ package kongpath
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -25,7 +26,11 @@ func Check(path string) error {
 	if err := CheckEscapes(path); err != nil {
 		return err
 	}
-	if normal := Normalize(path); normal != path {
+	normal := Normalize(path)
+	if Escape(normal) == path && normal != path {
+		return fmt.Errorf("paths: %q has an escape that is decoded before paths are compared, and no prefix can have the character itself: write %q", path, "~"+regexp.QuoteMeta(normal))
+	}
+	if normal != path {
 		return fmt.Errorf("paths: %q is not in its normal form: write %q", path, Escape(normal))
 	}
 	return nil
