@@ -84,6 +84,9 @@ func (e *InvalidError) Error() string {
 	return fmt.Sprintf("%s %s", e.Field, e.Reason)
 }
 
+// Check says why there can be no such consumer: an [*InvalidError].
+func (c Consumer) Check() error { return c.normalize() }
+
 // normalize fills in what may be left out, brings the id into its canonical
 // form and checks the rest.
 func (c *Consumer) normalize() error {
