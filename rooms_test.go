@@ -48,7 +48,7 @@ var rooms = []room{
 	{"caddyratelimit", built, "directive identity internal/* internal/store/redis"},
 	{"caddycors", built, "directive identity introspect pathmatch internal/*"},
 	{"caddykong", built, "directive internal/kongpath"},
-	{"kongconfig", built, "scopeexpr internal/kongpath internal/strictjson"},
+	{"kongconfig", built, "consumer headers internal/authcore internal/kongpath internal/strictjson pathmatch scopeexpr"},
 	{"authserver", built, "authserver/kong authserver/rfc caddystore consumer directive jose internal/* internal/store/embedded"},
 	{"authserver/kong", built, "internal/*"},
 	{"authserver/rfc", built, "directive jose internal/*"},

@@ -3,7 +3,10 @@
 package kongconfig
 
 import (
+	"errors"
 	"slices"
+
+	consumers "github.com/caddy-gluu/gateway/consumer"
 )
 
 // consumer is a party that calls.
@@ -28,6 +31,7 @@ func (f *file) readConsumer(o *object, _ any, _ int) {
 	case c.id == "":
 		c.id = kongID("consumers", c.name)
 	}
+	c.check()
 	if len(o.list("groups")) > 0 {
 		o.errorf("groups", "consumer groups are not kept: give the plugins to the consumer, or use acls with the plugin acl")
 	}
@@ -70,8 +74,19 @@ func (f *file) readGroup(o *object, parent any, _ int) {
 		o.errorf("group", "is required: write the name of a group")
 	case c == nil && ref == "":
 		o.errorf("consumer", "is required: name the consumer that has the group")
+	case consumers.CheckGroup(group) != nil:
+		o.check("group", consumers.CheckGroup(group))
 	case c != nil && !slices.Contains(c.groups, group):
 		c.groups = append(c.groups, group)
+	}
+}
+
+// check refuses what the registry of consumers would not take.
+func (c *consumer) check() {
+	var invalid *consumers.InvalidError
+	entry := consumers.Consumer{ID: c.id, Username: c.name, CustomID: c.customID, Tags: c.tags}
+	if c.id != "" && errors.As(entry.Check(), &invalid) {
+		c.o.errorf(invalid.Field, "%s", invalid.Reason)
 	}
 }
 

@@ -3,9 +3,7 @@
 package kongconfig
 
 import (
-	"crypto/pbkdf2"
 	"crypto/sha256"
-	"crypto/sha512"
 	"encoding/base64"
 	"fmt"
 	"maps"
@@ -13,6 +11,7 @@ import (
 	"slices"
 	"strings"
 
+	"golang.org/x/crypto/argon2"
 	"golang.org/x/net/http/httpguts"
 	"golang.org/x/sync/errgroup"
 )
@@ -33,6 +32,8 @@ func (f *file) readOAuth2Credential(o *object, parent any, _ int) {
 	c := &oauth2Credential{entity: entity{o: o, id: o.str("id"), name: o.str("name")}, clientID: o.str("client_id"), redirects: o.strs("redirect_uris")}
 	c.consumer, _ = parent.(*consumer)
 	c.consumerRef = reference(o, "consumer")
+	o.check("client_id", checkClientID(c.clientID))
+	o.checkEach("redirect_uris", c.redirects, checkRedirectURI)
 	c.public = o.oneOf("client_type", "confidential", "public") == "public"
 	secret, hashed := o.secret("client_secret"), o.boolean("hash_secret", false)
 	switch {
@@ -50,12 +51,25 @@ func (f *file) readOAuth2Credential(o *object, parent any, _ int) {
 	f.nested(o, c, "oauth2_tokens")
 }
 
-// secretIterations are few: secrets of clients are generated, so that guessing
-// them is hopeless in any case, and thousands of them have to load in seconds.
-const secretIterations = 1000
+// A secret of longSecret bytes counts as generated: guessing it is hopeless in any
+// case, so that a quick hash does. A shorter one may be a person's choice. All the
+// secrets of a file share an amount of work, since thousands of them have to load in
+// seconds.
+const (
+	longSecret  = 24
+	leastMemory = 128     // KiB that argon2id fills, in 0.1 ms
+	mostMemory  = 4096    // in 4 ms
+	fileMemory  = 1 << 20 // for all short secrets together
+)
 
-// longSecret is the length from which on a secret counts as generated.
-const longSecret = 24
+// memoryOf returns how much memory, in KiB, the hash of a secret fills that is one of
+// many.
+func memoryOf(secret string, many int) uint32 {
+	if len(secret) >= longSecret {
+		return leastMemory
+	}
+	return uint32(max(leastMemory, min(mostMemory, fileMemory/many)))
+}
 
 // hashSecret returns the hash of a secret, which is the same for the same
 // file: its salt is derived from the client and the secret.
@@ -64,17 +78,14 @@ func (f *file) hashSecret(o *object, client, secret string, hashed bool) string 
 	if secret == "" {
 		return hash
 	}
-	hash, err := hashOf(client, secret)
-	if err != nil {
-		o.errorf("client_secret", "cannot be hashed: %v", err)
-	}
-	return hash
+	return hashOf(client, secret, memoryOf(secret, 1))
 }
 
 // readSecret returns the hash that an option has, or the secret that is to be hashed.
 func (f *file) readSecret(o *object, text string, hashed bool) (hash, secret string) {
 	switch {
 	case strings.HasPrefix(text, "$pbkdf2-sha512$"), strings.HasPrefix(text, "$argon2id$"), strings.HasPrefix(text, "$2a$"), strings.HasPrefix(text, "$2b$"):
+		o.check("client_secret", checkHash(text))
 		return text, ""
 	case hashed && f.hashed:
 		o.errorf("client_secret", "_transform is false, so that it is a hash, but of no known form: write the hash as Kong has made it, or the secret with _transform: true")
@@ -86,39 +97,30 @@ func (f *file) readSecret(o *object, text string, hashed bool) (hash, secret str
 	return "", strings.ReplaceAll(text, `\{`, "{")
 }
 
-func hashOf(client, secret string) (string, error) {
-	iterations := secretIterations
-	if len(secret) < longSecret {
-		iterations *= 10 // a person may have chosen it
-	}
+// hashOf returns an argon2id hash. The salt is derived, so that the same file gives
+// the same configuration; no two clients have one in common.
+func hashOf(client, secret string, memory uint32) string {
 	seed := sha256.Sum256([]byte("kong oauth2 salt\x00" + client + "\x00" + secret))
-	key, err := pbkdf2.Key(sha512.New, secret, seed[:16], iterations, 32)
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("$pbkdf2-sha512$i=%d,l=32$%s$%s", iterations, base64.RawStdEncoding.EncodeToString(seed[:16]), base64.RawStdEncoding.EncodeToString(key)), nil
+	salt := seed[:16]
+	key := argon2.IDKey([]byte(secret), salt, 1, memory, 1, 32)
+	encode := base64.RawStdEncoding.EncodeToString
+	return fmt.Sprintf("$argon2id$v=%d$m=%d,t=1,p=1$%s$%s", argon2.Version, memory, encode(salt), encode(key))
 }
 
 // hashSecrets hashes the secrets of all clients on all processors: they are what a
 // file with thousands of clients takes longest for.
 func (f *file) hashSecrets() {
-	failed := make([]error, len(f.clients))
 	var group errgroup.Group
 	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i, c := range f.clients {
+	for _, c := range f.clients {
 		if c.unhashed != "" {
 			group.Go(func() error {
-				c.secret, failed[i] = hashOf(c.clientID, c.unhashed)
+				c.secret = hashOf(c.clientID, c.unhashed, memoryOf(c.unhashed, len(f.clients)))
 				return nil
 			})
 		}
 	}
-	_ = group.Wait()
-	for i, err := range failed {
-		if err != nil {
-			f.clients[i].o.errorf("client_secret", "cannot be hashed: %v", err)
-		}
-	}
+	_ = group.Wait() // none of them fails
 }
 
 // connectClients finds the consumers of clients, and refuses two clients of one
@@ -154,7 +156,7 @@ type oauth2Settings struct {
 func readOAuth2(f *file, p *plugin) builder {
 	c := p.config
 	s := oauth2Settings{global: c.boolean("global_credentials", false)}
-	scopes := c.strs("scopes")
+	scopes := scopesOf(c, "scopes")
 	legacy := map[string]bool{}
 	if !f.settings.rfc {
 		legacy["query_credentials"] = true
@@ -215,6 +217,9 @@ func (f *file) oauth2Steps(c *object, s oauth2Settings, r *route) steps {
 	service := "*"
 	if !s.global {
 		if r.service == nil {
+			if r.serviceRef != "" {
+				return steps{} // the reference is an error already
+			}
 			c.errorf("global_credentials", "%s has no service that tokens could be for: write true, or give it one", r.o.entity)
 			return steps{}
 		}
@@ -222,9 +227,9 @@ func (f *file) oauth2Steps(c *object, s oauth2Settings, r *route) steps {
 	}
 	server, auth := maps.Clone(s.server), maps.Clone(s.auth)
 	server["service"] = service
-	name := "oauth2-" + service
-	if service == "*" {
-		name = "oauth2"
+	name := "oauth2"
+	if service != "*" {
+		name = "oauth2-" + r.service.label()
 	}
 	f.providers[name] = map[string]any{"embedded": true, "issuer": kongIssuer, "service": service}
 	auth["provider"] = name
@@ -238,6 +243,8 @@ func (f *file) tokenPlaces(c *object) []map[string]any {
 	if header := c.str("auth_header_name"); header != "" && !strings.EqualFold(header, "authorization") {
 		if !httpguts.ValidHeaderFieldName(header) {
 			c.errorf("auth_header_name", "%q is not the name of a header: write for example x-access-token", header)
+		} else {
+			c.check("auth_header_name", checkTokenHeader(header))
 		}
 		place = map[string]any{"in": "header", "name": header}
 	}
@@ -282,13 +289,14 @@ func (f *file) readProfile(c *object, legacy map[string]bool) map[string]any {
 	}
 	for field, setting := range map[string]string{"token_expiration": "token_expiration", "refresh_token_ttl": "refresh_token_ttl"} {
 		if c.has(field) {
-			profile[setting] = fmt.Sprintf("%ds", c.number(field, 0, 0))
+			profile[setting] = fmt.Sprintf("%ds", c.seconds(field))
 		}
 	}
 	if pkce := c.oneOf("pkce", "lax", "none", "strict"); pkce != "lax" {
 		profile["pkce"] = pkce
 	}
 	if realm := c.str("realm"); realm != "" {
+		c.check("realm", checkRealm(realm))
 		profile["realm"] = realm
 	}
 	if f.settings.rfc {

@@ -200,7 +200,7 @@ func TestSecretsAreHashed(t *testing.T) {
 			t.Errorf("the output has %q", secret)
 		}
 	}
-	if !strings.Contains(string(first), `"secret":"$pbkdf2-sha512$i=1000,l=32$`) {
+	if !strings.Contains(string(first), `"secret":"$argon2id$v=19$m=128,t=1,p=1$`) {
 		t.Errorf("got %s", first)
 	}
 	hashed := strings.Replace(file, `_format_version`, `_transform: false, _format_version`, 1)

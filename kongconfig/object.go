@@ -55,6 +55,20 @@ func (o *object) errorf(field, format string, args ...any) {
 	o.p.errorf(o.at(field), format, args...)
 }
 
+// errorfOf is an error about one value of a list, which may have a line of its own.
+func (o *object) errorfOf(field, value, format string, args ...any) {
+	where := o.at(field)
+	if list := o.fields[field]; list != nil {
+		for _, element := range list.Content {
+			if element.Value == value {
+				where.line = element.Line
+				break
+			}
+		}
+	}
+	o.p.errorf(where, format, args...)
+}
+
 func (o *object) warnf(s severity, field, format string, args ...any) {
 	o.p.warnf(s, o.at(field), format, args...)
 }

@@ -35,8 +35,10 @@ func (f *file) providerOf(c *object) string {
 		c.errorf("op_url", "%q is not the address of an authorization server: write for example https://auth.example.com", address)
 		return ""
 	}
+	c.check("op_url", checkIssuer(u))
 	if id == "" || secret == "" {
-		c.errorf("client_id", "is required, and client_secret with it: write those of the gateway at %s", address)
+		requireSecret(c, "client_id", address)
+		requireSecret(c, "client_secret", address)
 		return ""
 	}
 	provider := map[string]any{"issuer": address, "client_id": id, "client_secret": secret}
@@ -45,6 +47,14 @@ func (f *file) providerOf(c *object) string {
 		c.warnf(aboutProtection, "op_url", "%s is not protected in transit: anyone on the way can forge tokens; use https", address)
 	}
 	return f.addProvider(c, strings.ReplaceAll(u.Hostname(), ".", "-"), provider)
+}
+
+// requireSecret refuses a field that is not there. One that refers to nothing is
+// refused already.
+func requireSecret(c *object, field, address string) {
+	if node := c.get(field); node == nil || node.Value == "" {
+		c.errorf(field, "is required: write what the gateway has at %s", address)
+	}
 }
 
 func isLoopback(host string) bool {
@@ -129,6 +139,7 @@ func (f *file) addAnonymous(c *object, h map[string]any, mapping bool) {
 // addHeaders reads headers of the operator's own.
 func (f *file) addHeaders(c *object, h map[string]any, variables ...string) {
 	var list []any
+	taken := make(map[string]string)
 	for _, node := range c.list("custom_headers") {
 		o := newObject(c.p, c.entity, c.path+"custom_headers.", node)
 		if o == nil {
@@ -147,9 +158,11 @@ func (f *file) addHeaders(c *object, h map[string]any, variables ...string) {
 		if sep := o.str("sep"); sep != "" {
 			header["sep"] = sep
 		}
-		if o.boolean("iterate", false) {
+		iterate := o.boolean("iterate", false)
+		if iterate {
 			header["iterate"] = true
 		}
+		checkHeader(o, o.str("header_name"), iterate, o.str("format"), taken)
 		o.done()
 		list = append(list, header)
 	}
@@ -317,6 +330,9 @@ func readIntrospection(f *file, p *plugin) builder {
 	if err != nil || u.Host == "" {
 		c.errorf("introspection_url", "%q is not a URL with a host", address)
 		return always()
+	}
+	if strings.Contains(address, "#") {
+		c.errorf("introspection_url", "%q has a fragment, which is never sent: leave it out", address)
 	}
 	provider := map[string]any{"issuer": u.Scheme + "://" + u.Host, "verify": "introspection", "introspection_endpoint": address}
 	readBasic(c, provider)

@@ -142,16 +142,20 @@ func redisAddress(c *object) string {
 	if host == "" {
 		return ""
 	}
-	u := url.URL{Scheme: "redis", Host: net.JoinHostPort(strings.Trim(host, "[]"), orText(port, "6379"))}
+	if !isPlaceholder(host) && strings.ContainsFunc(host, func(r rune) bool { return r <= ' ' || strings.ContainsRune("/@?#", r) }) {
+		c.errorf("redis", "the host %q is not a name or an address: write for example redis.example.com", host)
+	}
+	if text := orText(port, "6379"); !isPlaceholder(text) {
+		c.check("redis", checkPort(text))
+	}
+	scheme := "redis"
 	if ssl == "true" {
-		u.Scheme = "rediss"
+		scheme = "rediss"
 	}
 	if n, err := strconv.Atoi(orText(database, "0")); err != nil || n < 0 {
 		c.errorf("redis", "the database %q is not a number", database)
-	} else {
-		u.Path = fmt.Sprintf("/%d", n)
 	}
-	address := u.String()
+	address := fmt.Sprintf("%s://%s/%s", scheme, net.JoinHostPort(strings.Trim(host, "[]"), orText(port, "6379")), orText(database, "0"))
 	if password != "" {
 		userinfo := escapeSecret(user) + ":" + escapeSecret(password) + "@"
 		address = strings.Replace(address, "://", "://"+userinfo, 1)
@@ -159,9 +163,12 @@ func redisAddress(c *object) string {
 	return address
 }
 
+// isPlaceholder reports whether a text is only known when the gateway starts.
+func isPlaceholder(text string) bool { return strings.HasPrefix(text, "{env.") }
+
 // escapeSecret escapes what is special in a URL; a placeholder stays.
 func escapeSecret(text string) string {
-	if strings.HasPrefix(text, "{env.") {
+	if isPlaceholder(text) {
 		return text
 	}
 	return strings.ReplaceAll(url.QueryEscape(strings.ReplaceAll(text, `\{`, "{")), "+", "%20")

@@ -46,6 +46,10 @@ func readCORS(f *file, p *plugin) builder {
 	c := p.config
 	h := map[string]any{"handler": "gluu_cors"}
 	origins := c.strs("origins")
+	c.checkEach("origins", origins, checkOrigin)
+	c.checkEach("methods", c.strs("methods"), checkCORSMethod)
+	c.checkEach("headers", c.strs("headers"), checkHeaderName)
+	c.checkEach("exposed_headers", c.strs("exposed_headers"), checkHeaderName)
 	for name, list := range map[string][]string{"origins": origins, "methods": c.strs("methods"), "headers": c.strs("headers"), "exposed_headers": c.strs("exposed_headers")} {
 		if len(list) > 0 {
 			h[name] = list

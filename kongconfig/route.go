@@ -90,11 +90,12 @@ var plainPath = regexp.MustCompile(`^[A-Za-z0-9._~/%-]*$`)
 
 // readPath returns a path as Kong 3 writes it.
 func (f *file) readPath(o *object, path string) string {
+	written := path
 	if f.prefixOnly && !plainPath.MatchString(path) {
 		path = "~" + path
 	}
 	if err := kongpath.Check(path); err != nil {
-		o.errorf("paths", "%s", strings.TrimPrefix(err.Error(), "paths: "))
+		o.errorfOf("paths", written, "%s", strings.TrimPrefix(err.Error(), "paths: "))
 	}
 	if source, isRegex := strings.CutPrefix(path, "~"); isRegex && hasAlternatives(source) {
 		o.warnf(aboutRouting, "paths", "all alternatives of %q must match from the beginning of the path; in Kong only the first one must", path)
@@ -137,6 +138,8 @@ func (r *route) readHeaders() {
 			headers.errorf(name, "the host is not compared here: write hosts")
 		case len(values) == 0:
 			headers.errorf(name, "has no value: name those of which one must be there")
+		default:
+			headers.check(name, checkHeaderName(name))
 		}
 		for _, value := range values {
 			if pattern, ok := strings.CutPrefix(value, "~*"); ok {
@@ -155,12 +158,18 @@ func (r *route) checkMatch() {
 	o := r.o
 	for _, host := range r.hosts {
 		if !hostName.MatchString(host) || strings.Count(host, "*") > 1 {
-			o.errorf("hosts", "%q is not a host name, which may have one '*' at an end: write for example example.com or *.example.com", host)
+			o.errorfOf("hosts", host, "%q is not a host name, which may have one '*' at an end: write for example example.com or *.example.com", host)
+			continue
+		}
+		if _, port, found := strings.Cut(host[strings.LastIndex(host, "]")+1:], ":"); found {
+			if err := checkPort(port); err != nil {
+				o.errorfOf("hosts", host, "%v", err)
+			}
 		}
 	}
 	for _, method := range r.methods {
 		if strings.ToUpper(method) != method || method == "" || strings.ContainsAny(method, " ,|*") {
-			o.errorf("methods", "%q is not a method in capitals: write for example GET", method)
+			o.errorfOf("methods", method, "%q is not a method in capitals: write for example GET", method)
 		}
 	}
 	for _, protocol := range r.protocols {

@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/caddy-gluu/gateway/internal/kongpath"
 )
@@ -266,4 +268,22 @@ func (f *file) warnServices() {
 	}
 }
 
-func milliseconds(n int) string { return strconv.Itoa(n) + "ms" }
+// label is a name for what belongs to the service: its own, where names of
+// providers can be like that, or its id.
+func (s *service) label() string {
+	if providerName.MatchString(s.name) {
+		return s.name
+	}
+	return s.id
+}
+
+var providerName = regexp.MustCompile(`^[A-Za-z0-9._-]+$`)
+
+// milliseconds writes a time as people do: 60000 is 1m.
+func milliseconds(n int) string {
+	text := (time.Duration(n) * time.Millisecond).String()
+	if short, ok := strings.CutSuffix(text, "m0s"); ok {
+		return short + "m"
+	}
+	return text
+}
