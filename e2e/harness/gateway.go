@@ -29,6 +29,10 @@ type GatewayConfig struct {
 	// The admin endpoint needs no option: it gets a free port of its own.
 	Caddyfile string
 
+	// Kong is a file of Kong that is the configuration instead. It is served at
+	// {$SITE}'s address.
+	Kong string
+
 	// Env is added to the environment of the process.
 	Env map[string]string
 
@@ -96,11 +100,15 @@ func startGateway(t testing.TB, config GatewayConfig, dir string) (*Gateway, err
 		return nil, err
 	}
 	g := &Gateway{Addr: site, TLS: overTLS, Admin: admin, t: t, secrets: map[string]bool{}}
-	cmd := exec.Command(config.Binary, "run", "--config", "Caddyfile")
+	args := []string{"run", "--config", "Caddyfile"}
+	if config.Kong != "" {
+		args = []string{"run", "--config", "kong.yml", "--adapter", "kong"}
+	}
+	cmd := exec.Command(config.Binary, args...)
 	cmd.Dir = dir
 	_, port, _ := net.SplitHostPort(site)
 	cmd.Env = environment(config, map[string]string{
-		"SITE": "http://" + site, "PORT": port, "TLS_SITE": "https://" + overTLS, "CADDY_ADMIN": admin,
+		"SITE": "http://" + site, "PORT": port, "TLS_SITE": "https://" + overTLS, "CADDY_ADMIN": admin, "KONG_PROXY_LISTEN": site,
 	})
 	if g.Process, err = startProcess("the gateway", cmd); err != nil {
 		return nil, err
@@ -117,7 +125,7 @@ func startGateway(t testing.TB, config GatewayConfig, dir string) (*Gateway, err
 func writeFiles(t testing.TB, config GatewayConfig) string {
 	t.Helper()
 	dir := t.TempDir()
-	files := map[string]string{"Caddyfile": config.Caddyfile}
+	files := map[string]string{"Caddyfile": config.Caddyfile, "kong.yml": config.Kong}
 	maps.Copy(files, config.Files)
 	for name, content := range files {
 		path := filepath.Join(dir, filepath.FromSlash(name))
