@@ -120,6 +120,9 @@ func (u *UI) Provision(ctx caddy.Context) (err error) {
 	if err := u.checkPlace(place); err != nil {
 		return err
 	}
+	if warning := place.insecureLogin(); warning != "" && !u.Local {
+		u.app.AddWarning("gluu_ui of "+place.hosts[0], warning)
+	}
 	ending, end := context.WithCancel(ctx)
 	registry := ctx.GetMetricsRegistry()
 	u.guard, u.tails = newGuard(place), newTailLimiter(ending)
@@ -279,6 +282,15 @@ func placeOf(ctx caddy.Context) (p place) {
 		}
 	}
 	return p
+}
+
+// insecureLogin says what is wrong with a login over plain http, "" for nothing.
+func (p place) insecureLogin() string {
+	if p.isSecure || p.isLocal || len(p.hosts) == 0 {
+		return ""
+	}
+	return "people log in over plain http, so that anyone on the way can take over their session; write the address of the site as https://" +
+		p.hosts[0] + ", unless a proxy in front of it has the certificate"
 }
 
 // Interface guards

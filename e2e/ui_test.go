@@ -100,6 +100,7 @@ http://{$UI} {
 	gluu_ui {
 		local
 		edit consumers policies config
+		test_files *_test.yaml
 		path_prefix /gateway
 	}
 }
@@ -125,7 +126,7 @@ func startUISite(t *testing.T) *uiSite {
 	uma := harness.StartUMAServer(t, harness.UMAConfig{})
 	s.Gateway = harness.StartGateway(t, harness.GatewayConfig{
 		Caddyfile: uiCaddyfile, Env: map[string]string{"UI": address, "UMA": uma.Issuer},
-		Files: map[string]string{"reports.rego": "package httpapi.authz\n\ndefault allow := false\n"},
+		Files: map[string]string{"todos_test.yaml": todosTest, "reports.rego": "package httpapi.authz\n\ndefault allow := false\n"},
 	})
 	harness.Eventually(t, 30*time.Second, func() string { // so that nothing but traffic is refused
 		status, body := s.adminGet("/gluu/providers")
@@ -362,7 +363,7 @@ func (s *uiSite) loadElsewhere() {
 
 // Without JavaScript and by keyboard alone: the pages open, each says what it says with
 // JavaScript, and a person finds out why a request was refused in two steps.
-func TestUIWithoutJavaScript(t *testing.T) {
+func TestSec_S422_UIWithoutJavaScript(t *testing.T) {
 	t.Parallel()
 	s := startUISite(t)
 	s.traffic()

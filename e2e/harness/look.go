@@ -20,7 +20,8 @@ import (
 )
 
 // Problems returns what the browser has complained about in all tabs: errors on the
-// console, exceptions, and what a content security policy has blocked.
+// console, exceptions, what a content security policy has blocked,
+// and dialogs.
 func (w *Window) Problems() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -35,6 +36,8 @@ func (w *Window) noteProblem(event any) {
 		if e.Entry.Level == "error" || e.Entry.Level == "warning" {
 			problem = fmt.Sprintf("%s: %s %s", e.Entry.Level, e.Entry.Text, e.Entry.URL)
 		}
+	case *page.EventJavascriptDialogOpening:
+		problem = "dialog: " + e.Message
 	case *runtime.EventExceptionThrown:
 		problem = "exception: " + e.ExceptionDetails.Text
 	case *runtime.EventConsoleAPICalled:
