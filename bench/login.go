@@ -46,10 +46,14 @@ func (env *environment) logins() []scenario {
 			request: fixed("/todos/17", ""), status: 200, login: true,
 		}
 	}
-	return []scenario{
+	all := []scenario{
 		row("session, no headers", "\t\tupstream_headers off\n"),
 		row("session, four identity headers", ""),
 	}
+	if env.oauth2Proxy != "" {
+		all = append(all, scenario{name: "session of oauth2-proxy", request: fixed("/todos/17", ""), status: 200, login: true, oauth2Proxy: env.oauth2Proxy})
+	}
+	return all
 }
 
 // signIn has a person log in at a gateway if the scenario wants one, and sends the cookie

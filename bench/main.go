@@ -30,6 +30,7 @@ func main() {
 	tokens := flag.Uint64("tokens", 1_000_000, "tokens of the scenario with many")
 	only := flag.String("scenarios", "", "run only the scenarios whose name matches this regular expression")
 	opa := flag.String("opa", "", "an OPA program, for the scenario with a server: go -C tools/opa build -o /tmp/opa github.com/open-policy-agent/opa")
+	oauth2Proxy := flag.String("oauth2-proxy", "", "an oauth2-proxy program, for a scenario with it: go install github.com/oauth2-proxy/oauth2-proxy/v7@v7.8.1")
 	soakFor := flag.Duration("soak", 0, "run all scenarios at once, at the fixed rate, for this long instead of the table")
 	servers := flag.Bool("servers", false, "measure the authorization server beside npm's oidc-provider and Keycloak instead, those whose names match -scenarios")
 	logins := flag.Bool("logins", false, "measure what a login costs instead")
@@ -55,6 +56,7 @@ func main() {
 	env, err := newEnvironment(cfg, *tokens)
 	fail(err)
 	defer env.close()
+	env.oauth2Proxy = *oauth2Proxy
 	if *opa != "" {
 		fail(env.startOPA(*opa))
 	}

@@ -51,6 +51,7 @@ func (env *environment) policies(provider string, request func(uint64) request) 
 		row("OPA, embedded, decision log", few, "\t\tdecision_log all\n"),
 		row("OPA, embedded, 10,000 rules in data", many, ""),
 	}
+	all = append(all, scenario{name: "AuthZEN, a server", provider: provider, site: auth(bare) + "\tgluu_opa_pep {\n\t\tauthzen " + env.issuer.url + "\n\t}\n", request: request, status: 200})
 	all[2].global = "\tlog decisions {\n\t\tinclude gluu.opa.decisions\n\t\toutput file " + filepath.Join(env.dir, "decisions.log") + "\n\t}\n"
 	if env.opa != "" {
 		all = append(all, scenario{name: "OPA, a server", provider: provider, site: auth(bare) + "\tgluu_opa_pep {\n\t\turl " + env.opa + "\n\t}\n", request: request, status: 200})

@@ -56,7 +56,7 @@ func measure(ctx context.Context, env *environment, s scenario, cfg settings) (r
 	}
 	defer gateway.stop()
 	if err := errors.Join(s.signIn(gateway.addr), s.mint(gateway.addr)); err != nil {
-		return row{}, err
+		return row{}, gateway.withLog(err)
 	}
 
 	p := &pair{
@@ -65,12 +65,12 @@ func measure(ctx context.Context, env *environment, s scenario, cfg settings) (r
 		cfg:     cfg,
 	}
 	if err := p.warm(ctx, s.warm); err != nil {
-		return row{}, fmt.Errorf("%s: %w", s.name, err)
+		return row{}, fmt.Errorf("%s: %w", s.name, gateway.withLog(err))
 	}
 	result, err := p.run(ctx)
 	result.scenario = s.name
 	if err != nil {
-		return result, fmt.Errorf("%s: %w", s.name, err)
+		return result, fmt.Errorf("%s: %w", s.name, gateway.withLog(err))
 	}
 	return result, nil
 }

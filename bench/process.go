@@ -69,6 +69,16 @@ func startAdapted(binary, dir, name, config, adapter string, core int) (*proxy, 
 	return p, nil
 }
 
+// withLog adds the end of what the process has logged to an error.
+func (p *proxy) withLog(err error) error {
+	const most = 2000
+	text, readErr := os.ReadFile(p.log)
+	if readErr != nil || len(text) == 0 {
+		return err
+	}
+	return fmt.Errorf("%w; its log ends with:\n%s", err, text[max(0, len(text)-most):])
+}
+
 // stop ends the process and waits for it.
 func (p *proxy) stop() {
 	if p == nil || p.cmd.Process == nil {
@@ -106,6 +116,9 @@ type memory struct {
 
 // memory asks the admin endpoint, where Caddy publishes expvar.
 func (p *proxy) memory() (memory, error) {
+	if p.admin == "" {
+		return memory{}, nil // another program than Caddy does not tell
+	}
 	response, err := http.Get("http://" + p.admin + "/debug/vars")
 	if err != nil {
 		return memory{}, err

@@ -30,7 +30,10 @@ type scenario struct {
 	warm     uint64 // requests that fill the cache before anything is measured
 	plain    int    // status of the plain proxy, 200 if 0
 	login    bool   // a person logs in first, and requests have the cookie of the session
-	minted   int    // tokens that the gateway issues itself first, for requests to use in turn
+
+	oauth2Proxy string // the program that takes the place of the gateway
+
+	minted int // tokens that the gateway issues itself first, for requests to use in turn
 }
 
 // caddyfile is the configuration of the proxy under test.
@@ -48,6 +51,9 @@ func (s scenario) caddyfile(upstream string) string {
 
 // start starts the proxy under test.
 func (s scenario) start(env *environment, cfg settings, name string) (*proxy, error) {
+	if s.oauth2Proxy != "" {
+		return startOAuth2Proxy(s.oauth2Proxy, env.dir, env, cfg.core)
+	}
 	if s.kong == 0 {
 		return startProxy(cfg.binary, env.dir, name, s.caddyfile(env.upstream), cfg.core)
 	}
@@ -95,8 +101,11 @@ type environment struct {
 	issuer   *issuer // answers for tokens that the benchmark made up
 	embedded *embedded
 	opa      string // the decision of an OPA server, "" if there is none
-	stopOPA  func() // nil if there is none
-	tokens   uint64 // how many tokens the scenario with many holds
+
+	oauth2Proxy string // a program, "" if there is none
+
+	stopOPA func() // nil if there is none
+	tokens  uint64 // how many tokens the scenario with many holds
 }
 
 const twentyRules = `		path /todos {

@@ -66,6 +66,7 @@ func newIssuer(listener net.Listener) (*issuer, error) {
 	mux.HandleFunc("POST /introspect", s.introspect)
 	mux.HandleFunc("GET /authorize", s.authorize)
 	mux.HandleFunc("POST /token", s.token)
+	mux.HandleFunc("POST /access/v1/evaluation", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, map[string]any{"decision": true}) })
 	go func() { _ = http.Serve(listener, mux) }()
 	return s, nil
 }
@@ -77,6 +78,8 @@ func (s *issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 		"jwks_uri":               s.url + "/keys",
 		"token_endpoint":         s.url + "/token",
 		"authorization_endpoint": s.url + "/authorize",
+
+		"id_token_signing_alg_values_supported": []string{"ES256"},
 	})
 }
 
