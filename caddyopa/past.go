@@ -4,6 +4,7 @@ package caddyopa
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"github.com/open-policy-agent/opa/v1/ast"
@@ -21,10 +22,17 @@ import (
 var errNotKept = errors.New("the policy looks at a part of the request that is not kept while a stream is open")
 
 // judgesPast reports whether what decides can be asked about a stream again: an engine
-// inside the gateway can. A server is not asked about all streams at once.
+// inside the gateway can. A server is not asked about all streams at once, be it by the
+// gateway or by the policies of an engine.
 func (p *PEP) judgesPast() bool {
-	_, ok := p.decider.(*embedded)
-	return ok
+	e, ok := p.decider.(*embedded)
+	if !ok {
+		return false
+	}
+	snapshot, err := e.engine.Snapshot()
+	return err != nil || !slices.ContainsFunc(snapshot.Nondeterministic(), func(function string) bool {
+		return function == "http.send" || function == "net.lookup_ip_addr"
+	})
 }
 
 // unlessPast guards a part of the document that is not kept.

@@ -122,8 +122,36 @@ func TestWhatAPolicySeesOfAStream(t *testing.T) {
 			}
 		})
 	}
-	if (&PEP{decider: new(server)}).judgesPast() {
-		t.Error("a server is asked about streams again")
+}
+
+// What asks servers about each request does not ask them about all streams at once.
+func TestServersAreNotAskedAboutStreams(t *testing.T) {
+	w := newWorld(t)
+	byPolicy := func(rule string) decider {
+		engine, err := opaengine.New(opaengine.Settings{
+			Capabilities: opaengine.All,
+			Files:        []string{w.file("p.rego", "package httpapi.authz\n\ndefault allow := false\n\nallow if { "+rule+" }\n")},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &embedded{engine: engine}
+	}
+	for name, test := range map[string]struct {
+		decider decider
+		want    bool
+	}{
+		"a server":                   {new(server), false},
+		"a policy that sends":        {byPolicy(`http.send({"method": "GET", "url": "http://127.0.0.1:9"}).status_code == 200`), false},
+		"a policy that looks up":     {byPolicy(`net.lookup_ip_addr("localhost")`), false},
+		"a policy that looks at now": {byPolicy(`time.now_ns() > 0`), true},
+		"a policy":                   {byPolicy(`input.method == "GET"`), true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := (&PEP{decider: test.decider}).judgesPast(); got != test.want {
+				t.Errorf("got %t, want %t", got, test.want)
+			}
+		})
 	}
 }
 
