@@ -30,18 +30,19 @@ const (
 // sent back to. Each has a connection of its own.
 type flow struct {
 	server  *authServer
+	client  string
 	scope   string
 	browser http.Client
 	refresh string
 }
 
 // newFlow logs the person in, so that later authorization requests are answered at once.
-func newFlow(s *authServer, scope string) (*flow, error) {
+func newFlow(s *authServer, client, scope string) (*flow, error) {
 	jar, err := cookiejar.New(nil)
 	if err != nil {
 		return nil, err
 	}
-	f := &flow{server: s, scope: scope, browser: http.Client{
+	f := &flow{server: s, client: client, scope: scope, browser: http.Client{
 		Jar: jar, Transport: &http.Transport{MaxIdleConnsPerHost: 1}, Timeout: 30 * time.Second,
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}}
@@ -103,7 +104,7 @@ func (f *flow) next(last *http.Request, location, page string) (*http.Request, e
 
 func (f *flow) address() string {
 	query := url.Values{
-		"client_id": {serverClient}, "response_type": {"code"}, "redirect_uri": {flowRedirect}, "scope": {f.scope}, "state": {"s"},
+		"client_id": {f.client}, "response_type": {"code"}, "redirect_uri": {flowRedirect}, "scope": {f.scope}, "state": {"s"},
 		"code_challenge": {flowChallenge}, "code_challenge_method": {"S256"},
 	}
 	if strings.HasPrefix(f.scope, "openid") {
@@ -157,7 +158,7 @@ func (f *flow) exchange(form url.Values) error {
 		return err
 	}
 	request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	request.Header.Set("Authorization", serverAuthorization)
+	request.Header.Set("Authorization", basicOf(f.client))
 	response, err := f.browser.Do(request)
 	if err != nil {
 		return err

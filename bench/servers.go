@@ -27,16 +27,24 @@ type authServer struct {
 
 	token, introspect, authorize string // paths
 
+	elliptic string // a client whose ID tokens are signed with ES256; "": none
+
 	warm time.Duration // how long it warms up; 0: one round
 	stop func()
 }
 
 const (
 	serverClient = "app"
+	ellipticApp  = "app-es256"
 	serverScope  = "todos:read"
 )
 
-var serverAuthorization = "Basic " + base64.StdEncoding.EncodeToString([]byte(serverClient+":"+issuerSecret))
+var serverAuthorization = basicOf(serverClient)
+
+// basicOf authenticates a client. All have the same secret.
+func basicOf(client string) string {
+	return "Basic " + base64.StdEncoding.EncodeToString([]byte(client+":"+issuerSecret))
+}
 
 // authServers measures the gateway's authorization server beside npm's oidc-provider and
 // Keycloak, if they are installed. One runs at a time, on the core that the pair has otherwise.
@@ -96,6 +104,13 @@ http://{{addr}} {
 			scopes openid ` + serverScope + `
 			redirect_uris ` + flowRedirect + `
 		}
+		client ` + ellipticApp + ` {
+			secret ` + "`{{hash}}`" + `
+			grants authorization_code refresh_token
+			scopes openid ` + serverScope + `
+			redirect_uris ` + flowRedirect + `
+			id_token_signed_response_alg ES256
+		}
 		{{store}}
 	}
 }
@@ -121,7 +136,7 @@ func startGatewayServer(dir string, cfg settings, store string) (*authServer, er
 	if name == "" {
 		name = "embedded"
 	}
-	return &authServer{name: "gateway, " + name, proxy: process, token: "/oauth2/token", introspect: "/oauth2/introspect", authorize: "/oauth2/authorize", stop: process.stop}, nil
+	return &authServer{name: "gateway, " + name, proxy: process, token: "/oauth2/token", introspect: "/oauth2/introspect", authorize: "/oauth2/authorize", elliptic: ellipticApp, stop: process.stop}, nil
 }
 
 // startOIDCProvider runs npm's oidc-provider as the end-to-end tests do: what it issues is
@@ -204,13 +219,17 @@ func (s *authServer) measure(ctx context.Context, out io.Writer, cfg settings) e
 	return s.measureFlows(ctx, out, cfg)
 }
 
-// measureFlows prints the rows of what a person takes part in: without an ID token, which is
-// a signature by RSA, and with one.
+// measureFlows prints the rows of what a person takes part in: without an ID token, with one
+// signed by RSA, and with one signed by an elliptic curve.
 func (s *authServer) measureFlows(ctx context.Context, out io.Writer, cfg settings) error {
-	for _, scope := range []string{serverScope, "openid " + serverScope} {
+	const plain, openid = serverScope, "openid " + serverScope
+	for _, row := range []struct{ name, client, scope string }{{plain, serverClient, plain}, {openid, serverClient, openid}, {openid + ", ES256", s.elliptic, openid}} {
+		if row.client == "" {
+			continue
+		}
 		flows := make([]*flow, cfg.connections)
 		for i := range flows {
-			f, err := newFlow(s, scope)
+			f, err := newFlow(s, row.client, row.scope)
 			if err == nil {
 				err = f.login()
 			}
@@ -223,7 +242,7 @@ func (s *authServer) measureFlows(ctx context.Context, out io.Writer, cfg settin
 			name string
 			do   func(*flow) error
 		}{
-			{"authorization code, " + scope, (*flow).login}, {"refresh, " + scope, (*flow).renew},
+			{"authorization code, " + row.name, (*flow).login}, {"refresh, " + row.name, (*flow).renew},
 		} {
 			if err := s.row(ctx, out, cfg, kind.name, func(window context.Context) (uint64, error) { return repeat(window, flows, kind.do) }); err != nil {
 				return err

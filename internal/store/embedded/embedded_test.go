@@ -3,9 +3,12 @@
 package embedded_test
 
 import (
+	"math/rand/v2"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.etcd.io/bbolt"
 	"go.uber.org/goleak"
@@ -106,5 +109,56 @@ func TestOpenRefuses(t *testing.T) {
 		if engine != nil {
 			engine.Close()
 		}
+	}
+}
+
+// Whatever a row is replaced by, what points to it is that of the last one: no entry is left
+// and none is missing.
+func TestReplacedRowsLeaveNothing(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	f := newFile(t)
+	engine := f.Open(t)
+	defer engine.Close()
+	hash := func(n int) store.Hash { return store.Hash{byte(n)} }
+	now := time.UnixMilli(1_800_000_000_000)
+	rows := map[int]store.Row{}
+	for range 300 {
+		n := random.IntN(5)
+		row := store.Row{Kind: "k", Key: hash(n), Version: 1, Expires: now.Add(time.Duration(1+random.IntN(3)) * time.Hour), Value: []byte{byte(random.IntN(9))}}
+		for i := range 4 {
+			if random.IntN(2) == 0 {
+				row.Index = append(row.Index, hash(100+i))
+			}
+		}
+		op := store.RowOp{Action: store.PutAction, Row: row, Expect: store.Expect{Any: true}}
+		if rows[n] = row; random.IntN(6) == 0 {
+			op.Action = store.DeleteAction
+			delete(rows, n)
+		}
+		if err := engine.Commit(t.Context(), now, []store.RowOp{op}, nil); err != nil {
+			t.Fatal(err)
+		}
+		want := 0
+		for _, r := range rows {
+			want += 2 + len(r.Index) // itself, its expiry, and its entries
+		}
+		if got := f.Leftovers(t); got != want {
+			t.Fatalf("%d entries for %v, want %d", got, rows, want)
+		}
+	}
+	for i := range 4 {
+		listed, _, err := engine.List(t.Context(), "k", hash(100+i), nil, 10)
+		want := 0
+		for _, r := range rows {
+			if slices.Contains(r.Index, hash(100+i)) {
+				want++
+			}
+		}
+		if err != nil || len(listed) != want {
+			t.Errorf("the entry %d lists %d rows (%v), want %d", i, len(listed), err, want)
+		}
+	}
+	if _, err := engine.Sweep(t.Context(), now.Add(4*time.Hour), 100); err != nil || f.Leftovers(t) != 0 {
+		t.Errorf("%d entries are left after all has expired (%v)", f.Leftovers(t), err)
 	}
 }
