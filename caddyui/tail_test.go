@@ -15,9 +15,8 @@ import (
 	"github.com/caddy-gluu/gateway/internal/decisions"
 )
 
-// startTail serves the pages to an operator and opens the tail. The returned function
-// reads until a line has a text.
-func startTail(t *testing.T, u *UI, query, lastID string) (status int, read func(text string) string) {
+// openTail serves the pages to an operator and opens the tail.
+func openTail(t *testing.T, u *UI, query, lastID string) *http.Response {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		served := request(http.MethodGet, "/", "operators", nil)
@@ -39,6 +38,13 @@ func startTail(t *testing.T, u *UI, query, lastID string) (status int, read func
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { response.Body.Close() })
+	return response
+}
+
+// startTail opens the tail. The returned function reads until a line has a text.
+func startTail(t *testing.T, u *UI, query, lastID string) (status int, read func(text string) string) {
+	t.Helper()
+	response := openTail(t, u, query, lastID)
 	lines := bufio.NewScanner(response.Body)
 	return response.StatusCode, func(text string) string {
 		t.Helper()
