@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode/utf8"
 
@@ -24,6 +25,13 @@ const (
 	// a limit of 50 ms would become 200 ms.
 	perlClock = 10 * time.Millisecond
 )
+
+// backtracked counts the texts that the engine was asked about.
+var backtracked atomic.Uint64
+
+// Backtracked returns how many texts an expression that backtracks has been run on,
+// in this process. Tests see by it that none runs for a caller whose answer is known.
+func Backtracked() uint64 { return backtracked.Load() }
 
 func init() { regexp2.SetTimeoutCheckPeriod(perlClock) }
 
@@ -159,6 +167,7 @@ func (p *perl) NumGroups() int       { return len(p.names) }
 func (p *perl) GroupNames() []string { return p.names }
 
 func (p *perl) Match(s string) (bool, error) {
+	backtracked.Add(1)
 	ok, err := p.re.MatchString(s)
 	if err != nil {
 		ok, err = p.re.MatchString(s)
@@ -175,6 +184,7 @@ func (p *perl) MatchWhole(s string) bool {
 }
 
 func (p *perl) Find(s string, dst []Capture) ([]Capture, bool, error) {
+	backtracked.Add(1)
 	match, err := p.re.FindStringMatch(s)
 	if err != nil {
 		match, err = p.re.FindStringMatch(s)
