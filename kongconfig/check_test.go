@@ -52,6 +52,7 @@ func TestRefusedByLine(t *testing.T) {
 		{"gluu-oauth-auth", header + `[{header_name: X, value_lua_exp: introspect_data, iterate: true}]`, "custom_headers.header_name"},
 		{"gluu-oauth-auth", header + `[{header_name: "X-{*}", value_lua_exp: introspect_data, iterate: true, format: list}]`, "custom_headers.format"},
 		{"gluu-oauth-auth", header + `[{header_name: X, value_lua_exp: "'a'"}, {header_name: x, value_lua_exp: "'a'"}]`, "custom_headers.header_name"},
+		{"gluu-oauth-auth", header + `[{header_name: X, value: "v1"}]`, "custom_headers.value"},
 		{"oauth2-introspection", basic + "'https://as.example/x#a'", "introspection_url"},
 
 		{"cors", "origins: ['https://*.example.com']", "origins"}, {"cors", "origins: [example.com]", "origins"}, {"cors", "origins: ['(']", "origins"},

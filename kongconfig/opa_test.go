@@ -19,6 +19,9 @@ func TestGluuOPA(t *testing.T) {
 			Input struct{ Method string }
 		}
 		_ = json.NewDecoder(r.Body).Decode(&question)
+		if r.URL.Path != "/v1/data/httpapi/authz" || r.URL.RawQuery != "pretty=true&explain=full" {
+			t.Errorf("asked at %s", r.URL)
+		}
 		switch question.Input.Method {
 		case "GET":
 			answer(w, map[string]any{"result": map[string]any{"allow": true}})
@@ -30,7 +33,7 @@ func TestGluuOPA(t *testing.T) {
 	}))
 	defer opa.Close()
 	g := run(t, fmt.Sprintf(`{_format_version: "1.1", consumers: [{username: c, custom_id: client-c}], services: [{name: s, url: "http://UPSTREAM", routes: [{name: r, paths: [/]}]}],
- plugins: [%s, {name: gluu-opa-pep, config: {opa_url: "%s/v1/data/httpapi/authz", forward_request_body: false}}]}`, as.plugin(""), opa.URL), nil)
+ plugins: [%s, {name: gluu-opa-pep, config: {opa_url: "%s/v1/data/httpapi/authz?pretty=true&explain=full", forward_request_body: false}}]}`, as.plugin(""), opa.URL), nil)
 	for method, want := range map[string]int{"GET": 200, "PUT": 403, "DELETE": 503} {
 		if got := g.ask(method+" h /x", "Authorization: Bearer of-client-c"); got.status != want {
 			t.Errorf("%s: got %d %s, want %d", method, got.status, got.body, want)

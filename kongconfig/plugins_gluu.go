@@ -147,6 +147,10 @@ func (f *file) addHeaders(c *object, h map[string]any, variables ...string) {
 		}
 		header := map[string]any{"header_name": strings.ReplaceAll(o.str("header_name"), "_", "-")}
 		text := o.str("value_lua_exp")
+		if o.has("value") {
+			o.read["value"] = true
+			o.errorf("value", "is what files before 4.2 have: write value_lua_exp, with a text in quotes, as in \"'v1'\"")
+		}
 		expression, err := luaToCEL(text, append(slices.Clone(variables), "consumer"))
 		if err != nil {
 			o.errorf("value_lua_exp", "%q %s", text, err)

@@ -60,7 +60,7 @@ func TestPrecedence(t *testing.T) {
 }
 
 // hub are the plugins of Kong's hub and of Gluu Gateway, with the least
-// configuration that each needs.
+// configuration that each needs. What the hub adds later is like a-plugin-of-our-own.
 var hub = map[string]string{
 	"acl": "allow: [g]", "acme": "account_email: a@example.com, domains: [a.example.com]", "ai-proxy": "", "ai-prompt-guard": "", "app-dynamics": "", "aws-lambda": "function_name: f", "azure-functions": "",
 	"basic-auth": "", "bot-detection": "", "canary": "", "confluent": "", "cors": "", "correlation-id": "", "datadog": "", "degraphql": "", "exit-transformer": "",
@@ -72,6 +72,8 @@ var hub = map[string]string{
 	"request-callout": "", "request-size-limiting": "allowed_payload_size: 1, size_unit: bytes", "request-termination": "", "request-transformer": "", "request-transformer-advanced": "", "request-validator": "", "response-ratelimiting": "",
 	"response-transformer": "", "response-transformer-advanced": "", "route-by-header": "", "route-transformer-advanced": "", "saml": "", "service-protection": "", "session": "", "standard-webhooks": "", "statsd": "", "statsd-advanced": "", "syslog": "", "tcp-log": "host: a, port: 1",
 	"tls-handshake-modifier": "", "tls-metadata-headers": "", "udp-log": "host: a, port: 1", "upstream-oauth": "", "upstream-timeout": "", "vault-auth": "", "websocket-size-limit": "", "websocket-validator": "", "xml-threat-protection": "", "zipkin": "",
+	"ai-proxy-advanced": "", "ai-prompt-decorator": "", "ai-prompt-template": "", "ai-prompt-compressor": "", "ai-request-transformer": "", "ai-response-transformer": "", "ai-semantic-cache": "", "ai-semantic-prompt-guard": "", "ai-semantic-response-guard": "", "ai-rate-limiting-advanced": "", "ai-azure-content-safety": "", "ai-aws-guardrails": "", "ai-gcp-model-armor": "", "ai-lakera-guard": "", "ai-llm-as-judge": "", "ai-rag-injector": "", "ai-sanitizer": "", "ai-mcp-proxy": "", "ai-mcp-oauth2": "", "ai-a2a-proxy": "", "ai-custom-guardrail": "",
+	"ace": "", "application-registration": "", "collector": "", "confluent-consume": "", "datakit": "", "kafka-consume": "", "metering-and-billing": "", "serverless-functions": "", "solace-consume": "", "solace-log": "", "solace-upstream": "", "wasm-filter": "",
 	"gluu-oauth-auth": "GLUU", "gluu-uma-auth": "GLUU", "gluu-openid-connect": "GLUU, authorization_redirect_path: /callback, requested_scopes: [openid]",
 	"gluu-oauth-pep": `GLUU, oauth_scope_expression: '[{"path":"/??","conditions":[{"httpMethods":["?"],"scope_expression":{"rule":{"var":0},"data":["a"]}}]}]'`,
 	"gluu-uma-pep":   `GLUU, uma_scope_expression: '[{"path":"/??","conditions":[{"httpMethods":["?"],"scope_expression":{"rule":{"var":0},"data":["a"]}}]}]'`,
