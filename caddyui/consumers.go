@@ -96,19 +96,19 @@ func containsFold(text, wanted string) bool {
 	if wanted == "" || strings.ContainsFunc(wanted, func(r rune) bool { return r >= utf8.RuneSelf }) {
 		return strings.Contains(strings.ToLower(text), wanted)
 	}
-	first := wanted[:1]
-	if upper := strings.ToUpper(first); upper != first {
-		first += upper
-	}
-	for i := 0; ; i++ {
-		found := strings.IndexAny(text[i:], first)
-		if i += found; found < 0 || len(text)-i < len(wanted) {
-			return false
-		}
-		if strings.EqualFold(text[i:i+len(wanted)], wanted) {
+	for i := 0; i+len(wanted) <= len(text); i++ {
+		if lower(text[i]) == wanted[0] && strings.EqualFold(text[i:i+len(wanted)], wanted) {
 			return true
 		}
 	}
+	return false
+}
+
+func lower(b byte) byte {
+	if 'A' <= b && b <= 'Z' {
+		b += 'a' - 'A'
+	}
+	return b
 }
 
 // consumerPage is one consumer, or the form for a new one.
