@@ -6,6 +6,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -41,10 +42,8 @@ func protocolOf(r *http.Request) Protocol {
 	if r.Method == http.MethodConnect {
 		return Other
 	}
-	for _, value := range r.Header["Accept"] {
-		if hasEventStream(value) {
-			return EventStream
-		}
+	if slices.ContainsFunc(r.Header["Accept"], hasEventStream) {
+		return EventStream
 	}
 	if types := r.Header["Content-Type"]; len(types) == 1 && isGRPC(types[0]) {
 		return GRPC
