@@ -96,12 +96,26 @@ func eventOf(token *token.Token) (event authenticationEvent) {
 		return event
 	}
 	event.acr, _ = claims["acr"].(string)
-	if number, ok := claims["auth_time"].(json.Number); ok {
-		if seconds, err := number.Float64(); err == nil && seconds > 0 && seconds < 1<<40 {
-			event.at = int64(seconds)
+	event.at = secondsOf(claims["auth_time"])
+	return event
+}
+
+// secondsOf returns the seconds since 1970 that a time in a token is, 0 if it is none.
+// AD FS writes the one of its access tokens as text (RFC 3339).
+func secondsOf(value any) int64 {
+	var seconds float64
+	switch value := value.(type) {
+	case json.Number:
+		seconds, _ = value.Float64()
+	case string:
+		if at, err := time.Parse(time.RFC3339, value); err == nil {
+			seconds = float64(at.Unix())
 		}
 	}
-	return event
+	if seconds <= 0 || seconds >= 1<<40 {
+		return 0
+	}
+	return int64(seconds)
 }
 
 // judgedAt is when the age of the authentication counts: now, but for a stream when it was
