@@ -62,6 +62,7 @@ var rooms = []room{
 
 	{"internal/sessionpool", built, "directive internal/provider internal/seal internal/session internal/store internal/storedsecret internal/streams"},
 	{"internal/verifier", built, "jose internal/clientlimit internal/dpop internal/jwtcheck internal/localserver internal/provider internal/strictjson internal/token internal/tokencache"},
+	{"internal/streamjudge", built, "internal/explain internal/routemap internal/streams"},
 	{"internal/kongpath", built, ""},
 	{"internal/ratelimit", built, ""},
 	{"internal/clientauth", built, "jose internal/authcore internal/clientlimit internal/jwtcheck"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/caddy-gluu/gateway/internal/streamjudge"
 	"github.com/caddy-gluu/gateway/internal/streams"
 	"github.com/caddy-gluu/gateway/internal/token"
 )
@@ -34,4 +35,43 @@ func (a *App) endsStream(s streams.Info) streams.Reason {
 		return streams.ConsumerDeleted
 	}
 	return ""
+}
+
+// RulesChanged tells that a handler has other rules than before. Streams that they
+// forbid are ended.
+func (a *App) RulesChanged() {
+	select {
+	case a.rulesChanged <- struct{}{}:
+	default: // the streams are going to be judged anyway
+	}
+}
+
+// judgeStreams ends streams that the rules forbid: once as soon as this configuration
+// is the running one, and whenever rules change.
+func (a *App) judgeStreams(ctx context.Context) {
+	ticker := time.NewTicker(sweepInterval / 10)
+	defer ticker.Stop()
+	for !a.isRunning() {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+	}
+	ticker.Stop()
+	for {
+		streamjudge.EndForbidden(ctx, a.logger)
+		select {
+		case <-ctx.Done():
+			return
+		case <-a.rulesChanged:
+		}
+	}
+}
+
+// isRunning reports whether this configuration is the one that runs. Caddy says so
+// after it has started all apps.
+func (a *App) isRunning() bool {
+	running, err := caddy.ActiveContext().AppIfConfigured("gluu")
+	return err == nil && running == caddy.App(a)
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package introspect
+package streamjudge
 
 import (
 	"context"
@@ -11,7 +11,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
@@ -20,47 +19,10 @@ import (
 	"github.com/caddy-gluu/gateway/internal/streams"
 )
 
-// Rules decide about a request when it comes in. When they change, the streams that are
-// open are judged by them: whether they would let the request in if it came now, from
-// the caller that it had.
-
-// RulesChanged tells that a handler has other rules than before. Streams that they
-// forbid are ended.
-func (a *App) RulesChanged() {
-	select {
-	case a.rulesChanged <- struct{}{}:
-	default: // the streams are going to be judged anyway
-	}
-}
-
-// judgeStreams ends streams that the rules forbid: once as soon as this configuration
-// is the running one, and whenever rules change.
-func (a *App) judgeStreams(ctx context.Context) {
-	ticker := time.NewTicker(sweepInterval / 10)
-	defer ticker.Stop()
-	for !a.isRunning() {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-		}
-	}
-	ticker.Stop()
-	for {
-		streams.Open.EndForbidden((&judge{ctx: ctx, logger: a.logger, forbids: forbidsStream}).ends)
-		select {
-		case <-ctx.Done():
-			return
-		case <-a.rulesChanged:
-		}
-	}
-}
-
-// isRunning reports whether this configuration is the one that runs. Caddy says so
-// after it has started all apps.
-func (a *App) isRunning() bool {
-	running, err := caddy.ActiveContext().AppIfConfigured("gluu")
-	return err == nil && running == caddy.App(a)
+// EndForbidden ends the open streams that the rules of the running configuration forbid.
+// When ctx ends, another configuration is the running one, and no more are ended.
+func EndForbidden(ctx context.Context, logger *zap.Logger) {
+	streams.Open.EndForbidden((&judge{ctx: ctx, logger: logger, forbids: forbidsStream}).ends)
 }
 
 // judge goes through the streams once.
