@@ -23,6 +23,7 @@ type request struct {
 	path          string
 	authorization string // "" for none
 	cookie        string // the header field of a session, "" for none
+	accept        string // "" for none
 	form          string // of a POST; "" for GET
 }
 
@@ -80,6 +81,10 @@ func (c *client) do() error {
 	if next.cookie != "" {
 		c.buffer = append(c.buffer, "\r\nCookie: "...)
 		c.buffer = append(c.buffer, next.cookie...)
+	}
+	if next.accept != "" {
+		c.buffer = append(c.buffer, "\r\nAccept: "...)
+		c.buffer = append(c.buffer, next.accept...)
 	}
 	if next.form != "" {
 		c.buffer = append(c.buffer, "\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: "...)

@@ -24,17 +24,30 @@ func (s *issuer) authorize(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *issuer) token(w http.ResponseWriter, r *http.Request) {
-	now := time.Now().Unix()
-	idToken, err := s.signJWT("JWT", map[string]any{
-		"iss": s.url, "sub": "user-1", "aud": issuerClient, "iat": now, "exp": now + 2*3600, "auth_time": now, "nonce": r.FormValue("code"),
-	})
-	if err != nil {
-		http.Error(w, err.Error(), http.StatusInternalServerError)
-		return
+	client, _, _ := r.BasicAuth()
+	answer := map[string]any{"access_token": "opaque-session", "token_type": "Bearer", "expires_in": 2 * 3600, "scope": "openid " + issuerScope}
+	switch r.FormValue("grant_type") {
+	case "client_credentials": // for the protection API
+		answer["scope"] = "uma_protection"
+	case umaGrant:
+		answer["access_token"] = rpt
+	case "refresh_token":
+		answer["refresh_token"] = "refreshed"
+	default:
+		now := time.Now().Unix()
+		idToken, err := s.signJWT("JWT", map[string]any{
+			"iss": s.url, "sub": "user-1", "aud": client, "iat": now, "exp": now + 2*3600, "auth_time": now, "nonce": r.FormValue("code"),
+		})
+		if err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+			return
+		}
+		answer["id_token"] = idToken
 	}
-	answerJSON(w, map[string]any{
-		"access_token": "opaque-session", "token_type": "Bearer", "expires_in": 2 * 3600, "scope": "openid " + issuerScope, "id_token": idToken,
-	})
+	if client == hurriedClient { // its tokens are always about to end
+		answer["expires_in"], answer["refresh_token"] = 20, "refresh"
+	}
+	answerJSON(w, answer)
 }
 
 // logins lists the rows that are about people who are logged in.
@@ -49,7 +62,11 @@ func (env *environment) logins() []scenario {
 	all := []scenario{
 		row("session, no headers", "\t\tupstream_headers off\n"),
 		row("session, four identity headers", ""),
+		row("session, renewed by each request", ""),
+		row("session with an RPT", ""),
 	}
+	all[2].provider = strings.Replace(provider, "client_id "+issuerClient, "client_id "+hurriedClient, 1)
+	all[3].site += umaRules
 	if env.oauth2Proxy != "" {
 		all = append(all, scenario{name: "session of oauth2-proxy", request: fixed("/todos/17", ""), status: 200, login: true, oauth2Proxy: env.oauth2Proxy})
 	}

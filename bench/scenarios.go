@@ -204,6 +204,9 @@ func (env *environment) scenarios() ([]scenario, error) {
 	made := strings.Replace(own, "\t\t\taudience api\n", "", 1) // introspection answers of the issuer name no audience
 	standard := auth("") + pep(twentyRules)
 	fresh := new(atomic.Uint64)
+	events := func(uint64) request {
+		return request{path: "/todos/17", authorization: "Bearer " + env.embedded.opaque, accept: eventStream}
+	}
 
 	all := []scenario{
 		{name: "A/A (plain beside plain)", request: fixed("/todos/17", ""), status: 200},
@@ -227,6 +230,7 @@ func (env *environment) scenarios() ([]scenario, error) {
 			name: "cold opaque tokens of the embedded server", provider: local,
 			site: env.embedded.server + auth("\t\tprovider embedded\n") + pep(twentyRules), request: fixed("/todos/17", ""), status: 200, minted: 5000, cache: 1,
 		},
+		{name: "event stream of one event", provider: local, site: standard, request: events, status: 200},
 		{name: "rate limit by consumer", provider: local, site: standard + "\tgluu_rate_limit {\n\t\thour 1000000000\n\t}\n", request: opaque, status: 200},
 		{name: fmt.Sprintf("%d distinct cached tokens", env.tokens), provider: made, site: standard, request: env.cycle(), status: 200, warm: env.tokens, cache: int(env.tokens + env.tokens/5)},
 		{name: "10 routes of a Kong file", kong: 10, request: fixed("/api/v1/service-8/items/17", ""), status: 200},

@@ -21,12 +21,20 @@ import (
 	"time"
 )
 
+const eventStream = "text/event-stream"
+
 // upstream is the API behind the proxies: a fixed answer, as cheap as
 // net/http makes it.
 func upstream(listener net.Listener) error {
 	body := []byte(`{"id":17,"title":"write the benchmark","done":false}`)
 	length := strconv.Itoa(len(body))
-	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	event := []byte("data: one\n\n")
+	return http.Serve(listener, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("Accept") == eventStream { // one that ends at once
+			w.Header().Set("Content-Type", eventStream)
+			_, _ = w.Write(event)
+			return
+		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Content-Length", length)
 		_, _ = w.Write(body)
@@ -62,6 +70,8 @@ func newIssuer(listener net.Listener) (*issuer, error) {
 	s := &issuer{url: "http://" + listener.Addr().String(), key: key, rsaKey: rsaKey}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /.well-known/openid-configuration", s.discovery)
+	mux.HandleFunc("GET /.well-known/uma2-configuration", s.discovery)
+	mux.HandleFunc("POST /permission", func(w http.ResponseWriter, _ *http.Request) { answerJSON(w, map[string]any{"ticket": "ticket"}) })
 	mux.HandleFunc("GET /keys", s.keys)
 	mux.HandleFunc("POST /introspect", s.introspect)
 	mux.HandleFunc("GET /authorize", s.authorize)
@@ -78,6 +88,9 @@ func (s *issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 		"jwks_uri":               s.url + "/keys",
 		"token_endpoint":         s.url + "/token",
 		"authorization_endpoint": s.url + "/authorize",
+
+		"permission_endpoint":            s.url + "/permission",
+		"resource_registration_endpoint": s.url + "/resources",
 
 		"id_token_signing_alg_values_supported": []string{"ES256"},
 	})
@@ -110,10 +123,14 @@ func (s *issuer) introspect(w http.ResponseWriter, r *http.Request) {
 		answerJSON(w, map[string]any{"active": false})
 		return
 	}
-	answerJSON(w, map[string]any{
+	answer := map[string]any{
 		"active": true, "client_id": "app", "sub": token[len("opaque-"):], "scope": issuerScope,
 		"exp": time.Now().Add(2 * time.Hour).Unix(), "iss": s.url, "token_type": "Bearer",
-	})
+	}
+	if token == rpt {
+		answer["permissions"] = []any{map[string]any{"resource_id": umaResource, "resource_scopes": []string{"todos:view"}}}
+	}
+	answerJSON(w, answer)
 }
 
 // sign makes the n-th access token: a JWT of RFC 9068 for two hours.
