@@ -71,14 +71,13 @@ func memoryOf(secret string, many int) uint32 {
 	return uint32(max(leastMemory, min(mostMemory, fileMemory/many)))
 }
 
-// hashSecret returns the hash of a secret, which is the same for the same
-// file: its salt is derived from the client and the secret.
-func (f *file) hashSecret(o *object, client, secret string, hashed bool) string {
+// hashSecret returns the hash of a secret, which is the same for the same file.
+func (f *file) hashSecret(o *object, owner, secret string, hashed bool) string {
 	hash, secret := f.readSecret(o, secret, hashed)
 	if secret == "" {
 		return hash
 	}
-	return hashOf(client, secret, memoryOf(secret, 1))
+	return hashOf(owner, secret, memoryOf(secret, 1))
 }
 
 // readSecret returns the hash that an option has, or the secret that is to be hashed.
@@ -97,10 +96,12 @@ func (f *file) readSecret(o *object, text string, hashed bool) (hash, secret str
 	return "", strings.ReplaceAll(text, `\{`, "{")
 }
 
-// hashOf returns an argon2id hash. The salt is derived, so that the same file gives
-// the same configuration; no two clients have one in common.
-func hashOf(client, secret string, memory uint32) string {
-	seed := sha256.Sum256([]byte("kong oauth2 salt\x00" + client + "\x00" + secret))
+// hashOf returns an argon2id hash. The salt is derived from the owner of the secret, so
+// that the same file gives the same configuration, and no two clients have one in common.
+// It must not depend on the secret: it is part of the hash, and to try a guess by the
+// salt would take one SHA-256.
+func hashOf(owner, secret string, memory uint32) string {
+	seed := sha256.Sum256([]byte("kong oauth2 salt\x00" + owner))
 	salt := seed[:16]
 	key := argon2.IDKey([]byte(secret), salt, 1, memory, 1, 32)
 	encode := base64.RawStdEncoding.EncodeToString
@@ -161,7 +162,7 @@ func readOAuth2(f *file, p *plugin) builder {
 	if !f.settings.rfc {
 		legacy["query_credentials"] = true
 	}
-	s.server = map[string]any{"handler": "gluu_oauth_server", "issuer": kongIssuer, "profile": f.readProfile(c, legacy)}
+	s.server = map[string]any{"handler": "gluu_oauth_server", "issuer": kongIssuer, "profile": f.readProfile(p, legacy)}
 	if len(scopes) > 0 {
 		s.server["scopes"] = scopes
 	}
@@ -231,8 +232,7 @@ func (f *file) oauth2Steps(c *object, s oauth2Settings, r *route) steps {
 	if service != "*" {
 		name = "oauth2-" + r.service.label()
 	}
-	f.providers[name] = map[string]any{"embedded": true, "issuer": kongIssuer, "service": service}
-	auth["provider"] = name
+	auth["provider"] = f.addProvider(c, name, map[string]any{"embedded": true, "issuer": kongIssuer, "service": service})
 	return steps{before: []any{server, auth}}
 }
 
@@ -260,7 +260,8 @@ func (f *file) tokenPlaces(c *object) []map[string]any {
 }
 
 // readProfile reads the settings of the server.
-func (f *file) readProfile(c *object, legacy map[string]bool) map[string]any {
+func (f *file) readProfile(p *plugin, legacy map[string]bool) map[string]any {
+	c := p.config
 	profile := map[string]any{"name": "kong"}
 	var grants []string
 	for _, grant := range []struct{ field, name, legacy string }{
@@ -280,7 +281,7 @@ func (f *file) readProfile(c *object, legacy map[string]bool) map[string]any {
 	}
 	profile["grants"] = grants
 	if key := c.secret("provision_key"); key != "" {
-		profile["provision_key"] = []string{f.hashSecret(c, "provision_key", key, false)}
+		profile["provision_key"] = []string{f.hashSecret(c, "provision_key\x00"+p.id, key, false)}
 	}
 	for _, field := range []string{"mandatory_scope", "reuse_refresh_token", "accept_http_if_already_terminated"} {
 		if c.boolean(field, false) {

@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -207,6 +209,70 @@ func TestSecretsAreHashed(t *testing.T) {
 	hashed = strings.Replace(hashed, invented, "'$pbkdf2-sha512$i=10000,l=32$c2FsdHNhbHRzYWx0$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE', hash_secret: true", 1)
 	if got, _, err := adapt(t, hashed, nil); err != nil || !strings.Contains(string(got), "i=10000,l=32$c2FsdHNhbHRzYWx0$") {
 		t.Errorf("got %s, %v", got, err)
+	}
+}
+
+// Salts are in the output: one that depended on the secret would let a guess be tried without
+// the slow hash.
+func TestSaltsDoNotDependOnSecrets(t *testing.T) {
+	salts := func(secret, key string) string {
+		file := strings.NewReplacer("MORE", "", invented, secret, "an-invented-provision-key-0123", key).Replace(stepOn)
+		config, _, err := adapt(t, file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(`t=1,p=1\$([^"$]+)\$`).FindAllStringSubmatch(string(config), -1)
+		var salts []string
+		for _, one := range found {
+			salts = append(salts, one[1])
+		}
+		slices.Sort(salts)
+		if salts = slices.Compact(salts); len(salts) != 2 {
+			t.Fatalf("got the salts %q, want one of the client and one of the provision key", salts)
+		}
+		return strings.Join(salts, " ")
+	}
+	if one, other := salts("a-secret", "a-provision-key-0123456789"), salts("another-secret", "another-provision-key-0123"); one != other {
+		t.Errorf("got %s and %s", one, other)
+	}
+}
+
+// A provider of the plugin oauth2 does not take the place of another that has its name: the
+// routes of one would take the tokens of the other.
+func TestSec_ProvidersOfOneName(t *testing.T) {
+	const gluu = `{name: gluu-oauth-auth, config: {op_url: "https://%s", client_id: a, client_secret: b}}`
+	const oauth2 = `{name: oauth2, config: {enable_client_credentials: true%s}}`
+	for host, more := range map[string]string{"oauth2.shop": "", "oauth2": ", global_credentials: true"} {
+		file := fmt.Sprintf(`{_format_version: "3.0", services: [{name: shop, url: "http://h", routes: [{name: a, paths: [/a], plugins: [`+oauth2+`]}]},
+ {name: other, url: "http://h", routes: [{name: b, paths: [/b], plugins: [`+gluu+`]}]}]}`, more, host)
+		config, _, err := adapt(t, file, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parsed struct {
+			Apps struct {
+				Gluu struct {
+					Providers map[string]struct {
+						Issuer   string
+						Embedded bool
+					}
+				}
+			}
+		}
+		if err := json.Unmarshal(config, &parsed); err != nil {
+			t.Fatal(err)
+		}
+		used := regexp.MustCompile(`"handler":"gluu_oauth_auth","(?:pass_credentials":"[a-z_]+",")?provider":"([^"]+)"`).FindAllStringSubmatch(string(config), -1)
+		var embedded, issuers []string
+		for _, one := range used {
+			p := parsed.Apps.Gluu.Providers[one[1]]
+			if issuers = append(issuers, p.Issuer); p.Embedded {
+				embedded = append(embedded, one[1])
+			}
+		}
+		if len(used) != 2 || len(embedded) != 1 || !slices.Contains(issuers, "https://"+host) {
+			t.Errorf("%s: the routes have the issuers %q of %v", host, issuers, parsed.Apps.Gluu.Providers)
+		}
 	}
 }
 

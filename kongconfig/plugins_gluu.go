@@ -80,13 +80,23 @@ func (f *file) addProvider(c *object, name string, provider map[string]any) stri
 			f.providers[candidate] = provider
 			return candidate
 		}
-		if other["issuer"] == provider["issuer"] && other["client_id"] == provider["client_id"] && other["introspection_endpoint"] == provider["introspection_endpoint"] {
+		if isSameProvider(other, provider) {
 			if other["client_secret"] != provider["client_secret"] {
 				c.errorf("client_secret", "another plugin has the same op_url and client_id with another secret: correct one of them")
 			}
 			return candidate
 		}
 	}
+}
+
+// isSameProvider reports whether two providers ask the same server as the same client.
+func isSameProvider(a, b map[string]any) bool {
+	for _, setting := range []string{"issuer", "client_id", "introspection_endpoint", "service"} {
+		if a[setting] != b[setting] {
+			return false
+		}
+	}
+	return true
 }
 
 func readGluuOAuthAuth(f *file, p *plugin) builder {
