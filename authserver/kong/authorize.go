@@ -220,6 +220,9 @@ func (c *call) challenge(client *authcore.Client) (string, *problem) {
 // standardChallenge is the code challenge as RFC 7636 spells it. A challenge without a method
 // is a plain one there.
 func (c *call) standardChallenge() (string, *problem) {
+	if !c.params.isText("code_challenge") { // not one that the client has left out
+		return "", wrongChallenge("code_challenge is not a string")
+	}
 	challenge := c.params.text("code_challenge")
 	err := authcore.CheckChallenge(challenge, c.params.text("code_challenge_method"))
 	if f, refused := errors.AsType[*authcore.Fault](err); refused {

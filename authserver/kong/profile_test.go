@@ -114,6 +114,8 @@ func TestErrorsAtTheRedirectURIOfTheStandards(t *testing.T) {
 		{"a challenge without a method, which is plain", authorization("code_challenge", challengeOfVerifier), "invalid_request"},
 		{"a method in lower case", authorization("code_challenge", challengeOfVerifier, "code_challenge_method", "s256"), "invalid_request"},
 		{"a challenge that is not a SHA-256", authorization("code_challenge", "1234", "code_challenge_method", "S256"), "invalid_request"},
+		{"a challenge that is a number", authorization("code_challenge", 5), "invalid_request"},
+		{"a challenge that is a list, of a public client", authorization("client_id", "mobile", "code_challenge", []string{challengeOfVerifier}), "invalid_request"},
 		{"a challenge", authorization("code_challenge", challengeOfVerifier, "code_challenge_method", "S256"), ""},
 	} {
 		_, body := f.ask(request{path: "/oauth2/authorize", params: with(test.params, "state", "a b")})
