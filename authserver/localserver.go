@@ -95,11 +95,12 @@ func (l localServer) Verify(ctx context.Context, raw string, audiences []string)
 	}, nil
 }
 
-// AnswersAtOnce implements [localserver.Server].
+// AnswersAtOnce implements [localserver.Server]. Where clients have documents, the token of
+// one may have to wait until its document is fetched again.
 func (l localServer) AnswersAtOnce() bool {
 	select {
 	case <-l.server.ready:
-		return l.server.rfc.Store.ReadsAtOnce()
+		return l.server.rfc.Documents == nil && l.server.rfc.Store.ReadsAtOnce()
 	default:
 		return false
 	}

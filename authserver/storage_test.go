@@ -320,3 +320,26 @@ func TestStorageIsFoundInCaddysDataDirectory(t *testing.T) {
 		t.Errorf("permissions of the folder: %v, %v; want 0700", info, err)
 	}
 }
+
+// The gateway asks a server directly only if the answer waits for nothing: neither the start
+// nor a client's document.
+func TestWhenAServerAnswersAtOnce(t *testing.T) {
+	documents := registrationConfig()
+	documents.ClientMetadataDocuments = []string{"*"}
+	for name, test := range map[string]struct {
+		config *Server
+		want   bool
+	}{
+		"a file":                     {peopleConfig(), true},
+		"a file, clients' documents": {documents, false},
+	} {
+		server := start(t, test.config, t.TempDir())
+		if got := (localServer{server.Server}).AnswersAtOnce(); got != test.want {
+			t.Errorf("%s: got %t, want %t", name, got, test.want)
+		}
+		early := &Server{rfc: server.rfc, ready: make(chan struct{})}
+		if (localServer{early}).AnswersAtOnce() {
+			t.Errorf("%s: a server that has not started answers at once", name)
+		}
+	}
+}

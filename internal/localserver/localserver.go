@@ -34,8 +34,8 @@ type Server interface {
 	// ProviderUnavailable if the store cannot be read.
 	Verify(ctx context.Context, raw string, audiences []string) (*token.Token, error)
 
-	// AnswersAtOnce reports whether Verify waits for nothing at present, neither a
-	// store of another process nor the server's start.
+	// AnswersAtOnce reports whether Verify waits for nothing at present: not for a
+	// store of another process, the document of a client or the server's start.
 	AnswersAtOnce() bool
 
 	// Holds reports whether a token that Verify has returned is still active, as
