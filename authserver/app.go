@@ -47,6 +47,9 @@ func startWith(ctx caddy.Context, s *Server) error {
 		return err
 	}
 	app := module.(*App)
+	if len(app.servers) == 0 {
+		starting.Add(app)
+	}
 	app.servers = append(app.servers, s)
 	return nil
 }
@@ -60,6 +63,7 @@ func (a *App) Start() error {
 		}
 	}
 	started.Add(a)
+	starting.Remove(a)
 	return nil
 }
 
@@ -70,11 +74,22 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// started are the apps that run.
-var started apps.Running[*App]
+// Cleanup forgets an app whose configuration was only validated, or failed to start.
+func (a *App) Cleanup() error {
+	starting.Remove(a)
+	return nil
+}
+
+// started are the apps that run, and starting those with servers that do not run yet.
+var started, starting apps.Running[*App]
+
+// IsStarting reports whether a configuration with servers is about to run. Caddy starts
+// apps one after the other, and others of its apps may answer before.
+func IsStarting() bool { return starting.Current() != nil }
 
 // Interface guards
 var (
-	_ caddy.App         = (*App)(nil)
-	_ caddy.Provisioner = (*App)(nil)
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
 )

@@ -250,3 +250,28 @@ func (r *running) counter(name string, values ...string) (sum float64) {
 	}
 	return sum
 }
+
+// Between the provisioning of a configuration and its start there are servers that do not run
+// yet. One that fails, or is only validated, leaves none behind.
+func TestServersAreStarting(t *testing.T) {
+	if IsStarting() {
+		t.Fatal("before the first configuration")
+	}
+	server := start(t, testConfig(), t.TempDir())
+	if IsStarting() || len(Running()) == 0 {
+		t.Error("the configuration has started")
+	}
+	server.stop()
+	base, err := caddy.ProvisionContext(&caddy.Config{Logging: testLogging})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := caddy.NewContext(base)
+	defer cancel()
+	if err := startWith(ctx, new(Server)); err != nil || !IsStarting() {
+		t.Errorf("a configuration that is provisioned: %v", err)
+	}
+	if cancel(); IsStarting() {
+		t.Error("a configuration that was only validated")
+	}
+}

@@ -217,6 +217,10 @@ func patchConsumer(d *consumer.Directory, w http.ResponseWriter, r *http.Request
 // server, their grants and tokens. If only the former succeeds, they are refused all the
 // same, and a second request with the consumer's id deletes them.
 func deleteConsumer(d *consumer.Directory, w http.ResponseWriter, r *http.Request, name string) error {
+	servers := runningServers()
+	if len(servers) == 0 && serversAreStarting() { // the credentials would stay
+		return apiError(http.StatusServiceUnavailable, errStarting)
+	}
 	id := name
 	if c := d.Find(name); c != nil {
 		id = c.ID
@@ -226,7 +230,7 @@ func deleteConsumer(d *consumer.Directory, w http.ResponseWriter, r *http.Reques
 		return consumerError(err)
 	}
 	if d.Find(id) == nil {
-		admin := oauthAdmin{servers: runningServers(), directory: d}
+		admin := oauthAdmin{servers: servers, directory: d}
 		found, failed := admin.forgetConsumer(r.Context(), id)
 		if failed != nil {
 			return apiError(http.StatusServiceUnavailable, fmt.Errorf("the consumer is deleted, its OAuth credentials are not yet: repeat the request with its id %s: %w", id, failed))

@@ -2,7 +2,17 @@
 
 package caddyadmin
 
-import "github.com/caddy-gluu/gateway/authserver"
+import (
+	"errors"
+
+	"github.com/caddy-gluu/gateway/authserver"
+)
+
+var errStarting = errors.New("gluu_oauth_server is still starting: repeat the request in a moment")
+
+// serversAreStarting reports whether there will be authorization servers in a moment. Tests
+// replace it.
+var serversAreStarting = authserver.IsStarting
 
 // runningServers returns the authorization servers of the running configuration. Tests
 // replace it.

@@ -39,9 +39,14 @@ func (h oauthHandler) route(pattern string) caddy.AdminRoute {
 }
 
 func (h oauthHandler) serve(a *oauthAdmin, w http.ResponseWriter, r *http.Request) {
-	var err error = simpleFault(http.StatusNotFound, "%v", errNoServer)
-	if len(a.servers) > 0 {
+	var err error
+	switch {
+	case len(a.servers) > 0:
 		err = h(a, w, r)
+	case serversAreStarting():
+		err = simpleFault(http.StatusServiceUnavailable, "%v", errStarting)
+	default:
+		err = simpleFault(http.StatusNotFound, "%v", errNoServer)
 	}
 	if err != nil {
 		f := oauthFaultOf(err)

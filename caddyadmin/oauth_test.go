@@ -453,6 +453,28 @@ func TestServersAreToldApart(t *testing.T) {
 	a.object(404, "GET", "/gluu/oauth2", "")
 }
 
+// For a moment at the start there is no server yet: nothing is said to be missing, and no
+// consumer is deleted without its credentials.
+func TestServersThatAreStarting(t *testing.T) {
+	a := newOAuthTest(t)
+	running, starting := runningServers, serversAreStarting
+	t.Cleanup(func() { runningServers, serversAreStarting = running, starting })
+	servers := a.admin.servers
+	runningServers = func() []oauthServer { return a.admin.servers }
+	serversAreStarting = func() bool { return len(a.admin.servers) == 0 }
+	a.object(201, "POST", "/gluu/consumers/ann/oauth2", `{"name":"x","client_id":"one"}`)
+	a.admin.servers = nil
+	if status, body := a.do("GET", "/gluu/oauth2/one", ""); status != http.StatusServiceUnavailable || !strings.Contains(body, "still starting") {
+		t.Errorf("got %d %s", status, body)
+	}
+	if status, body := a.do("DELETE", "/gluu/consumers/ann", ""); status != http.StatusServiceUnavailable || a.directory.Find("ann") == nil {
+		t.Errorf("got %d %s", status, body)
+	}
+	a.admin.servers = servers
+	a.object(204, "DELETE", "/gluu/consumers/ann", "")
+	a.object(404, "GET", "/gluu/oauth2/one", "")
+}
+
 // A consumer takes its credentials with it, also if that fails at first.
 func TestSec_S210_DeletingAConsumerEndsAll(t *testing.T) {
 	a := newOAuthTest(t)
