@@ -85,6 +85,19 @@ func TestATryIsSavedAsATest(t *testing.T) {
 	}
 }
 
+// Forms can send what no file can hold.
+func TestATryThatIsNotText(t *testing.T) {
+	u, _ := uiWithTests(t)
+	for _, form := range []url.Values{{"scopes": {"\xff"}}, {"request": {"GET /\xff"}}, {"scopes": {"\xff"}, "draft_a": {rulesFor("todos:read")}}, {"request": {"GET /todos/\xff"}, "draft_a": {rulesFor("todos:read")}}} {
+		if !form.Has("request") {
+			form.Set("request", "GET /todos/1")
+		}
+		if got := post(t, u, "/playground", "viewers", form); got.StatusCode >= http.StatusInternalServerError {
+			t.Errorf("%q: got %s", form, got.Status)
+		}
+	}
+}
+
 // Only an admin saves, where the configuration allows it, and nowhere but in its test files.
 func TestWhatIsNotSavedAsATest(t *testing.T) {
 	u, file := uiWithTests(t)

@@ -166,7 +166,10 @@ The exit code is 0 for allow, 1 for any other decision, and 2 for an error.
 		case asJSON:
 			err = d.writeJSON(cmd.OutOrStdout())
 		case asTest:
-			_, err = io.WriteString(cmd.OutOrStdout(), d.testCase(requestText).YAML())
+			var text string
+			if text, err = d.testCase(requestText).YAML(); err == nil {
+				_, err = io.WriteString(cmd.OutOrStdout(), text)
+			}
 		default:
 			d.print(newPainter(cmd.OutOrStdout()))
 		}

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
+	"unicode"
 
 	"go.yaml.in/yaml/v3"
 
@@ -36,8 +38,9 @@ func (d *decision) testCase(request string) *TestCase {
 	return c
 }
 
-// YAML writes the case as an element of the tests of a file.
-func (c *TestCase) YAML() string {
+// YAML writes the case as an element of the tests of a file. It fails for a request or
+// scopes that are not valid UTF-8, which no file can say.
+func (c *TestCase) YAML() (string, error) {
 	members := &yaml.Node{Kind: yaml.MappingNode}
 	add := func(name string, value *yaml.Node) {
 		members.Content = append(members.Content, textNode(name), value)
@@ -63,15 +66,15 @@ func (c *TestCase) YAML() string {
 		}
 		add("captures", list)
 	}
-	text, err := encodeYAML(&yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{members}})
-	if err != nil {
-		panic(err) // it has nothing but texts
-	}
-	return text
+	return encodeYAML(&yaml.Node{Kind: yaml.SequenceNode, Content: []*yaml.Node{members}})
 }
 
 func textNode(text string) *yaml.Node {
-	return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
+	n := &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}
+	if strings.ContainsFunc(text, func(r rune) bool { return !unicode.IsPrint(r) }) {
+		n.Style = yaml.DoubleQuotedStyle // only there U+2028 is not a line that is folded
+	}
+	return n
 }
 
 func textsNode(texts []string) *yaml.Node {
@@ -86,7 +89,10 @@ func encodeYAML(n *yaml.Node) (string, error) {
 	var b strings.Builder
 	encoder := yaml.NewEncoder(&b)
 	encoder.SetIndent(2)
-	err := errors.Join(encoder.Encode(n), encoder.Close())
+	if err := encoder.Encode(n); err != nil {
+		return "", err
+	}
+	err := encoder.Close()
 	return b.String(), err
 }
 
@@ -94,6 +100,10 @@ func encodeYAML(n *yaml.Node) (string, error) {
 // [TestCase.YAML], which a person may have edited. All else in the file stays as it is.
 func AddTestCase(file, text string) error {
 	added, err := readTestCase(text)
+	if err != nil {
+		return err
+	}
+	target, err := filepath.EvalSymlinks(file)
 	if err != nil {
 		return err
 	}
@@ -105,7 +115,20 @@ func AddTestCase(file, text string) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", file, err)
 	}
-	return liveconfig.WriteFile(file, after, 0o644)
+	if err := checkRuns(file, before, after); err != nil {
+		return err
+	}
+	return liveconfig.WriteFile(target, after, 0o644) // a link stays one
+}
+
+// checkRuns refuses a case that would keep its file from being run, and with it all the
+// other cases: one with a rule for a policy in Rego, for example.
+func checkRuns(file string, before, after []byte) error {
+	if _, err := runText(file, before, nil); err != nil {
+		return fmt.Errorf("%s: cannot be run as it is, so nothing is added: caddy gluu test says why", file) // which can quote a configuration
+	}
+	_, err := runText(file, after, nil)
+	return err
 }
 
 // readTestCase reads one case, and refuses what `caddy gluu test` would.
@@ -148,6 +171,9 @@ func insertCase(before []byte, added *yaml.Node) ([]byte, error) {
 	}
 	var b bytes.Buffer
 	lines := bytes.SplitAfter(before, []byte("\n"))
+	if end > len(lines) {
+		return nil, errors.New("its lines do not end with \\n: write the case there yourself")
+	}
 	for _, line := range lines[:end] {
 		b.Write(line)
 	}

@@ -4,14 +4,18 @@ package cli
 
 import (
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+
+	"go.yaml.in/yaml/v3"
 
 	"github.com/caddy-gluu/gateway/scopeexpr"
 )
 
 const twoPolicies = `# how todos are guarded
-policy: first.json
+scope_expression: []
 tests: [{want: refused}]
 ---
 scope_expression:
@@ -28,7 +32,10 @@ tests:
 
 // A case is added below the others of the last policy; not a byte of the file is another.
 func TestACaseIsAdded(t *testing.T) {
-	added := (&TestCase{Request: "GET /todos/a%20b", Scopes: []string{"todos:read", "true"}, Want: allow, Rule: "/todos/?", Captures: []*string{new("a b"), nil}}).YAML()
+	added, err := (&TestCase{Request: "GET /todos/a%20b", Scopes: []string{"todos:read", "true"}, Want: allow, Rule: "/todos/?", Captures: []*string{new("a b"), nil}}).YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct{ before, indent, behind string }{
 		"at the end":             {twoPolicies, "  ", ""},
 		"without an end of line": {strings.TrimSuffix(twoPolicies, "\n"), "  ", ""},
@@ -73,6 +80,10 @@ func TestWhatIsNotAdded(t *testing.T) {
 		"an end of documents": {"scope_expression: []\ntests:\n- want: refused\n...\n", ok, "write it there yourself"},
 		"the same case":       {twoPolicies, "- {request: GET /todos/1, want: deny, scopes: []}\n", "has this case already"},
 		"not YAML":            {"tests: [", ok, "did not find"},
+		"other ends of lines": {"scope_expression: []\rtests:\r- want: refused\ruma: true\r", ok, "its lines do not end"},
+		"claims":              {twoPolicies, "- {request: GET /, want: deny, claims: {sub: ann}}\n", "test 4: claims and consumer are for policies in Rego"},
+		"a rule for Rego":     {"policy: p.rego\ntests:\n- {request: GET /, want: refused}\n", "- {request: GET /, want: deny, rule: /}\n", "test 2: rule and captures are for scope expressions"},
+		"a file with faults":  {"policy: p.json\nhandler: 7\ntests:\n- {request: GET /a, want: deny}\n", ok, "caddy gluu test says why"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			file := write(t, "todos_test.yaml", c.file)
@@ -83,6 +94,42 @@ func TestWhatIsNotAdded(t *testing.T) {
 				t.Errorf("the file is now %q, %v", got, err)
 			}
 		})
+	}
+}
+
+// A file that is a link stays one: what it names gets the case.
+func TestACaseIsAddedBehindALink(t *testing.T) {
+	file := write(t, "todos_test.yaml", twoPolicies)
+	link := filepath.Join(t.TempDir(), "link_test.yaml")
+	if err := os.Symlink(file, link); err != nil {
+		t.Fatal(err)
+	}
+	if err := AddTestCase(link, "- {request: GET /todos/2, want: deny}\n"); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := os.Lstat(link); err != nil || info.Mode()&os.ModeSymlink == 0 {
+		t.Errorf("the link is now %v, %v", info.Mode(), err)
+	}
+	if got, err := os.ReadFile(file); err != nil || !strings.Contains(string(got), "GET /todos/2") {
+		t.Errorf("the file is %s, %v", got, err)
+	}
+}
+
+// A case says exactly what was decided, whatever a scope contains, or there is none.
+func TestTextsOfACase(t *testing.T) {
+	for _, text := range []string{"a\u2028b", "a\u2029", "a\u0085b", "\ufeff", "\x00", "a\tb", "\u202eb", "~", "- a", "'", "\"\\", "{{.}}", "#", "", " a "} {
+		c := &TestCase{Request: "GET /", Scopes: []string{text}, Want: deny, Captures: []*string{&text}}
+		written, err := c.YAML()
+		if err != nil {
+			t.Fatalf("%q: %v", text, err)
+		}
+		var read []struct{ Scopes, Captures []string }
+		if err := yaml.Unmarshal([]byte(written), &read); err != nil || len(read) != 1 || !slices.Equal(read[0].Scopes, c.Scopes) || !slices.Equal(read[0].Captures, c.Scopes) {
+			t.Errorf("%q is written as %s, which is %+v (%v)", text, written, read, err)
+		}
+	}
+	if text, err := (&TestCase{Request: "GET /", Scopes: []string{"\xff"}, Want: deny}).YAML(); err == nil {
+		t.Errorf("what is not UTF-8 is written as %q", text)
 	}
 }
 
@@ -131,6 +178,9 @@ func TestExplainAsATest(t *testing.T) {
 	file := write(t, "x_test.yaml", "policy: "+policy+"\ntests:\n"+out)
 	if results, err := RunTestFile(file, nil); err != nil || len(results) != 1 || !results[0].Pass {
 		t.Errorf("the case gets %+v, %v", results, err)
+	}
+	if _, code, err := execute(newExplainCommand, "--policy", policy, "--request", "GET /x/a", "--scopes", "\xff", "--as-test"); code != exitError || err == nil {
+		t.Errorf("a scope that is not UTF-8: exit code %d, error %v", code, err)
 	}
 	for _, args := range [][]string{{"--no-token"}, {"--policy", "x.rego"}} {
 		if _, code, err := execute(newExplainCommand, append(args, "--request", "GET /", "--as-test")...); code != exitError || err == nil || !strings.Contains(err.Error(), "scope expressions") {

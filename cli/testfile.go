@@ -78,7 +78,11 @@ func RunTestFile(file string, draft scopeexpr.Document) ([]TestResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	var results []TestResult
+	return runText(file, text, draft)
+}
+
+// runText does the same for the text of a file.
+func runText(file string, text []byte, draft scopeexpr.Document) (results []TestResult, err error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(text))
 	decoder.KnownFields(true)
 	for {
