@@ -37,6 +37,9 @@ func (p *PEP) ExplainRequest(r *http.Request, caller *explain.Caller, why bool) 
 	}
 	quiet := p.quiet()
 	q := &question{pep: quiet, r: r, isPast: isPast, id: p.identityFor(caller), path: path, rawPath: rawPath, started: time.Now()}
+	if isPast {
+		q.started = caller.AdmittedAt
+	}
 	if refusal := quiet.findOperation(q); refusal != nil {
 		d.Refused = identity.Explained(*refusal)
 		return d
@@ -65,6 +68,9 @@ func (p *PEP) explain(d *explain.Decision, q *question, trace *opaengine.Trace, 
 		quiet := *e
 		if quiet.metrics = nil; why {
 			quiet.options, quiet.limit = []opaengine.Option{trace.Option()}, toolLimit
+		}
+		if q.isPast { // time alone does not end a stream
+			quiet.options = append(quiet.options, opaengine.At(q.started))
 		}
 		decider = &quiet
 	}

@@ -23,7 +23,7 @@ var errNotKept = errors.New("the policy looks at a part of the request that is n
 
 // judgesPast reports whether what decides can be asked about a stream again: an engine
 // inside the gateway can. A server is not asked about all streams at once, be it by the
-// gateway or by the policies of an engine.
+// gateway or by the policies of an engine, and dice are not thrown again.
 func (p *PEP) judgesPast() bool {
 	e, ok := p.decider.(*embedded)
 	if !ok {
@@ -31,9 +31,13 @@ func (p *PEP) judgesPast() bool {
 	}
 	snapshot, err := e.engine.Snapshot()
 	return err != nil || !slices.ContainsFunc(snapshot.Nondeterministic(), func(function string) bool {
-		return function == "http.send" || function == "net.lookup_ip_addr"
+		return !slices.Contains(steady, function)
 	})
 }
+
+// steady are functions that depend on more than their arguments, and yet say the same
+// about a stream as when it began: the clock is set to that moment.
+var steady = []string{"time.now_ns", "io.jwt.decode_verify", "io.jwt.encode_sign", "io.jwt.encode_sign_raw", "opa.runtime"}
 
 // unlessPast guards a part of the document that is not kept.
 func unlessPast(build func(*question, *opaengine.Uses) (*ast.Term, error)) func(*question, *opaengine.Uses) (*ast.Term, error) {

@@ -145,6 +145,8 @@ func TestServersAreNotAskedAboutStreams(t *testing.T) {
 		"a policy that sends":        {byPolicy(`http.send({"method": "GET", "url": "http://127.0.0.1:9"}).status_code == 200`), false},
 		"a policy that looks up":     {byPolicy(`net.lookup_ip_addr("localhost")`), false},
 		"a policy that looks at now": {byPolicy(`time.now_ns() > 0`), true},
+		"a policy that draws lots":   {byPolicy(`rand.intn("canary", 10) == 0`), false},
+		"a policy that verifies":     {byPolicy(`io.jwt.decode_verify("a.b.c", {"secret": "s"})[0]`), true},
 		"a policy":                   {byPolicy(`input.method == "GET"`), true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,6 +154,27 @@ func TestServersAreNotAskedAboutStreams(t *testing.T) {
 				t.Errorf("got %t, want %t", got, test.want)
 			}
 		})
+	}
+}
+
+// Now is, to a policy, when the stream began: that an hour has passed ends none.
+func TestAPolicyIsAskedAsOfTheBeginningOfAStream(t *testing.T) {
+	w := newWorld(t)
+	began := time.Now().Add(-2 * time.Hour)
+	policy := fmt.Sprintf("package httpapi.authz\n\ndefault allow := false\n\nallow if time.now_ns() < %d\n", began.Add(time.Hour).UnixNano())
+	engine, err := opaengine.New(opaengine.Settings{Files: []string{w.file("p.rego", policy)}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &PEP{logger: zap.NewNop(), decider: &embedded{engine: engine, decision: "httpapi/authz/allow", limit: 10 * time.Second}}
+	for name, c := range map[string]struct {
+		isPast bool
+		want   bool // that it is refused
+	}{"a request": {false, true}, "a stream": {true, false}} {
+		q := &question{pep: p, r: httptest.NewRequest(http.MethodGet, "/a", nil), id: new(identity.Identity), path: "/a", started: began, isPast: c.isPast}
+		if refusal, err := p.explain(new(explain.Decision), q, nil, false); err != nil || (refusal != nil) != c.want {
+			t.Errorf("%s: got %+v, %v", name, refusal, err)
+		}
 	}
 }
 

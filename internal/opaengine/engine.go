@@ -190,7 +190,7 @@ func (e *Engine) use(s *Snapshot) {
 // than now. Who wants to know of the next ones asks for another channel.
 func (e *Engine) Changed() <-chan struct{} { return e.changed.next() }
 
-// Snapshot returns what decides now. It must be released.
+// Snapshot returns what decides now.
 func (e *Engine) Snapshot() (*Snapshot, error) {
 	if err := e.refused.Load(); err != nil {
 		return nil, *err

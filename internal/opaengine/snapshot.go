@@ -210,6 +210,9 @@ func (d *documents) Put(ast.Ref, ast.Value) {}
 // Option changes one evaluation.
 type Option func(*topdown.Query)
 
+// At has policies take a moment for now.
+func At(moment time.Time) Option { return func(q *topdown.Query) { q.WithTime(moment) } }
+
 // resultVar is the variable of the query that becomes the decision. No policy can
 // have one of that name.
 const resultVar = ast.Var("$decision")
