@@ -124,7 +124,9 @@ func runTests(v *visit) error {
 		return errAnswered // the browser has gone
 	}
 	defer testFileLock.Release(1)
-	v.runTestsOn(page, v.testFiles())
+	if v.runTestsOn(page, v.testFiles()); v.r.Context().Err() != nil {
+		return errAnswered
+	}
 	return v.showPlaygroundPage(http.StatusOK, page)
 }
 
@@ -138,6 +140,9 @@ func (v *visit) runTestsOn(page *playground, files []string) {
 	}
 	page.Tests.Runs = []*testRun{}
 	for _, file := range files {
+		if v.r.Context().Err() != nil {
+			return // the browser has gone, and the next one waits
+		}
 		page.Tests.Runs = append(page.Tests.Runs, runTestFile(file, drafts))
 	}
 }
