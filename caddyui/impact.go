@@ -199,10 +199,10 @@ func (found *impact) cutPasses() {
 // refusalsBy returns the last requests that handlers of a name refused on a site, nil
 // for any.
 func refusalsBy(handler string, serves func(host string) bool) (refused []*decisions.Decision) {
-	for _, d := range decisions.Recent.List(decisions.Filter{Handler: handler}, refusalsTried) {
+	for _, d := range decisions.Recent.List(decisions.Filter{Handler: handler}, decisions.Size) {
 		if serves == nil || serves(d.Host) {
 			refused = append(refused, d)
 		}
 	}
-	return refused
+	return refused[:min(len(refused), refusalsTried)] // a busy site does not hide the others
 }

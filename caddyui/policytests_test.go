@@ -161,3 +161,21 @@ func TestDraftsAreReplayed(t *testing.T) {
 		t.Errorf("without a draft: got %s", got.Status)
 	}
 }
+
+// The last refusals of a site are tried, however many another one has had since.
+func TestABusySiteDoesNotHideTheRefusalsOfOthers(t *testing.T) {
+	const name = "handler of two sites"
+	handler := decisions.Identify(decisions.HandlerInfo{Name: name})
+	refuse := func(host string) {
+		decisions.Recent.Add(&decisions.Refused{RequestID: host, Handler: handler, Method: "GET", Host: host, Path: "/", Status: 403})
+	}
+	refuse("quiet.example.com")
+	for range refusalsTried + 10 {
+		refuse("busy.example.com")
+	}
+	for host, want := range map[string]int{"quiet.example.com": 1, "busy.example.com": refusalsTried} {
+		if found := refusalsBy(name, func(of string) bool { return of == host }); len(found) != want {
+			t.Errorf("%s: got %d refusals, want %d", host, len(found), want)
+		}
+	}
+}
