@@ -57,7 +57,7 @@ func TestTheAlgorithmOfIDTokens(t *testing.T) {
 	}
 }
 
-// An ID token with ES256 is a hint like any other, and one with a foreign key is none.
+// An ID token with ES256 is a hint like any other, and one with a foreign key is not.
 func TestAHintWithES256(t *testing.T) {
 	server := start(t, peopleConfig(), t.TempDir())
 	b := server.browser("alice")

@@ -67,7 +67,7 @@ func loadKey(ctx context.Context, storage certmagic.Storage, name, alg string) (
 	}
 	key, err := jose.ParsePrivateKey(pem)
 	if err != nil {
-		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is damaged (%w): put back a copy of it, or delete it to have a new one made, with which no JWT of before is valid", name, err)
+		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is damaged (%w): put back a copy of it, or delete it to have a new one made, after which JWTs signed with the old one are invalid", name, err)
 	}
 	if !key.Public().Fits(alg) {
 		return jose.PrivateKey{}, fmt.Errorf("the signing key %s in Caddy's storage is not one for %s: put back a copy of it, or delete it to have a new one made", name, alg)

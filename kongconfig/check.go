@@ -77,7 +77,7 @@ var hashForms = regexp.MustCompile(`^\$(argon2id\$v=19\$m=\d+,t=\d+,p=\d+\$[A-Za
 
 func checkHash(hash string) error {
 	if !hashForms.MatchString(hash) {
-		return errors.New("begins as a hash, but is not a whole one: write the hash as Kong or 'caddy gluu hash-secret' has made it, or the secret")
+		return errors.New("begins like a hash, but is not a complete one: write the hash as Kong or 'caddy gluu hash-secret' has made it, or the secret")
 	}
 	return nil
 }
@@ -93,17 +93,25 @@ func checkRealm(realm string) error {
 func checkTokenHeader(name string) error {
 	_, err := headers.CanonicalName(name, false)
 	if err != nil || slices.ContainsFunc(headers.StandardNames(), func(ours string) bool { return headers.Fold(ours) == headers.Fold(name) }) {
-		return fmt.Errorf("%q is not the name of a header that can have a token: write for example x-access-token", name)
+		return fmt.Errorf("%q is not the name of a header that can carry a token: write for example x-access-token", name)
 	}
 	return nil
 }
 
-// checkIssuer refuses addresses that no authorization server has for a name.
+// checkUserinfo refuses an address with a password.
+func checkUserinfo(u *url.URL) error {
+	if u.User != nil {
+		return errors.New("contains a user name or password, which logs would show: remove them")
+	}
+	return nil
+}
+
+// checkIssuer refuses addresses that cannot be the issuer of an authorization server.
 func checkIssuer(u *url.URL) error {
 	base, _, metadata := strings.Cut(u.String(), "/.well-known/")
 	switch {
 	case u.User != nil:
-		return errors.New("contains a user name or password, which logs would show: remove them")
+		return checkUserinfo(u)
 	case u.RawQuery != "" || u.ForceQuery || u.Fragment != "":
 		return fmt.Errorf("%q has a query or a fragment: write the address without it", u)
 	case metadata:

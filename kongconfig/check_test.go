@@ -53,7 +53,8 @@ func TestRefusedByLine(t *testing.T) {
 		{"gluu-oauth-auth", header + `[{header_name: "X-{*}", value_lua_exp: introspect_data, iterate: true, format: list}]`, "custom_headers.format"},
 		{"gluu-oauth-auth", header + `[{header_name: X, value_lua_exp: "'a'"}, {header_name: x, value_lua_exp: "'a'"}]`, "custom_headers.header_name"},
 		{"gluu-oauth-auth", header + `[{header_name: X, value: "v1"}]`, "custom_headers.value"},
-		{"oauth2-introspection", basic + "'https://as.example/x#a'", "introspection_url"},
+		{"oauth2-introspection", basic + "'https://as.example/x#a'", "introspection_url"}, {"oauth2-introspection", basic + "'https://u:p@as.example/x'", "introspection_url"},
+		{"gluu-opa-pep", "opa_url: 'http://u:p@127.0.0.1:8181/v1/data/a'", "opa_url"},
 
 		{"cors", "origins: ['https://*.example.com']", "origins"}, {"cors", "origins: [example.com]", "origins"}, {"cors", "origins: ['(']", "origins"},
 		{"cors", "origins: ['https://example.com/path']", "origins"}, {"cors", "origins: ['']", "origins"},
@@ -90,7 +91,7 @@ func TestRefusedEntitiesByLine(t *testing.T) {
 		{credential("client_id: a, client_secret: $pbkdf2-sha512$junk"), "client_secret"},
 		{credential("client_id: a, client_secret: $pbkdf2-sha512$i=10,l=32$c2FsdHNhbHRzYWx0$MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE"), "client_secret"},
 		{credential("client_id: a, client_secret: $argon2id$junk"), "client_secret"},
-		{credential("client_id: a, client_secret: $2a$junk"), "client_secret"},
+		{credential("client_id: a, client_secret: $2a$junk"), "client_secret"}, {credential("client_id: a, client_secret: $2y$junk"), "client_secret"},
 		{consumer(`username: "a\nb"`), "username"}, {consumer(`username: " a"`), "username"},
 		{consumer("username: " + strings.Repeat("a", 5000)), "username"},
 		{consumer("username: a, id: x"), "id"}, {consumer("username: 5c9ec0ef-1f0b-4d0a-9c53-3f1c3f2a7a01"), "username"},

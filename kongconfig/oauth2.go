@@ -83,7 +83,7 @@ func (f *file) hashSecret(o *object, owner, secret string, hashed bool) string {
 // readSecret returns the hash that an option has, or the secret that is to be hashed.
 func (f *file) readSecret(o *object, text string, hashed bool) (hash, secret string) {
 	switch {
-	case strings.HasPrefix(text, "$pbkdf2-sha512$"), strings.HasPrefix(text, "$argon2id$"), strings.HasPrefix(text, "$2a$"), strings.HasPrefix(text, "$2b$"):
+	case isHash(text):
 		o.check("client_secret", checkHash(text))
 		return text, ""
 	case hashed && f.hashed:
@@ -94,6 +94,11 @@ func (f *file) readSecret(o *object, text string, hashed bool) (hash, secret str
 		return "", ""
 	}
 	return "", strings.ReplaceAll(text, `\{`, "{")
+}
+
+// isHash reports whether a secret begins like a hash, and is never meant as a secret itself.
+func isHash(text string) bool {
+	return slices.ContainsFunc([]string{"$pbkdf2-sha512$", "$argon2id$", "$2a$", "$2b$", "$2y$"}, func(form string) bool { return strings.HasPrefix(text, form) })
 }
 
 // hashOf returns an argon2id hash. The salt is derived from the owner of the secret, so

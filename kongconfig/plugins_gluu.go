@@ -345,6 +345,7 @@ func readIntrospection(f *file, p *plugin) builder {
 		c.errorf("introspection_url", "%q is not a URL with a host", address)
 		return always()
 	}
+	c.check("introspection_url", checkUserinfo(u))
 	if strings.Contains(address, "#") {
 		c.errorf("introspection_url", "%q has a fragment, which is never sent: leave it out", address)
 	}

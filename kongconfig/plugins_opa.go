@@ -13,6 +13,7 @@ func readGluuOPAPEP(f *file, p *plugin) builder {
 		c.errorf("opa_url", "%q is not the address of a decision: write for example http://127.0.0.1:8181/v1/data/httpapi/authz", address)
 		return always()
 	}
+	c.check("opa_url", checkUserinfo(u))
 	h := map[string]any{"handler": "gluu_opa_pep", "url": address}
 	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
 		h["insecure_hosts"] = []string{u.Host}
