@@ -53,7 +53,7 @@ func (s *Server) keysOf(ctx context.Context, client *authcore.Client) (jose.KeyS
 	}
 	known, ok := s.keys.get(client.JWKSURI)
 	age := s.Now().Sub(known.fetched)
-	if ok && (known.err == nil && age < keySetAge || known.err != nil && age < keySetPause) {
+	if ok && known.isFresh(age) {
 		return known.set, known.err
 	}
 	fetching := s.keys.flights.DoChan(client.JWKSURI, func() (any, error) {
@@ -71,8 +71,20 @@ func (s *Server) keysOf(ctx context.Context, client *authcore.Client) (jose.KeyS
 	}
 }
 
+// isFresh reports whether keys of this age, or that there are none, need no fetch.
+func (k fetchedKeys) isFresh(age time.Duration) bool {
+	if k.err != nil {
+		return age < keySetPause
+	}
+	return age < keySetAge
+}
+
 // refreshKeys fetches the keys of a client, and remembers them or the failure.
 func (s *Server) refreshKeys(ctx context.Context, client *authcore.Client) fetchedKeys {
+	// Another fetch may have ended between the look at what is known and here.
+	if known, ok := s.keys.get(client.JWKSURI); ok && known.isFresh(s.Now().Sub(known.fetched)) {
+		return known
+	}
 	set, err := fetchKeys(ctx, client.JWKSURI)
 	fetched := fetchedKeys{set: set, fetched: s.Now()}
 	if err != nil {
