@@ -47,6 +47,9 @@ func isWhole(d *decisions.Decision) bool {
 
 // pass reports whether the rules let a request pass that was refused.
 func (rules Rules) pass(d *decisions.Decision, method, path string) bool {
+	if rules.Policy.CheckMethod(method) != nil {
+		return false // "get" is refused whatever the rules are
+	}
 	rule, err := rules.Policy.Lookup(method, path)
 	switch {
 	case err != nil:

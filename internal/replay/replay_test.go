@@ -47,6 +47,7 @@ func TestWhichRefusedRequestsWouldPass(t *testing.T) {
 		"not for another path":             {reader("/of/bob"), false, false, true},
 		"a scope that does not":            {decisions.Decision{Method: "GET", Path: "/a", ClientID: "x", Scopes: []string{"other"}}, false, false, true},
 		"another method":                   {decisions.Decision{Method: "PUT", Path: "/a", ClientID: "x", Scopes: []string{"read"}}, false, false, true},
+		"a method in lower case":           {decisions.Decision{Method: "get", Path: "/else", ClientID: "x"}, true, false, true},
 		"no token":                         {stranger("/a"), false, false, true},
 		"no token, public":                 {stranger("/open"), false, true, true},
 		"no token, authenticated":          {stranger("/any"), false, false, true},
