@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
@@ -133,6 +134,30 @@ func TestWhatIsInABody(t *testing.T) {
 	empty := http.Header{"Authorization": {""}}
 	if status, body := f.ask(request{path: "/oauth2/token", params: exchange("x", "client_secret", nil), header: empty}); status != http.StatusUnauthorized {
 		t.Errorf("an empty header: got %d %v, want 401 as in Kong", status, body)
+	}
+}
+
+// deadlines notes until when a request may be read.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	set []time.Time
+}
+
+func (d *deadlines) SetReadDeadline(at time.Time) error {
+	d.set = append(d.set, at)
+	return nil
+}
+
+// A body that trickles in is not waited for, and the connection is as before afterwards.
+func TestABodyHasADeadline(t *testing.T) {
+	f := newFixture(t, all())
+	for _, path := range []string{"/oauth2/token", "/oauth2/authorize"} {
+		w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+		before := time.Now()
+		f.ServeHTTP(w, request{path: path, params: exchange("x")}.build(t))
+		if len(w.set) != 2 || w.set[0].Before(before) || w.set[0].After(time.Now().Add(bodyTimeout)) || !w.set[1].IsZero() {
+			t.Errorf("%s: got the deadlines %v, want one and none afterwards", path, w.set)
+		}
 	}
 }
 

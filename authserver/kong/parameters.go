@@ -14,12 +14,15 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/caddy-gluu/gateway/internal/strictjson"
 )
 
-// maxBody is the size that a request can have.
-const maxBody = 64 << 10
+const (
+	maxBody     = 64 << 10 // the size that a request can have
+	bodyTimeout = 10 * time.Second
+)
 
 // parameters are those of a request, of the body and the URL together. A value that is not
 // one text (a list, a number, null) is there and is not a text.
@@ -53,6 +56,22 @@ func readParameters(w http.ResponseWriter, r *http.Request, secretsInURL bool) (
 	for _, name := range leaveOut {
 		p.remove(name)
 	}
+	body, err := readBody(w, r)
+	if err != nil {
+		return nil, err
+	}
+	p.addBody(r.Header.Get("Content-Type"), body)
+	return p, nil
+}
+
+// readBody reads the body for no longer than bodyTimeout: one that trickles in would hold the
+// connection for as long as its sender likes. Not every connection can be given a deadline;
+// those that cannot have the server's.
+func readBody(w http.ResponseWriter, r *http.Request) ([]byte, error) {
+	control := http.NewResponseController(w)
+	if control.SetReadDeadline(time.Now().Add(bodyTimeout)) == nil {
+		defer func() { _ = control.SetReadDeadline(time.Time{}) }()
+	}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBody))
 	if _, large := errors.AsType[*http.MaxBytesError](err); large {
 		return nil, tooLarge()
@@ -60,8 +79,7 @@ func readParameters(w http.ResponseWriter, r *http.Request, secretsInURL bool) (
 	if err != nil {
 		return nil, malformed("the body cannot be read")
 	}
-	p.addBody(r.Header.Get("Content-Type"), body)
-	return p, nil
+	return body, nil
 }
 
 func (p *parameters) addBody(contentType string, body []byte) {
