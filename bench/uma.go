@@ -3,7 +3,7 @@
 package main
 
 // What the issuer of the benchmark knows of UMA: one resource, and one requesting party
-// token, which whoever brings a ticket gets.
+// token, which every client with a ticket gets.
 const (
 	umaGrant    = "urn:ietf:params:oauth:grant-type:uma-ticket"
 	umaResource = "todos"

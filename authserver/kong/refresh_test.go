@@ -182,7 +182,7 @@ func TestSec_S201_S202_AReuseIsNoticedBeforeAnythingElse(t *testing.T) {
 	}
 }
 
-// Who has not authenticated ends nothing: a token in the log of a proxy is no weapon.
+// A caller that has not authenticated ends nothing: a token in the log of a proxy is not a weapon.
 func TestAReuseWithoutAuthenticationEndsNothing(t *testing.T) {
 	f := newFixture(t, all())
 	code := f.code()
