@@ -26,8 +26,14 @@ func (l *Lookup) stillHolds(t *token.Token) bool {
 	return err == nil && server.Holds(t)
 }
 
-// askLocal asks the server of this process about a token.
+// askLocal asks the server of this process about a token. It survives a panic there, for
+// the same reason as recoverPanics.
 func (l *Lookup) askLocal(ctx context.Context, key tokencache.Key, epoch uint64, raw string) (verified *token.Token, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			verified, err = nil, l.panicked(r)
+		}
+	}()
 	server, err := l.local()
 	if err != nil {
 		return nil, token.Unavailable(token.DefaultRetryAfter, "%w", err)

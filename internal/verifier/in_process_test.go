@@ -80,5 +80,24 @@ func TestServerThatAnswersAtOnceIsAskedDirectly(t *testing.T) {
 	}
 }
 
+// panickingLocal panics when it is asked.
+type panickingLocal struct{ fakeLocal }
+
+func (p *panickingLocal) Verify(context.Context, string, []string) (*token.Token, error) {
+	panic("damaged")
+}
+
+// A panic of the server is an outage, and neither the end of the process nor of the
+// requests that wait for the same answer.
+func TestServerThatPanics(t *testing.T) {
+	for _, atOnce := range []bool{true, false} {
+		l := lookupAt(t, &panickingLocal{fakeLocal{atOnce: atOnce}})
+		_, err := l.Verify(t.Context(), "token")
+		if refused, ok := errors.AsType[*token.Error](err); !ok || refused.Reason != token.ProviderUnavailable {
+			t.Errorf("at once %t: got %v", atOnce, err)
+		}
+	}
+}
+
 // Interface guard
 var _ localserver.Server = (*fakeLocal)(nil)

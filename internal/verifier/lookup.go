@@ -305,8 +305,7 @@ func (l *Lookup) foreignIssuer(sent *presented) string {
 func (v *Verifier) recoverPanics(ctx context.Context, sent *presented) (verified *token.Token, refusal *token.Error) {
 	defer func() {
 		if r := recover(); r != nil {
-			v.server.Logger().Error("panic while verifying a token", zap.Any("panic", r), zap.ByteString("stack", debug.Stack()))
-			verified, refusal = nil, token.Unavailable(token.DefaultRetryAfter, "panic while verifying a token")
+			verified, refusal = nil, v.panicked(r)
 		}
 	}()
 	verified, err := v.verifyByMode(ctx, sent)
@@ -314,4 +313,10 @@ func (v *Verifier) recoverPanics(ctx context.Context, sent *presented) (verified
 		return nil, token.AsError(err)
 	}
 	return verified, nil
+}
+
+// panicked logs a panic and returns what the client is told.
+func (v *Verifier) panicked(cause any) *token.Error {
+	v.server.Logger().Error("panic while verifying a token", zap.Any("panic", cause), zap.ByteString("stack", debug.Stack()))
+	return token.Unavailable(token.DefaultRetryAfter, "panic while verifying a token")
 }
