@@ -40,7 +40,7 @@ func loadTime(t *testing.T) time.Duration {
 // read, keep the heap flat.
 func TestATailUnderLoadKeepsTheHeapFlat(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes ten seconds")
+		t.Skip("NOT TESTED: the tail under load, left out by -short")
 	}
 	u := newUI(t, runApp(t))
 	refuse := func(n int) {

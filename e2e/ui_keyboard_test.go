@@ -17,12 +17,7 @@ func TestARuleIsChangedByKeyboardAlone(t *testing.T) {
 	t.Parallel()
 	s := startUISite(t)
 	s.traffic()
-	tab := harness.StartBrowser(t).Window(t).Tab()
-	tab.WithoutScript()
-	tab.Open(s.pages)
-	tab.WaitText("Or paste the link here")
-	tab.Type("#secret", s.link()+kb.Enter)
-	tab.WaitText("Overview")
+	tab := s.openWithoutScript()
 	follow := func(selector, text string) {
 		t.Helper()
 		tab.TabTo(selector)

@@ -361,18 +361,26 @@ func (s *uiSite) loadElsewhere() {
 	}
 }
 
+// openWithoutScript opens the pages by their link in a browser without JavaScript, by
+// keyboard alone.
+func (s *uiSite) openWithoutScript() *harness.Tab {
+	s.t.Helper()
+	tab := harness.StartBrowser(s.t).Window(s.t).Tab()
+	tab.WithoutScript()
+	tab.Open(s.pages)
+	tab.WaitText("Or paste the link here")
+	tab.Type("#secret", s.link()+kb.Enter)
+	tab.WaitText("Overview")
+	return tab
+}
+
 // Without JavaScript and by keyboard alone: the pages open, each says what it says with
 // JavaScript, and a person finds out why a request was refused in two steps.
 func TestSec_S422_UIWithoutJavaScript(t *testing.T) {
 	t.Parallel()
 	s := startUISite(t)
 	s.traffic()
-	tab := harness.StartBrowser(t).Window(t).Tab()
-	tab.WithoutScript()
-	tab.Open(s.pages)
-	tab.WaitText("Or paste the link here")
-	tab.Type("#secret", s.link()+kb.Enter)
-	tab.WaitText("Overview")
+	tab := s.openWithoutScript()
 	for _, page := range uiPages {
 		tab.Open(s.pages + s.address(page.path))
 		tab.WaitText(page.text)
