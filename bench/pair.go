@@ -61,7 +61,7 @@ func measure(ctx context.Context, env *environment, s scenario, cfg settings) (r
 
 	p := &pair{
 		plain:   side{proxy: plain, target: &target{addr: plain.addr, request: s.request, status: max(s.plain, 200), h2: s.h2}},
-		gateway: side{proxy: gateway, target: &target{addr: gateway.addr, request: s.request, status: s.status, h2: s.h2}},
+		gateway: side{proxy: gateway, target: &target{addr: gateway.addr, request: s.request, status: s.status, limited: s.limited, h2: s.h2}},
 		cfg:     cfg,
 	}
 	if err := p.warm(ctx, s.warm); err != nil {

@@ -137,7 +137,7 @@ func startSingle(ctx context.Context, env *environment, s scenario, cfg settings
 		gateway.stop()
 		return side{}, nil, err
 	}
-	p := side{proxy: gateway, target: &target{addr: gateway.addr, request: s.request, status: s.status, h2: s.h2}}
+	p := side{proxy: gateway, target: &target{addr: gateway.addr, request: s.request, status: s.status, limited: s.limited, h2: s.h2}}
 	alone := pair{plain: p, gateway: p, cfg: cfg}
 	if err := alone.warm(ctx, s.warm); err != nil {
 		gateway.stop()
