@@ -193,7 +193,7 @@ func canonicalize(u *url.URL, opts Options) (Path, error) {
 	if spelling[0] != '/' {
 		return Path{}, &AmbiguousError{Kind: NotAbsolute}
 	}
-	p, err := read(spelling, opts)
+	p, err := read(spelling, u.Path, opts)
 	if err != nil {
 		return Path{}, err
 	}

@@ -18,8 +18,9 @@ type reading struct {
 	escaped []byte
 }
 
-// read decodes a path once and spells it canonically.
-func read(sent string, opts Options) (Path, error) {
+// read decodes a path once and spells it canonically. Where that is the path that
+// net/http has decoded, it is that string.
+func read(sent, path string, opts Options) (Path, error) {
 	both := make([]byte, 0, 4*len(sent))
 	r := reading{Options: opts, sent: sent, decoded: both[:0:len(sent)], escaped: both[len(sent):len(sent)]}
 	for i := 0; i < len(sent); {
@@ -31,7 +32,7 @@ func read(sent string, opts Options) (Path, error) {
 		}
 		i = next
 	}
-	p := Path{Decoded: string(r.decoded), Escaped: string(r.escaped)}
+	p := Path{Decoded: either(path, r.decoded), Escaped: either(sent, r.escaped)}
 	switch {
 	case len(p.Escaped) > MaxPathLength:
 		return Path{}, ErrTooLong
@@ -39,6 +40,15 @@ func read(sent string, opts Options) (Path, error) {
 		return Path{}, ErrTooManyElements
 	}
 	return p, nil
+}
+
+// either returns text as a string, which is the known one if they are equal: most of
+// the time nothing has changed, and nothing is copied.
+func either(known string, text []byte) string {
+	if string(text) == known {
+		return known
+	}
+	return string(text)
 }
 
 // element reads the element that begins at start, and returns where it ends: at a
@@ -72,7 +82,11 @@ func (r *reading) element(start int) (end int, err error) {
 // strict reads an element and refuses what can be read in two ways.
 func (r *reading) strict(start int) (end int, err error) {
 	i := start
-	for i < len(r.sent) && r.sent[i] != '/' {
+	for {
+		i = r.copyPlain(i)
+		if i == len(r.sent) || r.sent[i] == '/' {
+			return i, nil
+		}
 		c, width := nextByte(r.sent[i:])
 		kind := Ambiguity(0)
 		switch {
@@ -105,7 +119,6 @@ func (r *reading) strict(start int) (end int, err error) {
 		r.copy(i, i+width)
 		i += width
 	}
-	return i, nil
 }
 
 // cautious reads an element and leaves out what some programs do not see.
@@ -134,6 +147,18 @@ func (r *reading) cautious(start int) (end int, err error) {
 		i += width
 	}
 	return len(r.sent), nil
+}
+
+// copyPlain appends the plain bytes that begin at start, most of a path, as they are,
+// and returns where they end.
+func (r *reading) copyPlain(start int) (end int) {
+	for end = start; end < len(r.sent) && classes[r.sent[end]]&plain != 0; {
+		end++
+	}
+	if end > start {
+		r.decoded, r.escaped = append(r.decoded, r.sent[start:end]...), append(r.escaped, r.sent[start:end]...)
+	}
+	return end
 }
 
 // copy appends a part of what was sent, in its canonical spelling.
