@@ -22,8 +22,8 @@ func soak(ctx context.Context, env *environment, all []scenario, cfg settings, l
 	var running []side
 	var names []string
 	for _, s := range all {
-		if s.site == "" {
-			continue
+		if s.site == "" && s.kong == 0 {
+			continue // not the gateway
 		}
 		p, stop, err := startSingle(ctx, env, s, cfg)
 		if err != nil {
