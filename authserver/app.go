@@ -51,13 +51,16 @@ func startWith(ctx caddy.Context, s *Server) error {
 		starting.Add(app)
 	}
 	app.servers = append(app.servers, s)
-	return nil
+	return s.lendClients(app.servers)
 }
 
 // Start starts the servers. What they hold is given back by their Cleanup,
 // also when this fails.
 func (a *App) Start() error {
 	for _, s := range a.servers {
+		if err := s.checkHasClients(); err != nil {
+			return fmt.Errorf("gluu_oauth_server of %s: %w", s.issuer.Name, err)
+		}
 		if err := s.start(a.ctx); err != nil {
 			return fmt.Errorf("gluu_oauth_server of %s: %w", s.issuer.Name, err)
 		}

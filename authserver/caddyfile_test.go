@@ -180,6 +180,7 @@ func TestConfigurationMistakesAreRefusedWhenItLoads(t *testing.T) {
 		{"an issuer from nowhere", func(s *Server) { s.Issuer = "{env.TEST_EMPTY}" }, "nothing"},
 		{"an issuer from the request", func(s *Server) { s.Issuer = "https://{http.request.host}" }, "{http.request.host}"},
 		{"no clients", func(s *Server) { s.Clients = nil }, "no client is configured"},
+		{"no clients, and no other server that has some", func(s *Server) { s.Clients, s.Service = nil, "a" }, "no client is configured"},
 		{"a client of null", func(s *Server) { s.Clients["app"] = nil }, "no secret"},
 		{"a client without a name", func(s *Server) { s.Clients[""] = s.Clients["app"] }, "1 to 255"},
 		{"a secret from nowhere", func(s *Server) { s.Clients["app"].Secret = "{env.TEST_EMPTY}" }, "nothing"},

@@ -58,10 +58,18 @@ func (s *Server) checkServer() error {
 	if err := s.checkPeople(); err != nil {
 		return err
 	}
-	if len(s.Clients) == 0 && s.Profile == nil && s.Registration == nil && len(s.ClientMetadataDocuments) == 0 {
-		return errors.New("no client is configured, so no token could be issued: add 'client <client_id> { secret <hash> ... }', or 'registration { ... }'")
+	if s.needsClients() { // other servers are not known yet
+		return nil
 	}
-	return nil
+	return s.checkHasClients()
+}
+
+// checkHasClients refuses a server that no one could have a token of.
+func (s *Server) checkHasClients() error {
+	if len(s.Clients) > 0 || s.borrows || s.Profile != nil || s.Registration != nil || len(s.ClientMetadataDocuments) > 0 {
+		return nil
+	}
+	return errors.New("no client is configured, so no token could be issued: add 'client <client_id> { secret <hash> ... }', or 'registration { ... }'")
 }
 
 func (s *Server) checkTimes() error {
@@ -88,15 +96,32 @@ func (s *Server) checkPeople() error {
 		return fmt.Errorf("pkce is %s or %s, not %q", pkceAll, pkcePublic, s.PKCE)
 	case s.PushedAuthorization != "" && s.PushedAuthorization != pushedOptional && s.PushedAuthorization != pushedRequired:
 		return fmt.Errorf("pushed_authorization is %s or %s, not %q", pushedOptional, pushedRequired, s.PushedAuthorization)
-	case asks:
+	case asks || s.Profile != nil: // see checkProfile
 		return nil
 	}
-	for option, given := range map[string]bool{
-		"pkce": s.PKCE != "", "pushed_authorization": s.PushedAuthorization != "", "refresh_token": s.RefreshToken != nil, "registration": s.Registration != nil,
-		"client_metadata_documents": len(s.ClientMetadataDocuments) > 0, "legacy implicit": s.hasLegacy(legacyImplicit),
+	return s.checkWithoutPeople()
+}
+
+// checkWithoutPeople refuses options that need a person, where no one is asked.
+func (s *Server) checkWithoutPeople() error {
+	for _, option := range []struct {
+		name  string
+		given bool
+		kong  string // what to do with profile kong; empty: the profile serves it
+	}{
+		{"pkce", s.PKCE != "", "write it into the block of the profile: 'pkce none|lax|strict'"},
+		{"pushed_authorization", s.PushedAuthorization != "", "remove it"},
+		{"refresh_token", s.RefreshToken != nil, "write refresh_token_ttl and reuse_refresh_token into the block of the profile"},
+		{"registration", s.Registration != nil, "remove it; clients come from the configuration or the admin API"},
+		{"client_metadata_documents", len(s.ClientMetadataDocuments) > 0, "remove it; clients come from the configuration or the admin API"},
+		{"legacy implicit", s.hasLegacy(legacyImplicit), ""},
 	} {
-		if given {
-			return fmt.Errorf("%s is about consent, and there is no way to ask a user for it: add 'login <url> { ... }' or 'consent_page'", option)
+		switch {
+		case !option.given || s.Profile != nil && option.kong == "":
+		case s.Profile != nil:
+			return fmt.Errorf("profile kong does not know %s: %s", option.name, option.kong)
+		default:
+			return fmt.Errorf("%s is about consent, and there is no way to ask a user for it: add 'login <url> { ... }' or 'consent_page'", option.name)
 		}
 	}
 	return nil

@@ -37,7 +37,7 @@ func (s *Server) checkProfile() error {
 	if s.TokenFormat == jwtFormat {
 		return errors.New("profile kong issues opaque tokens of 32 characters: remove 'token_format jwt'")
 	}
-	return nil
+	return s.checkWithoutPeople()
 }
 
 func (s *Server) kongLegacy() kong.Legacy {

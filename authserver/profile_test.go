@@ -55,6 +55,11 @@ func TestProfilesThatAreRefused(t *testing.T) {
 		{"other", "", `there is no "other" in profile kong`},
 		{"", "token_format jwt", "remove 'token_format jwt'"},
 		{"", "consent_page", "remove 'login' and 'consent_page'"},
+		{"", "pkce all", "write it into the block of the profile"},
+		{"", "refresh_token {\nidle 1h\n}", "write refresh_token_ttl and reuse_refresh_token into the block of the profile"},
+		{"", "pushed_authorization required", "profile kong does not know pushed_authorization: remove it"},
+		{"", "registration {\nopen\n}", "profile kong does not know registration: remove it"},
+		{"", "client_metadata_documents *", "profile kong does not know client_metadata_documents: remove it"},
 		{"", "profile gluu", `there is no profile "gluu"`},
 		{"", "profile", "write 'profile kong'"},
 	} {
@@ -67,6 +72,22 @@ func TestProfilesThatAreRefused(t *testing.T) {
 	config.Legacy = []string{"password"}
 	if _, err := tryStart(t, config, t.TempDir()); err == nil || !strings.Contains(err.Error(), "legacy password is served with 'profile kong' only") {
 		t.Errorf("password without the profile: got %v", err)
+	}
+}
+
+// Each grant that the profile can have loads, with the word of legacy that it needs.
+func TestProfilesThatLoad(t *testing.T) {
+	for _, test := range []struct{ profile, more string }{
+		{"", ""},
+		{"grants client_credentials", ""},
+		{"grants implicit", "legacy implicit"},
+		{"grants authorization_code implicit client_credentials password", "legacy implicit password query_credentials query_token http_redirects"},
+		{"grants implicit\nresponses rfc", "legacy implicit"},
+		{"pkce none\ntoken_expiration 0", ""},
+	} {
+		if err := new(Server).UnmarshalCaddyfile(caddyfile.NewTestDispenser(profileFile(test.profile, test.more))); err != nil {
+			t.Errorf("%s, %s: %v", test.profile, test.more, err)
+		}
 	}
 }
 

@@ -120,8 +120,9 @@ type Server struct {
 	Clients map[string]*Client `json:"clients,omitempty"`
 
 	// A name for what the tokens of this server are good for: another gluu_oauth_server with
-	// the same issuer and another service does not take them. `*`: tokens of, and for, every service. Without clients,
-	// such a server has those of the first one with its issuer and a service. Default: none.
+	// the same issuer and another service does not take them. `*`: every service, but with
+	// `profile kong` only those that have `*` too. Without clients, such a server has those of
+	// the first one with its issuer and a service. Default: none.
 	Service string `json:"service,omitempty"`
 
 	// Answers as another authorization server, `kong`, in its paths, texts and status codes.
@@ -149,6 +150,7 @@ type Server struct {
 	ready    chan struct{}
 	release  func() error // of the store
 	settings []byte       // what its clients may depend on, once another server has asked
+	borrows  bool         // whether its clients are those of another server
 	pooled   bool         // whether the verifier is taken from the pool
 }
 

@@ -5,6 +5,7 @@ package authserver
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 
 	"github.com/caddyserver/caddy/v2"
 
@@ -14,19 +15,33 @@ import (
 // addClients compiles the clients of the server. A server for one service that has
 // none of its own has those of the first server with its issuer: they are the same
 // parties, and in a gateway with thousands of services they are there once.
-func (s *Server) addClients(ctx caddy.Context, compiled *rfc.Server) (err error) {
-	if first, err := s.firstOfIssuer(ctx); err != nil {
+// The first one may be provisioned later: see [Server.lendClients].
+func (s *Server) addClients(ctx caddy.Context, compiled *rfc.Server) error {
+	first, err := s.firstOfIssuer(ctx)
+	if err != nil {
 		return err
-	} else if first != nil {
-		if first.settings == nil {
-			first.settings = first.exceptClients()
-		}
-		if first.settings != nil && bytes.Equal(first.settings, s.exceptClients()) {
-			compiled.Clients, compiled.Auth.Decoys = first.rfc.Clients, first.rfc.Auth.Decoys
-			return nil
-		}
-		s.Clients = first.Clients // which may mean something else with these settings
 	}
+	if first != nil {
+		return s.takeClients(first, compiled)
+	}
+	return s.addOwnClients(compiled)
+}
+
+// takeClients gives the server the clients of another one.
+func (s *Server) takeClients(first *Server, compiled *rfc.Server) error {
+	s.borrows = true
+	if first.settings == nil {
+		first.settings = first.exceptClients()
+	}
+	if first.settings != nil && bytes.Equal(first.settings, s.exceptClients()) {
+		compiled.Clients, compiled.Auth.Decoys = first.rfc.Clients, first.rfc.Auth.Decoys
+		return nil
+	}
+	s.Clients = first.Clients // which may mean something else with these settings
+	return s.addOwnClients(compiled)
+}
+
+func (s *Server) addOwnClients(compiled *rfc.Server) (err error) {
 	if compiled.Clients, err = s.compileClients(); err != nil {
 		return err
 	}
@@ -36,7 +51,7 @@ func (s *Server) addClients(ctx caddy.Context, compiled *rfc.Server) (err error)
 
 // firstOfIssuer returns the server whose clients this one has, nil if it has its own.
 func (s *Server) firstOfIssuer(ctx caddy.Context) (*Server, error) {
-	if len(s.Clients) > 0 || s.Service == "" {
+	if !s.needsClients() {
 		return nil, nil
 	}
 	module, err := ctx.App(appName)
@@ -44,11 +59,33 @@ func (s *Server) firstOfIssuer(ctx caddy.Context) (*Server, error) {
 		return nil, err
 	}
 	for _, other := range module.(*App).servers {
-		if other.issuer.Name == s.issuer.Name && other.Service != "" && len(other.Clients) > 0 {
+		if other.lendsTo(s) {
 			return other, nil
 		}
 	}
 	return nil, nil
+}
+
+// needsClients reports whether the server has the clients of another one, if there is one.
+func (s *Server) needsClients() bool { return s.Service != "" && len(s.Clients) == 0 && !s.borrows }
+
+// lendsTo reports whether another server has the clients of this one.
+func (s *Server) lendsTo(other *Server) bool {
+	return s.Service != "" && len(s.Clients) > 0 && !s.borrows && s.issuer.Name == other.issuer.Name
+}
+
+// lendClients gives the server's clients to those that were provisioned before it: in which
+// order that happens is up to Caddy, which sorts routes.
+func (s *Server) lendClients(others []*Server) error {
+	for _, other := range others {
+		if !other.needsClients() || !s.lendsTo(other) {
+			continue
+		}
+		if err := other.takeClients(s, other.rfc); err != nil {
+			return fmt.Errorf("service %q, which has the clients of service %q: %w", other.Service, s.Service, err)
+		}
+	}
+	return nil
 }
 
 // exceptClients are the settings of a server that its clients may depend on.
