@@ -193,3 +193,108 @@ func TestProfileKongEndToEnd(t *testing.T) {
 	must(404, "GET", g.admin+"/gluu/oauth2/"+id, nil)
 	must(400, "POST", g.address+"/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "client_id": {id}, "client_secret": {secret}})
 }
+
+// servicesSite has three servers of one issuer: of a service, of another, and of all.
+const servicesSite = `{
+	admin %[3]s
+	persist_config off
+	storage file_system %[2]s
+	servers {
+		trusted_proxies static 127.0.0.1/32
+	}
+	gluu {
+		consumer app {
+			custom_id app
+		}
+	}
+}
+http://%[1]s {
+	handle_path /a/* {
+		gluu_oauth_server {
+			issuer https://api.example.com
+			scopes read
+			service a
+			%[4]s
+			client app {
+				secret %[5]s
+				grants client_credentials
+				scopes read
+			}
+		}
+		gluu_oauth_auth {
+			provider embedded https://api.example.com a
+		}
+		respond welcome
+	}
+	handle_path /b/* {
+		gluu_oauth_server {
+			issuer https://api.example.com
+			scopes read
+			service b
+			%[4]s
+		}
+		gluu_oauth_auth {
+			provider embedded https://api.example.com b
+		}
+		respond welcome
+	}
+	handle_path /all/* {
+		gluu_oauth_server {
+			issuer https://api.example.com
+			scopes read
+			service *
+			%[4]s
+		}
+		gluu_oauth_auth {
+			provider embedded https://api.example.com *
+		}
+		respond welcome
+	}
+}
+`
+
+// The tokens of a service are good there only, and those of all services everywhere. With
+// profile kong the latter are good where the tokens of all services come from, as with
+// global_credentials.
+func TestSec_S232_TokensAreGoodAtTheirService(t *testing.T) {
+	for name, test := range map[string]struct {
+		profile string
+		want    map[string]string // by where a token comes from
+	}{
+		"the standards": {"", map[string]string{"a": "a", "b": "b", "all": "a b all"}},
+		"profile kong": {"profile kong {\ngrants client_credentials\naccept_http_if_already_terminated\n}",
+			map[string]string{"a": "a", "b": "b", "all": "all"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g := newKongGateway(t)
+			secret, err := authserver.HashSecret([]byte("app-secret"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := caddytest.Run(fmt.Sprintf(servicesSite, g.address, g.root, g.admin, test.profile, secret), g.address); err != nil {
+				t.Fatal(err)
+			}
+			for from, want := range test.want {
+				header := http.Header{"Authorization": {"Basic YXBwOmFwcC1zZWNyZXQ="}}
+				_, body, text := g.do("POST", g.address+"/"+from+"/oauth2/token", url.Values{"grant_type": {"client_credentials"}, "scope": {"read"}}, header)
+				token, ok := body["access_token"].(string)
+				if !ok {
+					t.Fatalf("%s: %s", from, text)
+				}
+				var good []string
+				for _, at := range []string{"a", "b", "all"} {
+					switch status, _, text := g.do("GET", g.address+"/"+at+"/x", nil, http.Header{"Authorization": {"Bearer " + token}}); status {
+					case http.StatusOK:
+						good = append(good, at)
+					case http.StatusUnauthorized:
+					default:
+						t.Errorf("a token of %s at %s: %d %s", from, at, status, text)
+					}
+				}
+				if got := strings.Join(good, " "); got != want {
+					t.Errorf("tokens of %s: good at %q, want %q", from, got, want)
+				}
+			}
+		})
+	}
+}

@@ -22,7 +22,7 @@ import (
 // compile makes the server of the configuration, but for what only its start provides.
 func (s *Server) compile(ctx caddy.Context) (compiled *rfc.Server, err error) {
 	compiled = &rfc.Server{
-		Issuer: s.issuer, Service: s.Service, Resources: s.Resources, JWT: s.TokenFormat == jwtFormat,
+		Issuer: s.issuer, Service: s.Service, OwnService: s.Profile != nil, Resources: s.Resources, JWT: s.TokenFormat == jwtFormat,
 		TokenTTL: time.Duration(s.TokenTTL).Truncate(time.Second), UserTokenTTL: time.Duration(s.UserTokenTTL).Truncate(time.Second), CodeTTL: time.Duration(s.CodeTTL),
 		Refresh: s.RefreshToken.compile(), PKCE: s.PKCE != pkcePublic, PushedRequired: s.PushedAuthorization == pushedRequired, Legacy: s.legacy(),
 		Logger: s.logger, Now: time.Now, Auth: new(clientauth.Authenticator), MaxTokens: defaultMaxTokens,

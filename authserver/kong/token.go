@@ -271,7 +271,7 @@ func (c *call) decodedSecret(sent credentials) (string, bool) {
 // redeem exchanges a code.
 func (c *call) redeem(client *authcore.Client, wrong *problem) (*authcore.Tokens, error) {
 	tokens, err := c.Store.RedeemCode(c.r.Context(), c.params.text("code"), authcore.Redemption{
-		Issuer: c.Issuer, Service: c.Service, ClientID: client.ClientID,
+		Issuer: c.Issuer, Service: c.Service, OwnService: true, ClientID: client.ClientID,
 		RedirectURI: c.params.text("redirect_uri"), Verifier: c.params.text("code_verifier"),
 		RequireChallenge: c.Profile.requiresPKCE(client), Refuse: wrong.asError(),
 		Accept: func(g *authcore.Grant) (authcore.Terms, error) { return c.terms(client, g), nil },
@@ -328,7 +328,7 @@ func (c *call) terms(client *authcore.Client, g *authcore.Grant) authcore.Terms 
 func (c *call) refresh(client *authcore.Client, wrong *problem) (*authcore.Tokens, error) {
 	ctx := c.r.Context()
 	rotation := authcore.Rotation{
-		Issuer: c.Issuer, Service: c.Service, ClientID: client.ClientID, Refuse: wrong.asError(),
+		Issuer: c.Issuer, Service: c.Service, OwnService: true, ClientID: client.ClientID, Refuse: wrong.asError(),
 		Accept: func(g *authcore.Grant) (authcore.Terms, error) { return c.refreshTerms(client, g) },
 	}
 	if c.Profile.isRFC() && wrong == nil { // Kong does not read the scope here

@@ -89,7 +89,7 @@ func (s *Server) FindTokenWith(ctx context.Context, text string, depends func(ki
 	if err != nil {
 		return nil, err
 	}
-	if token.IsExpired(s.Now()) || token.Service != s.Service && token.Service != "*" && s.Service != "*" {
+	if token.IsExpired(s.Now()) || !authcore.IsGoodAt(token.Service, s.Service, s.OwnService) {
 		return nil, authcore.ErrNotFound
 	}
 	depends(authcore.ClientChanged, token.ClientID)

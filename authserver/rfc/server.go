@@ -53,6 +53,7 @@ type Legacy struct {
 type Server struct {
 	Issuer       Issuer
 	Service      string
+	OwnService   bool // whether tokens for every service ("*") are not for this one
 	Scopes       []Scope
 	Resources    []string
 	TokenTTL     time.Duration

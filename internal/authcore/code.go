@@ -61,6 +61,9 @@ type Redemption struct {
 	Service  string
 	ClientID string // of the client, authenticated
 
+	// OwnService refuses a code that is good for every service, unless Service is "*" too.
+	OwnService bool
+
 	RedirectURI string // "" if it was not sent
 	Verifier    string // "" if it was not sent
 
@@ -152,7 +155,7 @@ func (s *Store) code(ctx context.Context, text string, by Redemption) (*Code, To
 		return nil, id, err
 	case c.Grant.ClientID != by.ClientID:
 		return nil, id, fault(InvalidGrant, ReasonForeignClient, "the code was issued to another client")
-	case !isGoodAt(c.Grant.Service, by.Service):
+	case !IsGoodAt(c.Grant.Service, by.Service, by.OwnService):
 		return nil, id, fault(InvalidGrant, ReasonForeignService, "the code was issued for another service")
 	}
 	c.version = found.Version

@@ -281,5 +281,8 @@ func (s *Store) liveGrant(ctx context.Context, id string) (*Grant, error) {
 	return g, err
 }
 
-// isGoodAt reports whether what was granted for one service may be used at another.
-func isGoodAt(granted, service string) bool { return granted == "*" || granted == service }
+// IsGoodAt reports whether what was granted for one service may be used at another. What was
+// granted for every service ("*") may be, except with ownService.
+func IsGoodAt(granted, service string, ownService bool) bool {
+	return granted == service || granted == "*" && !ownService
+}

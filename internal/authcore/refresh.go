@@ -53,6 +53,9 @@ type Rotation struct {
 	Service  string
 	ClientID string // of the client, authenticated
 
+	// OwnService refuses a token that is good for every service, unless Service is "*" too.
+	OwnService bool
+
 	// Scopes and Resources narrow what the access token is for; none: all of the
 	// grant.
 	Scopes    []string
@@ -204,7 +207,7 @@ func (s *Store) grantOf(ctx context.Context, t *RefreshToken, by Rotation) (*Gra
 		return nil, err
 	case g.ClientID != by.ClientID:
 		return nil, fault(InvalidGrant, ReasonForeignClient, "the refresh token was issued to another client")
-	case !isGoodAt(g.Service, by.Service):
+	case !IsGoodAt(g.Service, by.Service, by.OwnService):
 		return nil, fault(InvalidGrant, ReasonForeignService, "the refresh token was issued for another service")
 	}
 	return g, nil
