@@ -19,15 +19,16 @@ func HasPlaceholder(value string) bool { return strings.Contains(value, "{") }
 // empty secret the gateway would run without one.
 var ErrEmpty = errors.New("resolves to nothing")
 
-var placeholder = regexp.MustCompile(`\{[^{}\s]+\}`)
+// placeholder matches one, and also the backslash that makes Caddy take it as a text.
+var placeholder = regexp.MustCompile(`\\?\{[^{}\s]+\}`)
 
 // Resolve replaces the placeholders that Caddy knows when a configuration loads
 // ({env.X}, {file./path}). All others are refused: request data must never
-// choose a secret or an address. The error names the placeholder, never the
-// value.
+// choose a secret or an address. A backslash before a brace makes it a part of the
+// value. The error names the placeholder, never the value.
 func Resolve(value string) (string, error) {
 	for _, name := range placeholder.FindAllString(value, -1) {
-		if !strings.HasPrefix(name, "{env.") && !strings.HasPrefix(name, "{file.") {
+		if !strings.HasPrefix(name, `\`) && !strings.HasPrefix(name, "{env.") && !strings.HasPrefix(name, "{file.") {
 			return "", fmt.Errorf("%s is not known when the configuration loads; only {env.NAME} and {file./path} can be used here", name)
 		}
 	}

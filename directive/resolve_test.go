@@ -26,6 +26,9 @@ func TestResolve(t *testing.T) {
 		"{file." + file + "}/{env.X}": "error",
 		"{env.GLUU_TEST_EMPTY}":       "error",
 		"{http.request.host}":         "error",
+		`a\{b}c`:                      "a{b}c",
+		`\{env.GLUU_TEST_SET}`:        "{env.GLUU_TEST_SET}",
+		`\{a{env.GLUU_TEST_SET}b}`:    "{avalueb}",
 		"{env.GLUU_TEST_SET}{query}":  "error",
 	} {
 		t.Run(value, func(t *testing.T) {

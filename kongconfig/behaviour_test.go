@@ -61,6 +61,8 @@ func TestPlugins(t *testing.T) {
 		{"request-size-limiting", "{name: request-size-limiting, config: {allowed_payload_size: 1, size_unit: kilobytes}}", []string{"POST h /", "Content-Length: 2000", "", strings.Repeat("x", 2000)}, status(413)},
 		{"request-size-limiting needs a length", "{name: request-size-limiting, config: {require_content_length: true}}", []string{"POST h /", "Transfer-Encoding: chunked", "", "0\r\n"}, status(411)},
 		{"request-termination", "{name: request-termination, config: {status_code: 403, message: 'So {long}!'}}", []string{"GET h /"}, said("403 So {long}!")},
+		{"request-termination without a message", "{name: request-termination}", []string{"GET h /"}, said("503 Service unavailable")},
+		{"request-termination without a text", "{name: request-termination, config: {status_code: 410}}", []string{"GET h /"}, func(r response) string { return status(410)(r) + r.body }},
 		{"request-termination with a body", "{name: request-termination, config: {status_code: 200, content_type: text/plain, body: pong}}", []string{"GET h /"}, func(r response) string {
 			if r.body != "pong" {
 				return r.body
@@ -100,6 +102,10 @@ func TestPlugins(t *testing.T) {
 		{"response-transformer", `{name: response-transformer, config: {remove: {headers: [Date]}, rename: {headers: ["X-Upstream:X-Was"]}, replace: {headers: ["Content-Type:text/plain", "X-None:no"]}, add: {headers: ["X-Add:1", "Content-Type:no"]}, append: {headers: ["X-Add:2"]}}}`,
 			[]string{"GET h /"}, func(r response) string {
 				return wantAnswer(r, 200, "X-Was", "yes", "X-Upstream", "", "Content-Type", "text/plain", "X-None", "", "X-Add", "1,2")
+			}},
+		{"response-transformer goes by the order of the file", `{name: response-transformer, config: {replace: {headers: ["Content-Type:a/a", "Content-Type:b/b"]}, add: {headers: ["X-One:1", "X-One:2"]}, append: {headers: ["X-Two:1", "X-Two:2"]}}}`,
+			[]string{"GET h /"}, func(r response) string {
+				return wantAnswer(r, 200, "Content-Type", "b/b", "X-One", "1", "X-Two", "1,2")
 			}},
 	} {
 		t.Run(test.name, func(t *testing.T) {

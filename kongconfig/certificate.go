@@ -45,6 +45,9 @@ func (f *file) readCertificate(o *object, _ any, index int) {
 func (f *file) readSNI(o *object, _ any, _ int) {
 	name, ref := o.str("name"), reference(o, "certificate")
 	o.ignore("id")
+	if ref == "" {
+		o.errorf("certificate", "is required: write the id of the certificate for this name")
+	}
 	if c := lookup[*certificate](f, o, "certificate", "certificates", ref); c != nil {
 		c.snis = append(c.snis, name)
 	}

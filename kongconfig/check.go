@@ -5,6 +5,7 @@ package kongconfig
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/textproto"
 	"net/url"
 	"regexp"
@@ -174,6 +175,58 @@ func checkOrigin(origin string) error {
 	}
 	if _, err := pathmatch.CompileRegexp(origin); err != nil {
 		return fmt.Errorf("%q is not a valid regular expression: %w", origin, err)
+	}
+	return nil
+}
+
+// checkHashed refuses what is not the name of a header or cookie.
+func checkHashed(name, kind string) error {
+	if !httpguts.ValidHeaderFieldName(name) {
+		return fmt.Errorf("%q is not the name of a %s, which hash_on needs: use letters, digits, - and _", name, kind)
+	}
+	return nil
+}
+
+func checkSNI(name string) error {
+	if _, err := netip.ParseAddr(name); err == nil || name == "" || strings.ContainsAny(name, ": /") {
+		return fmt.Errorf("%q is not a name that a client asks for: write a host name without a port", name)
+	}
+	return nil
+}
+
+// finalStatus reads a status that ends a request.
+func (o *object) finalStatus(field string, otherwise int) int {
+	status := o.number(field, 100, otherwise)
+	if status < 200 || status > 599 {
+		o.errorf(field, "%d is not the status of a final answer: write one of 200 to 599", status)
+	}
+	return status
+}
+
+// checkFieldValue refuses what no header can carry.
+func checkFieldValue(value string) error {
+	if !httpguts.ValidHeaderFieldValue(value) {
+		return fmt.Errorf("%q has a character that no header can have, such as a line break", value)
+	}
+	return nil
+}
+
+// checkOwnPath refuses what cannot be a path that the gateway answers itself.
+func checkOwnPath(path string) error {
+	switch {
+	case !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//"):
+		return fmt.Errorf("%q is not a path: begin it with a single slash", path)
+	case strings.ContainsAny(path, "?#*{"):
+		return fmt.Errorf("%q is not a fixed path: it cannot have a query, a fragment, wildcards or placeholders", path)
+	}
+	return nil
+}
+
+// checkPathOrURL refuses what cannot be a place to send browsers to.
+func checkPathOrURL(text string) error {
+	u, err := url.Parse(text)
+	if err != nil || !strings.HasPrefix(text, "/") && (u.Host == "" || u.Scheme != "https" && u.Scheme != "http") {
+		return fmt.Errorf("%q is neither a path nor an address: write for example /bye or https://www.example.com/bye", text)
 	}
 	return nil
 }

@@ -27,6 +27,7 @@ services:
 const (
 	grant  = "enable_client_credentials: true, provision_key: an-invented-key-of-ours, "
 	server = "client_id: a, client_secret: b, op_url: "
+	login  = server + "'https://as.example', "
 	header = server + "'https://as.example', custom_headers: "
 	basic  = "authorization_value: Basic Zzpz, consumer_by: client_id, introspection_url: "
 )
@@ -56,6 +57,18 @@ func TestRefusedByLine(t *testing.T) {
 		{"oauth2-introspection", basic + "'https://as.example/x#a'", "introspection_url"}, {"oauth2-introspection", basic + "'https://u:p@as.example/x'", "introspection_url"},
 		{"gluu-opa-pep", "opa_url: 'http://u:p@127.0.0.1:8181/v1/data/a'", "opa_url"},
 
+		{"gluu-oauth-auth", header + `[{header_name: X, value_lua_exp: "'a'", format: xml}]`, "custom_headers.format"},
+		{"gluu-openid-connect", login + "authorization_redirect_path: callback", "authorization_redirect_path"}, {"gluu-openid-connect", login + "authorization_redirect_path: '/a?b'", "authorization_redirect_path"},
+		{"gluu-openid-connect", login + "authorization_redirect_path: /a, logout_path: /a", "logout_path"}, {"gluu-openid-connect", login + "logout_path: //a", "logout_path"},
+		{"gluu-openid-connect", login + "post_logout_redirect_path_or_url: bye", "post_logout_redirect_path_or_url"}, {"gluu-openid-connect", login + "post_logout_redirect_path_or_url: 'javascript:a'", "post_logout_redirect_path_or_url"},
+		{"gluu-openid-connect", login + "requested_scopes: [email]", "requested_scopes"}, {"gluu-openid-connect", login + "requested_scopes: [openid, a b]", "requested_scopes"},
+		{"oauth2", grant + "mandatory_scope: true", "mandatory_scope"},
+		{"ip-restriction", "allow: [10.0.0.1], status: 100", "status"}, {"redirect", "location: 'https://h/', status_code: 101", "status_code"},
+		{"request-termination", "status_code: 600", "status_code"}, {"request-termination", "status_code: 101", "status_code"},
+		{"request-termination", "message: a, body: b", "message"}, {"request-termination", `body: a, content_type: "a\nb"`, "content_type"},
+		{"correlation-id", "header_name: a b", "header_name"}, {"correlation-id", "header_name: '*'", "header_name"},
+		{"request-transformer", `add: {headers: ["x:a\r\nb"]}`, "add.headers"}, {"request-transformer", "rename: {headers: ['x:a b']}", "rename.headers"},
+		{"request-transformer", "http_method: 'GET /'", "http_method"}, {"response-transformer", `add: {headers: ["x:a\nb"]}`, "add.headers"},
 		{"cors", "origins: ['https://*.example.com']", "origins"}, {"cors", "origins: [example.com]", "origins"}, {"cors", "origins: ['(']", "origins"},
 		{"cors", "origins: ['https://example.com/path']", "origins"}, {"cors", "origins: ['']", "origins"},
 		{"cors", "methods: [get]", "methods"}, {"cors", "headers: [a b]", "headers"}, {"cors", "exposed_headers: ['a:']", "exposed_headers"},
@@ -79,6 +92,9 @@ func TestRefusedEntitiesByLine(t *testing.T) {
 	route := func(text string) string {
 		return "services: [{name: s, url: 'http://h'}]\nroutes: [{name: r, service: s, " + text + "}]"
 	}
+	upstream := func(text string) string {
+		return "\nupstreams: [{name: u, algorithm: consistent-hashing, " + text + "}]"
+	}
 	consumer := func(text string) string { return "consumers:\n- {" + text + "}" }
 	for _, test := range []struct{ file, want string }{
 		{credential("client_id: a, client_secret: b, redirect_uris: [/cb]"), "redirect_uris"},
@@ -98,6 +114,16 @@ func TestRefusedEntitiesByLine(t *testing.T) {
 		{consumer(`username: a, custom_id: "b "`), "custom_id"}, {consumer(`username: a, tags: [""]`), "tags"},
 		{consumer("username: a, acls: [{group: 'b,c'}]"), "group"}, {consumer(`username: a, acls: [{group: "b\nc"}]`), "group"},
 		{route("hosts: ['h:99999']"), "hosts"}, {route("hosts: ['[::1]:0']"), "hosts"}, {route("headers: {a b: [x]}"), "a b"},
+		{route("headers: {x-a: [x], X-A: [y]}"), "X-A"},
+		{route("protocols: [https], snis: ['']"), "snis"}, {route("protocols: [https], snis: [10.0.0.1]"), "snis"}, {route("protocols: [https], snis: ['a:443']"), "snis"},
+		{route("protocols: [http], snis: [a.example]"), "snis"}, {route("protocols: [http, grpc], paths: [/]"), "protocols"},
+		{route("protocols: [grpc], paths: [/], methods: [POST]"), "methods"}, {route("protocols: [grpc], paths: [/], strip_path: true"), "strip_path"},
+		{"\nservices: [{name: s, host: 'h:80'}]", "host"}, {"\nservices: [{name: s, host: '{http.request.host}'}]", "host"},
+		{"\nservices: [{name: s, host: h, port: 65536}]", "port"}, {"\nservices: [{name: s, url: 'http://h:99999'}]", "url"},
+		{"\nservices: [{name: s, url: 'https://h', tls_verify: true, tls_sans: {dnsnames: [a.example]}}]", "tls_sans.dnsnames"},
+		{upstream("hash_on: header"), "hash_on_header"}, {upstream("hash_on: header, hash_on_header: a b"), "hash_on_header"},
+		{upstream("hash_on: cookie"), "hash_on_cookie"}, {upstream("hash_on: query_arg"), "hash_on_query_arg"}, {upstream("host_header: a b"), "host_header"},
+		{"\nsnis: [{name: a.example}]", "certificate"}, {"\nworkspaces: [{name: default}, {name: other}]", "workspaces"},
 	} {
 		t.Run(test.file, func(t *testing.T) {
 			_, _, err := adapt(t, "_format_version: '3.0'\n"+test.file, nil)
@@ -105,6 +131,24 @@ func TestRefusedEntitiesByLine(t *testing.T) {
 				t.Errorf("got %v, want %q of line 3", err, test.want)
 			}
 		})
+	}
+}
+
+// A caller would have to satisfy Kong's own authentication and Gluu's with one header.
+func TestAuthenticationTwice(t *testing.T) {
+	const file = `_format_version: "3.0"
+services: [{name: s, url: http://127.0.0.1:9, routes: [{name: r, paths: [/]}]}]
+plugins:
+- {name: oauth2, config: {enable_client_credentials: true, provision_key: an-invented-key-of-ours}}
+- {name: gluu-oauth-auth, config: {client_id: a, client_secret: b, op_url: "https://as.example"}}
+`
+	_, _, err := adapt(t, file, nil)
+	if want := `kong.yml:4: plugin "oauth2": gluu-oauth-auth authenticates on route "r" too: `; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v, want %q", err, want)
+	}
+	config, _, err := adapt(t, file, environment{"GLUU_KONG_UNSUPPORTED": "close"})
+	if err != nil || !strings.Contains(string(config), "plugin oauth2 is not available") || strings.Contains(string(config), "reverse_proxy") {
+		t.Errorf("got %s, %v; want the route closed", config, err)
 	}
 }
 
@@ -119,9 +163,12 @@ func TestOddValuesLoad(t *testing.T) {
 		onRoute("gluu-oauth-auth", header+`[{header_name: "X-{*}", value_lua_exp: introspect_data, iterate: true}, {header_name: x_a, value_lua_exp: "'{http.request.uri}'"}]`),
 		onRoute("oauth2-introspection", basic+"'https://as.example/x?a=b', ttl: 0"),
 		onRoute("rate-limiting", "minute: 5, policy: redis, redis: {host: '{vault://env/redis-host}', port: '{vault://env/redis-port}'}"),
-		onRoute("request-termination", "status_code: 100, message: '{http.request.uri}'"),
+		onRoute("request-termination", "status_code: 200, message: '{http.request.uri}'"),
+		onRoute("gluu-oauth-auth", "op_url: 'https://as.example', client_id: 'a{b}', client_secret: 'c{d}{env.HOME'"),
+		onRoute("gluu-oauth-auth", "op_url: 'http://as.example:8080', client_id: a, client_secret: b") + "plugins: [{name: gluu-opa-pep, config: {opa_url: 'http://opa:8181/v1/data/a', forward_request_body: true}}]\n",
 		onRoute("bot-detection", "deny: ['a{2}', '[{]x[}]']"),
 		"_format_version: '3.0'\nservices: [{name: '{x} é', host: h, path: '/%7Bx%7D/%2F', routes: [{name: 'a b', hosts: ['h:1', '*.x', 'é.example', '[::1]:443'], paths: ['~/(?<a>x)(?<b>y)'], headers: {a_b: ['~*x{2}', '{y}']}}]}]",
+		"_format_version: '3.0'\nworkspaces: [{name: default}]\nservices: [{name: s, url: 'https://h', tls_verify: true, tls_sans: {dnsnames: []}}]",
 		"_format_version: '3.0'\nconsumers: [{username: '{x} é', custom_id: '{y}', acls: [{group: 'b c'}]}, {username: X, tags: ['a,b']}]",
 		"_format_version: '3.0'\nservices: [{name: s, host: u, routes: [{name: r, paths: [/]}]}]\nupstreams: [{name: u, host_header: 'a{b}', targets: [{target: 'h:65535'}, {target: '[::1]:1', weight: 65535}, {target: a, weight: 0}], healthchecks: {active: {http_path: '/a?b=c', healthy: {interval: 1}}}}]",
 		"_format_version: '3.0'\nservices: [{name: s, url: 'http://h', routes: [{name: r, paths: [/]}]}]\nplugins: [{name: oauth2, config: {" + grant + "enable_authorization_code: true}}]\nconsumers: [{username: c, oauth2_credentials: [{name: x, client_id: 'a:{b}', client_secret: 'é {c}', redirect_uris: ['http://h/a?b=c', 'com.example.app:/cb', 'https://h:8443/%7E']}, {name: y, client_id: d, client_type: public}]}]",

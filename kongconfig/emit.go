@@ -62,7 +62,11 @@ func (f *file) gluuRoutes() []any {
 // the upstream, and the proxy.
 func (f *file) chain(r *route) []any {
 	var before, after []any
-	for _, e := range f.effectivePlugins(r) {
+	effective := f.effectivePlugins(r)
+	if closed := f.checkAuthentication(r, effective); closed != nil {
+		return closed
+	}
+	for _, e := range effective {
 		s := f.stepsFor(e, r)
 		if s.closed {
 			return s.before

@@ -263,13 +263,17 @@ var refusedCollections = []string{
 
 func (f *file) refuseCollection(o *object, name string) {
 	switch name {
+	case "workspaces":
+		if len(o.list(name)) > 1 {
+			o.errorf(name, "there are no workspaces: run a gateway for each of them, or keep one")
+		}
 	case "consumer_groups":
 		f.readConsumerGroups(o)
 	case "vaults":
 		// Only those that are referred to matter, and each reference says so.
 	case "oauth2_authorization_codes":
 		o.warnf(aboutTheRest, name, "codes live for minutes and are not kept: users who are logging in at this moment have to begin again")
-	case "keys", "key_sets", "licenses", "plugin_schemas", "rbac_roles", "rbac_users", "rbac_endpoint_permissions", "workspaces", "admins", "files", "document_objects", "event_hooks", "parameters":
+	case "keys", "key_sets", "licenses", "plugin_schemas", "rbac_roles", "rbac_users", "rbac_endpoint_permissions", "admins", "files", "document_objects", "event_hooks", "parameters":
 		if name == "key_sets" || name == "keys" {
 			o.errorf(name, "there is nothing that %s would be good for: remove them, and name the jwks_uri of the authorization server in its provider", name)
 			return

@@ -288,6 +288,9 @@ func (f *file) readProfile(p *plugin, legacy map[string]bool) map[string]any {
 	if key := c.secret("provision_key"); key != "" {
 		profile["provision_key"] = []string{f.hashSecret(c, "provision_key\x00"+p.id, key, false)}
 	}
+	if c.boolean("mandatory_scope", false) && len(c.strs("scopes")) == 0 {
+		c.errorf("mandatory_scope", "no scope exists that could be asked for: write scopes, or false")
+	}
 	for _, field := range []string{"mandatory_scope", "reuse_refresh_token", "accept_http_if_already_terminated"} {
 		if c.boolean(field, false) {
 			profile[field] = true

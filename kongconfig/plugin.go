@@ -183,6 +183,31 @@ func (f *file) effectivePlugins(r *route) []effective {
 	return list
 }
 
+// checkAuthentication refuses Kong's own authentication beside Gluu's on a route, as Gluu
+// Gateway does: a caller would have to satisfy both with one header. If routes are to be
+// closed instead, it returns what the route answers.
+func (f *file) checkAuthentication(r *route, list []effective) []any {
+	var stock, ours *plugin
+	for _, e := range list {
+		switch e.name {
+		case "oauth2", "oauth2-introspection":
+			stock = e.all
+		case "gluu-oauth-auth", "gluu-uma-auth", "gluu-openid-connect":
+			ours = e.all
+		}
+	}
+	if stock == nil || ours == nil {
+		return nil
+	}
+	where := at{stock.o.entity, "", stock.o.line}
+	if !f.settings.closeRoutes {
+		f.p.errorf(where, "%s authenticates on %s too: remove one of them, or give them to different routes", ours.name, r.o.entity)
+		return nil
+	}
+	f.p.warnf(aboutProtection, where, "%s authenticates on %s too: its requests are answered 501", ours.name, r.o.entity)
+	return []any{answer(501, "plugin "+stock.name+" is not available")}
+}
+
 // candidates returns the plugins that may run on a route. They are looked up by
 // route and service, of which there can be thousands.
 func (f *file) candidates(r *route) []*plugin {

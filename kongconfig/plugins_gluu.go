@@ -166,7 +166,7 @@ func (f *file) addHeaders(c *object, h map[string]any, variables ...string) {
 			o.errorf("value_lua_exp", "%q %s", text, err)
 		}
 		header["value"] = expression
-		if format := o.str("format"); format != "" {
+		if format := o.oneOf("format", "", "string", "base64", "urlencoded", "list", "jwt"); format != "" {
 			header["format"] = format
 		}
 		if sep := o.str("sep"); sep != "" {
@@ -285,56 +285,6 @@ func (f *file) withoutAuthentication(p *plugin, r *route, name string) steps {
 }
 
 func (f *file) isKept(name string) bool { return kinds[name].read != nil }
-
-func readGluuOpenIDConnect(f *file, p *plugin) builder {
-	c := p.config
-	h := map[string]any{"handler": "gluu_openid_connect", "provider": f.providerOf(c)}
-	for _, name := range []string{"authorization_redirect_path", "logout_path", "post_logout_redirect_path_or_url"} {
-		if text := c.str(name); text != "" {
-			h[name] = text
-		}
-	}
-	if scopes := c.strs("requested_scopes"); len(scopes) > 0 {
-		h["requested_scopes"] = scopes
-	}
-	if rules, ok := expression(c, "required_acrs_expression"); ok {
-		h["required_acrs_expression"] = rules
-	}
-	for _, name := range []string{"max_id_token_age", "max_id_token_auth_age"} {
-		if age := c.number(name, 0, 0); age > 0 {
-			h[name] = fmt.Sprintf("%ds", age)
-		}
-	}
-	if c.boolean("restore_original_auth_params", false) {
-		h["restore_original_auth_params"] = true
-	}
-	if prefix := strings.TrimSpace(c.str("anonymous")); prefix != "" {
-		f.addAnonymous(c, h, true)
-	}
-	f.addHeaders(c, h, "id_token", "userinfo", "access_token")
-	return func(r *route) steps {
-		own := maps.Clone(h)
-		if own["base_url"] = f.baseURL(r); own["base_url"] == "" {
-			c.errorf("authorization_redirect_path", "%s does not say where browsers reach it: set GLUU_KONG_BASE_URL, for example to https://app.example.com, or give the route one host", r.o.entity)
-		}
-		return steps{before: []any{own}}
-	}
-}
-
-// baseURL is the origin under which browsers reach a route. It is never taken
-// from a request, which could choose where people are sent back to.
-func (f *file) baseURL(r *route) string {
-	if f.settings.baseURL != "" {
-		return f.settings.baseURL
-	}
-	if len(r.hosts) != 1 || strings.Contains(r.hosts[0], "*") {
-		return ""
-	}
-	if slices.Contains(r.protocols, "https") {
-		return "https://" + strings.ToLower(r.hosts[0])
-	}
-	return "http://" + strings.ToLower(r.hosts[0])
-}
 
 // readIntrospection reads the plugin of Kong Enterprise.
 func readIntrospection(f *file, p *plugin) builder {

@@ -16,7 +16,7 @@ func readGluuOPAPEP(f *file, p *plugin) builder {
 	c.check("opa_url", checkUserinfo(u))
 	h := map[string]any{"handler": "gluu_opa_pep", "url": address}
 	if u.Scheme == "http" && !isLoopback(u.Hostname()) {
-		h["insecure_hosts"] = []string{u.Host}
+		h["insecure_hosts"] = []string{u.Hostname()}
 		c.warnf(aboutProtection, "opa_url", "%s is not protected in transit: anyone on the way can allow a request; use https", address)
 	}
 	if c.boolean("forward_request_body", false) {

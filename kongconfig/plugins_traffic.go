@@ -93,7 +93,7 @@ func readIPRestriction(f *file, p *plugin) builder {
 	if message == "" {
 		message = "Your IP address is not allowed"
 	}
-	refusal := answer(c.number("status", 100, 403), message)
+	refusal := answer(c.finalStatus("status", 403), message)
 	var routes []any
 	if len(deny) > 0 {
 		routes = append(routes, when(map[string]any{"client_ip": map[string]any{"ranges": deny}}, refusal))
@@ -134,10 +134,11 @@ func readACL(f *file, p *plugin) builder {
 	}
 	return func(r *route) steps {
 		if !f.authenticates(r) {
-			c.warnf(aboutProtection, "", "on %s nothing authenticates, so that every request is answered 401: add gluu-oauth-auth or oauth2 there", r.o.entity)
 			if len(allow) > 0 {
+				c.warnf(aboutProtection, "", "on %s nothing authenticates, so that every request is answered 401: add gluu-oauth-auth or oauth2 there", r.o.entity)
 				return steps{before: []any{answer(401, "Unauthorized")}}
 			}
+			c.warnf(aboutProtection, "", "on %s nothing authenticates, so that no request is denied, as in Kong: add gluu-oauth-auth or oauth2 there", r.o.entity)
 			return steps{}
 		}
 		return steps{before: []any{h}}
@@ -163,12 +164,22 @@ func readRequestSize(f *file, p *plugin) builder {
 	return always(handlers...)
 }
 
+// terminated are the texts of answers without a message of the file's own.
+var terminated = map[int]string{
+	http.StatusUnauthorized: "Unauthorized", http.StatusNotFound: "Not found", http.StatusMethodNotAllowed: "Method not allowed",
+	http.StatusInternalServerError: "An unexpected error occurred", http.StatusBadGateway: "Bad Gateway", http.StatusServiceUnavailable: "Service unavailable",
+}
+
 func readTermination(f *file, p *plugin) builder {
 	c := p.config
-	status := c.number("status_code", 100, 503)
+	status := c.finalStatus("status_code", 503)
 	message, body, contentType := c.str("message"), c.str("body"), c.str("content_type")
 	if c.boolean("echo", false) {
 		c.errorf("echo", "requests are not echoed: write false")
+	}
+	c.check("content_type", checkFieldValue(contentType))
+	if message != "" && body+contentType != "" {
+		c.errorf("message", "is the whole answer: remove it, or body and content_type")
 	}
 	response := answer(status, message)
 	switch {
@@ -177,8 +188,10 @@ func readTermination(f *file, p *plugin) builder {
 			contentType = "application/json; charset=utf-8"
 		}
 		response = static(status, contentType, body)
+	case message == "" && terminated[status] == "":
+		response = map[string]any{"handler": "static_response", "status_code": status}
 	case message == "":
-		response = answer(status, http.StatusText(status))
+		response = answer(status, terminated[status])
 	}
 	trigger := c.str("trigger")
 	if trigger == "" {
@@ -200,7 +213,7 @@ func readRedirect(f *file, p *plugin) builder {
 	if c.boolean("keep_incoming_path", false) {
 		target = escapePlaceholders(u.Scheme+"://"+u.Host) + "{http.request.orig_uri}"
 	}
-	status := c.number("status_code", 100, 301)
+	status := c.finalStatus("status_code", 301)
 	return always(map[string]any{"handler": "static_response", "status_code": status, "headers": map[string]any{"Location": []string{target}}})
 }
 
@@ -209,6 +222,9 @@ func readCorrelationID(f *file, p *plugin) builder {
 	name := c.str("header_name")
 	if name == "" {
 		name = "Kong-Request-ID"
+	}
+	if !headerName.MatchString(name) {
+		c.errorf("header_name", "%q is not the name of a header: use letters, digits and -", name)
 	}
 	if generator := c.oneOf("generator", "uuid#counter", "uuid", "tracker"); generator != "uuid" {
 		c.warnf(aboutTheRest, "generator", "ids are UUIDs, not those of %s", generator)

@@ -5,6 +5,7 @@ package kongconfig
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -17,6 +18,9 @@ func pairs(o *object, field string) (list []pair) {
 		return nil
 	}
 	for _, text := range o.strs(field) {
+		if field == "headers" {
+			o.check(field, checkFieldValue(text))
+		}
 		name, value, found := strings.Cut(text, ":")
 		if !found || name == "" {
 			o.errorf(field, "%q is not a name with a value: write for example X-Name:value", text)
@@ -38,6 +42,7 @@ func readRequestTransformer(f *file, p *plugin) builder {
 	}
 	t.removals(remove)
 	for _, h := range pairs(rename, "headers") {
+		t.checkName(rename, h.value)
 		t.header(rename, h.name, true, map[string]any{"set": values(h.value, "{http.request.header."+h.name+"}"), "delete": []string{h.name}})
 	}
 	for _, q := range pairs(rename, "querystring") {
@@ -65,7 +70,10 @@ func readRequestTransformer(f *file, p *plugin) builder {
 		}
 	}
 	if method := p.config.str("http_method"); method != "" {
-		after = append(after, map[string]any{"handler": "rewrite", "method": escapePlaceholders(strings.ToUpper(method))})
+		if !methodName.MatchString(method) {
+			p.config.errorf("http_method", "%q is not a method: write for example POST", method)
+		}
+		after = append(after, map[string]any{"handler": "rewrite", "method": strings.ToUpper(method)})
 	}
 	p.config.ignore("dots_in_keys")
 	for _, o := range []*object{remove, rename, replace, add, appended} {
@@ -92,6 +100,8 @@ func (t *transformer) removals(o *object) {
 		t.query(map[string]any{"delete": []string{escapePlaceholders(name)}})
 	}
 }
+
+var methodName = regexp.MustCompile("^[A-Za-z]+$")
 
 var headerName = regexp.MustCompile("^[!#$%&'+.^_`|~0-9A-Za-z-]+$")
 
@@ -192,17 +202,17 @@ func readResponseTransformer(f *file, p *plugin) builder {
 			}
 		}
 	}
-	// Deferred handlers run from the last to the first.
-	for _, h := range pairs(objects["append"], "headers") {
+	// Deferred handlers run from the last to the first, so that all is added in reverse.
+	for _, h := range reversed(objects["append"]) {
 		response(map[string]any{"add": values(h.name, escapePlaceholders(h.value))})
 	}
-	for _, h := range pairs(objects["add"], "headers") {
+	for _, h := range reversed(objects["add"]) {
 		response(map[string]any{"set": values(h.name, escapePlaceholders(h.value)), "require": requireHeader(h.name, false)})
 	}
-	for _, h := range pairs(objects["replace"], "headers") {
+	for _, h := range reversed(objects["replace"]) {
 		response(map[string]any{"set": values(h.name, escapePlaceholders(h.value)), "require": requireHeader(h.name, true)})
 	}
-	for _, h := range pairs(objects["rename"], "headers") {
+	for _, h := range reversed(objects["rename"]) {
 		response(map[string]any{"set": values(h.value, "{http.reverse_proxy.header."+h.name+"}"), "delete": []string{h.name}, "require": requireHeader(h.name, true)})
 	}
 	if o := objects["remove"]; o != nil {
@@ -218,6 +228,13 @@ func readResponseTransformer(f *file, p *plugin) builder {
 		o.done()
 	}
 	return always(handlers...)
+}
+
+// reversed returns the headers of an operation from the last to the first.
+func reversed(o *object) []pair {
+	list := pairs(o, "headers")
+	slices.Reverse(list)
+	return list
 }
 
 func requireHeader(name string, present bool) map[string]any {

@@ -131,9 +131,11 @@ func (r *route) readHeaders() {
 		return
 	}
 	r.headers = make(map[string][]string)
-	for _, name := range headers.names {
+	for i, name := range headers.names {
 		values := headers.strs(name)
 		switch {
+		case slices.ContainsFunc(headers.names[:i], func(other string) bool { return strings.EqualFold(other, name) }):
+			headers.errorf(name, "is there twice, since names of headers ignore case: write all its values below one of them")
 		case strings.EqualFold(name, "host"):
 			headers.errorf(name, "the host is not compared here: write hosts")
 		case len(values) == 0:
@@ -172,6 +174,10 @@ func (r *route) checkMatch() {
 			o.errorfOf("methods", method, "%q is not a method in capitals: write for example GET", method)
 		}
 	}
+	o.checkEach("snis", r.snis, checkSNI)
+	if len(r.snis) > 0 && !slices.Contains(r.protocols, "https") && !slices.Contains(r.protocols, "grpcs") {
+		o.errorf("snis", "a request without TLS has no server name: add https to protocols, or remove snis")
+	}
 	for _, protocol := range r.protocols {
 		switch {
 		case slices.Contains(streamProtocols, protocol):
@@ -203,12 +209,30 @@ func (r *route) connect(f *file) {
 	if r.serviceRef != "" {
 		r.service = lookup[*service](f, r.o, "service", "services", r.serviceRef)
 	}
-	if r.service != nil && r.service.isGRPC() && r.strip && r.o.has("strip_path") && len(r.paths) > 0 {
+	if slices.ContainsFunc(r.protocols, isGRPC) {
+		r.checkGRPC()
+	} else if r.service != nil && r.service.isGRPC() && r.strip && r.o.has("strip_path") && len(r.paths) > 0 {
 		r.o.errorf("strip_path", "cannot be true with a service of %s: write false", r.service.protocol)
 	}
-	if r.service != nil && r.service.isGRPC() {
+	if r.service != nil && r.service.isGRPC() || slices.ContainsFunc(r.protocols, isGRPC) {
 		r.strip = false
 	}
+}
+
+// checkGRPC refuses what Kong does not let routes of gRPC have.
+func (r *route) checkGRPC() {
+	switch o := r.o; {
+	case !isEach(r.protocols, isGRPC):
+		o.errorf("protocols", "grpc and http exclude each other: write a route for each")
+	case len(r.methods) > 0:
+		o.errorf("methods", "calls of gRPC are all POST: remove methods")
+	case r.strip && o.has("strip_path"):
+		o.errorf("strip_path", "the path of gRPC says what is called: write false")
+	}
+}
+
+func isEach(list []string, is func(string) bool) bool {
+	return !slices.ContainsFunc(list, func(s string) bool { return !is(s) })
 }
 
 // matcher returns the configuration of gluu_route.

@@ -52,7 +52,7 @@ func (f *file) readService(o *object, _ any, index int) {
 		verify := o.boolean("tls_verify", false)
 		s.tlsVerify = &verify
 	}
-	o.ignore("tls_verify_depth", "tls_sans")
+	s.readNarrowerTLS(o)
 	s.authorities = o.strs("ca_certificates")
 	s.clientCert = reference(o, "client_certificate")
 	switch {
@@ -64,6 +64,21 @@ func (f *file) readService(o *object, _ any, index int) {
 	f.register(o, "services", s, s.id, s.name)
 	f.services = append(f.services, s)
 	f.nested(o, s, "routes", "plugins")
+}
+
+// readNarrowerTLS reads what narrows the verification of the service's certificate.
+func (s *service) readNarrowerTLS(o *object) {
+	if sans := o.object("tls_sans"); sans != nil {
+		for _, kind := range sans.names {
+			if len(sans.strs(kind)) > 0 {
+				sans.errorf(kind, "the names in a certificate are not compared with a list: remove tls_sans, and give host the name that the certificate has")
+			}
+		}
+	}
+	if o.has("tls_verify_depth") && s.tlsVerify != nil && *s.tlsVerify {
+		o.warnf(aboutProtection, "tls_verify_depth", "a chain of certificates may have any length: trust an authority that issues to the service only")
+	}
+	o.ignore("tls_verify_depth")
 }
 
 // readURL takes an address apart that is written as one text.
@@ -90,9 +105,13 @@ func (s *service) readURL(o *object) {
 	}
 	s.protocol, s.host, s.path = u.Scheme, u.Hostname(), u.EscapedPath()
 	if port := u.Port(); port != "" {
+		o.check("url", checkPort(port))
 		s.port, _ = strconv.Atoi(port)
 	}
 }
+
+// hostWithPort is a name or an address of IPv4, or one of IPv6 in brackets, with a port.
+var hostWithPort = regexp.MustCompile(`^([^:]*|\[.*\]):[^:\]]*$`)
 
 func (s *service) checkAddress() {
 	if s.protocol == "" {
@@ -107,8 +126,14 @@ func (s *service) checkAddress() {
 	if s.host == "" {
 		s.o.errorf("host", "is required: write host, or url")
 	}
-	if strings.ContainsAny(s.host, "/ @?#") {
-		s.o.errorf("host", "%q is not a host name: write the path in path, and nothing else", s.host)
+	switch {
+	case strings.ContainsAny(s.host, "/ @?#"), strings.Contains(s.host, `\{`):
+		s.o.errorf("host", "%q is not a host name: write the path in path, and nothing else", strings.ReplaceAll(s.host, `\{`, "{"))
+	case hostWithPort.MatchString(s.host):
+		s.o.errorf("host", "%q has a port: write it in port", s.host)
+	}
+	if s.port > 65535 && s.o.has("port") {
+		s.o.check("port", checkPort(strconv.Itoa(s.port)))
 	}
 	if s.port == 0 {
 		s.port = 80
@@ -129,7 +154,9 @@ func (s *service) checkAddress() {
 
 func (s *service) secure() bool { return s.protocol == "https" || s.protocol == "grpcs" }
 
-func (s *service) isGRPC() bool { return strings.HasPrefix(s.protocol, "grpc") }
+func (s *service) isGRPC() bool { return isGRPC(s.protocol) }
+
+func isGRPC(protocol string) bool { return strings.HasPrefix(protocol, "grpc") }
 
 // hostHeader is the Host for the upstream if that of the client is not kept.
 func (s *service) hostHeader(u *upstream) string {

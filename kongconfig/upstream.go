@@ -6,6 +6,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 )
 
 // upstream is a set of targets among which requests are spread.
@@ -31,6 +32,9 @@ func (f *file) readUpstream(o *object, _ any, _ int) {
 		o.errorf("name", "is required: it is what a service has as its host")
 	}
 	u.hostHeader = o.str("host_header")
+	if strings.ContainsAny(u.hostHeader, " /@?#") {
+		o.errorf("host_header", "%q is not a host: write for example api.internal", u.hostHeader)
+	}
 	u.clientCert = reference(o, "client_certificate")
 	u.readPolicy()
 	o.ignore("slots", "use_srv_name")
@@ -73,12 +77,17 @@ func (u *upstream) readPolicy() {
 		u.policy = map[string]any{"policy": "client_ip_hash"}
 	case "header":
 		u.policy = map[string]any{"policy": "header", "field": header}
+		o.check("hash_on_header", checkHashed(header, "header"))
 	case "cookie":
 		u.policy = map[string]any{"policy": "cookie", "name": cookie}
+		o.check("hash_on_cookie", checkHashed(cookie, "cookie"))
 	case "path":
 		u.policy = map[string]any{"policy": "uri_hash"}
 	case "query_arg":
 		u.policy = map[string]any{"policy": "query", "key": argument}
+		if argument == "" {
+			o.errorf("hash_on_query_arg", "is required with hash_on: name the argument of the query")
+		}
 	case "consumer", "uri_capture":
 		o.errorf("hash_on", "a hash of %s is not kept: write ip, header, cookie, path or query_arg", hashOn)
 		return
