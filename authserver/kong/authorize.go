@@ -25,7 +25,7 @@ func (c *call) authorize() error {
 	if c.params.isBlank("authenticated_userid") {
 		return missingUser()
 	}
-	client, err := c.clientWithRedirects(c.params.text("client_id"))
+	client, err := c.findClient(c.params.text("client_id"))
 	if err != nil {
 		return err
 	}
@@ -68,26 +68,8 @@ func (c *call) checkProvisionKey() error {
 // ErrLimited says that too many secrets were wrong.
 var ErrLimited = errors.New("too many failures")
 
-// clientWithRedirects returns a client that users can be sent to, nil if there is none.
-func (c *call) clientWithRedirects(id string) (*authcore.Client, error) {
-	if id == "" {
-		return nil, nil
-	}
-	client, err := c.FindClient(c.r.Context(), id)
-	switch {
-	case errors.Is(err, authcore.ErrNotFound):
-		return nil, nil
-	case err != nil:
-		return nil, err
-	}
-	c.clientID = client.ClientID
-	if len(client.RedirectURIs) == 0 {
-		return nil, nil
-	}
-	return client, nil
-}
-
-// readAuthorization reads what a client asks for. Without a problem there is a client.
+// readAuthorization reads what a client asks for. Without a problem there is a client that
+// users can be sent to.
 func (c *call) readAuthorization(client *authcore.Client) (scopes []string, redirectURI, challenge string, wrong *problem) {
 	if !c.servesResponseType(client) {
 		wrong = c.orMissing("response_type", c.wrongResponseType())
@@ -168,7 +150,7 @@ func isLuaSpace(r rune) bool { return r == ' ' || r >= '\t' && r <= '\r' }
 // redirectURI is where to send the user: the URI that the client names, or its first one. A
 // URI that is not one of the client's is never used.
 func (c *call) redirectURI(client *authcore.Client) (string, *problem) {
-	if client == nil {
+	if client == nil || len(client.RedirectURIs) == 0 {
 		p := wrongClient(reasonUnknownClient, 0)
 		p.rfc = answer{0, authcore.InvalidRequest, "there is no client with this client_id and a redirect URI"} // no authentication has failed
 		return "", p

@@ -35,6 +35,7 @@ func TestAuthorize(t *testing.T) {
 		{"an unknown client", all(), request{params: authorization("client_id", "nobody")}, 400, fault("invalid_client", noClient)},
 		{"a client that is a number", all(), request{params: authorization("client_id", 7)}, 400, fault("invalid_client", noClient)},
 		{"a client without a redirect URI", all(), request{params: authorization("client_id", "machine")}, 400, fault("invalid_client", noClient)},
+		{"a client without a redirect URI and a challenge", Profile{PKCE: "strict"}, request{params: authorization("client_id", "machine", "code_challenge", nil, "code_challenge_method", nil)}, 400, fault("invalid_request", "code_challenge is required for confidential clients")},
 		{"an unknown client and a state", all(), request{params: authorization("client_id", "nobody", "state", "s")}, 400, with2(fault("invalid_client", noClient), "state", "s")},
 		{"no scope, where one is needed", mandatory, request{params: authorization("scope", nil)}, 400, sentTo(steps + "?error=invalid_scope&error_description=You%20must%20specify%20a%20scope")},
 		{"no scope", all(), request{params: authorization("scope", nil)}, 200, sentTo("^" + regexp.QuoteMeta(steps) + `\?code=` + isToken + "$")},

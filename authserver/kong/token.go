@@ -45,10 +45,13 @@ func (c *call) token() error {
 
 // notServed says why a client cannot have a grant.
 func (c *call) notServed(grant string) *problem {
-	if grant != authcore.GrantRefreshToken && !c.Profile.enables(grant) {
-		return wrongGrantType()
+	switch {
+	case grant == authcore.GrantRefreshToken || c.Profile.enables(grant):
+		return notForClient()
+	case grant == authcore.GrantAuthorizationCode: // see servesGrant
+		return wrongGrantType().inKongs(authcore.InvalidRequest, "Invalid code")
 	}
-	return notForClient()
+	return wrongGrantType()
 }
 
 func (c *call) servesGrant(grant string) bool {
@@ -159,7 +162,7 @@ func (c *call) authenticate(grant string) (*authcore.Client, *problem, error) {
 	if err != nil || secretProblem != nil {
 		return nil, secretProblem, err
 	}
-	if wrong == nil && client.Public && grant == authcore.GrantClientCredentials {
+	if wrong == nil && client.Public && grant == authcore.GrantClientCredentials && c.Profile.enables(grant) {
 		wrong = wrongClient(reasonSecretOfNone, status) // a client that proves nothing has no tokens of its own
 		wrong.rfc = answer{0, authcore.UnauthorizedClient, "a public client cannot authenticate, so it has no tokens of its own"}
 	}

@@ -46,6 +46,8 @@ func TestToken(t *testing.T) {
 		{"an unknown grant", all(), request{params: with(password, "grant_type", "device")}, 400, noGrant, false},
 		{"a grant that is off", Profile{}, request{params: password}, 400, noGrant, false},
 		{"a grant that is off, of an unknown client", Profile{}, request{params: with(machine, "client_id", "nobody")}, 400, noGrant, false},
+		{"a code where none are issued", Profile{Grants: []string{"client_credentials"}}, request{params: exchange("x")}, 400, fault("invalid_request", "Invalid code"), false},
+		{"a public client for itself, where that is off", Profile{}, request{params: with(machine, "client_id", "mobile", "client_secret", nil)}, 400, noGrant, false},
 		{"a grant that the client cannot use", all(), request{params: with(machine, "client_id", "limited", "client_secret", "limited-secret")}, 400, noGrant, false},
 		{"a wrong secret before a wrong grant", all(), request{params: with(password, "grant_type", "device", "client_secret", "x")}, 400, noClient, false},
 		{"a wrong secret in the header", all(), request{params: with(machine, "client_id", nil, "client_secret", nil), header: basic("machine:wrong")}, 401, noClient, true},
