@@ -143,8 +143,7 @@ func (r *reader) isNull(name string) bool { return string(r.members[name]) == "n
 func (r *reader) text(name string, field *string) {
 	if r.isNull(name) {
 		*field = ""
-	} else if r.has(name) {
-		r.decode(name, field, "expected a string")
+	} else if r.has(name) && r.decode(name, field, "expected a string") {
 		r.checkText(name, *field)
 	}
 }
@@ -163,8 +162,21 @@ func (r *reader) texts(name string, field *[]string) {
 	if !r.has(name) {
 		return
 	}
-	var list []string
-	if r.decode(name, &list, "expected a set of strings"); len(list) > 256 {
+	var elements []json.RawMessage
+	if !r.decode(name, &elements, "expected an array") {
+		return
+	}
+	list, wrong := make([]string, len(elements)), []any(nil)
+	for i, element := range elements {
+		if json.Unmarshal(element, &list[i]) != nil || string(element) == "null" {
+			wrong = append(append(wrong, make([]any, i-len(wrong))...), "expected a string")
+		}
+	}
+	if wrong != nil {
+		r.wrong[name] = wrong
+		return
+	}
+	if len(list) > 256 {
 		r.wrong[name] = "has more than 256 elements"
 	}
 	*field = list
@@ -188,14 +200,24 @@ func (r *reader) number(name string, field *int64) {
 	if !r.has(name) || r.isNull(name) {
 		return
 	}
-	if r.decode(name, field, "expected an integer"); *field < 0 || *field > 1<<40 {
+	if r.decode(name, field, "expected an integer") && (*field < 0 || *field > 1<<40) {
 		r.wrong[name] = "is out of range"
 	}
 }
 
-func (r *reader) decode(name string, field any, expected string) {
-	if err := json.Unmarshal(r.members[name], field); err != nil {
+func (r *reader) decode(name string, field any, expected string) bool {
+	err := json.Unmarshal(r.members[name], field)
+	if err != nil {
 		r.wrong[name] = expected
+	}
+	return err == nil
+}
+
+// refuse says what is wrong with a member of the right type. A member of a wrong type has no
+// value that could be judged.
+func (r *reader) refuse(name string, why any) {
+	if r.wrong[name] == nil {
+		r.wrong[name] = why
 	}
 }
 

@@ -4,7 +4,9 @@ package caddyadmin
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -45,10 +47,10 @@ func (a *oauthAdmin) readCredential(w http.ResponseWriter, r *http.Request, s *o
 	}
 	a.checkCredential(in, s, c)
 	if in.has("client_secret") && !in.isNull("client_secret") && given == "" {
-		in.wrong["client_secret"] = "length must be at least 1"
+		in.refuse("client_secret", "length must be at least 1")
 	}
 	if c.Public && given != "" {
-		in.wrong["client_secret"] = "a public client has no secret"
+		in.refuse("client_secret", "a public client has no secret")
 	}
 	if err := in.err(); err != nil {
 		return "", err
@@ -129,7 +131,7 @@ func (a *oauthAdmin) readConsumer(r *http.Request, in *reader, c *authcore.Clien
 	case err != nil:
 		return err
 	case of != nil && named.ID != of.ID:
-		in.wrong["consumer"] = "is not the consumer of the address"
+		in.refuse("consumer", "is not the consumer of the address")
 	}
 	c.Consumer = named.ID
 	return nil
@@ -138,30 +140,51 @@ func (a *oauthAdmin) readConsumer(r *http.Request, in *reader, c *authcore.Clien
 // checkCredential checks a client as it would be.
 func (a *oauthAdmin) checkCredential(in *reader, s *oauthServer, c *authcore.Client) {
 	if strings.TrimSpace(c.Name) == "" {
-		in.wrong["name"] = "required field missing"
+		in.refuse("name", "required field missing")
 	}
 	if c.Consumer == "" {
-		in.wrong["consumer"] = "required field missing"
+		in.refuse("consumer", "required field missing")
 	}
 	if strings.ContainsAny(c.ClientID, " ") || strings.HasPrefix(c.ClientID, "https://") {
-		in.wrong["client_id"] = "contains a space, or is the address of a metadata document"
+		in.refuse("client_id", "contains a space, or is the address of a metadata document")
 	}
 	peers := a.peers(s)
 	http := slices.ContainsFunc(peers, func(p oauthServer) bool { return p.HTTPRedirects })
-	for _, uri := range c.RedirectURIs {
-		if err := authcore.CheckRedirectURI(uri, http); err != nil {
-			in.wrong["redirect_uris"] = []string{err.Error()}
-		}
+	if wrong := wrongRedirectURIs(c.RedirectURIs, http); wrong != nil {
+		in.refuse("redirect_uris", wrong)
 	}
 	a.checkLists(in, peers, c)
 	switch {
 	case c.Public && c.Auth != "" && c.Auth != authcore.AuthNone:
-		in.wrong["auth"] = "a public client has auth none"
+		in.refuse("auth", "a public client has auth none")
 	case !c.Public && c.Auth == authcore.AuthNone:
-		in.wrong["auth"] = "auth none is for public clients"
+		in.refuse("auth", "auth none is for public clients")
 	case c.Auth == authcore.AuthPrivateKeyJWT && c.JWKS == nil:
-		in.wrong["jwks"] = "required with auth private_key_jwt"
+		in.refuse("jwks", "required with auth private_key_jwt")
 	}
+}
+
+// wrongRedirectURIs says what is wrong with each of the URIs, nil with a right one, in Kong's
+// words where it has some. Without a mistake there is no list.
+func wrongRedirectURIs(uris []string, anyHTTP bool) []any {
+	var wrong []any
+	for i, uri := range uris {
+		err := authcore.CheckRedirectURI(uri, anyHTTP)
+		if err == nil {
+			continue
+		}
+		wrong = append(wrong, make([]any, i-len(wrong))...)
+		u, parseErr := url.Parse(uri)
+		switch {
+		case parseErr != nil || u.Scheme == "" || u.Host == "" && u.Path == "":
+			wrong = append(wrong, fmt.Sprintf("cannot parse '%s'", uri))
+		case strings.Contains(uri, "#"):
+			wrong = append(wrong, fmt.Sprintf("fragment not allowed in '%s'", uri))
+		default:
+			wrong = append(wrong, err.Error())
+		}
+	}
+	return wrong
 }
 
 // checkLists refuses what no server with the store can grant.
@@ -180,7 +203,7 @@ func (a *oauthAdmin) checkLists(in *reader, servers []oauthServer, c *authcore.C
 		}
 		for _, value := range list.given {
 			if !slices.ContainsFunc(servers, func(s oauthServer) bool { return slices.Contains(list.of(s), value) }) {
-				in.wrong[list.name] = "no server of the configuration has " + value
+				in.refuse(list.name, "no server of the configuration has "+value)
 			}
 		}
 	}

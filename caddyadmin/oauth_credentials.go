@@ -370,7 +370,7 @@ func (a *oauthAdmin) replace(w http.ResponseWriter, r *http.Request, s *oauthSer
 func deleteCredential(a *oauthAdmin, w http.ResponseWriter, r *http.Request) error {
 	s, c, err := a.find(r)
 	switch {
-	case errors.Is(err, authcore.ErrNotFound):
+	case errors.Is(err, authcore.ErrNotFound) && r.PathValue("c") == "": // there is none, as was asked for
 	case err != nil:
 		return err
 	case c.Configured:
@@ -437,7 +437,7 @@ func (a *oauthAdmin) overlapEnd(overlap string) (time.Time, error) {
 	}
 	d, err := caddy.ParseDuration(overlap)
 	if err != nil || d <= 0 || d > longestOverlap {
-		return time.Time{}, errors.New("is a duration of 90d at most, such as 24h")
+		return time.Time{}, errors.New("expected a duration above 0 and up to 90d, such as 24h")
 	}
 	return time.Now().Add(d), nil
 }

@@ -35,7 +35,15 @@ type violations map[string]any
 func (v violations) fault() *oauthFault {
 	var parts []string
 	for name, what := range v {
-		parts = append(parts, fmt.Sprintf("%s: %v", name, what))
+		elements, ok := what.([]any)
+		if !ok {
+			parts = append(parts, fmt.Sprintf("%s: %v", name, what))
+		}
+		for i, element := range elements {
+			if element != nil {
+				parts = append(parts, fmt.Sprintf("%s.%d: %v", name, i+1, element)) // as Lua counts
+			}
+		}
 	}
 	slices.Sort(parts)
 	message := fmt.Sprintf("schema violation (%s)", parts[0])

@@ -198,6 +198,59 @@ func TestSec_S231_S236_SecretsAreShownOnceAndHashed(t *testing.T) {
 	a.object(409, "POST", "/gluu/oauth2/app/secret", "{}")
 }
 
+// The fields of a fault say what is wrong with each member, and with which element of a list.
+func TestFaultsNameMembersAndElements(t *testing.T) {
+	a := newOAuthTest(t)
+	a.object(201, "POST", "/gluu/consumers/ann/oauth2", `{"name":"of","client_id":"of"}`)
+	const credentials, tokens = "/gluu/consumers/ann/oauth2", "/gluu/oauth2_tokens"
+	for _, test := range []struct{ target, body, fields string }{
+		{credentials, `{}`, `{"name":"required field missing"}`},
+		{credentials, `{"name":null}`, `{"name":"required field missing"}`},
+		{credentials, `{"name":1}`, `{"name":"expected a string"}`},
+		{credentials, `{"name":"x","client_id":5}`, `{"client_id":"expected a string"}`},
+		{credentials, `{"name":"x","client_secret":5}`, `{"client_secret":"expected a string"}`},
+		{credentials, `{"name":"x","client_secret":""}`, `{"client_secret":"length must be at least 1"}`},
+		{credentials, `{"name":"x","hash_secret":"yes"}`, `{"hash_secret":"expected a boolean"}`},
+		{credentials, `{"name":"x","tags":"a"}`, `{"tags":"expected an array"}`},
+		{credentials, `{"name":"x","tags":["a",1]}`, `{"tags":[null,"expected a string"]}`},
+		{credentials, `{"name":"x","redirect_uris":"https://a.example"}`, `{"redirect_uris":"expected an array"}`},
+		{credentials, `{"name":"x","redirect_uris":[null]}`, `{"redirect_uris":["expected a string"]}`},
+		{credentials, `{"name":"x","redirect_uris":["not-valid"]}`, `{"redirect_uris":["cannot parse 'not-valid'"]}`},
+		{credentials, `{"name":"x","redirect_uris":["https://a.example/","not-valid"]}`, `{"redirect_uris":[null,"cannot parse 'not-valid'"]}`},
+		{credentials, `{"name":"x","redirect_uris":["https://a.example/","https://a.example/#f","https://b.example/"]}`, `{"redirect_uris":[null,"fragment not allowed in 'https://a.example/#f'"]}`},
+		{tokens, `{}`, `{"credential":"required field missing","expires_in":"required field missing"}`},
+		{tokens, `{"credential":{"client_id":"of"},"expires_in":null}`, `{"expires_in":"required field missing"}`},
+		{tokens, `{"credential":{"client_id":"of"},"expires_in":"hello"}`, `{"expires_in":"expected an integer"}`},
+		{tokens, `{"credential":{"client_id":"of"},"expires_in":-1}`, `{"expires_in":"is out of range"}`},
+		{tokens + "/lookup", `{"token":5}`, `{"token":"expected a string"}`},
+		{tokens + "/lookup", `{"token":""}`, `{"token":"length must be between 1 and 16384"}`},
+	} {
+		fault := a.object(400, "POST", test.target, test.body)
+		if fields, _ := json.Marshal(fault["fields"]); string(fields) != test.fields {
+			t.Errorf("%s %s: got %s, want %s", test.target, test.body, fields, test.fields)
+		}
+	}
+	want := "schema violation (redirect_uris.2: cannot parse 'x')"
+	if fault := a.object(400, "POST", credentials, `{"name":"x","redirect_uris":["https://a.example/","x"]}`); fault["message"] != want {
+		t.Errorf("got %v, want %s", fault["message"], want)
+	}
+}
+
+// Below a consumer only its own credentials are found, for a deletion too.
+func TestCredentialsOfAnotherConsumer(t *testing.T) {
+	a := newOAuthTest(t)
+	a.object(201, "POST", "/gluu/consumers/ann/oauth2", `{"name":"of","client_id":"of"}`)
+	for _, method := range []string{"GET", "PATCH", "DELETE"} {
+		body := ""
+		if method == "PATCH" {
+			body = "{}"
+		}
+		a.object(404, method, "/gluu/consumers/fixed/oauth2/of", body)
+		a.object(404, method, "/gluu/consumers/ann/oauth2/nothing", body)
+	}
+	a.object(200, "GET", "/gluu/consumers/ann/oauth2/of", "")
+}
+
 func TestFaultsAreThoseOfKong(t *testing.T) {
 	a := newOAuthTest(t)
 	a.object(201, "POST", "/gluu/consumers/ann/oauth2", `{"name":"taken","client_id":"taken"}`)

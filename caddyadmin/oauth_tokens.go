@@ -210,7 +210,7 @@ func importToken(a *oauthAdmin, w http.ResponseWriter, r *http.Request) error {
 	}
 	t := &authcore.AccessToken{Issuer: s.Issuer, Service: s.Service, IssuedAt: time.Now().Truncate(time.Second)}
 	access, refresh, refreshIn := in.readToken(t)
-	if !in.has("expires_in") {
+	if !in.has("expires_in") || in.isNull("expires_in") { // a token must not live for ever by mistake
 		in.wrong["expires_in"] = "required field missing"
 	}
 	if err := in.err(); err != nil {
@@ -296,7 +296,7 @@ func (r *reader) tokenText(name string, field *string) {
 	if !r.has(name) || r.isNull(name) {
 		return
 	}
-	if r.decode(name, field, "expected a string"); *field == "" || len(*field) > authcore.MaxToken {
+	if r.decode(name, field, "expected a string") && (*field == "" || len(*field) > authcore.MaxToken) {
 		r.wrong[name] = "length must be between 1 and 16384"
 	}
 }
