@@ -243,6 +243,15 @@ func TestAPersonSaysNo(t *testing.T) {
 	}
 }
 
+// twice is an authorization request with a parameter that is given twice.
+func twice(name string) url.Values {
+	form := authorization("web")
+	for range 2 - len(form[name]) {
+		form.Add(name, "x")
+	}
+	return form
+}
+
 // What is wrong before the redirect URI is known to be the client's is said on a page. The
 // rest is told to the client.
 func TestAuthorizationRequestsThatAreRefused(t *testing.T) {
@@ -258,8 +267,12 @@ func TestAuthorizationRequestsThatAreRefused(t *testing.T) {
 		{name: "an unknown redirect URI", form: authorization("web", "redirect_uri", "https://evil.example/cb")},
 		{name: "no redirect URI of two", form: authorization("phone", "redirect_uri", "")},
 		{name: "a pushed request that does not exist", form: url.Values{"client_id": {"web"}, "request_uri": {"urn:ietf:params:oauth:request_uri:x"}}},
-		{name: "a parameter twice", form: url.Values{"client_id": {"web", "web"}}},
+		{name: "the client twice", form: url.Values{"client_id": {"web", "web"}}},
+		{name: "the redirect URI twice", form: twice("redirect_uri")},
 
+		{name: "a scope twice", form: twice("scope"), error: "invalid_request"},
+		{name: "a challenge twice", form: twice("code_challenge"), error: "invalid_request"},
+		{name: "an unknown parameter twice", form: twice("ui<b>"), error: "invalid_request"},
 		{name: "no response type", form: authorization("web", "response_type", ""), error: "invalid_request"},
 		{name: "implicit", form: authorization("web", "response_type", "token"), error: "unsupported_response_type"},
 		{name: "an ID token", form: authorization("web", "response_type", "id_token"), error: "unsupported_response_type"},

@@ -73,6 +73,15 @@ func TestALoginApplicationDecides(t *testing.T) {
 			t.Errorf("%s: got %d %s", body, a.Code, a.text)
 		}
 	}
+	for body, want := range map[string]string{
+		`{"subject":1}`: "subject has to be a string, not of the type number", `{"subject":"a","scopes":"todos:read"}`: "scopes has to be an array, not of the type string",
+		`{"subject":"a","auth_time":"now"}`: "auth_time has to be a whole number, not of the type string", `{"subject":"a","remember":1}`: "remember has to be a boolean, not of the type number",
+		`{"subject":"a","claims":[]}`: "claims has to be an object, not of the type array", `{"subject":"a","colour":1}`: `unknown field "colour"`,
+	} {
+		if a := server.application(http.MethodPut, name, "login-key", body); a.body["error_description"] != want {
+			t.Errorf("%s: got %q, want %q", body, a.body["error_description"], want)
+		}
+	}
 	put := server.application(http.MethodPut, name, "second-key", `{"subject":"alice","scopes":["openid"],"acr":"gold","claims":{"email":"alice@example.com"}}`)
 	if put.Code != http.StatusOK || text(put, "redirect_to") != testIssuer+"/oauth2/authorize?login="+name {
 		t.Fatalf("got %d %s", put.Code, put.text)

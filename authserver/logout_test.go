@@ -228,6 +228,10 @@ func TestUserinfoChallenges(t *testing.T) {
 	_, token, _ := loggedIn(t, server, "alice")
 	realm := `Bearer realm="` + testIssuer + `"`
 	plain := text(server.post(tokenEndpoint, "web", exchange(server.browser("alice").code(authorization("web")))), "access_token")
+	forms := map[string]url.Values{
+		"in a form": {"access_token": {token}}, "in a form, unknown": {"access_token": {"x"}}, "in a form, twice": {"access_token": {token, token}},
+		"in a form and in the header": {"access_token": {token}}, "in a form with another member": {"token": {token}},
+	}
 	for _, test := range []struct {
 		name, challenge string
 		headers         []string
@@ -239,9 +243,18 @@ func TestUserinfoChallenges(t *testing.T) {
 		{"an unknown token", realm + `, error="invalid_token"`, []string{"Bearer x"}, http.StatusUnauthorized},
 		{"without the scope", realm + `, error="insufficient_scope", scope="openid"`, []string{"Bearer " + plain}, http.StatusForbidden},
 		{"right", "", []string{"bearer " + token}, http.StatusOK},
+		{"in a form", "", nil, http.StatusOK},
+		{"in a form, unknown", realm + `, error="invalid_token"`, nil, http.StatusUnauthorized},
+		{"in a form, twice", realm + `, error="invalid_request"`, nil, http.StatusBadRequest},
+		{"in a form and in the header", realm + `, error="invalid_request"`, []string{"Bearer " + token}, http.StatusBadRequest},
+		{"in a form with another member", realm, nil, http.StatusUnauthorized},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			request := httptest.NewRequest(http.MethodGet, "/oauth2/userinfo", nil)
+			if form, ok := forms[test.name]; ok {
+				request = httptest.NewRequest(http.MethodPost, "/oauth2/userinfo", strings.NewReader(form.Encode()))
+				request.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+			}
 			request.Header["Authorization"] = test.headers
 			a := server.do(request)
 			if a.Code != test.status || a.Header().Get("WWW-Authenticate") != test.challenge {

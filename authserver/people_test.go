@@ -92,7 +92,7 @@ func TestOtherMethodsAreRefusedWithAllow(t *testing.T) {
 	config.Registration = &Registration{Open: true}
 	server := start(t, config, t.TempDir())
 	for target, allow := range map[string]string{
-		"/oauth2/authorize": "GET, HEAD, POST", "/oauth2/authorize/x": "GET, POST, PUT", "/oauth2/par": "POST", "/oauth2/token": "POST", "/oauth2/introspect": "POST", "/oauth2/revoke": "POST",
+		"/oauth2/authorize": "GET, HEAD, POST", "/oauth2/authorize/x": "POST", "/oauth2/par": "POST", "/oauth2/token": "POST", "/oauth2/introspect": "POST", "/oauth2/revoke": "POST",
 		"/oauth2/register": "POST", "/oauth2/register/x": "DELETE, GET, PUT", "/oauth2/userinfo": "GET, HEAD, POST", "/oauth2/logout": "GET, HEAD, POST", "/oauth2/jwks": "GET, HEAD",
 		"/.well-known/openid-configuration": "GET, HEAD",
 	} {

@@ -51,7 +51,11 @@ func (r *redirected) Unwrap() error { return r.refusal }
 // is not its own, is told on a page: the browser is not sent anywhere. Everything else goes
 // back to the client.
 func (c *call) authorize() error {
-	form, err := c.readParameters()
+	text, err := c.readParameters()
+	if err != nil {
+		return err
+	}
+	form, err := c.parseRequest(text)
 	if err != nil {
 		return err
 	}
@@ -88,21 +92,51 @@ func (c *call) offerRedirect(r *redirected) error {
 	})
 }
 
-func (c *call) readParameters() (url.Values, error) {
+// readParameters reads the parameters of a request of a browser, as they were sent.
+func (c *call) readParameters() (string, error) {
 	if c.r.Method != http.MethodPost {
 		if len(c.r.URL.RawQuery) > maxBody {
-			return nil, malformed("the address is too long")
+			return "", malformed("the address is too long")
 		}
-		return parseForm(c.r.URL.RawQuery)
+		return c.r.URL.RawQuery, nil
 	}
 	if c.r.URL.RawQuery != "" {
-		return nil, malformed("the parameters of a POST belong in the body, not in the URL")
+		return "", malformed("the parameters of a POST belong in the body, not in the URL")
 	}
-	body, err := c.readBody("application/x-www-form-urlencoded", maxBody)
+	body, err := c.readBody(formType, maxBody)
+	return string(body), err
+}
+
+// readBrowserForm reads the parameters of a request of a browser, each once.
+func (c *call) readBrowserForm() (url.Values, error) {
+	text, err := c.readParameters()
 	if err != nil {
 		return nil, err
 	}
-	return parseForm(string(body))
+	return parseForm(text)
+}
+
+// parseRequest reads the parameters of an authorization request. If one of those is repeated
+// that say who the client is and where it is, there is no one to tell but the person.
+func (c *call) parseRequest(text string) (url.Values, error) {
+	form, repeated, err := parseParameters(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range repeated {
+		if c.repeated = name; slices.Contains([]string{"client_id", "redirect_uri", "request_uri", "login"}, name) {
+			return nil, givenTwice(name)
+		}
+	}
+	return form, nil
+}
+
+// checkRepeated refuses parameters that are there more than once (RFC 6749 section 3.1).
+func (c *call) checkRepeated(*authcore.Client, *authcore.AuthorizationRequest, url.Values) error {
+	if c.repeated != "" {
+		return givenTwice(c.repeated)
+	}
+	return nil
 }
 
 // begin checks a request and asks the person.
@@ -167,7 +201,7 @@ func (c *call) checkRequest(client *authcore.Client, form url.Values) (*authcore
 		return nil, err
 	}
 	for _, check := range []func(*authcore.Client, *authcore.AuthorizationRequest, url.Values) error{
-		c.checkResponseType, c.checkPKCE, c.checkAsked, checkPrompt, c.checkHint,
+		c.checkRepeated, c.checkResponseType, c.checkPKCE, c.checkAsked, checkPrompt, c.checkHint,
 	} {
 		if err := check(client, request, form); err != nil {
 			r := refusalOf(err)

@@ -27,6 +27,7 @@ type call struct {
 	rest     string // what follows the path of the endpoint
 
 	clientID string // of a client that exists, for the log
+	repeated string // a parameter of an authorization request that is there more than once
 }
 
 // Reasons why a request is refused, beside those of authcore.

@@ -125,7 +125,7 @@ func (c *call) decide() error {
 	if !c.isOwnPage() {
 		return refuse(http.StatusForbidden, authcore.AccessDenied, reasonOrigin, "this form was sent by another site")
 	}
-	form, err := c.readParameters()
+	form, err := c.readBrowserForm()
 	if err != nil {
 		return err
 	}

@@ -34,8 +34,6 @@ func (e Endpoint) methods() []string {
 	switch e {
 	case AuthorizeEndpoint, UserinfoEndpoint, LogoutEndpoint:
 		return []string{http.MethodGet, http.MethodHead, http.MethodPost}
-	case ChallengeEndpoint:
-		return []string{http.MethodGet, http.MethodPost, http.MethodPut}
 	case PushedEndpoint, TokenEndpoint, IntrospectEndpoint, RevokeEndpoint, RegisterEndpoint:
 		return []string{http.MethodPost}
 	case ClientEndpoint:

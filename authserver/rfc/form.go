@@ -3,12 +3,14 @@
 package rfc
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strings"
 	"time"
@@ -17,6 +19,8 @@ import (
 )
 
 const (
+	formType = "application/x-www-form-urlencoded"
+
 	// maxBody is room for a token of 16 KiB, percent-encoded at the worst.
 	maxBody     = 64 << 10
 	bodyTimeout = 10 * time.Second
@@ -52,7 +56,7 @@ func (c *call) readForm() (url.Values, error) {
 		// They would end up in logs (RFC 6749 section 2.3.1).
 		return nil, malformed("parameters belong in the body, not in the URL")
 	}
-	body, err := c.readBody("application/x-www-form-urlencoded", maxBody)
+	body, err := c.readBody(formType, maxBody)
 	if err != nil {
 		return nil, err
 	}
@@ -78,9 +82,31 @@ const severalTimes = "resource"
 // parseForm reads parameters, each once, since of two readers one takes the first and the
 // other the last. Those without a value count as left out (RFC 6749 section 3.2).
 func parseForm(text string) (url.Values, error) {
-	form, err := url.ParseQuery(text)
+	form, repeated, err := parseParameters(text)
+	if err == nil && len(repeated) > 0 {
+		err = givenTwice(repeated[0])
+	}
 	if err != nil {
-		return nil, malformed("the parameters are not a valid form")
+		return nil, err
+	}
+	return form, nil
+}
+
+// givenTwice is about a parameter that is there more than once. A name that no standard has is
+// not repeated.
+func givenTwice(name string) *refusal {
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" || len(name) > 40 {
+		name = "with an unknown name"
+	}
+	return malformed("the parameter " + name + " is given more than once")
+}
+
+// parseParameters reads parameters, and leaves out those that are repeated, whose names it
+// returns.
+func parseParameters(text string) (form url.Values, repeated []string, err error) {
+	form, err = url.ParseQuery(text)
+	if err != nil {
+		return nil, nil, malformed("the parameters are not a valid form")
 	}
 	for name, values := range form {
 		values = slices.DeleteFunc(values, func(value string) bool { return value == "" })
@@ -90,10 +116,24 @@ func parseForm(text string) (url.Values, error) {
 		case len(values) == 1 || name == severalTimes && len(values) <= maxResources:
 			form[name] = values
 		default:
-			return nil, malformed("a parameter is given more than once")
+			delete(form, name)
+			repeated = append(repeated, name)
 		}
 	}
-	return form, nil
+	slices.Sort(repeated)
+	return form, repeated, nil
+}
+
+// typeProblem says in the words of JSON why a body does not have the types that are expected.
+func typeProblem(err error) string {
+	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
+	if !ok {
+		return strings.TrimPrefix(err.Error(), "json: ")
+	}
+	expected := map[reflect.Kind]string{
+		reflect.String: "a string", reflect.Bool: "a boolean", reflect.Int64: "a whole number", reflect.Slice: "an array", reflect.Map: "an object", reflect.Struct: "an object",
+	}[wrong.Type.Kind()]
+	return fmt.Sprintf("%s has to be %s, not of the type %s", wrong.Field, expected, wrong.Value)
 }
 
 // maxResources is how many resources a request may name.

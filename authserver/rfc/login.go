@@ -60,15 +60,7 @@ func (c *call) startLogin(request *authcore.AuthorizationRequest) error {
 // the built-in page.
 func (c *call) challenge() error {
 	if c.r.Method == http.MethodPost {
-		if c.Consent == nil {
-			c.w.Header().Set("Allow", "GET, PUT")
-			return refuse(http.StatusMethodNotAllowed, authcore.InvalidRequest, reasonMethod, "this endpoint answers GET, PUT")
-		}
 		return c.decide()
-	}
-	if c.Login == nil {
-		c.w.Header().Set("Allow", "POST")
-		return refuse(http.StatusMethodNotAllowed, authcore.InvalidRequest, reasonMethod, "this endpoint answers POST")
 	}
 	if err := c.checkApplication(); err != nil {
 		return err

@@ -59,7 +59,7 @@ func (c *call) readAnswer() (said loginAnswer, err error) {
 	decoder := json.NewDecoder(strings.NewReader(string(body)))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&said); err != nil {
-		return said, malformed("the body has a member that does not exist, or a value of another type: " + strings.TrimPrefix(err.Error(), "json: "))
+		return said, malformed(typeProblem(err))
 	}
 	return said, nil
 }

@@ -25,7 +25,7 @@ type logoutRequest struct {
 // that shows an ID token of this very session need not be confirmed. For any other request
 // section 2 wants the person to be asked: any site can send a browser here.
 func (c *call) logout() error {
-	form, err := c.readParameters()
+	form, err := c.readBrowserForm()
 	if err != nil {
 		return err
 	}

@@ -3,8 +3,10 @@
 package rfc
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
+	"mime"
 	"net/http"
 	"slices"
 	"strings"
@@ -61,18 +63,49 @@ const (
 	reasonNoOpenID     = "scope_missing"
 )
 
+// sentToken is the access token of a request: in the header, or in the form of a POST (RFC 6750
+// section 2).
+func (c *call) sentToken() (string, error) {
+	headers := c.r.Header["Authorization"]
+	scheme, text, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		text = ""
+	}
+	twice := len(headers) > 1
+	if kind, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type")); c.r.Method == http.MethodPost && kind == formType {
+		body, err := c.readBody(formType, maxBody)
+		if err != nil {
+			return "", c.challenged(err)
+		}
+		form, err := parseForm(string(body))
+		if err != nil {
+			return "", c.challenged(err)
+		}
+		twice = twice || text != "" && form.Has("access_token")
+		text = cmp.Or(text, form.Get("access_token"))
+	}
+	switch {
+	case twice:
+		return "", c.challenged(malformed("there is more than one access token"))
+	case text == "":
+		c.w.Header().Set("WWW-Authenticate", `Bearer realm="`+c.Issuer.Name+`"`)
+		return "", refuse(http.StatusUnauthorized, "unauthorized", reasonNoToken, "an access token is needed")
+	}
+	return text, nil
+}
+
+// challenged adds the challenge of RFC 6750 to a malformed request.
+func (c *call) challenged(err error) error {
+	c.w.Header().Set("WWW-Authenticate", `Bearer realm="`+c.Issuer.Name+`", error="invalid_request"`)
+	return err
+}
+
 // userinfo tells a client that has an access token with the scope openid about the person
 // (OpenID Connect Core section 5.3).
 func (c *call) userinfo() error {
-	headers := c.r.Header["Authorization"]
-	if len(headers) > 1 {
-		c.w.Header().Set("WWW-Authenticate", `Bearer realm="`+c.Issuer.Name+`", error="invalid_request"`)
-		return malformed("there is more than one Authorization header")
-	}
-	scheme, text, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") || text == "" {
-		c.w.Header().Set("WWW-Authenticate", `Bearer realm="`+c.Issuer.Name+`"`)
-		return refuse(http.StatusUnauthorized, "unauthorized", reasonNoToken, "an access token is needed")
+	text, err := c.sentToken()
+	if err != nil {
+		return err
 	}
 	token, err := c.FindToken(c.r.Context(), text)
 	if isUnknown(err) || err == nil && token.Grant == nil {

@@ -185,7 +185,7 @@ func parseMetadata(body []byte) (*clientMetadata, error) {
 	}
 	metadata := new(clientMetadata)
 	if err := json.Unmarshal(body, metadata); err != nil {
-		return nil, invalidMetadata("a member of the metadata has another type than RFC 7591 gives it")
+		return nil, invalidMetadata(typeProblem(err))
 	}
 	return metadata, nil
 }

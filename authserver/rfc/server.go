@@ -211,8 +211,20 @@ func (s *Server) call(w http.ResponseWriter, r *http.Request) *call {
 	return c
 }
 
+// methods are those that the endpoint answers. A challenge is read and answered by the login
+// application, or its form is sent by the page that is built in.
+func (c *call) methods() []string {
+	switch {
+	case c.endpoint != ChallengeEndpoint:
+		return c.endpoint.methods()
+	case c.Login != nil:
+		return []string{http.MethodGet, http.MethodPut}
+	}
+	return []string{http.MethodPost}
+}
+
 func (c *call) serve() error {
-	if methods := c.endpoint.methods(); !slices.Contains(methods, c.r.Method) {
+	if methods := c.methods(); !slices.Contains(methods, c.r.Method) {
 		c.w.Header().Set("Allow", strings.Join(methods, ", "))
 		return refuse(http.StatusMethodNotAllowed, authcore.InvalidRequest, reasonMethod, "this endpoint answers "+strings.Join(methods, ", "))
 	}
