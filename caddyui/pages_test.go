@@ -4,6 +4,7 @@ package caddyui
 
 import (
 	"fmt"
+	"html/template"
 	"net/http"
 	"net/url"
 	"strings"
@@ -32,20 +33,35 @@ func get(t *testing.T, u *UI, path string) (int, string) {
 // too.
 func TestSec_S424_WhatClientsSendIsText(t *testing.T) {
 	u := newUI(t, runApp(t))
-	const evil = `"><script>alert(1)</script><img src=x onerror=alert(1)><b hx-get="/x">'` + "\u202e\x1b[2J\r\n"
+	const markup = `"><script>alert(1)</script><img src=x onerror=alert(1)><b hx-get="/x">'`
+	evil := func(field string) string { return field + markup + "\u202e\x1b[2J\u3164\r\n" }
+	shown := func(field string) string { return field + template.HTMLEscapeString(markup[:10]) } // long ones are cut
+	fields := strings.Fields("method host path address reason rule operation client consumer provider required scope enough detail description")
 	decisions.Recent.Add(&decisions.Refused{
-		RequestID: "evil-1", Method: "GET" + evil, Host: evil, Path: "/" + evil, ClientIP: evil, Status: 403, Reason: "no_rule" + evil,
-		Rule: evil, Operation: evil, ClientID: evil, Consumer: evil, Provider: evil, Required: evil, Scopes: []string{evil}, Enough: evil, Detail: evil, Description: evil, Error: evil,
+		RequestID: "evil-1", Method: evil("method"), Host: evil("host"), Path: "/" + evil("path"), ClientIP: evil("address"), Status: 403, Reason: evil("reason"), Rule: evil("rule"), Operation: evil("operation"),
+		ClientID: evil("client"), Consumer: evil("consumer"), Provider: evil("provider"), Required: evil("required"), Scopes: []string{evil("scope")}, Enough: evil("enough"),
+		Detail: evil("detail"), Description: evil("description"), Error: evil("error"),
 	})
-	escaped := url.QueryEscape(evil)
-	for _, path := range []string{
-		"/decisions", "/decisions?q=" + escaped + "&reason=" + escaped + "&host=" + escaped, "/why?id=evil-1", "/why?id=" + escaped,
-		"/consumers?q=" + escaped, "/sessions?sub=" + escaped + "&iss=" + escaped, "/playground?request=" + escaped + "&host=" + escaped + "&scopes=" + escaped, "/?done=" + escaped + "&n=1",
+	query := func(field string) string { return "=" + url.QueryEscape(evil(field)) }
+	for path, want := range map[string][]string{
+		"/decisions": strings.Fields("method host path rule consumer"),
+		"/decisions?q" + query("text") + "&reason" + query("reason") + "&host" + query("name"): {"text", "name"},
+		"/why?id=evil-1":                                       fields,
+		"/why?id" + query("id"):                                {"id"},
+		"/consumers?q" + query("text"):                         {"text"},
+		"/sessions?sub" + query("sub") + "&iss" + query("iss"): {"sub", "iss"},
+		"/playground?request" + query("request") + "&host" + query("host") + "&scopes" + query("scopes"): {"request", "host", "scopes"},
+		"/?done" + query("done") + "&n=1": nil,
 	} {
 		_, page := get(t, u, path)
-		for _, wrong := range []string{"<script>alert", "<img", "<b hx-", "\u202e", "\x1b", "\r"} {
+		for _, wrong := range []string{"<script>alert", "<img", "<b hx-", "\u202e", "\x1b", "\u3164", "\r"} {
 			if strings.Contains(page, wrong) {
 				t.Errorf("%s contains %q", path, wrong)
+			}
+		}
+		for _, field := range want {
+			if !strings.Contains(page, shown(field)) {
+				t.Errorf("%s does not show the %s", path, field)
 			}
 		}
 	}
@@ -55,8 +71,14 @@ func TestSec_S424_WhatClientsSendIsText(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if text := row.String(); strings.Contains(text, "<script") || strings.Contains(text, "<img") || strings.Contains(text, "<b hx-") || !strings.Contains(text, "why?id=evil-1") {
+	text := row.String()
+	if strings.Contains(text, "<script") || strings.Contains(text, "<img") || strings.Contains(text, "<b hx-") || !strings.Contains(text, "why?id=evil-1") {
 		t.Errorf("the row of the tail is %s", text)
+	}
+	for _, field := range strings.Fields("method host path rule consumer") {
+		if !strings.Contains(text, shown(field)) {
+			t.Errorf("the row of the tail does not show the %s: %s", field, text)
+		}
 	}
 }
 

@@ -205,12 +205,12 @@ var assetTypes = map[string]string{
 }
 
 // clean makes characters visible that would not show, or that would show the rest
-// of a line in another order: control characters, and those that steer
+// of a line in another order: control characters, fillers, and those that steer
 // bidirectional text (CVE-2021-42574). It is applied to whole pages, so that no
 // template can forget it.
 func clean(page []byte) []byte {
 	isOrdinary := func(r rune) bool {
-		return r == '\n' || r == '\t' || r >= 0x20 && r < 0x7f || r > 0x9f && !unicode.Is(unicode.Cf, r) && r != '\u2028' && r != '\u2029' && r != utf8.RuneError
+		return r == '\n' || r == '\t' || r >= 0x20 && r < 0x7f || r > 0x9f && !unicode.In(r, unicode.Cf, unicode.Other_Default_Ignorable_Code_Point) && r != '\u2028' && r != '\u2029' && r != utf8.RuneError
 	}
 	if bytes.IndexFunc(page, func(r rune) bool { return !isOrdinary(r) }) < 0 {
 		return page
