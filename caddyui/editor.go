@@ -150,6 +150,9 @@ func (e *configEditor) adapt(text string) (config []byte, warnings []caddyconfig
 	if e.file == "" {
 		return []byte(text), nil, nil
 	}
+	if strings.TrimSpace(text) == "" {
+		return nil, nil, errors.New("the Caddyfile is empty: write a site, with gluu_ui for these pages")
+	}
 	return caddyconfig.GetAdapter("caddyfile").Adapt([]byte(text), map[string]any{"filename": e.file})
 }
 

@@ -99,6 +99,12 @@ func TestACaddyfileIsChecked(t *testing.T) {
 	if status != http.StatusBadRequest || !strings.Contains(page, fmt.Sprintf("Caddyfile:%d.", strings.Count(before, "\n")+1)) {
 		t.Errorf("a mistake: got %d %s, want its line", status, page)
 	}
+	empty := b.form()
+	empty.Set("text", " \n")
+	empty.Set("action", "review")
+	if status, page := b.send("configuration", empty); status != http.StatusBadRequest || !strings.Contains(page, "The Caddyfile is empty") {
+		t.Errorf("no text: got %d %s", status, page)
+	}
 	status, page = b.send("configuration", edited(t, b.form(), "respond one", "     respond   one", "format"))
 	if status != http.StatusOK || !strings.Contains(formOf(t, page).Get("text"), "\trespond one\n") {
 		t.Errorf("formatting: got %d %s", status, page)
