@@ -9,13 +9,12 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net"
 	"net/http"
-	"strings"
 	"time"
 
-	"github.com/caddyserver/caddy/v2"
 	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+
+	"github.com/caddy-gluu/gateway/internal/liveconfig"
 )
 
 // adminClient talks to the admin endpoint of a running gateway. Unlike the client of
@@ -34,19 +33,11 @@ func newAdminClient(address string) (*adminClient, error) {
 	if err != nil {
 		return nil, err
 	}
-	parsed, err := caddy.ParseNetworkAddress(address)
-	if err != nil || parsed.PortRangeSize() > 1 {
-		return nil, fmt.Errorf("%q is not the address of an admin endpoint: write for example localhost:2019 or unix//run/caddy.sock", address)
+	origin, transport, err := liveconfig.Transport(address)
+	if err != nil {
+		return nil, err
 	}
-	network, target, origin := parsed.Network, parsed.JoinHostPort(0), "http://"+parsed.JoinHostPort(0)
-	if parsed.IsUnixNetwork() {
-		origin = "http://127.0.0.1"
-		target, _, _ = strings.Cut(target, "|") // permissions of the socket
-	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, target)
-	}
-	return &adminClient{address, origin, &http.Client{Transport: &http.Transport{DialContext: dial}}}, nil
+	return &adminClient{address, origin, &http.Client{Transport: transport}}, nil
 }
 
 const (

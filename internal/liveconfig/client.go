@@ -21,7 +21,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/url"
 	"strings"
@@ -54,22 +53,15 @@ func NewEndpoint(address string) (*Endpoint, error) {
 	if address == "" {
 		address = caddy.DefaultAdminListen
 	}
-	parsed, err := caddy.ParseNetworkAddress(address)
-	if err != nil || parsed.PortRangeSize() > 1 {
-		return nil, fmt.Errorf("%q is not the address of an admin endpoint: write for example localhost:2019 or unix//run/caddy.sock", address)
+	origin, transport, err := Transport(address)
+	if err != nil {
+		return nil, err
 	}
-	network, target, origin := parsed.Network, parsed.JoinHostPort(0), "http://"+parsed.JoinHostPort(0)
-	if parsed.IsUnixNetwork() {
-		origin = "http://127.0.0.1"
-		target, _, _ = strings.Cut(target, "|") // permissions of the socket
-	}
-	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, target)
-	}
-	return &Endpoint{address, origin, &http.Client{Transport: &http.Transport{DialContext: dial, DisableKeepAlives: true}}}, nil
+	transport.DisableKeepAlives = true // each configuration has a listener of its own
+	return &Endpoint{address, origin, &http.Client{Transport: transport}}, nil
 }
 
-// Instance is the answer of GET /gluu/ui: which process it is.
+// instance is the answer of GET /gluu/ui: which process it is.
 type instance struct {
 	Instance string `json:"instance"`
 }
