@@ -198,13 +198,12 @@ const (
 
 // readDenial reads how the request is refused.
 func (p *PEP) readDenial(v *verdict, object ast.Object) (err error) {
-	if v.status, err = p.statusOf(object); err != nil {
-		return err
-	}
+	v.status = p.statusOf(object)
 	if v.status >= 300 && v.status < 400 {
 		fields, err := headersOf(object, "headers")
 		if err != nil {
-			return err
+			p.warned.once(p.logger, "the policy redirects with headers that cannot be sent: it is 403 instead", err.Error())
+			fields, v.status = nil, 0
 		}
 		v.location = strings.Join(fields["Location"], ", ")
 	}
@@ -222,25 +221,25 @@ func (p *PEP) readDenial(v *verdict, object ast.Object) (err error) {
 	return err
 }
 
-// statusOf returns the status that a policy wants, 0 for the usual one.
-func (p *PEP) statusOf(object ast.Object) (int, error) {
+// statusOf returns the status that a policy wants, 0 for the usual one, which also
+// takes the place of what cannot be the status of a refusal.
+func (p *PEP) statusOf(object ast.Object) int {
 	for _, name := range []string{"status", "status_code", "http_status"} {
 		term := memberOf(object, name)
 		if term == nil {
 			continue
 		}
-		number, ok := term.Value.(ast.Number)
-		if !ok {
-			return 0, fmt.Errorf("%s is %s, not a number", name, ast.ValueName(term.Value))
+		status, ok := 0, false
+		if number, isNumber := term.Value.(ast.Number); isNumber {
+			status, ok = number.Int()
 		}
-		status, ok := number.Int()
 		if !ok || status < 400 && status != 302 && status != 303 && status != 307 || status > 499 {
-			p.warned.once(p.logger, "the policy refuses with a status that no refusal has: it is 403 instead", string(number))
-			return 0, nil
+			p.warned.once(p.logger, "the policy refuses with a status that no refusal has: it is 403 instead", cleaned(term.String()))
+			return 0
 		}
-		return status, nil
+		return status
 	}
-	return 0, nil
+	return 0
 }
 
 // messageOf returns the description that a policy gives, or its document.

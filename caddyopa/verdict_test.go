@@ -53,7 +53,9 @@ func TestSec_S301_OnlyTrueGrants(t *testing.T) {
 		`{"allow": true, "allowed": null}`:   failed,
 		`{"allow": true, "headers": 5}`:      failed,
 		`{"allow": true, "headers": {"a b": "c"}}`:                           failed,
-		`{"allow": false, "status": "403"}`:                                  failed,
+		`{"allow": false, "status": "404"}`:                                  denied,
+		`{"allow": false, "status": [404]}`:                                  denied,
+		`{"allow": false, "status": 302, "headers": 5}`:                      denied,
 		`{"allow": false, "challenge": true}`:                                failed,
 		`{"allow": false, "challenge": {}}`:                                  failed,
 		`{"allow": false, "challenge": {"max_age": -1}}`:                     failed,
@@ -111,6 +113,9 @@ func TestSec_S318_ARefusalStaysOne(t *testing.T) {
 		`{"allow": false, "status": 500}`:              403,
 		`{"allow": false, "status": 999}`:              403,
 		`{"allow": false, "status": 404.5}`:            403,
+		`{"allow": false, "status": "404"}`:            403,
+		`{"allow": false, "status_code": null}`:        403,
+		`{"allow": false, "http_status": {"a": 404}}`:  403,
 		`{"allow": false, "status": 301}`:              403,
 		`{"allow": false, "status": 302}`:              403,
 		`{"allow": false, "status": 400}`:              400,
@@ -192,6 +197,8 @@ func TestSec_S327_NoRedirectElsewhere(t *testing.T) {
 		"https://a@login.example.com/":       403,
 		"":                                   403,
 		"/x y":                               403,
+		`/x\r\nSet-Cookie: a=b`:              403,
+		`/\t/evil.example/`:                  403,
 	} {
 		for _, authenticated := range []bool{true, false} {
 			got := refusalOf(t, p, authenticated, `{"allow": false, "status": 302, "headers": {"location": "`+location+`"}}`)
