@@ -80,7 +80,7 @@ var rooms = []room{
 	{"internal/provider", planned, "directive jose internal/jwtcheck internal/retry internal/spans internal/storagelock internal/strictjson internal/token"},
 	{"internal/provider/providertest", forTests, "jose"},
 	{"internal/localserver", built, "internal/token"},
-	{"internal/explain", built, "internal/token"},
+	{"internal/explain", built, "internal/token pathmatch"},
 	{"internal/streams", built, "directive internal/token"},
 	{"internal/token", built, "jose internal/strictjson"},
 	{"internal/jwtcheck", built, "jose"},

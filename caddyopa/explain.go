@@ -106,7 +106,28 @@ func (p *PEP) quiet() *PEP {
 
 // identityFor is who an explained caller is to the policy.
 func (p *PEP) identityFor(caller *explain.Caller) *identity.Identity {
-	return &identity.Identity{Token: caller.Token, Consumer: p.App().Directory().Find(caller.ConsumerID), Anonymous: caller.Anonymous}
+	id := &identity.Identity{Token: caller.Token, Consumer: p.App().Directory().Find(caller.ConsumerID), Anonymous: caller.Anonymous}
+	if ruled := caller.Ruled; ruled.Pattern != nil {
+		id.Rule, id.Operation, id.Pattern, id.RulePath = ruled.Pattern.String(), ruled.Operation, ruled.Pattern, ruled.Path
+	}
+	return id
+}
+
+// RuleFor implements explain.Ruler: with an OpenAPI document the operation counts, be
+// it none.
+func (p *PEP) RuleFor(r *http.Request, before explain.Ruled) explain.Ruled {
+	if p.operations == nil {
+		return before
+	}
+	path, refusal := p.Canonicalize(r)
+	if refusal != nil {
+		return before
+	}
+	var id identity.Identity
+	if err := p.operations.Quiet().Note(&id, r.Method, path); err != nil {
+		return before
+	}
+	return explain.Ruled{Operation: id.Operation, Pattern: id.Pattern, Path: id.RulePath}
 }
 
 // asJSON shows the value of a decision, null for one that is undefined.
@@ -125,4 +146,4 @@ func asJSON(value ast.Value) json.RawMessage {
 }
 
 // Interface guard
-var _ explain.Enforcer = (*PEP)(nil)
+var _ explain.Ruler = (*PEP)(nil)

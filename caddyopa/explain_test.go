@@ -86,6 +86,42 @@ func TestAnExplanationIsWhatTheGatewayDoes(t *testing.T) {
 }
 
 // Nothing that was explained is counted, logged or remembered.
+// A policy sees the rule of the handler before it, asked or running.
+func TestAnExplanationSeesTheRuleOfTheHandlerBefore(t *testing.T) {
+	const policy = `package httpapi.authz
+
+allow := {"allow": input.rule == "/users/?/{x([0-9]+)}", "rule": input.rule, "captures": input.captures}
+`
+	w := newWorld(t)
+	w.run(w.config("opa {\n policy "+w.file("policy.rego", policy)+"\n}", `gluu_oauth_auth {
+ consumer_mapping false
+}
+gluu_oauth_pep {
+ deny_by_default false
+ path /users/?/{x([0-9]+)} {
+  GET public
+ }
+}
+gluu_opa_pep {
+ decision httpapi/authz/allow
+}`))
+	for _, test := range []struct {
+		request string
+		status  int
+		result  string
+	}{
+		{"/users/7/x12", 200, `{"allow":true,"captures":["7","12"],"rule":"/users/?/{x([0-9]+)}"}`},
+		{"/users/7/y", 403, `{"allow":false,"captures":[],"rule":null}`},
+	} {
+		if got := w.get(test.request, "good"); got.StatusCode != test.status {
+			t.Errorf("%s: got %d %s, want %d", test.request, got.StatusCode, got.text, test.status)
+		}
+		if got := w.explained(explain.Question{Token: "good", Request: "GET " + test.request, Handler: 2}); string(got.Result) != test.result {
+			t.Errorf("%s explained: got %s, want %s", test.request, got.Result, test.result)
+		}
+	}
+}
+
 func TestAnExplanationLeavesNoTrace(t *testing.T) {
 	w := newWorld(t).start(peerPolicy, "decision_log all\nlog_grants\ncache 60s")
 	before := len(caddytest.Records(t, w.dir, "request refused"))

@@ -52,6 +52,20 @@ func (e *Enforcer) ExplainRequest(r *http.Request, caller *explain.Caller, _ boo
 	return d
 }
 
+// RuleFor implements explain.Ruler.
+func (e *Enforcer) RuleFor(r *http.Request, before explain.Ruled) explain.Ruled {
+	policy := e.InForce()
+	path, err := canonicalize(r, policy.CheckMethod, e.PathOptions())
+	if err != nil {
+		return before
+	}
+	rule, err := policy.Lookup(r.Method, path)
+	if err != nil || rule == nil {
+		return before
+	}
+	return explain.Ruled{Operation: rule.Operation(), Pattern: rule.PathPattern(), Path: path}
+}
+
 // explainRule returns why a rule refuses a caller, nil if it does not.
 func (e *Enforcer) explainRule(d *explain.Decision, rule *scopeexpr.Rule, path string, caller *explain.Caller) *identity.Refusal {
 	var t *token.Token
@@ -87,4 +101,4 @@ func (e *Enforcer) explainRule(d *explain.Decision, rule *scopeexpr.Rule, path s
 }
 
 // Interface guard
-var _ explain.Enforcer = (*Enforcer)(nil)
+var _ explain.Ruler = (*Enforcer)(nil)

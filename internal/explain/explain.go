@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/token"
+	"github.com/caddy-gluu/gateway/pathmatch"
 )
 
 // Part is a handler of a site that can be asked. One of Authenticator, Enforcer and
@@ -42,6 +43,15 @@ type Enforcer interface {
 	// ExplainRequest decides about a request of a caller, nil if no authentication
 	// handler has seen it. With why, a policy in Rego also says what failed.
 	ExplainRequest(r *http.Request, caller *Caller, why bool) *Decision
+}
+
+// Ruler is an Enforcer that notes which rule it decides by, for those after it.
+type Ruler interface {
+	Enforcer
+
+	// RuleFor returns the rule for a request. What is not there leaves that of the
+	// handlers before.
+	RuleFor(r *http.Request, before Ruled) Ruled
 }
 
 // Gate lets callers pass by who they are, whatever they ask for.
@@ -88,9 +98,21 @@ type Caller struct {
 	// Only a part of its request was kept. Zero for a request of now.
 	AdmittedAt time.Time `json:"-"`
 
+	// Ruled is the rule of the handlers before the one that is asked, which its policy
+	// sees.
+	Ruled Ruled `json:"-"`
+
 	// LoggedIn is a person whose session knows how they have authenticated. The token
 	// need not say so.
 	LoggedIn bool `json:"-"`
+}
+
+// Ruled is a rule that a handler has decided by, and the operation that it is of. The
+// zero value is none.
+type Ruled struct {
+	Operation string
+	Pattern   *pathmatch.Pattern
+	Path      string // that the pattern has matched, canonical
 }
 
 // Refusal is an answer to a refused client with what the log says.
@@ -190,10 +212,28 @@ func Ask(ctx context.Context, parts []Part, q Question) (*Answer, error) {
 	}
 	answer.Decision = &Decision{Decision: Allow} // of a site with nothing but gates
 	if rules.Enforcer != nil {
-		answer.Decision = rules.Enforcer.ExplainRequest(r, answer.Caller, q.Why)
+		answer.Decision = rules.Enforcer.ExplainRequest(r, ruledBefore(answer.Caller, r, parts, rules), q.Why)
 	}
 	passGates(answer, parts, rules.Site)
 	return answer, nil
+}
+
+// ruledBefore returns a caller with the rule that the handlers of the same site have
+// noted which stand before one, taken as if the request met them all.
+func ruledBefore(caller *Caller, r *http.Request, parts []Part, asked *Part) *Caller {
+	if caller == nil || asked.Site == "" {
+		return caller
+	}
+	ruled := *caller
+	for i := range parts {
+		if &parts[i] == asked {
+			break
+		}
+		if ruler, ok := parts[i].Enforcer.(Ruler); ok && parts[i].Site == asked.Site {
+			ruled.Ruled = ruler.RuleFor(r, ruled.Ruled)
+		}
+	}
+	return &ruled
 }
 
 // passGates asks the gates of a site. The first refusal is the answer, that of the
