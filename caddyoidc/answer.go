@@ -4,7 +4,6 @@ package caddyoidc
 
 import (
 	"net/http"
-	"strconv"
 	"strings"
 	"unicode"
 
@@ -12,7 +11,6 @@ import (
 
 	"github.com/caddy-gluu/gateway/identity"
 	"github.com/caddy-gluu/gateway/internal/session"
-	"github.com/caddy-gluu/gateway/internal/siteguard"
 )
 
 // answerer answers refused requests: people with a page, programs as everywhere.
@@ -33,16 +31,14 @@ func (a *answerer) refuse(w http.ResponseWriter, r *http.Request, s *session.Ses
 	id := a.name(s)
 	a.Record(r, id, refusal, "request refused")
 	a.EmitRefused(r, id, refusal)
-	return a.show(w, r, refusal)
+	return a.show(w, r, id, refusal)
 }
 
-// show answers with a page.
-func (a *answerer) show(w http.ResponseWriter, r *http.Request, refusal identity.Refusal) error {
-	siteguard.NoStore(w)
-	h := w.Header()
-	if refusal.RetryAfter > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64(refusal.RetryAfter.Seconds()), 10))
-	}
+// show answers with a page. The challenge is for programs that read pages: a 401
+// without one breaks RFC 9110, section 15.5.2, and no browser asks for a password
+// because of it.
+func (a *answerer) show(w http.ResponseWriter, r *http.Request, id *identity.Identity, refusal identity.Refusal) error {
+	a.SetFields(w, r, id, refusal)
 	p := page{Title: titleOf(refusal), Text: []string{refusal.Description}, Reference: requestID(r)}
 	if refusal.Link != "" {
 		p.Link, p.LinkText = refusal.Link, "Try again"
@@ -57,7 +53,7 @@ func (a *answerer) refuseJSON(w http.ResponseWriter, r *http.Request, refusal id
 
 // showsPage reports whether a person sees the answer.
 func showsPage(r *http.Request) bool {
-	if isXHR(r.Header) || isUpgrade(r) {
+	if isXHR(r.Header) || isUpgrade(r) || isPrefetch(r.Header) || isBackgroundPath(r.URL.Path) {
 		return false
 	}
 	if hasFetchMetadata(r.Header) {

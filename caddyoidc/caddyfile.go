@@ -5,6 +5,7 @@ package caddyoidc
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -166,9 +167,9 @@ func (c *Config) values() map[string]func(*caddyfile.Dispenser) error {
 		"par":                              text(&c.PAR),
 		"required_acrs_expression_file":    text(&c.RequiredACRsExpressionFile),
 		"acr":                              text(&c.ACR),
-		"max_id_token_age":                 value(&c.MaxIDTokenAge, directive.Duration),
+		"max_id_token_age":                 value(&c.MaxIDTokenAge, lifetime),
 		"idle_timeout":                     pointer(&c.IdleTimeout, directive.Duration),
-		"session_max_age":                  value(&c.SessionMaxAge, directive.Duration),
+		"session_max_age":                  value(&c.SessionMaxAge, lifetime),
 		"clock_leeway":                     pointer(&c.ClockLeeway, directive.Duration),
 		"refresh":                          pointer(&c.Refresh, directive.Bool),
 		"unauthenticated":                  text(&c.Unauthenticated),
@@ -389,11 +390,29 @@ func (p *parser) finish(start *caddyfile.Dispenser) error {
 	return err
 }
 
+// lifetime reads a duration that cannot be zero: what lasts no time would be taken
+// for an option that is left out.
+func lifetime(d *caddyfile.Dispenser) (caddy.Duration, error) {
+	option := d.Val()
+	read, err := directive.Duration(d)
+	if err == nil && read == 0 {
+		err = d.WrapErr(noLifetime(option))
+	}
+	return read, err
+}
+
+func noLifetime(option string) error {
+	return fmt.Errorf("%s is 0s; it takes a second at least, as in 30m", option)
+}
+
 // durationOf and boolOf read one of several arguments of an option.
 func durationOf(option string, token caddyfile.Token) (caddy.Duration, error) {
 	duration, err := caddy.ParseDuration(token.Text)
 	if err != nil || duration < 0 {
 		return 0, directive.At(token).Errf("%s: %q is not a duration; write it as in 30s, 10m or 1h", option, token.Text)
+	}
+	if duration == 0 {
+		return 0, directive.At(token).WrapErr(noLifetime(option))
 	}
 	return caddy.Duration(duration), nil
 }

@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -130,6 +131,9 @@ func (c *Config) checkAddresses() error {
 		if err := checkPath(p); err != nil {
 			return err
 		}
+		if p.path == "/" && p.option != "landing_path" && p.option != "post_logout_redirect_path_or_url" {
+			return fmt.Errorf("%s %q is the front page, which nobody could open any more; choose a path of its own, as in %s", p.option, p.path, defaultRedirectPath)
+		}
 	}
 	if c.BaseURL != "" {
 		if err := checkOrigin(c.BaseURL); err != nil {
@@ -161,6 +165,9 @@ func checkPath(p protocolPath) error {
 	if strings.ContainsAny(p.path, "?#*{}") {
 		return refuse("is not a fixed path; it cannot have a query, a fragment, wildcards or placeholders")
 	}
+	if strings.Contains(p.path, "%") {
+		return refuse("has an escape; write the character itself, since paths are compared decoded")
+	}
 	canonical, err := pathmatch.Canonicalize(&url.URL{Path: p.path}, pathmatch.Options{})
 	if err != nil {
 		return fmt.Errorf("%s %q: %w", p.option, p.path, err)
@@ -176,6 +183,14 @@ func checkOrigin(base string) error {
 	if err != nil {
 		return err
 	}
+	if port := u.Port(); port != "" {
+		if number, err := strconv.ParseUint(port, 10, 16); err != nil || number == 0 {
+			return fmt.Errorf("base_url %q has no valid port; write one from 1 to 65535, or none", base)
+		}
+	}
+	if strings.Contains(u.Host, "*") {
+		return fmt.Errorf("base_url %q is not one address; browsers cannot be sent to a wildcard, so write the host that they come to", base)
+	}
 	if u.Path != "" || u.RawQuery != "" || u.ForceQuery {
 		return fmt.Errorf("base_url %q is not an origin; write scheme, host and port only, as in https://app.example.com", base)
 	}
@@ -183,7 +198,10 @@ func checkOrigin(base string) error {
 }
 
 func (c *Config) checkScopes() error {
-	for _, scope := range c.RequestedScopes {
+	for i, scope := range c.RequestedScopes {
+		if slices.Contains(c.RequestedScopes[:i], scope) {
+			return fmt.Errorf("requested_scopes: %q is there twice; keep one", scope)
+		}
 		if scope == "" || strings.ContainsFunc(scope, func(r rune) bool { return r <= ' ' || r > '~' || r == '"' || r == '\\' }) {
 			return fmt.Errorf("requested_scopes: %q is not a scope; write scopes separated by spaces", scope)
 		}
@@ -278,6 +296,8 @@ func (c *Config) checkCombinations() error {
 		return errors.New("restore_original_auth_params has no effect with 'unauthenticated deny'; remove one of the two")
 	case c.Anonymous != "" && c.Unauthenticated != string(unauthenticatedPass):
 		return errors.New("anonymous has no effect without 'unauthenticated pass'; add it")
+	case c.RestoreMaxBody != 0 && !c.RestoreOriginalAuthParams:
+		return errors.New("restore_original_auth_params is false, so it has no size; remove one of the two")
 	case c.UserinfoInterval != 0 && c.Userinfo != nil && !*c.Userinfo:
 		return errors.New("userinfo is off, so it has no interval; remove one of the two")
 	case c.ConsumerMapping && c.ConsumerClaim == "":

@@ -103,3 +103,40 @@ func TestSec_S114_S117_S118_S192_WhoIsSentToLogIn(t *testing.T) {
 		})
 	}
 }
+
+// A 401 has a challenge (RFC 9110, section 15.5.2) whatever its form; what a
+// browser asks for by itself, no person reads.
+func TestARefusalHasAChallengeAndTheFormOfItsReader(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	g := w.gateways[0]
+	for name, test := range map[string]struct {
+		method, target string
+		change         map[string]string
+		page           bool
+	}{
+		"form of another site": {"POST", "/", map[string]string{"Sec-Fetch-Site": "cross-site"}, true},
+		"prefetch":             {"GET", "/", map[string]string{"Sec-Purpose": "prefetch"}, false},
+		"prerender":            {"GET", "/", map[string]string{"Sec-Purpose": "prefetch;prerender"}, false},
+		"XHR":                  {"GET", "/", map[string]string{"X-Requested-With": "XMLHttpRequest"}, false},
+		"frame":                {"GET", "/", map[string]string{"Sec-Fetch-Dest": "iframe"}, false},
+		"icon":                 {"POST", "/favicon.ico", map[string]string{"Sec-Fetch-Site": "cross-site"}, false},
+		"HEAD":                 {"HEAD", "/", nil, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			header := navigation.Clone()
+			for field, value := range test.change {
+				header.Set(field, value)
+			}
+			got := w.newPerson().once(test.method, g.URL+test.target, header, "")
+			if got.StatusCode != 401 || got.Header.Get("WWW-Authenticate") != `Bearer realm="api"` || got.Header.Get("Cache-Control") != "no-store" {
+				t.Errorf("got %d %v", got.StatusCode, got.Header)
+			}
+			if page := strings.HasPrefix(got.Header.Get("Content-Type"), "text/html"); page != test.page {
+				t.Errorf("got %s %s", got.Header.Get("Content-Type"), got.body)
+			}
+			if len(got.Header.Values("Set-Cookie")) > 0 {
+				t.Errorf("got cookies %v", got.Header.Values("Set-Cookie"))
+			}
+		})
+	}
+}

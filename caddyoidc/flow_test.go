@@ -41,6 +41,13 @@ type testProvider struct {
 	op       *optest.OP
 	metadata map[string]any
 	away     atomic.Bool
+	instead  atomic.Pointer[oddAnswer] // of what the OP would answer
+}
+
+type oddAnswer struct {
+	endpoint string
+	status   int
+	body     string
 }
 
 func newTestProvider(t *testing.T, op *optest.OP) *testProvider {
@@ -78,9 +85,12 @@ func (p *testProvider) Endpoint(name string) (string, error) {
 
 func (p *testProvider) Metadata(flag string) bool { return p.metadata[flag] == true }
 
-func (p *testProvider) Call(ctx context.Context, _ string, req *http.Request) ([]byte, int, error) {
+func (p *testProvider) Call(ctx context.Context, endpoint string, req *http.Request) ([]byte, int, error) {
 	if p.away.Load() {
 		return nil, 0, errors.New("unavailable on purpose")
+	}
+	if odd := p.instead.Load(); odd != nil && odd.endpoint == endpoint {
+		return []byte(odd.body), odd.status, nil
 	}
 	res, err := http.DefaultClient.Do(req.WithContext(ctx))
 	if err != nil {

@@ -248,10 +248,13 @@ func (v *visit) bringBack() error {
 	if len(tickets) == 0 {
 		return nil
 	}
-	v.jar.clear(v.w, v.jar.names.restore)
 	if len(tickets) > 1 {
+		v.jar.clear(v.w, v.jar.names.restore)
 		return nil // someone else set one of them
 	}
-	_, err := v.restore.bring(v.r, tickets[0], v.session)
+	taken, err := v.restore.bring(v.r, tickets[0], v.session)
+	if taken {
+		v.jar.clear(v.w, v.jar.names.restore)
+	}
 	return err
 }

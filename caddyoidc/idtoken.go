@@ -145,8 +145,10 @@ func subjectOf(claims jose.Object) (string, error) {
 		return "", fmt.Errorf("sub has %d characters, not 1 to %d", len(subject), maxSubject)
 	}
 	for i := range len(subject) {
-		if subject[i] > 0x7f {
-			return "", errors.New("sub is not ASCII")
+		if subject[i] >= 0x7f || subject[i] < ' ' {
+			// A control character would keep the name from the upstream (headers
+			// cannot have one), which would take the person for nobody.
+			return "", errors.New("sub is not printable ASCII")
 		}
 	}
 	return subject, nil
@@ -173,10 +175,17 @@ func (v *idTokenVerifier) checkAudience(claims jose.Object) error {
 	if err != nil {
 		return err
 	}
-	if azp != "" && azp != clientID {
+	if isThere(claims, "azp") && azp != clientID {
 		return errors.New("azp is another client")
 	}
 	return nil
+}
+
+// isThere reports whether a claim has a value, be it an empty text: null is what
+// servers write for claims that they do not have.
+func isThere(claims jose.Object, name string) bool {
+	value, ok := claims.Get(name)
+	return ok && !value.IsNull()
 }
 
 func (v *idTokenVerifier) checkTimes(claims jose.Object, a *session.Authentication) (err error) {
@@ -231,7 +240,7 @@ func checkNonce(claims jose.Object, want string) error {
 // checkAccessTokenHash compares at_hash where present (Core, section 3.1.3.8).
 func checkAccessTokenHash(claims jose.Object, algorithm, accessToken string) error {
 	hash, err := claims.Text("at_hash")
-	if err != nil || hash == "" {
+	if err != nil || !isThere(claims, "at_hash") {
 		return err
 	}
 	sum := hashOf(algorithm, accessToken)

@@ -14,45 +14,60 @@ import (
 func TestSec_S151_ConfigurationsThatAreRefused(t *testing.T) {
 	s := newSite(t)
 	for handlers, want := range map[string]string{
-		"logout_path callback":                               "is not a path",
-		"logout_path /callback":                              `authorization_redirect_path and logout_path are both "/callback"`,
-		"logout_path /a\nbackchannel_logout_path /a":         `are both "/a"`,
-		"logout_path /out\ninitiate_login_path /out":         `are both "/out"`,
-		"logout_path /a/../b":                                "logout_path",
-		"logout_path /out?x":                                 "is not a fixed path",
-		"requested_scopes email":                             "lacks openid",
-		"authorization_param prompt none":                    "set by the gateway itself",
-		"authorization_param claims x":                       "set by the gateway itself",
-		"authorization_param a":                              "takes a name and a value",
-		"par maybe":                                          `par is auto, on or off, not "maybe"`,
-		"acr yes":                                            "acr is",
-		"unauthenticated never":                              "unauthenticated is",
-		"cookie_name __Host-x\ncookie_domain e.example":      "exclude each other",
-		"cookie_name gluu_login_x":                           "taken by the gateway's own cookies",
-		"cookie_name __Host-x":                               "needs https",
-		"cookie_same_site none":                              "needs https",
-		"restore_original_auth_params\nunauthenticated deny": "has no effect",
-		"restore_original_auth_params true 2MiB":             "is not a size",
-		"anonymous guest":                                    "without 'unauthenticated pass'",
-		"unauthenticated pass\nanonymous guest":              `there is no consumer "guest"`,
-		"consumer_mapping true":                              "needs consumer_claim",
-		"max_id_token_age 100ms":                             "takes a second at least",
-		"clock_leeway 1h":                                    "clock_leeway",
-		"idle_timeout -1s":                                   "idle_timeout",
-		"path /a {\nGET acr\n}":                              "acr takes one or more",
-		"path /a {\nGET gold\n}":                             "a rule is",
-		"path /a {\nGET no_auth\nGET login\n}":               "two conditions",
-		"path /callback {\nGET no_auth\n}":                   "needs no rule",
-		"path /a {\nget login\n}":                            `"get" is not a method`,
-		"required_acrs_expression []":                        "no paths",
-		"base_url https://a.example/x":                       "not an origin",
-		"base_url http://a.example":                          "base_url",
-		"resource api":                                       "not an absolute URI",
-		"header X-A nothing.there":                           "nothing",
-		"no_such_option 1":                                   "no_such_option",
-		"realm a\nrealm b":                                   "twice",
-		"userinfo off 5m":                                    "has no interval",
-		"provider other":                                     "provider",
+		"logout_path callback":                                        "is not a path",
+		"logout_path /callback":                                       `authorization_redirect_path and logout_path are both "/callback"`,
+		"logout_path /a\nbackchannel_logout_path /a":                  `are both "/a"`,
+		"logout_path /out\ninitiate_login_path /out":                  `are both "/out"`,
+		"logout_path /a/../b":                                         "logout_path",
+		"logout_path /out?x":                                          "is not a fixed path",
+		"requested_scopes email":                                      "lacks openid",
+		"authorization_param prompt none":                             "set by the gateway itself",
+		"authorization_param claims x":                                "set by the gateway itself",
+		"authorization_param a":                                       "takes a name and a value",
+		"par maybe":                                                   `par is auto, on or off, not "maybe"`,
+		"acr yes":                                                     "acr is",
+		"unauthenticated never":                                       "unauthenticated is",
+		"cookie_name __Host-x\ncookie_domain e.example":               "exclude each other",
+		"cookie_name gluu_login_x":                                    "taken by the gateway's own cookies",
+		"cookie_name __Host-x":                                        "needs https",
+		"cookie_same_site none":                                       "needs https",
+		"restore_original_auth_params\nunauthenticated deny":          "has no effect",
+		"restore_original_auth_params true 2MiB":                      "is not a size",
+		"anonymous guest":                                             "without 'unauthenticated pass'",
+		"unauthenticated pass\nanonymous guest":                       `there is no consumer "guest"`,
+		"consumer_mapping true":                                       "needs consumer_claim",
+		"max_id_token_age 100ms":                                      "takes a second at least",
+		"clock_leeway 1h":                                             "clock_leeway",
+		"idle_timeout -1s":                                            "idle_timeout",
+		"path /a {\nGET acr\n}":                                       "acr takes one or more",
+		"path /a {\nGET gold\n}":                                      "a rule is",
+		"path /a {\nGET no_auth\nGET login\n}":                        "two conditions",
+		"path /callback {\nGET no_auth\n}":                            "needs no rule",
+		"path /a {\nget login\n}":                                     `"get" is not a method`,
+		"required_acrs_expression []":                                 "no paths",
+		"base_url https://a.example/x":                                "not an origin",
+		"base_url http://a.example":                                   "base_url",
+		"resource api":                                                "not an absolute URI",
+		"header X-A nothing.there":                                    "nothing",
+		"no_such_option 1":                                            "no_such_option",
+		"realm a\nrealm b":                                            "twice",
+		"userinfo off 5m":                                             "has no interval",
+		"logout_path /":                                               "is the front page",
+		"authorization_redirect_path /":                               "is the front page",
+		"logout_path /a%2Fb":                                          "has an escape",
+		"landing_path /a%20b":                                         "has an escape",
+		"base_url https://app.example:99999":                          "no valid port",
+		"base_url https://*.example.com":                              "wildcard",
+		"requested_scopes openid email openid":                        `"openid" is there twice`,
+		"max_id_token_age 0":                                          "max_id_token_age is 0s; it takes a second at least",
+		"max_id_token_auth_age 0s":                                    "max_id_token_auth_age is 0s; it takes a second at least",
+		"session_max_age 0":                                           "session_max_age is 0s; it takes a second at least",
+		"userinfo on 0":                                               "userinfo is 0s; it takes a second at least",
+		"restore_original_auth_params false 64KiB":                    "is false, so it has no size",
+		"cookie_domain other.example\nbase_url https://a.example.com": `"other.example" is not "a.example.com" or a domain above it`,
+		"cookie_domain .example\nbase_url https://a.example.com":      "is not a domain",
+		"required_acrs_expression `[{\"path\": \"/a\", \"path\": \"/b\", \"conditions\": [{\"httpMethods\": [\"GET\"], \"no_auth\": true}]}]`": "name each member once",
+		"provider other": "provider",
 	} {
 		t.Run(strings.ReplaceAll(handlers, "\n", "; "), func(t *testing.T) {
 			err := s.run("", "gluu_openid_connect {\n"+handlers+"\n}")
@@ -103,6 +118,27 @@ func TestSessionsAreInTheStoreOfTheApp(t *testing.T) {
 	}
 }
 
+func TestTwoProvidersOfASiteNeedTwoCookies(t *testing.T) {
+	s := newSite(t)
+	for options, want := range map[string]string{
+		"client_id other":                       `give one of them a cookie_name of its own`,
+		"client_id other\ncookie_name second":   "",
+		"client_id web":                         "",
+		"client_id web\nrealm another":          "",
+		"issuer https://b.example\nclient_id w": `give one of them a cookie_name of its own`,
+	} {
+		t.Run(strings.ReplaceAll(options, "\n", "; "), func(t *testing.T) {
+			if !strings.Contains(options, "issuer") {
+				options = "issuer " + s.op.Issuer() + "\n" + options
+			}
+			err := s.run("", "gluu_openid_connect\nhandle /other/* {\ngluu_openid_connect {\nclient_secret secret\nauthorization_redirect_path /other/callback\n"+options+"\n}\nrespond other\n}")
+			if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+				t.Errorf("got %v, want %q", err, want)
+			}
+		})
+	}
+}
+
 func TestASiteThatIsForAnyHostNeedsABaseURL(t *testing.T) {
 	s := newSite(t)
 	_, port, _ := strings.Cut(s.address, ":")
@@ -113,6 +149,9 @@ func TestASiteThatIsForAnyHostNeedsABaseURL(t *testing.T) {
 		{":" + port, "", "names no host"},
 		{"http://app.example.com:" + port, "", "no TLS"},
 		{"http://app.example.com:" + port, "base_url https://app.example.com", ""},
+		{"http://app.example.com:" + port, "base_url HTTPS://APP.example.com", ""},
+		{"http://app.example.com:" + port, "base_url https://app.example.com\ncookie_domain example.com", ""},
+		{"http://app.example.com:" + port, "base_url https://app.example.com\ncookie_domain ple.com", "or a domain above it"},
 		{":" + port, "base_url https://app.example.com", ""},
 	} {
 		err := caddytest.Run(source(test.site, test.options), s.address)

@@ -101,6 +101,9 @@ func (o *OpenIDConnect) Provision(ctx caddy.Context) error {
 	if err := o.reservePaths(siteguard.Site(ctx)); err != nil {
 		return err
 	}
+	if err := app.ReserveCookie(siteguard.Site(ctx), o.visitor.jar.names.session, o.visitor.rp.op.Issuer(), provider.ClientID()); err != nil {
+		return err
+	}
 	// A rule that lets some paths pass without a login leaves them to the PEP.
 	app.NoteAuthentication(siteguard.Site(ctx), o.visitor.mode != unauthenticatedPass && o.visitor.rules == nil)
 	app.Sessions().Note(sessionpool.Keeper{Issuers: o.visitor.rp.verifier.issuers, Ended: o.visitor.endedByOperator})
@@ -262,7 +265,7 @@ func (o *OpenIDConnect) cookieJar(site *site) *cookieJar {
 // cannot be made of, or whose cookies would travel in clear.
 func (o *OpenIDConnect) siteOf(ctx caddy.Context) (*site, error) {
 	hosts, secure := siteguard.Address(ctx)
-	s := &site{base: o.BaseURL, hosts: hosts, secure: secure || strings.HasPrefix(o.BaseURL, "https://")}
+	s := &site{base: strings.ToLower(o.BaseURL), hosts: hosts, secure: secure || strings.HasPrefix(strings.ToLower(o.BaseURL), "https://")}
 	switch {
 	case s.base == "" && len(hosts) == 0:
 		return nil, errors.New("the site names no host, so that a request would choose the address that people come back to: name the site's hosts, or write base_url https://<host>")
@@ -276,6 +279,9 @@ func (o *OpenIDConnect) siteOf(ctx caddy.Context) (*site, error) {
 		ctx.Logger().Warn("the site has no TLS: its cookies have no protection by their name, and are for loopback only")
 	}
 	if o.CookieDomain != "" {
+		if err := s.checkDomain(o.CookieDomain); err != nil {
+			return nil, err
+		}
 		ctx.Logger().Warn("cookie_domain shares the session with all sites of the domain: each of them can read it, and set another one")
 	}
 	return s, nil

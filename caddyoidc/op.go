@@ -12,7 +12,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/caddy-gluu/gateway/internal/jwtcheck"
 	"github.com/caddy-gluu/gateway/internal/session"
+	"github.com/caddy-gluu/gateway/internal/token"
 	"github.com/caddy-gluu/gateway/jose"
 )
 
@@ -69,6 +71,14 @@ var (
 	// the rules, or refused what should be right: 502.
 	errProtocol = errors.New("the OpenID Provider's answer cannot be used")
 
+	// errUnusable says, beside errProtocol, that an answer decides nothing: it is not
+	// of the protocol (a page of a proxy, for example), or it is about the gateway's
+	// own credentials.
+	errUnusable = errors.New("the answer says nothing about the grant")
+
+	// errOtherSubject says that userinfo is about another person, or about nobody.
+	errOtherSubject = errors.New("sub is not that of the ID token")
+
 	// errInvalidGrant says that a code or refresh token is not good, or no longer.
 	errInvalidGrant = errors.New("invalid_grant")
 )
@@ -104,12 +114,15 @@ func (rp *relyingParty) token(ctx context.Context, form url.Values) (*tokenAnswe
 	}
 	answer, err := jose.ParseObject(body)
 	if err != nil {
-		return nil, fmt.Errorf("%w: token endpoint, status %d: %w", errProtocol, status, err)
+		return nil, fmt.Errorf("%w: %w: token endpoint, status %d: %w", errProtocol, errUnusable, status, err)
 	}
 	if status != http.StatusOK {
 		code, _ := answer.Text("error")
-		if code == errInvalidGrant.Error() {
+		switch code {
+		case errInvalidGrant.Error():
 			return nil, errInvalidGrant
+		case "", "invalid_client", "server_error", "temporarily_unavailable":
+			return nil, fmt.Errorf("%w: %w: token endpoint, status %d, error %.100q", errProtocol, errUnusable, status, code)
 		}
 		return nil, fmt.Errorf("%w: token endpoint, status %d, error %.100q", errProtocol, status, code)
 	}
@@ -194,7 +207,7 @@ func (rp *relyingParty) userinfo(ctx context.Context, accessToken, subject strin
 	req.Header.Set("Accept", "application/json, application/jwt")
 	body, status, err := rp.op.Call(ctx, "userinfo_endpoint", req)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errUnavailable, err)
+		return nil, unanswered("userinfo endpoint", err)
 	}
 	if status != http.StatusOK {
 		return nil, fmt.Errorf("%w: userinfo endpoint, status %d", errProtocol, status)
@@ -203,7 +216,7 @@ func (rp *relyingParty) userinfo(ctx context.Context, accessToken, subject strin
 	if err == nil {
 		var sub string
 		if sub, err = claims.Text("sub"); err == nil && (sub == "" || sub != subject) {
-			err = errors.New("sub is not that of the ID token")
+			err = errOtherSubject
 		}
 	}
 	if err != nil {
@@ -216,7 +229,11 @@ func (rp *relyingParty) userinfo(ctx context.Context, accessToken, subject strin
 // section 5.3.2). Which of the two it is, the first byte tells.
 func (rp *relyingParty) parseUserinfo(ctx context.Context, body []byte) (jose.Object, []byte, error) {
 	if trimmed := strings.TrimSpace(string(body)); trimmed != "" && trimmed[0] != '{' {
-		jwt, claims, err := rp.verifier.verifySigned(ctx, trimmed, "", "jwt")
+		jwt, err := jwtcheck.Parse(trimmed, rp.verifier.maxLength)
+		if err != nil {
+			return jose.Object{}, nil, fmt.Errorf("%w: %w", errUnusable, err)
+		}
+		claims, err := rp.verifier.verifyJWT(ctx, jwt, []string{"", "jwt"})
 		if err != nil {
 			return jose.Object{}, nil, err
 		}
@@ -226,6 +243,9 @@ func (rp *relyingParty) parseUserinfo(ctx context.Context, body []byte) (jose.Ob
 		return claims, jwt.Payload, nil
 	}
 	claims, err := jose.ParseObject(body)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", errUnusable, err)
+	}
 	return claims, body, err
 }
 
@@ -256,7 +276,16 @@ func (rp *relyingParty) post(ctx context.Context, name string, form url.Values) 
 	}
 	setBody(req, form.Encode())
 	if body, status, err = rp.op.Call(ctx, name, req); err != nil {
-		return nil, 0, fmt.Errorf("%w: %w", errUnavailable, err)
+		return nil, 0, unanswered(name, err)
 	}
 	return body, status, nil
+}
+
+// unanswered tells no answer from one that cannot be read, because it is too large
+// for example: asking again would not help there.
+func unanswered(endpoint string, err error) error {
+	if e, ok := errors.AsType[*token.Error](err); ok && e.Reason == token.Unreadable {
+		return fmt.Errorf("%w: %w: %s: %w", errProtocol, errUnusable, endpoint, err)
+	}
+	return fmt.Errorf("%w: %w", errUnavailable, err)
 }

@@ -58,7 +58,7 @@ func (i interaction) ShowRefusal(w http.ResponseWriter, r *http.Request, refusal
 	if refusal.RetryAfter > 0 && r.Method == http.MethodGet {
 		refusal.Link = returnTo(originalURL(r))
 	}
-	return true, v.answerer.show(w, r, refusal)
+	return true, v.answerer.show(w, r, v.answerer.name(v.session), refusal)
 }
 
 // answering is the visit with the request and the answer as a later handler has

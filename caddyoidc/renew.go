@@ -59,7 +59,7 @@ func (v *visit) renewByToken(since time.Time) (answered bool, err error) {
 		v.session = nil
 		v.end(former, "refused")
 		return false, nil
-	case errors.Is(err, errUserChanged), errors.Is(err, errProtocol):
+	case errors.Is(err, errUserChanged), errors.Is(err, errProtocol) && !errors.Is(err, errUnusable):
 		// What was said about the person cannot be trusted any more.
 		v.metrics.refresh("failed")
 		v.logger.Warn("a session ends because its renewal failed", zap.String("session", former.Tag()), zap.Error(err))
@@ -104,7 +104,7 @@ func (v *visit) refreshed(ctx context.Context, current *session.Session) (*sessi
 		}
 	}
 	userinfo, err := v.userinfoOf(ctx, answer.access.Token, current)
-	if err != nil && !errors.Is(err, errUnavailable) {
+	if err != nil && !errors.Is(err, errUnavailable) && !errors.Is(err, errUnusable) {
 		return nil, err
 	}
 	now := v.now()
@@ -145,8 +145,8 @@ func renewedAuthentication(token *idToken, current *session.Session) session.Aut
 	return a
 }
 
-// userinfoOf asks about the person again. The error is errUnavailable if the
-// former answer has to do.
+// userinfoOf asks about the person again. The error is errUnavailable or
+// errUnusable if the former answer has to do.
 func (v *visit) userinfoOf(ctx context.Context, accessToken string, s *session.Session) ([]byte, error) {
 	if !v.askUserinfo || v.lifetimes.userinfo > 0 && v.now().Sub(s.UserinfoAt) < v.lifetimes.userinfo {
 		return nil, nil
@@ -155,7 +155,8 @@ func (v *visit) userinfoOf(ctx context.Context, accessToken string, s *session.S
 }
 
 // refreshUserinfo asks the userinfo endpoint again if it has an interval of its
-// own. If it does not answer, no request is refused for that.
+// own. If it does not answer, no request is refused for that; if it answers about
+// another person, the session ends.
 func (v *visit) refreshUserinfo() error {
 	if v.lifetimes.userinfo == 0 || !v.askUserinfo || v.now().Sub(v.session.UserinfoAt) < v.lifetimes.userinfo {
 		return nil
@@ -171,6 +172,14 @@ func (v *visit) refreshUserinfo() error {
 			return nil
 		})
 	})
+	if errors.Is(err, errOtherSubject) {
+		// The access token is another person's (OpenID Connect Core, section 5.3.2).
+		v.logger.Warn("a session ends because userinfo is about another person", zap.String("session", v.session.Tag()), zap.Error(err))
+		former := v.session
+		v.session = nil
+		v.end(former, "refused")
+		return nil
+	}
 	if err != nil {
 		v.logger.Warn("userinfo could not be fetched again", zap.String("session", v.session.Tag()), zap.Error(err))
 		return nil

@@ -3,12 +3,15 @@
 package caddyoidc
 
 import (
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/caddy-gluu/gateway/internal/token"
 )
 
 var programme = http.Header{"Accept": {"application/json"}}
@@ -161,6 +164,87 @@ func TestAnUnavailableOPEndsNoSession(t *testing.T) {
 	toOP := stranger.once("GET", g.URL+"/", navigation, "")
 	back := stranger.once("GET", toOP.Header.Get("Location"), navigation, "")
 	stranger.want(stranger.once("GET", back.Header.Get("Location"), navigation, ""), 503, "unavailable")
+}
+
+// What the token endpoint says about the gateway, or what is not of the protocol,
+// says nothing about the person: a page of a proxy logs nobody out.
+func TestAnAnswerThatDecidesNothingEndsNoSession(t *testing.T) {
+	for name, test := range map[string]struct {
+		status int
+		body   string
+		want   int
+	}{
+		"a page in place of the answer":     {200, "<html>", 200},
+		"an empty answer":                   {200, "", 200},
+		"a page that refuses":               {403, "<html>", 200},
+		"the gateway's own credentials":     {401, `{"error": "invalid_client"}`, 200},
+		"an error without a name":           {400, `{}`, 200},
+		"the server's own trouble":          {400, `{"error": "temporarily_unavailable"}`, 200},
+		"the refresh token is not good":     {400, `{"error": "invalid_grant"}`, 401},
+		"this client has no refresh tokens": {400, `{"error": "unauthorized_client"}`, 401},
+		"a token of another type":           {200, `{"access_token": "x", "token_type": "mac"}`, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1, nil)
+			w.op.AccessLife = 10 * time.Minute
+			g, p := w.gateways[0], w.newPerson()
+			p.want(p.open(g.URL+"/"), 200, "alice")
+			w.provider.instead.Store(&oddAnswer{"token_endpoint", test.status, test.body})
+			w.clock.advance(10 * time.Minute)
+			p.want(p.once("GET", g.URL+"/", programme, ""), test.want, "")
+			w.provider.instead.Store(nil)
+			p.want(p.once("GET", g.URL+"/", programme, ""), test.want, "")
+		})
+	}
+}
+
+func TestUserinfoThatCannotBeReadLeavesTheFormerOne(t *testing.T) {
+	w := newWorld(t, 1, nil)
+	w.op.AccessLife, w.op.RotateRefresh = 10*time.Minute, true
+	g, p := w.gateways[0], w.newPerson()
+	p.want(p.open(g.URL+"/"), 200, "alice")
+	w.provider.instead.Store(&oddAnswer{"userinfo_endpoint", 200, "<html>"})
+	for range 2 { // the second one needs the refresh token of the first
+		w.clock.advance(10 * time.Minute)
+		p.want(p.once("GET", g.URL+"/", programme, ""), 200, "alice")
+	}
+}
+
+func TestAnAnswerThatCannotBeReadIsNotAnOutage(t *testing.T) {
+	for _, test := range []struct {
+		err  error
+		want error
+	}{
+		{&token.Error{Reason: token.Unreadable}, errProtocol},
+		{&token.Error{Reason: token.ProviderUnavailable}, errUnavailable},
+		{errors.New("connection refused"), errUnavailable},
+	} {
+		if got := unanswered("token_endpoint", test.err); !errors.Is(got, test.want) {
+			t.Errorf("%v: got %v, want %v", test.err, got, test.want)
+		}
+	}
+}
+
+func TestUserinfoOfAnotherPersonEndsTheSession(t *testing.T) {
+	for name, test := range map[string]struct {
+		edit func(map[string]any)
+		want int
+	}{
+		"another person": {func(claims map[string]any) { claims["sub"] = "mallory" }, 401},
+		"no person":      {func(claims map[string]any) { delete(claims, "sub") }, 401},
+		"other claims":   {func(claims map[string]any) { claims["email"] = "a@b.example" }, 200},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t, 1, func(v *visitor) { v.lifetimes.userinfo = time.Minute })
+			g, p := w.gateways[0], w.newPerson()
+			p.want(p.open(g.URL+"/"), 200, "alice")
+			w.op.Lock()
+			w.op.EditUserinfo = test.edit
+			w.op.Unlock()
+			w.clock.advance(time.Minute)
+			p.want(p.once("GET", g.URL+"/", programme, ""), test.want, "")
+		})
+	}
 }
 
 func TestWithoutARefreshTokenTheBrowserRenews(t *testing.T) {

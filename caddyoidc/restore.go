@@ -73,6 +73,7 @@ type restorer struct {
 
 // keptBody counts towards the bounds until its login must be over.
 type keptBody struct {
+	id      string
 	size    int64
 	expires time.Time
 }
@@ -93,74 +94,90 @@ func (k *restorer) keep(r *http.Request) (id string, err error) {
 		return "", err
 	}
 	expires := k.now().Add(session.AttemptAge + restoreSeconds*time.Second)
-	if err := k.reserve(clientOf(r), int64(len(body)), expires); err != nil {
+	id = rand.Text()
+	if err := k.reserve(clientOf(r), keptBody{id, int64(len(body)), expires}); err != nil {
 		return "", err
 	}
-	id = rand.Text()
 	return id, k.keeper.Keep(r.Context(), id, k.sealer.Seal(text, restorePurpose, []byte(id)), expires)
 }
 
 // reserve counts a body against the bounds of its client and of all.
-func (k *restorer) reserve(client string, size int64, expires time.Time) error {
+func (k *restorer) reserve(client string, body keptBody) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.expire()
-	if len(k.kept[client]) >= maxKeptOfClient || k.bytes+size > maxKeptBytes {
+	if len(k.kept[client]) >= maxKeptOfClient || k.bytes+body.size > maxKeptBytes {
 		return errTooManyKept
 	}
 	if k.kept == nil {
 		k.kept = make(map[string][]keptBody)
 	}
-	k.kept[client] = append(k.kept[client], keptBody{size, expires})
-	k.bytes += size
+	k.kept[client] = append(k.kept[client], body)
+	k.bytes += body.size
 	return nil
 }
 
 func (k *restorer) expire() {
 	now := k.now()
-	for client, bodies := range k.kept {
-		bodies = slices.DeleteFunc(bodies, func(b keptBody) bool {
-			gone := !now.Before(b.expires)
-			if gone {
-				k.bytes -= b.size
-			}
-			return gone
-		})
-		if len(bodies) == 0 {
-			delete(k.kept, client)
-			continue
-		}
-		k.kept[client] = bodies
+	for client := range k.kept {
+		k.drop(client, func(b keptBody) bool { return !now.Before(b.expires) })
 	}
 }
 
+// release makes room for others once a body has come back. One that comes back
+// elsewhere, or to another address of its client, counts until it expires.
+func (k *restorer) release(client, id string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.drop(client, func(b keptBody) bool { return b.id == id })
+}
+
+func (k *restorer) drop(client string, gone func(keptBody) bool) {
+	bodies := slices.DeleteFunc(k.kept[client], func(b keptBody) bool {
+		if !gone(b) {
+			return false
+		}
+		k.bytes -= b.size
+		return true
+	})
+	if len(bodies) == 0 {
+		delete(k.kept, client)
+		return
+	}
+	k.kept[client] = bodies
+}
+
 // ticket is the value of the cookie that brings a kept request back: sealed
-// together with the session that may use it.
+// together with the session that may use it, and the address.
 func (k *restorer) ticket(attempt *session.Attempt, s *session.Session) string {
-	return sealTicket(k.sealer, attempt.Post, s.Tag())
+	return sealTicket(k.sealer, attempt.Post, s.Tag(), attempt.ReturnTo)
 }
 
 // bring makes the request what it was before the login, if it is the one that
 // the cookie is for: the first GET navigation of the session to exactly that
 // address. Fetch metadata of the whole way back from the OpenID Provider says
 // cross-site, so that does not count; the cookie, which is Lax and good for a
-// minute, does.
-func (k *restorer) bring(r *http.Request, ticket string, s *session.Session) (restored bool, err error) {
-	id, ok := openTicket(k.sealer, ticket, s.Tag())
-	if !ok || r.Method != http.MethodGet || hasFetchMetadata(r.Header) && !isNavigation(r.Header) {
+// minute, does. Whatever else the browser asks for meanwhile, in another tab for
+// example, leaves the kept request and its ticket alone: taken says whether the
+// ticket is used up.
+func (k *restorer) bring(r *http.Request, ticket string, s *session.Session) (taken bool, err error) {
+	address := returnTo(originalURL(r))
+	id, ok := openTicket(k.sealer, ticket, s.Tag(), address)
+	if !ok || r.Method != http.MethodGet || !isPage(r) {
 		return false, nil
 	}
 	sealed, err := k.keeper.Take(r.Context(), id)
 	if err != nil || sealed == nil {
-		return false, err
+		return err == nil, err
 	}
+	k.release(clientOf(r), id)
 	text, err := k.sealer.Open(sealed, restorePurpose, []byte(id))
 	if err != nil {
-		return false, nil
+		return true, nil
 	}
 	var kept keptRequest
-	if err := json.Unmarshal(text, &kept); err != nil || kept.URL != returnTo(originalURL(r)) {
-		return false, nil
+	if err := json.Unmarshal(text, &kept); err != nil || kept.URL != address {
+		return true, nil
 	}
 	r.Method = kept.Method
 	for _, name := range []string{"Content-Type", "Content-Encoding", "Sec-Fetch-Site", "Sec-Fetch-Mode", "Sec-Fetch-Dest", "Sec-Fetch-User"} {
@@ -187,16 +204,16 @@ func originalURL(r *http.Request) *url.URL {
 
 const ticketPurpose = "ticket for a kept request"
 
-func sealTicket(s *seal.Sealer, id, sessionTag string) string {
-	return base64.RawURLEncoding.EncodeToString(s.Seal([]byte(id), ticketPurpose, []byte(sessionTag)))
+func sealTicket(s *seal.Sealer, id, sessionTag, address string) string {
+	return base64.RawURLEncoding.EncodeToString(s.Seal([]byte(id), ticketPurpose, []byte(sessionTag), []byte(address)))
 }
 
-func openTicket(s *seal.Sealer, ticket, sessionTag string) (id string, ok bool) {
+func openTicket(s *seal.Sealer, ticket, sessionTag, address string) (id string, ok bool) {
 	sealed, err := base64.RawURLEncoding.DecodeString(ticket)
 	if err != nil {
 		return "", false
 	}
-	text, err := s.Open(sealed, ticketPurpose, []byte(sessionTag))
+	text, err := s.Open(sealed, ticketPurpose, []byte(sessionTag), []byte(address))
 	return string(text), err == nil
 }
 

@@ -59,6 +59,34 @@ func TestAFormIsSubmittedAfterTheLogin(t *testing.T) {
 	}
 }
 
+// While the browser is on its way back, other tabs and what a page loads ask for
+// other addresses: neither the form nor its ticket is theirs.
+func TestAKeptFormWaitsForItsOwnAddress(t *testing.T) {
+	w := newWorld(t, 1, restoring)
+	g := w.gateways[0]
+	p := w.newPerson()
+	target := p.logInFrom(p.once("POST", g.URL+"/order?x=1", submission, "item=7"))
+	for _, other := range []struct {
+		target string
+		header http.Header
+	}{
+		{"/other", navigation}, {"/order?x=2", navigation}, {"/order?x=1", programme},
+		{"/favicon.ico", http.Header{"Sec-Fetch-Mode": {"no-cors"}, "Sec-Fetch-Dest": {"image"}}},
+	} {
+		p.want(p.once("GET", g.URL+other.target, other.header, ""), 200, "alice")
+		if got := <-g.seen; got.method != "GET" {
+			t.Fatalf("%s: the application received %+v", other.target, got)
+		}
+	}
+	p.want(p.once("GET", target, crossSiteNavigation, ""), 200, "alice")
+	if got := <-g.seen; got.method != "POST" || got.body != "item=7" {
+		t.Errorf("the application received %+v, want the form", got)
+	}
+	if restore := g.visitor.restore; restore.bytes != 0 || len(restore.kept) != 0 {
+		t.Errorf("the form still counts after it has come back: %d bytes, %v", restore.bytes, restore.kept)
+	}
+}
+
 func TestSec_S184_AKeptFormGoesNowhereElse(t *testing.T) {
 	w := newWorld(t, 1, restoring)
 	g := w.gateways[0]

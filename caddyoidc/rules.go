@@ -13,6 +13,7 @@ import (
 	"strings"
 
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/internal/strictjson"
 	"github.com/caddy-gluu/gateway/pathmatch"
 )
 
@@ -92,6 +93,11 @@ func parseRules(document []byte) ([]PathRule, error) {
 		}
 		document = []byte(text)
 	}
+	for _, rule := range jsonList(document) {
+		if _, err := strictjson.Object([]byte(rule)); err != nil && !errors.Is(err, strictjson.ErrNotObject) {
+			return nil, fmt.Errorf("%w; name each member once", err)
+		}
+	}
 	decoder := json.NewDecoder(bytes.NewReader(document))
 	decoder.DisallowUnknownFields()
 	var parsed []PathRule
@@ -102,6 +108,14 @@ func parseRules(document []byte) ([]PathRule, error) {
 		return nil, errors.New("there is more after the end of the list; write one list with all paths")
 	}
 	return parsed, nil
+}
+
+// jsonList returns the elements of a list, none if the document is not one.
+func jsonList(document []byte) []string {
+	if !json.Valid(document) || document[0] != '[' {
+		return nil
+	}
+	return strictjson.Elements(string(document))
 }
 
 // compileRules checks what a document means. At which element an error is,

@@ -55,6 +55,22 @@ func (s *site) origin(r *http.Request) (string, error) {
 	return scheme + "://" + host, nil
 }
 
+// checkDomain refuses a domain of cookies that is not the site's: browsers drop such
+// a cookie, so that each login would begin another one.
+func (s *site) checkDomain(domain string) error {
+	hosts := s.hosts
+	if u, err := url.Parse(s.base); s.base != "" && err == nil {
+		hosts = []string{u.Hostname()}
+	}
+	domain = strings.ToLower(strings.TrimPrefix(domain, "."))
+	for _, host := range hosts {
+		if name := strings.TrimPrefix(host, "*."); name != domain && !strings.HasSuffix(name, "."+domain) {
+			return fmt.Errorf("cookie_domain %q is not %q or a domain above it: browsers refuse the cookie; write one that all hosts of the site are in", domain, host)
+		}
+	}
+	return nil
+}
+
 func (s *site) names(host string) bool {
 	for _, named := range s.hosts {
 		if named == host {

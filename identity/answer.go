@@ -63,6 +63,25 @@ func (a *Answerer) RefuseAs(w http.ResponseWriter, r *http.Request, id *Identity
 	a.Record(r, id, refusal, "request refused")
 	a.EmitRefused(r, id, refusal)
 
+	a.SetFields(w, r, id, refusal)
+	if !a.JSON {
+		return a.hand(r, refusal)
+	}
+	body, err := refusal.answer(RequestID(r))
+	if err != nil {
+		return caddyhttp.Error(http.StatusInternalServerError, err)
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(refusal.Status)
+	_, _ = w.Write(body) // the client may have gone; nothing to do about that
+	return nil
+}
+
+// SetFields sets the header fields of a refusal: its challenge, when to try again,
+// and that no cache keeps it, whatever form the answer has.
+func (a *Answerer) SetFields(w http.ResponseWriter, r *http.Request, id *Identity, refusal Refusal) {
 	siteguard.NoStore(w) // a refusal is about one caller at one time
 	h := w.Header()
 	if refusal.Challenge != nil {
@@ -75,18 +94,6 @@ func (a *Answerer) RefuseAs(w http.ResponseWriter, r *http.Request, id *Identity
 		seconds := int64((refusal.RetryAfter + time.Second - 1) / time.Second)
 		h.Set("Retry-After", strconv.FormatInt(seconds, 10))
 	}
-	if !a.JSON {
-		return a.hand(r, refusal)
-	}
-	body, err := refusal.answer(RequestID(r))
-	if err != nil {
-		return caddyhttp.Error(http.StatusInternalServerError, err)
-	}
-	h.Set("Content-Type", "application/json")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(refusal.Status)
-	_, _ = w.Write(body) // the client may have gone; nothing to do about that
-	return nil
 }
 
 // answer is the body of the answer: the document that a policy wants, or the usual.

@@ -110,10 +110,11 @@ type App struct {
 	engines  map[string]PolicyEngine
 	sessions sessionpool.Sessions
 
-	mu     sync.Mutex
-	inline map[digest]*Provider  // providers of handlers, by settings
-	paths  map[returnPath]string // of protocols, with the option that names each
-	sites  map[string]any        // what the handlers of a site share, by siteguard.Key
+	mu      sync.Mutex
+	inline  map[digest]*Provider     // providers of handlers, by settings
+	paths   map[returnPath]string    // of protocols, with the option that names each
+	cookies map[sessionCookie]string // with the provider and the client of the sessions
+	sites   map[string]any           // what the handlers of a site share, by siteguard.Key
 }
 
 const (

@@ -209,6 +209,29 @@ func (a *App) IsReturnPath(site, path string) bool {
 	return len(known) > 0 && (known[returnPath{site, path}] || known[returnPath{"", path}])
 }
 
+// sessionCookie is a cookie of a site that people have a session by.
+type sessionCookie struct{ site, name string }
+
+// ReserveCookie tells, while a handler is provisioned, under which name it keeps the
+// sessions of people on a site. It is an error if another OpenID Provider, or
+// another client of it, has the name: each login would end the other's session.
+func (a *App) ReserveCookie(site, name, issuer, clientID string) error {
+	if site == "" {
+		return nil // a named route: which sites it serves is unknown
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	key, owner := sessionCookie{site, name}, issuer+" "+clientID
+	if other, taken := a.cookies[key]; taken && other != owner {
+		return fmt.Errorf("two handlers of this site log people in at different providers (%s and %s) and keep both sessions in the cookie %q: give one of them a cookie_name of its own", other, owner, name)
+	}
+	if a.cookies == nil {
+		a.cookies = make(map[sessionCookie]string)
+	}
+	a.cookies[key] = owner
+	return nil
+}
+
 // ReservePath tells, while a handler is provisioned, that an option makes a path of
 // a site one of a protocol. It is an error if people come back there from another
 // server as well: which of the two a request is could not be told.
