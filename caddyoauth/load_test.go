@@ -36,6 +36,7 @@ func TestWrongRulesAreRefusedWithTheirLine(t *testing.T) {
 		{"no block", "path /x\npath /y {\nGET scope a\n}", ":3", `path "/x" has no rules: write 'GET scope <expression>'`},
 		{"no pattern", "path {\nGET scope a\n}", ":3", "path takes exactly one pattern"},
 		{"two patterns", "path /x /y {\nGET scope a\n}", ":3", "path takes exactly one pattern"},
+		{"an empty scope", "path /x {\nGET scope \"\"\n}", ":4", "a scope cannot be empty: write its name"},
 		{"no scope", "path /x {\nGET\n}", ":4", "write 'GET scope <expression>'"},
 		{"no expression", "path /x {\nGET scope\n}", ":4", "write 'GET scope <expression>'"},
 		{"public with scopes", "path /x {\nGET public scope a\n}", ":4", `"public" takes no scopes, got "scope": write 'scope <expression>'`},

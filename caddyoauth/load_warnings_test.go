@@ -128,6 +128,35 @@ func recordsWith(t *testing.T, file, message string) (records []map[string]any) 
 	return records
 }
 
+// What one block of the global option names and no provider defines is refused by
+// `caddy adapt`, and so are placeholders that can never be known.
+func TestOptionsAreCheckedWhenAdapting(t *testing.T) {
+	const staff = "{\n\tgluu {\n\t\tprovider staff {\n\t\t\tissuer https://as.example\n\t\t\tverify jwt\n"
+	for _, test := range []struct{ name, caddyfile, says string }{
+		{"a client of an unknown provider", staff + "\t\t}\n\t\tconsumer ann {\n\t\t\tcustom_id app stuff\n\t\t}\n\t}\n}\n", `Caddyfile:8|consumer "ann": custom_id "app": unknown provider "stuff": name one of staff`},
+		{"a client of a provider below it", "{\n\tgluu {\n\t\tconsumer ann {\n\t\t\tcustom_id app staff\n\t\t}\n\t\tprovider staff {\n\t\t\tissuer https://as.example\n\t\t\tverify jwt\n\t\t}\n\t}\n}\n", ""},
+		{"a secret of the request", staff + "\t\t\tclient_secret {http.request.header.X}\n\t\t}\n\t}\n}\n", "Caddyfile:6|client_secret: {http.request.header.X} is not known when the configuration loads"},
+		{"an issuer of the request", "{\n\tgluu {\n\t\tprovider {\n\t\t\tissuer https://{http.request.host}\n\t\t\tverify jwt\n\t\t}\n\t}\n}\n", "Caddyfile:4|issuer: {"},
+		{"a secret of the environment", staff + "\t\t\tclient_id gw\n\t\t\tclient_secret {env.NOT_THERE}\n\t\t}\n\t}\n}\n", ""},
+		{"a tenant", "{\n\tgluu {\n\t\tprovider {\n\t\t\tissuer https://as.example/{tid}/v2.0\n\t\t\ttenants a\n\t\t\tjwks_uri https://as.example/keys\n\t\t\tverify jwt\n\t\t}\n\t}\n}\n", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(test.caddyfile), map[string]any{"filename": "Caddyfile"})
+			if test.says == "" {
+				if err != nil {
+					t.Error(err)
+				}
+				return
+			}
+			for part := range strings.SplitSeq(test.says, "|") {
+				if err == nil || !strings.Contains(err.Error(), part) {
+					t.Errorf("got %v, want %q", err, part)
+				}
+			}
+		})
+	}
+}
+
 // A name that the global option does not define is refused by `caddy adapt`, with
 // the line of the directive.
 func TestReferencesAreCheckedWhenAdapting(t *testing.T) {
@@ -138,6 +167,7 @@ func TestReferencesAreCheckedWhenAdapting(t *testing.T) {
 	}{
 		{"a provider", "\tgluu_oauth_auth staff\n", "", 0},
 		{"an unknown provider", "\n\tgluu_oauth_auth stuff\n", `unknown provider "stuff": name one of staff`, 12},
+		{"the default provider, which is not there", "\tgluu_oauth_auth\n", `unknown provider "default": name one of staff`, 11},
 		{"an unknown provider of metadata", "\tgluu_resource_metadata {\n\t\tresource https://a.example\n\t\tprovider stuff\n\t}\n", `"stuff"`, 11},
 		{"a consumer", "\tgluu_oauth_auth staff {\n\t\tanonymous ann\n\t}\n", "", 0},
 		{"an unknown consumer", "\tgluu_oauth_auth staff {\n\t\tanonymous anne\n\t}\n", `unknown consumer "anne": write 'consumer anne'`, 11},

@@ -34,6 +34,29 @@ func TestListClaimsInMatchers(t *testing.T) {
 	}
 }
 
+// Without the list CEL has nothing to look into; a matcher that asks for the type
+// first does not match.
+func TestMatchersOfClaimsThatAreNotThere(t *testing.T) {
+	g := start(t, simpleApp, `route {
+	gluu_oauth_auth
+	@admin expression `+"`type({gluu.token.roles}) == list && \"admin\" in {gluu.token.roles}`"+`
+	respond @admin admin
+	respond other
+}
+`)
+	for name, test := range map[string]struct {
+		roles any
+		want  string
+	}{
+		"a list": {[]string{"admin"}, "admin"}, "a text": {"admin", "other"}, "none": {nil, "other"}, "an object": {map[string]any{"admin": 1}, "other"},
+	} {
+		g.auth.issue(name, claims("client-a", "", "roles", test.roles))
+		if got := g.get("/", name); got.status != http.StatusOK || got.body != test.want {
+			t.Errorf("%s: got %d %q, want %q", name, got.status, got.body, test.want)
+		}
+	}
+}
+
 // A rate limit has a key for every caller.
 func TestRateKey(t *testing.T) {
 	g := start(t, simpleApp, `gluu_oauth_auth {

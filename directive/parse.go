@@ -121,7 +121,7 @@ func Bytes(d *caddyfile.Dispenser) (int64, error) {
 	}
 	size, err := humanize.ParseBytes(value)
 	if err != nil || size < 1 || size > math.MaxInt64 {
-		return 0, d.Errf("%s is a size such as 256MiB, not %q", name, value)
+		return 0, d.Errf("%s is a size such as 256MiB or 64KiB, not %q", name, value)
 	}
 	return int64(size), nil
 }

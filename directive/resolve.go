@@ -27,10 +27,8 @@ var placeholder = regexp.MustCompile(`\\?\{[^{}\s]+\}`)
 // choose a secret or an address. A backslash before a brace makes it a part of the
 // value. The error names the placeholder, never the value.
 func Resolve(value string) (string, error) {
-	for _, name := range placeholder.FindAllString(value, -1) {
-		if !strings.HasPrefix(name, `\`) && !strings.HasPrefix(name, "{env.") && !strings.HasPrefix(name, "{file.") {
-			return "", fmt.Errorf("%s is not known when the configuration loads; only {env.NAME} and {file./path} can be used here", name)
-		}
+	if err := CheckPlaceholders(value); err != nil {
+		return "", err
 	}
 	resolved, err := caddy.NewReplacer().ReplaceOrErr(value, true, true)
 	if err != nil {
@@ -45,4 +43,15 @@ func Resolve(value string) (string, error) {
 		return "", fmt.Errorf("%s %w; set it before the gateway starts", value, ErrEmpty)
 	}
 	return resolved, nil
+}
+
+// CheckPlaceholders refuses the placeholders that Resolve refuses whatever their
+// values. A Caddyfile parser calls it, to name the line.
+func CheckPlaceholders(value string) error {
+	for _, name := range placeholder.FindAllString(value, -1) {
+		if !strings.HasPrefix(name, `\`) && !strings.HasPrefix(name, "{env.") && !strings.HasPrefix(name, "{file.") {
+			return fmt.Errorf("%s is not known when the configuration loads; only {env.NAME} and {file./path} can be used here", name)
+		}
+	}
+	return nil
 }

@@ -216,6 +216,9 @@ func expressionText(args []caddyfile.Token) (string, error) {
 	words := make([]string, len(args))
 	for i, arg := range args {
 		words[i] = arg.Text
+		if arg.Text == "" {
+			return "", errors.New("a scope cannot be empty: write its name, or 'authenticated' for any token")
+		}
 		if arg.Quoted() && !strings.ContainsAny(arg.Text, " \t\r\n") {
 			quoted, err := scopeexpr.QuoteScope(arg.Text)
 			if err != nil {

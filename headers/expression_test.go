@@ -74,7 +74,7 @@ func TestHeadersThatAreNotTheGatewaysToSet(t *testing.T) {
 	for _, name := range []string{
 		"Authorization", "authorization", "AUTHORIZATION", "Host", "host", "Content-Length", "Content_Length", "content.length",
 		"Connection", "Keep-Alive", "Proxy-Authenticate", "Proxy-Authorization", "TE", "Trailer", "Transfer-Encoding", "Transfer_Encoding", "Upgrade",
-		"Proxy-Connection", "HTTP2-Settings", "Cookie", "DPoP", "Forwarded", "X-Forwarded-For", "X_Forwarded_For", "Via", "Sec-WebSocket-Key",
+		"Proxy-Connection", "HTTP2-Settings", "Cookie", "DPoP", "Forwarded", "X-Forwarded-For", "X_Forwarded_For", "X-Forwarded-Prefix", "x.forwarded.user", "Via", "Sec-WebSocket-Key",
 	} {
 		_, err := CompileHeader(HeaderConfig{HeaderName: name, Value: `"x"`})
 		if err == nil || !strings.Contains(err.Error(), "not the gateway's to set") {

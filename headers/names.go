@@ -22,7 +22,7 @@ var foreign = map[string]struct{}{
 	"host": {}, "content-length": {}, "content-type": {}, "content-encoding": {}, "date": {}, "expect": {}, "origin": {}, "range": {},
 	"connection": {}, "keep-alive": {}, "proxy-connection": {}, "te": {}, "trailer": {}, "transfer-encoding": {}, "upgrade": {},
 	"http2-settings": {}, "proxy": {},
-	"forwarded": {}, "via": {}, "early-data": {}, "x-forwarded-for": {}, "x-forwarded-host": {}, "x-forwarded-proto": {},
+	"forwarded": {}, "via": {}, "early-data": {},
 }
 
 // foldedStandard is the standard set, folded.
@@ -37,7 +37,7 @@ var foldedStandard = func() []string {
 // notOurs reports whether a folded name is one that the gateway never sets.
 func notOurs(folded string) bool {
 	_, ok := foreign[folded]
-	return ok || strings.HasPrefix(folded, "sec-") || strings.HasPrefix(folded, "access-control-")
+	return ok || strings.HasPrefix(folded, "sec-") || strings.HasPrefix(folded, "x-forwarded-") || strings.HasPrefix(folded, "access-control-")
 }
 
 // CanonicalName returns a configured header name as it is sent: in the

@@ -5,6 +5,8 @@ package introspect
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"sort"
 
@@ -114,6 +116,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	var once directive.Once
 	places := make([]caddyfile.Token, len(a.Consumers)) // of consumers; those of an earlier block need none
+	clients := make(map[string]caddyfile.Token)         // where consumers name their provider
 	for d.NextBlock(0) {
 		err := once.Check(d, "provider", "consumer", "cache", "opa")
 		if err != nil {
@@ -124,7 +127,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = a.parseProvider(d)
 		case "consumer":
 			places = append(places, d.Token())
-			err = a.parseConsumer(d)
+			err = a.parseConsumer(d, clients)
 		case "cache":
 			err = a.parseCache(d)
 		case "store":
@@ -161,6 +164,19 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	}
 	if _, err := consumer.NewDirectory(a.Consumers, nil); err != nil {
 		return directive.At(places[clashing(a.Consumers)]).WrapErr(err)
+	}
+	return a.checkConsumers(clients)
+}
+
+// checkConsumers refuses a consumer of a provider that does not exist. Where no
+// provider is known, a later block of the option may have them.
+func (a *App) checkConsumers(clients map[string]caddyfile.Token) error {
+	for i := range a.Consumers {
+		c := &a.Consumers[i]
+		place, here := clients[c.Username]
+		if here && c.Provider != "" && a.Providers[c.Provider] == nil && len(a.Providers) > 0 {
+			return directive.At(place).WrapErr(fmt.Errorf("consumer %q: custom_id %q: %w", c.Username, c.CustomID, unknownProvider(c.Provider, slices.Sorted(maps.Keys(a.Providers)))))
+		}
 	}
 	return nil
 }
@@ -221,7 +237,7 @@ func (a *App) parseProvider(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-func (a *App) parseConsumer(d *caddyfile.Dispenser) error {
+func (a *App) parseConsumer(d *caddyfile.Dispenser, clients map[string]caddyfile.Token) error {
 	block := d.NewFromNextSegment()
 	block.Next() // consumer
 	var c consumer.Consumer
@@ -240,6 +256,7 @@ func (a *App) parseConsumer(d *caddyfile.Dispenser) error {
 		case "id":
 			err = directive.SetString(block, &c.ID)
 		case "custom_id":
+			clients[c.Username] = block.Token()
 			err = parseCustomID(block, &c)
 		case "tags":
 			err = directive.AddStrings(block, &c.Tags)

@@ -97,7 +97,7 @@ func TestCaddyfileOfTheApp(t *testing.T) {
 			groups "night shift"
 		}
 		consumer bob {
-			custom_id app partners
+			custom_id app inside
 		}
 		consumer carol
 		cache {
@@ -124,7 +124,7 @@ func TestCaddyfileOfTheApp(t *testing.T) {
 		"inside":{"issuer":"https://login.example/{tid}/v2.0","issuers":["users-auth","urn:old","https://sts.example/{tid}/"],"tenants":["1f2e","3d4c"],
 			"discovery_url":"http://login.internal:8080/.well-known/openid-configuration","insecure_hosts":["login.internal"],"verify":"jwt"},
 		"registering":{"issuer":"https://as.example","register":{"initial_access_token":"t","client_name":"my gateway","scopes":["a","b"]}}},
-		"consumers":[{"id":"8a5ae2d6-6f6e-4a4f-9b0f-9a1b3c6d7e8f","username":"alice","custom_id":"app","tags":["gold","new"],"groups":["admins","night shift"]},{"username":"bob","custom_id":"app","provider":"partners"},{"username":"carol"}],
+		"consumers":[{"id":"8a5ae2d6-6f6e-4a4f-9b0f-9a1b3c6d7e8f","username":"alice","custom_id":"app","tags":["gold","new"],"groups":["admins","night shift"]},{"username":"bob","custom_id":"app","provider":"inside"},{"username":"carol"}],
 		"cache":{"size":5000,"max_age":60000000000,"negative_age":5000000000},
 		"signing_key":"key.pem","error_format":"caddy"}`
 	if !sameJSON(t, got, want) {

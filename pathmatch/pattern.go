@@ -83,6 +83,20 @@ func Parse(pattern string) (*Pattern, error) {
 	return new(Parser).Parse(pattern)
 }
 
+// withSlash says what to write instead of a pattern that does not begin with a
+// slash. An address loses its host, and what is not a pattern with a slash either is
+// not advised.
+func withSlash(pattern string) string {
+	path := pattern
+	if _, rest, isAddress := strings.Cut(pattern, "://"); isAddress {
+		_, path, _ = strings.Cut(rest, "/")
+	}
+	if _, err := Parse("/" + path); err != nil {
+		return "write the path of the request, as in /todos/?"
+	}
+	return "write /" + path
+}
+
 // A Parser parses many patterns. It compiles a regular expression that occurs
 // in several of them only once. The zero Parser is ready for use. It is not safe
 // for concurrent use.
@@ -102,7 +116,7 @@ func (ps *Parser) Parse(pattern string) (*Pattern, error) {
 		return nil, &PatternError{Pattern: p, Offset: MaxPatternLength, Reason: "the pattern is too long",
 			Hint: fmt.Sprintf("no path has more than %d bytes", MaxPathLength)}
 	case !strings.HasPrefix(pattern, "/"):
-		return refuse(0, "a pattern must start with a slash", "write /"+pattern)
+		return refuse(0, "a pattern must start with a slash", withSlash(pattern))
 	case !utf8.ValidString(pattern):
 		return refuse(0, "invalid UTF-8", "save the pattern as UTF-8")
 	case strings.IndexByte(pattern, KeptSlash) >= 0:

@@ -163,6 +163,25 @@ func TestParseRefuses(t *testing.T) {
 	}
 }
 
+// What the hint for a pattern without a slash says to write is a pattern.
+func TestPatternHintIsNotRefusedInTurn(t *testing.T) {
+	for pattern, want := range map[string]string{
+		"todos/?":                  "write /todos/?",
+		"":                         "write /",
+		"https://api.example/x/??": "write /x/??",
+		"https://api.example":      "write /",
+		"x//y":                     "write the path of the request",
+		"{http.request.uri.path}":  "write the path of the request",
+		"x/{a/b}":                  "write the path of the request",
+	} {
+		_, err := Parse(pattern)
+		patternError, ok := errors.AsType[*PatternError](err)
+		if !ok || !strings.HasPrefix(patternError.Hint, want) {
+			t.Errorf("%q: got %v, want %q", pattern, err, want)
+		}
+	}
+}
+
 func TestPatternWarning(t *testing.T) {
 	for pattern, want := range map[string]string{
 		"/a/?/??/{.*}": "",
@@ -178,6 +197,8 @@ func TestPatternWarning(t *testing.T) {
 		"/a/x:id":      "",
 		"/a/{id}":      `matches only the element "id"; write ? for any element`,
 		"/a/{user-id}": "write ? for any element",
+		"/a/{id:int}":  `matches only the element "id:int"; write ? for any element`,
+		"/a/<id>":      "angle brackets are literal; write ? for any element",
 		`/a/{\d+}`:     "",
 	} {
 		if got := mustParse(t, pattern).Warning(); !strings.Contains(got, want) || want == "" && got != "" {

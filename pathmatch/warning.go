@@ -44,11 +44,14 @@ func (e *element) warning() string {
 		return fmt.Sprintf("%q: a question mark inside text is literal, and the query is not part of the path", e.text)
 	case len(e.text) > 1 && e.text[0] == ':':
 		return fmt.Sprintf("%q: a colon is literal; write ? for any element", e.text)
+	case len(e.text) > 2 && e.text[0] == '<' && e.text[len(e.text)-1] == '>':
+		return fmt.Sprintf("%q: angle brackets are literal; write ? for any element", e.text)
 	}
 	return ""
 }
 
-// nameWarning is about {id}, which in other routers is a wildcard with a name.
+// nameWarning is about {id} and {id:int}, which in other routers are wildcards with a
+// name.
 func (e *element) nameWarning() string {
 	name := strings.Trim(e.text, "{}")
 	if name == "" || strings.ContainsFunc(name, func(c rune) bool { return !isNameRune(c) }) {
@@ -58,5 +61,5 @@ func (e *element) nameWarning() string {
 }
 
 func isNameRune(c rune) bool {
-	return c == '_' || c == '-' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
+	return c == '_' || c == '-' || c == ':' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9'
 }

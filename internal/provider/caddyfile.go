@@ -27,6 +27,9 @@ func (c *Config) UnmarshalCaddyfileSubdirective(d *caddyfile.Dispenser) (handled
 	if err := parse(c, d); err != nil {
 		return true, err
 	}
+	if err := c.checkPlaceholders(); err != nil {
+		return true, d.WrapErr(err)
+	}
 	return true, directive.Located(d, c.checkValues(directive.HasPlaceholder))
 }
 

@@ -12,11 +12,47 @@ import (
 // Resolve replaces the placeholders that Caddy knows when a configuration
 // loads. Others are refused, so no request can choose an address or a secret.
 func (c *Config) Resolve() error {
+	return c.eachText(func(name string, value *string) error {
+		resolve := directive.Resolve
+		if isIssuer(name) {
+			resolve = resolveIssuer
+		}
+		resolved, err := resolve(*value)
+		if err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		*value = resolved
+		return nil
+	})
+}
+
+// checkPlaceholders refuses the placeholders that Resolve will refuse whatever
+// their values: a Caddyfile parser names their line.
+func (c *Config) checkPlaceholders() error {
+	return c.eachText(func(name string, value *string) error {
+		text := *value
+		if isIssuer(name) {
+			text = tenantPlace.ReplaceAllString(text, "")
+		}
+		if err := directive.CheckPlaceholders(text); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		return nil
+	})
+}
+
+func isIssuer(name string) bool { return name == "issuer" || name == "op_url" || name == "issuers" }
+
+// eachText calls do for every setting that may have placeholders, until the first
+// error.
+func (c *Config) eachText(do func(name string, value *string) error) error {
 	type setting struct {
 		name  string
 		value *string
 	}
 	settings := []setting{
+		{"issuer", &c.Issuer},
+		{"op_url", &c.OPURL},
 		{"discovery_url", &c.DiscoveryURL},
 		{"client_id", &c.ClientID},
 		{"client_secret", &c.ClientSecret},
@@ -38,35 +74,20 @@ func (c *Config) Resolve() error {
 			setting{"register: initial_access_token", &c.Register.InitialAccessToken},
 			setting{"register: client_name", &c.Register.ClientName})
 	}
-	for i := range c.Audience {
-		settings = append(settings, setting{"audience", &c.Audience[i]})
-	}
-	for i := range c.EndpointHosts {
-		settings = append(settings, setting{"endpoint_hosts", &c.EndpointHosts[i]})
-	}
-	for i := range c.Tenants {
-		settings = append(settings, setting{"tenants", &c.Tenants[i]})
-	}
-	for i := range c.InsecureHosts {
-		settings = append(settings, setting{"insecure_hosts", &c.InsecureHosts[i]})
-	}
-	issuers := []setting{{"issuer", &c.Issuer}, {"op_url", &c.OPURL}}
-	for i := range c.Issuers {
-		issuers = append(issuers, setting{"issuers", &c.Issuers[i]})
-	}
-	for _, s := range issuers {
-		resolved, err := resolveIssuer(*s.value)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+	for _, list := range []struct {
+		name   string
+		values []string
+	}{
+		{"issuers", c.Issuers}, {"audience", c.Audience}, {"endpoint_hosts", c.EndpointHosts}, {"tenants", c.Tenants}, {"insecure_hosts", c.InsecureHosts},
+	} {
+		for i := range list.values {
+			settings = append(settings, setting{list.name, &list.values[i]})
 		}
-		*s.value = resolved
 	}
 	for _, s := range settings {
-		resolved, err := directive.Resolve(*s.value)
-		if err != nil {
-			return fmt.Errorf("%s: %w", s.name, err)
+		if err := do(s.name, s.value); err != nil {
+			return err
 		}
-		*s.value = resolved
 	}
 	return nil
 }

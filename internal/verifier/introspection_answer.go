@@ -138,6 +138,9 @@ func (v *Verifier) validateResponse(claims jose.Object, body []byte) (*token.Tok
 		}
 		return nil, s.Unreadable(introspectionEndpoint, err)
 	}
+	if err := checkAnsweredTypes(claims, s.Config().Audience); err != nil {
+		return nil, s.Unreadable(introspectionEndpoint, err)
+	}
 	for _, check := range []func() error{
 		func() error { return jwtcheck.Audience(claims, s.Config().Audience) },
 		func() error { return checkIntrospectedKind(claims) },
@@ -151,6 +154,16 @@ func (v *Verifier) validateResponse(claims jose.Object, body []byte) (*token.Tok
 	}
 	t.ClaimsJSON = string(body)
 	return t, nil
+}
+
+// checkAnsweredTypes refuses an issuer or audience that cannot be compared, since it is
+// not text: the answer says nothing about the token.
+func checkAnsweredTypes(claims jose.Object, audience []string) error {
+	if _, err := claims.Text("iss"); err != nil || len(audience) == 0 {
+		return err
+	}
+	_, err := jwtcheck.AudienceOf(claims)
+	return err
 }
 
 // refuseUntil refuses a token that is not valid yet.

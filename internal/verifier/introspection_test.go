@@ -65,6 +65,8 @@ func TestAnswersOfTheIntrospectionEndpoint(t *testing.T) {
 		{"two objects", providertest.Respond(`{"active":true}{"active":true}`), token.Unreadable},
 		{"an exp that is text", providertest.Respond(providertest.Active(`"exp":"tomorrow"`)), token.Unreadable},
 		{"a scope that is an object", providertest.Respond(`{"active":true,"scope":{}}`), token.Unreadable},
+		{"an issuer that is a number", providertest.Respond(providertest.Active(`"iss":1`)), token.Unreadable},
+		{"an audience that is a number, where none is configured", providertest.Respond(providertest.Active(`"aud":1`)), ""},
 		{"as text", providertest.RespondWith(200, "text/plain", providertest.Active("")), token.ProviderUnavailable},
 		{"as a page", providertest.RespondWith(200, "text/html", providertest.Active("")), token.ProviderUnavailable},
 		{"without a content type", providertest.RespondWith(200, "", providertest.Active("")), token.ProviderUnavailable},

@@ -43,7 +43,7 @@ func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*
 	if err := jwtcheck.Header(jwt.Header, v.algorithms); err != nil {
 		return nil, token.Refuse(token.Invalid, "header: %w", err)
 	}
-	if err := checkType(jwt.Header.Type); err != nil {
+	if err := checkType(jwt.Header); err != nil {
 		return nil, token.Refuse(token.Invalid, "header: %w", err)
 	}
 	claims, err := jwt.Claims()
@@ -113,12 +113,16 @@ func (v *jwtVerifier) verifyAccessToken(ctx context.Context, sent *presented) (*
 // checkType accepts the types of an access token: at+jwt (RFC 9068 section
 // 2.1), the general JWT, and none, as servers write that know neither. An ID
 // token may have the latter two, and is told by its claims.
-func checkType(typ string) error {
-	switch jwtcheck.MediaType(typ) {
-	case "", "jwt", "at+jwt":
+func checkType(header jose.Header) error {
+	switch jwtcheck.MediaType(header.Type) {
+	case "jwt", "at+jwt":
 		return nil
+	case "":
+		if typ, ok := header.Get("typ"); !ok || typ.IsNull() {
+			return nil
+		}
 	}
-	return fmt.Errorf("type %.40q is not that of an access token", typ)
+	return fmt.Errorf("type %.40q is not that of an access token", header.Type)
 }
 
 // checkAccessToken refuses what issuers sign with the same key as their access

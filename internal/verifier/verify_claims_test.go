@@ -197,6 +197,8 @@ func TestSec_S36_OnlyAccessTokens(t *testing.T) {
 		"JWS":                      {m{"typ": "JWS"}, nil, token.Invalid},
 		"JOSE":                     {m{"typ": "JOSE"}, nil, token.Invalid},
 		"application/ twice":       {m{"typ": "application/application/jwt"}, nil, token.Invalid},
+		"an empty typ":             {m{"typ": ""}, nil, token.Invalid},
+		"application/ alone":       {m{"typ": "application/"}, nil, token.Invalid},
 		"text/jwt":                 {m{"typ": "text/jwt"}, nil, token.Invalid},
 		"typ with space":           {m{"typ": "at+jwt "}, nil, token.Invalid},
 		"typ a list":               {m{"typ": []string{"at+jwt"}}, nil, token.Invalid},
