@@ -48,7 +48,7 @@ func TestMatchersOfClaimsThatAreNotThere(t *testing.T) {
 		roles any
 		want  string
 	}{
-		"a list": {[]string{"admin"}, "admin"}, "a text": {"admin", "other"}, "none": {nil, "other"}, "an object": {map[string]any{"admin": 1}, "other"},
+		"list": {[]string{"admin"}, "admin"}, "text": {"admin", "other"}, "none": {nil, "other"}, "object": {map[string]any{"admin": 1}, "other"},
 	} {
 		g.auth.issue(name, claims("client-a", "", "roles", test.roles))
 		if got := g.get("/", name); got.status != http.StatusOK || got.body != test.want {
