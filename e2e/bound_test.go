@@ -79,6 +79,7 @@ func TestTokensBoundToADPoPKey(t *testing.T) {
 	t.Parallel()
 	a := site{app: "consumer portal {\n custom_id portal\n}"}.start(t)
 	key, stolen := newKeyPair(t), newKeyPair(t)
+	var used []harness.Request // with proofs that were accepted
 	for _, kind := range kinds {
 		t.Run(kind.name, func(t *testing.T) {
 			in := *a
@@ -93,6 +94,7 @@ func TestTokensBoundToADPoPKey(t *testing.T) {
 			}
 			proof := key.proof(t, "GET", url, token)
 			in.passed(with("DPoP", proof))
+			used = append(used, with("DPoP", proof))
 			for name, request := range map[string]harness.Request{
 				"as a plain bearer":            with("Bearer"),
 				"as a bearer beside a proof":   with("Bearer", key.proof(t, "GET", url, token)),
@@ -109,6 +111,14 @@ func TestTokensBoundToADPoPKey(t *testing.T) {
 			}
 			in.passed(with("DPoP", key.proof(t, "GET", url, token)))
 		})
+	}
+	// A provider with another setting, or at another place, is another one; what was
+	// used before is used all the same.
+	a.Config(http.MethodPost, "apps/gluu/providers/default/max_token", 20000)
+	for i, request := range used {
+		if response := a.Send(request); response.Status != 401 {
+			t.Errorf("proof %d again after a reload: got %s, want status 401", i, response)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@
 package e2e
 
 import (
+	"encoding/base64"
 	"encoding/json"
 	"net/http"
 	"strings"
@@ -38,6 +39,23 @@ func (a *api) verify(algorithm string, tokens ...string) []verified {
 	return results
 }
 
+// typeOf returns the type in the header of a JWT.
+func typeOf(t *testing.T, jwt string) string {
+	t.Helper()
+	header, _, _ := strings.Cut(jwt, ".")
+	decoded, err := base64.RawURLEncoding.DecodeString(header)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var members struct {
+		Type string `json:"typ"`
+	}
+	if err := json.Unmarshal(decoded, &members); err != nil {
+		t.Fatal(err)
+	}
+	return members.Type
+}
+
 // An upstream in another language verifies what the gateway signs, with
 // nothing but the address of its keys, before and after a rotation.
 func TestPhantomTokensAreVerifiedByAnotherLibrary(t *testing.T) {
@@ -61,6 +79,9 @@ func TestPhantomTokensAreVerifiedByAnotherLibrary(t *testing.T) {
 				return token, received.Value("X-Claims")
 			}
 			before, header := phantom()
+			if kinds := [2]string{typeOf(t, before), typeOf(t, header)}; kinds[0] == kinds[1] || kinds[1] != "header+jwt" {
+				t.Errorf("a phantom token and a header have the types %q: one could be taken for the other", kinds)
+			}
 			for _, got := range a.verify(algorithm, before, header) {
 				if got.Error != "" || got.Claims["client_id"] != todoApp || got.Claims["original_iss"] != a.server.Issuer {
 					t.Errorf("before the rotation: %+v", got)
