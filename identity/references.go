@@ -11,9 +11,9 @@ import (
 // CheckReferences refuses a provider or consumer that the Caddyfile does not
 // define.
 func (c *Config) CheckReferences(h httpcaddyfile.Helper) error {
-	providers := append([]string{c.Provider}, c.Providers...)
-	if !c.hasOwnProvider() && c.Provider == "" && len(c.Providers) == 0 {
-		providers = []string{introspect.DefaultProvider}
-	}
-	return introspect.References{Providers: providers, Consumer: c.Anonymous}.Check(h)
+	return introspect.References{
+		Providers:   append([]string{c.Provider}, c.Providers...),
+		UsesDefault: !c.hasOwnProvider() && c.Provider == "" && len(c.Providers) == 0,
+		Consumer:    c.Anonymous,
+	}.Check(h)
 }

@@ -20,9 +20,10 @@ import (
 
 // References are the names of things in the app that a handler's directive uses.
 type References struct {
-	Providers []string // "" is not a reference
-	Consumer  string   // a username or id, "" for none
-	Engine    *string  // a policy engine, nil for none
+	Providers   []string // "" is not a reference
+	UsesDefault bool     // the provider "default", if the option has providers
+	Consumer    string   // a username or id, "" for none
+	Engine      *string  // a policy engine, nil for none
 }
 
 // Check refuses a name that the Caddyfile's global option `gluu` does not define, so
@@ -43,6 +44,9 @@ func (r References) Check(h httpcaddyfile.Helper) error {
 	}
 	h.Reset()
 	h.Next() // the directive
+	if r.UsesDefault && len(app.Providers) > 0 {
+		r.Providers = append(r.Providers, DefaultProvider)
+	}
 	for _, name := range r.Providers {
 		if _, ok := app.Providers[name]; name != "" && !ok {
 			return h.WrapErr(unknownProvider(name, slices.Sorted(maps.Keys(app.Providers))))
