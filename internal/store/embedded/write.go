@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"runtime"
 	"time"
 
 	"go.etcd.io/bbolt"
@@ -60,8 +61,11 @@ func (e *Engine) writeUntilClosed() {
 	}
 }
 
-// gather takes what is waiting already.
+// gather takes what is waiting, and lets those go on first who are about to write:
+// after a transaction all that waited for it come back at once, and the first one
+// would get a transaction of its own.
 func (e *Engine) gather(first *write) []*write {
+	runtime.Gosched()
 	batch := []*write{first}
 	for len(batch) < maxBatch {
 		select {
