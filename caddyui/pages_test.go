@@ -75,7 +75,7 @@ func TestSec_S424_WhatClientsSendIsText(t *testing.T) {
 	if strings.Contains(text, "<script") || strings.Contains(text, "<img") || strings.Contains(text, "<b hx-") || !strings.Contains(text, "why?id=evil-1") {
 		t.Errorf("the row of the tail is %s", text)
 	}
-	for _, field := range strings.Fields("method host path rule consumer") {
+	for field := range strings.FieldsSeq("method host path rule consumer") {
 		if !strings.Contains(text, shown(field)) {
 			t.Errorf("the row of the tail does not show the %s: %s", field, text)
 		}
