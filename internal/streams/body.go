@@ -4,10 +4,12 @@ package streams
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"mime"
 	"net/http"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -73,6 +75,8 @@ func (b *bodyWriter) recognize(status int) {
 		b.track(opaque{}, EventStream)
 	case isEventStream:
 		b.track(&events{}, EventStream)
+	case !b.isEncoded && (mediaType == "application/grpc-web" || strings.HasPrefix(mediaType, "application/grpc-web+")):
+		b.track(&messages{}, GRPCWeb) // its text, which is base64, is cut
 	case h.Get("Content-Length") == "" && status != http.StatusNoContent && status != http.StatusNotModified:
 		b.track(opaque{}, Other) // it may go on for as long as it likes
 	}
@@ -152,6 +156,8 @@ func (b *bodyWriter) finish(reason Reason) error {
 	switch {
 	case b.protocol == GRPC:
 		b.finishGRPC(reason)
+	case b.protocol == GRPCWeb:
+		b.finishGRPCWeb(reason)
 	case b.protocol == Other:
 		panic(http.ErrAbortHandler) // a shorter answer must not look like a whole one
 	case b.event != "" && !b.isEncoded && b.tracker.atBorder():
@@ -163,12 +169,14 @@ func (b *bodyWriter) finish(reason Reason) error {
 	return nil
 }
 
+// unauthenticated is the code of gRPC for a call without a valid token.
+const unauthenticated = "16"
+
 // finishGRPC sets the trailers of a refused call (gRPC over HTTP/2, "Responses").
 func (b *bodyWriter) finishGRPC(reason Reason) {
 	if !b.tracker.atBorder() {
 		panic(http.ErrAbortHandler)
 	}
-	const unauthenticated = "16"
 	h := b.Header()
 	if !b.hasHeader {
 		h.Set("Content-Type", "application/grpc")
@@ -176,4 +184,17 @@ func (b *bodyWriter) finishGRPC(reason Reason) {
 	}
 	h.Set(http.TrailerPrefix+"Grpc-Status", unauthenticated)
 	h.Set(http.TrailerPrefix+"Grpc-Message", string(reason))
+}
+
+// finishGRPCWeb writes the trailers of a refused call as the last message, which a flag
+// tells from others (gRPC-Web, "Protocol differences vs gRPC over HTTP2").
+func (b *bodyWriter) finishGRPCWeb(reason Reason) {
+	if !b.tracker.atBorder() {
+		panic(http.ErrAbortHandler)
+	}
+	trailers := "grpc-status:" + unauthenticated + "\r\ngrpc-message:" + string(reason) + "\r\n"
+	last := binary.BigEndian.AppendUint32([]byte{0x80}, uint32(len(trailers))) //nolint:gosec // short
+	if _, err := b.ResponseWriter.Write(append(last, trailers...)); err == nil {
+		_ = http.NewResponseController(b.ResponseWriter).Flush()
+	}
 }

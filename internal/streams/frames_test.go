@@ -143,7 +143,7 @@ func TestProtocols(t *testing.T) {
 		"Upgrade: websocket": WebSocket, "Upgrade: WebSocket": WebSocket,
 		"Accept: text/event-stream": EventStream, "Accept: application/json, Text/Event-Stream;q=0.5": EventStream,
 		"Content-Type: application/grpc": GRPC, "Content-Type: application/grpc+proto": GRPC, "Content-Type: application/GRPC; x=y": GRPC,
-		"Content-Type: application/grpc-web": "", "Content-Type: application/json": "", "Accept: text/html": "", "Accept: */*": "",
+		"Content-Type: application/grpc-web": "grpc-web", "Content-Type: Application/gRPC-Web-text+proto": "grpc-web", "Content-Type: application/grpcx": "", "Content-Type: application/json": "", "Accept: text/html": "", "Accept: */*": "",
 		"Accept: application/signed-exchange;v=b3, text/event-stream": EventStream, "Accept: TEXT/EVENT-STREAM": EventStream,
 		"Accept: -": "", "Accept: text/event-": "", "Accept: /event-stream": "", "Accept: text/event_stream, x-y/z-stream": "",
 	} {

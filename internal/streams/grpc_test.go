@@ -74,3 +74,52 @@ func TestSec_S513_AGRPCCallEndsUnauthenticated(t *testing.T) {
 		})
 	}
 }
+
+// Browsers cannot read trailers, so that gRPC-Web has them in the body, as a last message.
+// In its text form, which is base64, messages cannot be told apart: it is cut.
+func TestSec_S513_AGRPCWebCallEndsUnauthenticated(t *testing.T) {
+	sent := message(filled(10))
+	for mediaType, want := range map[string]string{
+		"application/grpc-web":            string(sent) + "\x80\x00\x00\x00\x2cgrpc-status:16\r\ngrpc-message:token_revoked\r\n",
+		"application/grpc-web+proto":      string(sent) + "\x80\x00\x00\x00\x2cgrpc-status:16\r\ngrpc-message:token_revoked\r\n",
+		"application/grpc-web-text+proto": "cut",
+	} {
+		t.Run(mediaType, func(t *testing.T) {
+			metrics, err := newMetrics(prometheus.NewRegistry())
+			if err != nil {
+				t.Fatal(err)
+			}
+			guard := &Guard{limits: (*Config)(nil).limits(time.Hour), logger: zap.NewNop(), metrics: metrics}
+			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				_ = guard.ServeHTTP(w, r, expiring(time.Hour), caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
+					w.Header().Set("Content-Type", mediaType)
+					_, _ = w.Write(sent)
+					_ = http.NewResponseController(w).Flush()
+					<-r.Context().Done()
+					return context.Cause(r.Context())
+				}))
+			}))
+			t.Cleanup(server.Close)
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL+"/todos.Todos/Watch", http.NoBody)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Header.Set("Content-Type", mediaType)
+			answer, err := server.Client().Do(r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer answer.Body.Close()
+			waitFor(t, "the call", func() bool { return len(Open.List(isOf("client"))) == 1 })
+			Open.EndTokens(func(_ *token.Token, raw string) bool { return raw == "raw" })
+			body, err := io.ReadAll(answer.Body)
+			got := string(body)
+			if err != nil {
+				got = "cut"
+			}
+			if got != want {
+				t.Errorf("got %q, %v; want %q", body, err, want)
+			}
+		})
+	}
+}

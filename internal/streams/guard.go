@@ -45,21 +45,25 @@ func protocolOf(r *http.Request) Protocol {
 	if slices.ContainsFunc(r.Header["Accept"], hasEventStream) {
 		return EventStream
 	}
-	if types := r.Header["Content-Type"]; len(types) == 1 && isGRPC(types[0]) {
-		return GRPC
+	if types := r.Header["Content-Type"]; len(types) == 1 {
+		return callOf(types[0])
 	}
 	return ""
 }
 
-// isGRPC reports whether a media type is gRPC's own. Of gRPC-Web, trailers are
-// part of the body, so it is not.
-func isGRPC(mediaType string) bool {
-	const name = "application/grpc"
+// callOf tells the media types of gRPC and gRPC-Web from all others.
+func callOf(mediaType string) Protocol {
+	const name, web = "application/grpc", "-web"
 	if len(mediaType) < len(name) || !strings.EqualFold(mediaType[:len(name)], name) {
-		return false
+		return ""
 	}
-	rest := mediaType[len(name):]
-	return rest == "" || rest[0] == '+' || rest[0] == ';' || rest[0] == ' '
+	switch rest := mediaType[len(name):]; {
+	case rest == "" || rest[0] == '+' || rest[0] == ';' || rest[0] == ' ':
+		return GRPC
+	case len(rest) >= len(web) && strings.EqualFold(rest[:len(web)], web):
+		return GRPCWeb
+	}
+	return ""
 }
 
 // hasEventStream reports whether a list of media types contains text/event-stream,

@@ -23,6 +23,7 @@ const (
 	WebSocket   Protocol = "websocket"
 	EventStream Protocol = "sse"
 	GRPC        Protocol = "grpc"
+	GRPCWeb     Protocol = "grpc-web"
 	Other       Protocol = "other" // is cut
 )
 
