@@ -132,7 +132,7 @@ func (c *Config) checkAddresses() error {
 			return err
 		}
 		if p.path == "/" && p.option != "landing_path" && p.option != "post_logout_redirect_path_or_url" {
-			return fmt.Errorf("%s %q is the front page, which nobody could open any more; choose a path of its own, as in %s", p.option, p.path, defaultRedirectPath)
+			return fmt.Errorf("%s %q is the front page, which no one could open any more; choose a path of its own, as in %s", p.option, p.path, defaultRedirectPath)
 		}
 	}
 	if c.BaseURL != "" {
@@ -158,22 +158,8 @@ func checkPath(p protocolPath) error {
 	if p.path == "" {
 		return nil
 	}
-	refuse := func(why string) error { return fmt.Errorf("%s %q %s", p.option, p.path, why) }
-	if !strings.HasPrefix(p.path, "/") || strings.HasPrefix(p.path, "//") {
-		return refuse("is not a path; begin it with a single slash")
-	}
-	if strings.ContainsAny(p.path, "?#*{}") {
-		return refuse("is not a fixed path; it cannot have a query, a fragment, wildcards or placeholders")
-	}
-	if strings.Contains(p.path, "%") {
-		return refuse("has an escape; write the character itself, since paths are compared decoded")
-	}
-	canonical, err := pathmatch.Canonicalize(&url.URL{Path: p.path}, pathmatch.Options{})
-	if err != nil {
-		return fmt.Errorf("%s %q: %w", p.option, p.path, err)
-	}
-	if canonical.Decoded != p.path {
-		return refuse(fmt.Sprintf("is written %q in canonical form", canonical.Decoded))
+	if err := pathmatch.CheckFixed(p.path); err != nil {
+		return fmt.Errorf("%s %q %w", p.option, p.path, err)
 	}
 	return nil
 }

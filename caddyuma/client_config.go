@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"strings"
 
 	"github.com/caddy-gluu/gateway/headers"
 	"github.com/caddy-gluu/gateway/pathmatch"
@@ -133,17 +132,11 @@ func (c *ClientConfig) checkRedirect() error {
 		return nil
 	case !c.RedirectClaimGatheringURL:
 		return errors.New("claims_redirect_path has no effect without 'redirect_claim_gathering_url': add that, or remove this")
-	case !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//"):
-		return fmt.Errorf("claims_redirect_path %q is not a path: begin it with a single slash", path)
-	case strings.ContainsAny(path, "?#*{}"):
-		return fmt.Errorf("claims_redirect_path %q is not a fixed path: it cannot have a query, a fragment, wildcards or placeholders", path)
+	case path == "/":
+		return errors.New(`claims_redirect_path "/" is the front page, which no one could open any more; choose a path of its own, as in /claims`)
 	}
-	canonical, err := pathmatch.Canonicalize(&url.URL{Path: path}, pathmatch.Options{})
-	if err != nil {
-		return fmt.Errorf("claims_redirect_path %q: %w", path, err)
-	}
-	if canonical.Decoded != path {
-		return fmt.Errorf("claims_redirect_path %q is written %q in canonical form", path, canonical.Decoded)
+	if err := pathmatch.CheckFixed(path); err != nil {
+		return fmt.Errorf("claims_redirect_path %q %w", path, err)
 	}
 	return nil
 }

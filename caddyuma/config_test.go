@@ -71,6 +71,8 @@ func TestRefusedWhenTheConfigurationLoads(t *testing.T) {
 		"obtain_rpt\nclaims_redirect_path /c\n" + get:                                    "claims_redirect_path has no effect without",
 		"obtain_rpt\nredirect_claim_gathering_url\nclaims_redirect_path c\n" + get:       "is not a path",
 		"obtain_rpt\nredirect_claim_gathering_url\nclaims_redirect_path //c\n" + get:     "is not a path",
+		"obtain_rpt\nredirect_claim_gathering_url\nclaims_redirect_path /\n" + get:       "is the front page",
+		"obtain_rpt\nredirect_claim_gathering_url\nclaims_redirect_path /a%2Fb\n" + get:  "has an escape",
 		"obtain_rpt\nredirect_claim_gathering_url\nclaims_redirect_path /c?x\n" + get:    "is not a fixed path",
 		"obtain_rpt\nredirect_claim_gathering_url\nclaims_redirect_path /a/../b\n" + get: "claims_redirect_path",
 		"oauth_scope_expression x\n" + get:                                               `there is no "oauth_scope_expression"`,
