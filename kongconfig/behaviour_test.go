@@ -63,6 +63,7 @@ func TestPlugins(t *testing.T) {
 		{"request-termination", "{name: request-termination, config: {status_code: 403, message: 'So {long}!'}}", []string{"GET h /"}, said("403 So {long}!")},
 		{"request-termination without a message", "{name: request-termination}", []string{"GET h /"}, said("503 Service unavailable")},
 		{"request-termination without a text", "{name: request-termination, config: {status_code: 410}}", []string{"GET h /"}, func(r response) string { return status(410)(r) + r.body }},
+		{"request-termination that is off", "{name: request-termination, enabled: No}", []string{"GET h /"}, status(200)},
 		{"request-termination with a body", "{name: request-termination, config: {status_code: 200, content_type: text/plain, body: pong}}", []string{"GET h /"}, func(r response) string {
 			if r.body != "pong" {
 				return r.body
@@ -103,6 +104,14 @@ func TestPlugins(t *testing.T) {
 			[]string{"GET h /"}, func(r response) string {
 				return wantAnswer(r, 200, "X-Was", "yes", "X-Upstream", "", "Content-Type", "text/plain", "X-None", "", "X-Add", "1,2")
 			}},
+		{"two plugins for a consumer", as.plugin("") + ", {name: rate-limiting, consumer: c, config: {minute: 30}}, {name: request-termination, consumer: c, config: {status_code: 418}}",
+			[]string{"GET h /x", "Authorization: Bearer of-client-c"}, status(418)},
+		{"two plugins for a consumer and for all, asked by another", as.plugin("anonymous: nobody") + ", {name: rate-limiting, consumer: c, config: {minute: 30}}, {name: request-termination, consumer: c, config: {status_code: 418}}, {name: request-termination, config: {status_code: 410}}",
+			[]string{"GET h /x"}, status(410)},
+		{"two plugins for a consumer and for all, asked by the consumer", as.plugin("") + ", {name: ip-restriction, consumer: c, config: {allow: [127.0.0.1]}}, {name: rate-limiting, consumer: c, config: {minute: 30}}, {name: rate-limiting, config: {minute: 7}}",
+			[]string{"GET h /x", "Authorization: Bearer of-client-c"}, func(r response) string { return wantAnswer(r, 200, "X-Ratelimit-Limit-Minute", "30") }},
+		{"a path for a consumer", as.plugin("") + `, {name: request-transformer, consumer: c, config: {add: {headers: ["X-Add:1"]}, replace: {uri: /zz}}}`,
+			[]string{"GET h /x", "Authorization: Bearer of-client-c"}, func(r response) string { return want(r, 200, "X-Add", "1") + wantURI(r, "/zz") }},
 		{"response-transformer goes by the order of the file", `{name: response-transformer, config: {replace: {headers: ["Content-Type:a/a", "Content-Type:b/b"]}, add: {headers: ["X-One:1", "X-One:2"]}, append: {headers: ["X-Two:1", "X-Two:2"]}}}`,
 			[]string{"GET h /"}, func(r response) string {
 				return wantAnswer(r, 200, "Content-Type", "b/b", "X-One", "1", "X-Two", "1,2")

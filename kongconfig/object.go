@@ -199,10 +199,11 @@ func (o *object) boolean(field string, otherwise bool) bool {
 	if node == nil {
 		return otherwise
 	}
+	word := strings.ToLower(node.Value) // as YAML 1.1 has them, which Kong reads
 	switch {
-	case node.Kind == yaml.ScalarNode && slices.Contains([]string{"true", "True", "TRUE", "on", "yes"}, node.Value):
+	case node.Kind == yaml.ScalarNode && slices.Contains([]string{"true", "on", "yes", "y"}, word):
 		return true
-	case node.Kind == yaml.ScalarNode && slices.Contains([]string{"false", "False", "FALSE", "off", "no"}, node.Value):
+	case node.Kind == yaml.ScalarNode && slices.Contains([]string{"false", "off", "no", "n"}, word):
 		return false
 	}
 	o.errorf(field, "%q is not true or false", node.Value)

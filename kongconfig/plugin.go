@@ -297,15 +297,18 @@ func (f *file) stepsFor(e effective, r *route) steps {
 	if len(e.consumers) == 0 {
 		return all
 	}
+	// Caddy remembers for the whole request which group has been served, so that each
+	// choice needs a name of its own.
+	first, then := "consumer of "+e.name, "consumer of "+e.name+", with the path for the upstream"
 	var before, after []any
 	for _, p := range e.consumers {
 		own := f.prepare(p)(r)
 		match := []any{map[string]any{"vars": map[string]any{"{gluu.consumer.id}": []string{p.consumer.id}}}}
-		before = append(before, map[string]any{"group": "consumer", "match": match, "handle": own.before})
-		after = append(after, map[string]any{"group": "consumer", "match": match, "handle": own.after})
+		before = append(before, map[string]any{"group": first, "match": match, "handle": own.before})
+		after = append(after, map[string]any{"group": then, "match": match, "handle": own.after})
 	}
-	before = append(before, map[string]any{"group": "consumer", "handle": all.before})
-	after = append(after, map[string]any{"group": "consumer", "handle": all.after})
+	before = append(before, map[string]any{"group": first, "handle": all.before})
+	after = append(after, map[string]any{"group": then, "handle": all.after})
 	return steps{before: []any{subroute(before...)}, after: withoutEmpty(subroute(after...), after)}
 }
 
