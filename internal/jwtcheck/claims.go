@@ -69,11 +69,11 @@ func NotBefore(claims jose.Object, now time.Time) error {
 	return nil
 }
 
-// AudienceOf returns the "aud" claim, a string or a list of strings; nil if
-// there is none.
+// AudienceOf returns the "aud" claim, a string or a list of strings; nil if it is
+// missing or null.
 func AudienceOf(claims jose.Object) ([]string, error) {
 	value, ok := claims.Get("aud")
-	if !ok {
+	if !ok || value.IsNull() {
 		return nil, nil
 	}
 	if value.IsText() {

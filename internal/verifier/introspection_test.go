@@ -196,7 +196,8 @@ func TestAudienceMustBeInTheAnswer(t *testing.T) {
 		providertest.Active(`"aud":"ap"`):         token.Invalid,
 		providertest.Active(`"aud":"API"`):        token.Invalid,
 		providertest.Active(`"aud":["x","api2"]`): token.Invalid,
-		providertest.Active(`"aud":{"api":1}`):    token.Invalid,
+		providertest.Active(`"aud":{"api":1}`):    token.Unreadable,
+		providertest.Active(`"aud":["api",1]`):    token.Unreadable,
 		providertest.Active(`"aud":"api"`):        "",
 		providertest.Active(`"aud":["x","api"]`):  "",
 	} {
