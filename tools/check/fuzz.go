@@ -18,9 +18,8 @@ var (
 )
 
 // fuzz runs each fuzz target for a few seconds: enough to see that it still runs
-// and that nothing near its corpus broke. A package's tests are linked once for
-// all of its targets. They start from the repository's corpus alone, so that
-// the stage takes the same time on a machine that has fuzzed before.
+// and that nothing near its corpus broke. They start from the repository's corpus
+// alone, so that the stage takes the same time on a machine that has fuzzed before.
 func (c *checker) fuzz() result {
 	var r result
 	r.note = c.fuzzTime.String() + " each"
@@ -35,18 +34,39 @@ func (c *checker) fuzz() result {
 		return r
 	}
 	defer os.RemoveAll(work)
-	for _, dir := range slices.Sorted(maps.Keys(targets)) {
-		binary := filepath.Join(work, "test")
-		if out, err := c.command(".", "go", "test", "-c", "-fuzz", ".", "-o", binary, "./"+dir); err != nil {
-			fmt.Print(out)
-			r.fail("%s does not compile", dir)
+	for linked := range c.linkAhead(slices.Sorted(maps.Keys(targets)), work) {
+		if linked.err != nil {
+			fmt.Print(linked.output)
+			r.fail("%s does not compile", linked.dir)
 			continue
 		}
-		for _, name := range targets[dir] {
-			c.fuzzOne(&r, binary, dir, name, filepath.Join(work, "corpus", dir))
+		for _, name := range targets[linked.dir] {
+			c.fuzzOne(&r, linked.binary, linked.dir, name, filepath.Join(work, "corpus", linked.dir))
 		}
+		_ = os.Remove(linked.binary)
 	}
 	return r
+}
+
+// linked is the program of a package's tests.
+type linked struct {
+	dir, binary, output string
+	err                 error
+}
+
+// linkAhead links the tests of packages, once for all targets of each. While the
+// targets of one run, the next one is linked already: that takes as long as they do.
+func (c *checker) linkAhead(dirs []string, work string) <-chan linked {
+	ahead := make(chan linked)
+	go func() {
+		defer close(ahead)
+		for i, dir := range dirs {
+			binary := filepath.Join(work, fmt.Sprintf("test%d", i))
+			output, err := c.command(".", "go", "test", "-c", "-fuzz", ".", "-o", binary, "./"+dir)
+			ahead <- linked{dir, binary, output, err}
+		}
+	}()
+	return ahead
 }
 
 func (c *checker) fuzzOne(r *result, binary, dir, name, corpus string) {
