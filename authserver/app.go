@@ -57,7 +57,12 @@ func startWith(ctx caddy.Context, s *Server) error {
 // Start starts the servers. What they hold is given back by their Cleanup,
 // also when this fails.
 func (a *App) Start() error {
+	signs := make(map[string]bool) // whether an issuer signs ID tokens
 	for _, s := range a.servers {
+		signs[s.issuer.Name] = signs[s.issuer.Name] || s.rfc.SignsIDTokens()
+	}
+	for _, s := range a.servers {
+		s.rfc.HasIDKey = signs[s.issuer.Name]
 		if err := s.checkHasClients(); err != nil {
 			return fmt.Errorf("gluu_oauth_server of %s: %w", s.issuer.Name, err)
 		}

@@ -299,7 +299,7 @@ func (s *Server) start(ctx caddy.Context) error {
 	if s.rfc.Key, err = signingKey(ctx, s.keys, s.issuer, rfc.SigningAlgorithm, s.logger); err != nil {
 		return err
 	}
-	if s.rfc.NeedsIDKey() {
+	if s.rfc.HasIDKey {
 		if s.rfc.IDKey, err = signingKey(ctx, s.keys, s.issuer, rfc.IDTokenAlgorithm, s.logger); err != nil {
 			return err
 		}

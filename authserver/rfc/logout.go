@@ -166,7 +166,7 @@ func (c *call) endSession(request *logoutRequest) error {
 
 // hasSigned reports whether a token was signed with a key for ID tokens of this server.
 func (c *call) hasSigned(token *jose.Signed) bool {
-	return token.Verify(c.public, SigningAlgorithm) == nil || c.NeedsIDKey() && token.Verify(c.publicID, IDTokenAlgorithm) == nil
+	return token.Verify(c.public, SigningAlgorithm) == nil || c.HasIDKey && token.Verify(c.publicID, IDTokenAlgorithm) == nil
 }
 
 // parseIDToken returns what an ID token of this server says, which may have expired, and nil

@@ -90,14 +90,18 @@ type Server struct {
 	// HasConsumer reports whether the consumer that a client names exists.
 	HasConsumer func(usernameOrID string) bool
 
-	Auth    *clientauth.Authenticator
-	Store   *authcore.Store
-	Key     jose.PrivateKey // RS256
-	IDKey   jose.PrivateKey // ES256, for ID tokens of clients that ask for it; if NeedsIDKey
-	Logger  *zap.Logger
-	Metrics *Metrics
-	Events  *events.Emitter
-	Now     func() time.Time
+	Auth  *clientauth.Authenticator
+	Store *authcore.Store
+	Key   jose.PrivateKey // RS256
+	IDKey jose.PrivateKey // ES256, for ID tokens of clients that ask for it; if HasIDKey
+
+	// HasIDKey says that some server of the issuer signs ID tokens. Each of them publishes
+	// the keys of all: an issuer has one key set, whichever of its servers is asked.
+	HasIDKey bool
+	Logger   *zap.Logger
+	Metrics  *Metrics
+	Events   *events.Emitter
+	Now      func() time.Time
 
 	routes   map[string]Endpoint
 	offered  []Endpoint
@@ -129,7 +133,7 @@ func (s *Server) Start() (err error) {
 		return err
 	}
 	keys := []jose.Key{s.public}
-	if s.NeedsIDKey() {
+	if s.HasIDKey {
 		if s.publicID, err = s.IDKey.Public().WithAlgorithm(IDTokenAlgorithm); err != nil {
 			return err
 		}
@@ -156,8 +160,8 @@ func (s *Server) isOpenID() bool {
 	return s.asksPeople() && slices.Contains(s.scopeNames(), openIDScope)
 }
 
-// NeedsIDKey reports whether there are ID tokens, which can be signed with a second key.
-func (s *Server) NeedsIDKey() bool { return s.isOpenID() }
+// SignsIDTokens reports whether there are ID tokens, which can be signed with a second key.
+func (s *Server) SignsIDTokens() bool { return s.isOpenID() }
 
 func (s *Server) scopeNames() []string {
 	names := make([]string, len(s.Scopes))
