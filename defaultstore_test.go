@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+
 	"github.com/caddy-gluu/gateway/e2e/harness"
 	"github.com/caddy-gluu/gateway/internal/caddytest"
 )
@@ -28,6 +30,7 @@ func TestTheStoreOfTheAppIsTheServersToo(t *testing.T) {
 		{"embedded", "store embedded", ""},
 		{"a file", "store embedded " + filepath.Join(dir, "all.db"), dir},
 		{"redis", fmt.Sprintf("store redis redis://%s {\nkey %q\n}", redis.Addr, defaultStoreKey), redis.Dir()},
+		{"redis with the key of the cache", fmt.Sprintf("store redis redis://%s\ncache {\nredis redis://%[1]s\nredis_key %q\n}", redis.Addr, defaultStoreKey), redis.Dir()},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			g := newEmbeddedGateway(t)
@@ -71,3 +74,32 @@ const loginSite = `http://{login} {
 		base_url http://{login}
 	}
 }`
+
+// A shared store without a key has that of the app's cache. Without either the file is refused,
+// with the line of the store.
+func TestASharedStoreHasAKey(t *testing.T) {
+	const store, cache = "store redis redis://127.0.0.1:1\n", "cache {\nredis redis://127.0.0.1:1\nredis_key {env.KEY}\n}\n"
+	server := func(store string) string {
+		return "http://127.0.0.1:1 {\ngluu_oauth_server {\nissuer https://as.example.com\nregistration {\nopen\n}\nconsent_page\n" + store + "}\n}\n"
+	}
+	for _, test := range []struct{ name, file, want string }{
+		{"the app's, without", "{\ngluu {\n" + store + "}\n}\n" + server(""), ":3"},
+		{"that of sessions, without", "{\ngluu {\nsession {\n" + store + "}\n}\n}\n" + server(""), ":3"},
+		{"a server's, without", server(store), ":8"},
+		{"a server's, without, and an app without a cache", "{\ngluu {\nconsumer a\n}\n}\n" + server(store), ":13"},
+		{"the app's, before the cache", "{\ngluu {\n" + store + cache + "}\n}\n" + server(""), ""},
+		{"the app's, after the cache", "{\ngluu {\n" + cache + store + "}\n}\n" + server(""), ""},
+		{"that of sessions", "{\ngluu {\nsession {\n" + store + "}\n" + cache + "}\n}\n" + server(""), ""},
+		{"a server's", "{\ngluu {\n" + cache + "}\n}\n" + server(store), ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			_, _, err := caddyconfig.GetAdapter("caddyfile").Adapt([]byte(test.file), nil)
+			switch {
+			case test.want == "" && err != nil:
+				t.Error(err)
+			case test.want != "" && (err == nil || !strings.Contains(err.Error(), "needs a key") || !strings.Contains(err.Error(), "Caddyfile"+test.want)):
+				t.Errorf("got %v, want a key to be asked for at line %s", err, test.want)
+			}
+		})
+	}
+}

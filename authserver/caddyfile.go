@@ -3,6 +3,7 @@
 package authserver
 
 import (
+	"encoding/json"
 	"slices"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/internal/authcore"
 	"github.com/caddy-gluu/gateway/internal/clientauth"
+	"github.com/caddy-gluu/gateway/internal/store"
 )
 
 func init() {
@@ -24,7 +26,24 @@ func init() {
 
 func parseCaddyfile(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
 	s := new(Server)
-	return s, s.UnmarshalCaddyfile(h.Dispenser)
+	if err := s.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	if store.LacksKey(s.StoreRaw) && !hasCacheKey(h) {
+		return nil, s.storeAt.Errf("%s: %v", s.storeAt.Val(), store.ErrNoKey)
+	}
+	return s, nil
+}
+
+// hasCacheKey reports whether the global options have a key that a store may use.
+func hasCacheKey(h httpcaddyfile.Helper) bool {
+	app, ok := h.Option("gluu").(httpcaddyfile.App)
+	var gluu struct {
+		Cache struct {
+			Key string `json:"redis_key"`
+		} `json:"cache"`
+	}
+	return ok && json.Unmarshal(app.Value, &gluu) == nil && gluu.Cache.Key != ""
 }
 
 // UnmarshalCaddyfile reads
@@ -132,6 +151,12 @@ func (s *Server) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
+// atOption has a check of the whole server name the line of the option that it is about.
+func (s *Server) atOption(d *caddyfile.Dispenser, check func() error) func() error {
+	at := directive.At(d.Token())
+	return func() error { return directive.Located(at, check()) }
+}
+
 // unmarshalOption reads an option, and adds what can be checked only when the whole server
 // is read.
 func (s *Server) unmarshalOption(d *caddyfile.Dispenser, later *[]func() error) (err error) {
@@ -158,20 +183,27 @@ func (s *Server) unmarshalOption(d *caddyfile.Dispenser, later *[]func() error) 
 			err = d.Errf("code_ttl is %s; a code lasts 1s to %s", time.Duration(s.CodeTTL), maxCodeTTL)
 		}
 	case "refresh_token":
+		*later = append(*later, s.atOption(d, s.checkPeople))
 		err = s.unmarshalRefreshToken(d)
 	case "pkce":
+		*later = append(*later, s.atOption(d, s.checkPeople))
 		err = oneOf(d, &s.PKCE, pkceAll, pkcePublic)
 	case "login":
+		*later = append(*later, s.atOption(d, s.checkPeople))
 		err = s.unmarshalLogin(d)
 	case "consent_page":
 		err = s.unmarshalConsentPage(d)
 	case "pushed_authorization":
+		*later = append(*later, s.atOption(d, s.checkPeople))
 		err = oneOf(d, &s.PushedAuthorization, pushedOptional, pushedRequired)
 	case "registration":
+		*later = append(*later, s.atOption(d, s.checkPeople), s.atOption(d, func() error { return s.Registration.check(s) }))
 		err = s.unmarshalRegistration(d)
 	case "client_metadata_documents":
-		err = directive.AddStrings(d, &s.ClientMetadataDocuments)
+		*later = append(*later, s.atOption(d, s.checkPeople))
+		err = addChecked(d, &s.ClientMetadataDocuments, checkHostPattern)
 	case "legacy":
+		*later = append(*later, s.atOption(d, s.checkPeople), s.atOption(d, s.checkLegacy))
 		err = addChecked(d, &s.Legacy, checkLegacy)
 	case "limit":
 		err = s.unmarshalLimit(d)
@@ -250,6 +282,7 @@ func isStore(name string) bool {
 // uses, or a store.
 func (s *Server) unmarshalStorage(d *caddyfile.Dispenser) error {
 	option := d.Val()
+	s.storeAt = directive.At(d.Token())
 	if s.StorageRaw != nil || s.StoreRaw != nil {
 		return d.Errf("%s repeats 'store' or 'storage', which are two names of one option: keep one of them", option)
 	}
@@ -265,6 +298,9 @@ func (s *Server) unmarshalStorage(d *caddyfile.Dispenser) error {
 		}
 		s.StoreRaw = caddyconfig.JSONModuleObject(module, "engine", name, nil)
 		return nil
+	}
+	if _, err := caddy.GetModule("gluu.oauth_server.storage." + name); err != nil {
+		return d.WrapErr(store.UnknownEngine(option, name))
 	}
 	module, err := caddyfile.UnmarshalModule(d, "gluu.oauth_server.storage."+name)
 	if err != nil {

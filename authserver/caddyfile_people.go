@@ -125,7 +125,7 @@ func (s *Server) unmarshalRegistration(d *caddyfile.Dispenser) error {
 			}
 			return nil
 		},
-		"redirect_hosts": func() (err error) { r.RedirectHosts, err = directive.Strings(d); return err },
+		"redirect_hosts": func() (err error) { r.RedirectHosts, err = checked(d, checkHostPattern); return err },
 		"scopes":         func() (err error) { r.Scopes, err = directive.Strings(d); return err },
 		"unused":         func() error { return positiveDuration(d, &r.Unused) },
 		"max":            func() error { return directive.Set(d, &r.Max, directive.Positive) },

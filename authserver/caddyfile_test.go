@@ -132,9 +132,22 @@ func TestCaddyfileMistakesAreNamedWithLineAndRemedy(t *testing.T) {
 		{"a scope that the server does not have", "issuer https://a.example\nscopes x\nclient a {\n secret HASH\n grants client_credentials\n scopes x y\n}", ":7", []string{`client "a"`, "scope \"y\" is not among the scopes of the server"}},
 		{"scopes without a grant", "issuer https://a.example\nscopes x\nclient a {\n secret HASH\n scopes x\n}", ":6", []string{"no grant to get them by"}},
 		{"storage without a name", "issuer https://a.example\nstorage", ":3", []string{"storage embedded"}},
-		{"unknown storage", "issuer https://a.example\nstorage cloud", ":3", []string{"gluu.oauth_server.storage.cloud"}},
+		{"unknown storage", "issuer https://a.example\nstorage cloud", ":3", []string{`storage has no engine "cloud": write one of embedded, postgres, redis`}},
 		{"an unknown option of the storage", "issuer https://a.example\nstorage embedded {\n size 1\n}", ":4", []string{`there is no "size"`, "path, max_tokens_per_client"}},
 		{"a limit of nothing", "issuer https://a.example\nstorage embedded {\n max_tokens_per_client 0\n}", ":4", []string{"at least 1, not \"0\""}},
+		{"pkce without people", "issuer https://a.example\n" + client + "\npkce all", ":6", []string{"pkce is about consent", "consent_page"}},
+		{"refresh tokens without people", "issuer https://a.example\n" + client + "\nrefresh_token {\n idle 1h\n}", ":6", []string{"refresh_token is about consent"}},
+		{"pushed requests without people", "issuer https://a.example\n" + client + "\npushed_authorization required", ":6", []string{"pushed_authorization is about consent"}},
+		{"legacy implicit without people", "issuer https://a.example\n" + client + "\nlegacy implicit", ":6", []string{"legacy implicit is about consent"}},
+		{"legacy password without the profile", "issuer https://a.example\n" + client + "\nlegacy password", ":6", []string{"'profile kong' only"}},
+		{"two ways to ask", "issuer https://a.example\nconsent_page\nlogin https://l.example {\n secret HASH\n}", ":4", []string{"two ways to ask people"}},
+		{"registration without people", "issuer https://a.example\nregistration {\n open\n}", ":3", []string{"registration is about consent"}},
+		{"registration of no one", "issuer https://a.example\nconsent_page\nregistration {\n max 5\n}", ":4", []string{"write 'token <hash>'"}},
+		{"registration of anyone, with tokens", "issuer https://a.example\nconsent_page\nregistration {\n open\n token HASH\n}", ":4", []string{"open and has tokens"}},
+		{"registration with an unknown scope", "issuer https://a.example\nconsent_page\nregistration {\n open\n scopes x\n}", ":4", []string{`scope "x" is not among`}},
+		{"a host that is an address", "issuer https://a.example\nconsent_page\nregistration {\n open\n redirect_hosts https://x.example\n}", ":6", []string{`"https://x.example" is not a host`, "*.example.com"}},
+		{"a host with a wildcard inside", "issuer https://a.example\nconsent_page\nclient_metadata_documents a*.example", ":4", []string{`"a*.example" is not a host`}},
+		{"a host with a port", "issuer https://a.example\nconsent_page\nclient_metadata_documents a.example:8443", ":4", []string{"is not a host"}},
 		{"a storage argument", "issuer https://a.example\nstorage embedded /tmp/x", ":3", []string{"path /tmp/x"}},
 	}
 	for _, test := range tests {
@@ -181,6 +194,13 @@ func TestConfigurationMistakesAreRefusedWhenItLoads(t *testing.T) {
 		{"an issuer from the request", func(s *Server) { s.Issuer = "https://{http.request.host}" }, "{http.request.host}"},
 		{"no clients", func(s *Server) { s.Clients = nil }, "no client is configured"},
 		{"no clients, and no other server that has some", func(s *Server) { s.Clients, s.Service = nil, "a" }, "no client is configured"},
+		{"a host that is not one", func(s *Server) {
+			s.ConsentPage = new(ConsentPage)
+			s.ClientMetadataDocuments = []string{"https://x.example"}
+		}, "is not a host"},
+		{"keys at an address without https", func(s *Server) {
+			s.Clients["app"] = &Client{Auth: "private_key_jwt", JWKS: "http://x.example/jwks", Grants: []string{"client_credentials"}}
+		}, "neither a file nor an https address"},
 		{"a client of null", func(s *Server) { s.Clients["app"] = nil }, "no secret"},
 		{"a client without a name", func(s *Server) { s.Clients[""] = s.Clients["app"] }, "1 to 255"},
 		{"a secret from nowhere", func(s *Server) { s.Clients["app"].Secret = "{env.TEST_EMPTY}" }, "nothing"},

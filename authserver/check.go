@@ -5,7 +5,9 @@ package authserver
 import (
 	"errors"
 	"fmt"
+	"net"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/caddy-gluu/gateway/internal/authcore"
@@ -58,10 +60,36 @@ func (s *Server) checkServer() error {
 	if err := s.checkPeople(); err != nil {
 		return err
 	}
+	if err := s.checkHostPatterns(); err != nil {
+		return err
+	}
 	if s.needsClients() { // other servers are not known yet
 		return nil
 	}
 	return s.checkHasClients()
+}
+
+// checkHostPattern refuses what no host of an address can match.
+func checkHostPattern(pattern string) error {
+	host := strings.TrimPrefix(pattern, "*.")
+	if pattern == "*" || host != "" && !strings.ContainsAny(host, "*/:@?# ") || net.ParseIP(pattern) != nil {
+		return nil
+	}
+	return fmt.Errorf("%q is not a host: write 'client.example.com', '*.example.com' for all below it, or '*' for any", pattern)
+}
+
+// checkHostPatterns checks those of a configuration in JSON.
+func (s *Server) checkHostPatterns() error {
+	patterns := s.ClientMetadataDocuments
+	if s.Registration != nil {
+		patterns = append(slices.Clip(patterns), s.Registration.RedirectHosts...)
+	}
+	for _, pattern := range patterns {
+		if err := checkHostPattern(pattern); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // checkHasClients refuses a server that no one could have a token of.

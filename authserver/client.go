@@ -190,6 +190,9 @@ func (c *Client) compileKeys(compiled *authcore.Client) error {
 		compiled.JWKSURI = place
 		return nil
 	}
+	if strings.Contains(place, "://") {
+		return fmt.Errorf("jwks: %q is neither a file nor an https address (http is for loopback addresses only)", place)
+	}
 	text, err := os.ReadFile(place)
 	if err != nil {
 		return fmt.Errorf("jwks: %w", err)

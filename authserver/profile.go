@@ -23,10 +23,7 @@ import (
 // checkProfile refuses a profile that cannot be right.
 func (s *Server) checkProfile() error {
 	if s.Profile == nil {
-		if s.hasLegacy(legacyPassword) {
-			return errors.New("legacy password is served with 'profile kong' only: this server has no passwords to check. Let the client use authorization_code, where the login application checks them")
-		}
-		return nil
+		return s.checkLegacy()
 	}
 	if err := s.Profile.Check(s.kongLegacy()); err != nil {
 		return fmt.Errorf("profile: %w", err)
@@ -38,6 +35,14 @@ func (s *Server) checkProfile() error {
 		return errors.New("profile kong issues opaque tokens of 32 characters: remove 'token_format jwt'")
 	}
 	return s.checkWithoutPeople()
+}
+
+// checkLegacy refuses words of legacy that are for a profile, without one.
+func (s *Server) checkLegacy() error {
+	if s.Profile == nil && s.hasLegacy(legacyPassword) {
+		return errors.New("legacy password is served with 'profile kong' only: this server has no passwords to check. Let the client use authorization_code, where the login application checks them")
+	}
+	return nil
 }
 
 func (s *Server) kongLegacy() kong.Legacy {

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"github.com/caddyserver/certmagic"
 	"go.uber.org/zap"
@@ -148,10 +149,11 @@ type Server struct {
 
 	// ready is closed when the configuration has started.
 	ready    chan struct{}
-	release  func() error // of the store
-	settings []byte       // what its clients may depend on, once another server has asked
-	borrows  bool         // whether its clients are those of another server
-	pooled   bool         // whether the verifier is taken from the pool
+	release  func() error         // of the store
+	settings []byte               // what its clients may depend on, once another server has asked
+	storeAt  *caddyfile.Dispenser // of the option, where the configuration is a Caddyfile
+	borrows  bool                 // whether its clients are those of another server
+	pooled   bool                 // whether the verifier is taken from the pool
 }
 
 // CaddyModule returns the Caddy module information.

@@ -27,7 +27,8 @@ type Settings struct {
 	// Secrets of 32 bytes or more that seal what is stored, the same ones on
 	// all gateways. The first seals. The others open what was sealed before
 	// they were replaced: keep one until that has expired. May be load-time
-	// placeholders (`{env.X}`, `{file./path}`). Required.
+	// placeholders (`{env.X}`, `{file./path}`). Default: the `redis_key` of the app's
+	// `cache`; without that, required.
 	Keys []string `json:"keys,omitempty"`
 
 	// How long a request waits for the store before it counts as
@@ -37,19 +38,31 @@ type Settings struct {
 
 // check checks the settings as they stand in the configuration.
 func (s *Settings) check() error {
-	if len(s.Keys) == 0 {
-		return errors.New("a shared store needs a key to seal what is stored there: write 'key <secret>', the same for all gateways; make one with 'openssl rand -hex 32'")
-	}
 	if s.Timeout < 0 {
 		return fmt.Errorf("timeout is %s: it cannot be negative", time.Duration(s.Timeout))
 	}
 	return nil
 }
 
-// keys returns the keys with placeholders replaced.
-func (s *Settings) keys() ([]string, error) {
-	keys := make([]string, len(s.Keys))
-	for i, key := range s.Keys {
+// keyOwner is the app, whose cache has a key that all gateways share.
+type keyOwner interface{ CacheKey() string }
+
+// keys returns the keys with placeholders replaced. Without any there is the cache's.
+func (s *Settings) keys(ctx caddy.Context) ([]string, error) {
+	configured := s.Keys
+	if len(configured) == 0 {
+		app, err := ctx.AppIfConfigured("gluu")
+		if err != nil && !errors.Is(err, caddy.ErrNotConfigured) {
+			return nil, err
+		}
+		owner, ok := app.(keyOwner)
+		if !ok || owner.CacheKey() == "" {
+			return nil, store.ErrNoKey
+		}
+		configured = []string{owner.CacheKey()}
+	}
+	keys := make([]string, len(configured))
+	for i, key := range configured {
 		resolved, err := directive.Resolve(key)
 		if err != nil {
 			return nil, fmt.Errorf("key %d: %w", i+1, err)

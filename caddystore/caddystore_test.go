@@ -56,7 +56,6 @@ func TestCaddyfileIsRefused(t *testing.T) {
 		{"postgres postgres://u:secret@a.example/db?sslmode=maybe {\nkey {env.KEY}\n}", "not a connection string"},
 		{"postgres postgres://u:secret@a.example/db?default_query_exec_mode=simple_protocol {\nkey {env.KEY}\n}", "simple_protocol"},
 		{"redis http://u:secret@a.example {\nkey {env.KEY}\n}", "not a URL of a Redis"},
-		{"redis redis://a.example", "needs a key"},
 		{"redis redis://a.example redis://b.example {\nkey {env.KEY}\n}", "takes one address"},
 		{"redis redis://a.example {\nkey secret\n}", "6 bytes, 32 are needed"},
 		{"redis redis://a.example {\nkey\n}", "key"},

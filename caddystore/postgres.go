@@ -39,7 +39,7 @@ func (Postgres) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision checks the settings. It connects to nothing.
-func (p *Postgres) Provision(caddy.Context) error {
+func (p *Postgres) Provision(ctx caddy.Context) error {
 	if err := p.check(); err != nil {
 		return fmt.Errorf("store postgres: %w", err)
 	}
@@ -53,7 +53,7 @@ func (p *Postgres) Provision(caddy.Context) error {
 	if err := postgres.CheckDSN(dsn); err != nil {
 		return fmt.Errorf("store postgres: %w", err)
 	}
-	keys, err := p.keys()
+	keys, err := p.keys(ctx)
 	if err != nil {
 		return fmt.Errorf("store postgres: %w", err)
 	}

@@ -40,7 +40,7 @@ func (Redis) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision checks the settings. It connects to nothing.
-func (r *Redis) Provision(caddy.Context) error {
+func (r *Redis) Provision(ctx caddy.Context) error {
 	if err := r.check(); err != nil {
 		return fmt.Errorf("store redis: %w", err)
 	}
@@ -51,7 +51,7 @@ func (r *Redis) Provision(caddy.Context) error {
 	if _, err := redis.ClientOption(address); err != nil {
 		return fmt.Errorf("store redis: %w", err)
 	}
-	keys, err := r.keys()
+	keys, err := r.keys(ctx)
 	if err != nil {
 		return fmt.Errorf("store redis: %w", err)
 	}

@@ -48,6 +48,7 @@ func StandardNames() []string {
 		"X-Consumer-Username",
 		"X-Consumer-Groups",
 		"X-Credential-Identifier",
+		"X-Credential-Username", // Kong's, which it removes too: upstreams that come from there may believe it
 		"X-OAuth-Client-ID",
 		"X-OAuth-Expiration",
 		"X-RPT-Expiration",

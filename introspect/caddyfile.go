@@ -19,6 +19,7 @@ import (
 	"github.com/caddy-gluu/gateway/directive"
 	"github.com/caddy-gluu/gateway/internal/provider"
 	"github.com/caddy-gluu/gateway/internal/sessionpool"
+	"github.com/caddy-gluu/gateway/internal/store"
 )
 
 func init() {
@@ -115,6 +116,7 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		return d.Errf("gluu takes a block and no values, got %q: write the settings into the block", d.Val())
 	}
 	var once directive.Once
+	var stores []func() error                           // that have a key, which may be the cache's
 	places := make([]caddyfile.Token, len(a.Consumers)) // of consumers; those of an earlier block need none
 	clients := make(map[string]caddyfile.Token)         // where consumers name their provider
 	for d.NextBlock(0) {
@@ -131,9 +133,11 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 		case "cache":
 			err = a.parseCache(d)
 		case "store":
+			stores = append(stores, a.needsKey(d, func() json.RawMessage { return a.StoreRaw }))
 			err = sessionpool.UnmarshalStore(d, &a.StoreRaw)
 		case "session":
 			a.Session = new(sessionpool.Config)
+			stores = append(stores, a.needsKey(d, func() json.RawMessage { return a.Session.StoreRaw }))
 			err = a.Session.UnmarshalCaddyfile(d)
 		case "opa":
 			err = a.parseOPA(d)
@@ -158,6 +162,11 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			return err
 		}
 	}
+	for _, check := range stores {
+		if err := check(); err != nil {
+			return err
+		}
+	}
 	// Each option was checked in its place; this is for those that clash.
 	if err := a.check(); err != nil {
 		return d.WrapErr(err)
@@ -179,6 +188,17 @@ func (a *App) checkConsumers(clients map[string]caddyfile.Token) error {
 		}
 	}
 	return nil
+}
+
+// needsKey returns a check, for when the cache is read too, that a store has a key.
+func (a *App) needsKey(d *caddyfile.Dispenser, settings func() json.RawMessage) func() error {
+	at := directive.At(d.Token())
+	return func() error {
+		if store.LacksKey(settings()) && a.CacheKey() == "" {
+			return at.Errf("%s: %v", at.Val(), store.ErrNoKey)
+		}
+		return nil
+	}
 }
 
 // clashing returns the position of the first consumer that cannot be beside

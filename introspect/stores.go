@@ -30,6 +30,15 @@ func (a *App) Sessions() *sessionpool.Sessions { return &a.sessions }
 // own, nil if there are none.
 func (a *App) DefaultStore() json.RawMessage { return a.StoreRaw }
 
+// CacheKey is the key that seals the cache in Redis, "" for none. A shared store without a
+// key of its own has this one.
+func (a *App) CacheKey() string {
+	if a.Cache == nil {
+		return ""
+	}
+	return a.Cache.RedisKey
+}
+
 // StoreEngine is the engine of the default store, such as `embedded`.
 func (a *App) StoreEngine() string {
 	if a.StoreRaw == nil {

@@ -248,7 +248,7 @@ func (c *call) isAllowedHost(uri string) bool {
 		return true
 	}
 	u, err := url.Parse(uri)
-	return err == nil && slices.ContainsFunc(c.Registration.RedirectHosts, func(pattern string) bool { return MatchHost(pattern, u.Hostname()) })
+	return err == nil && slices.ContainsFunc(c.Registration.RedirectHosts, func(pattern string) bool { return pattern == "*" || MatchHost(pattern, u.Hostname()) })
 }
 
 // MatchHost reports whether a host is the one of a pattern, or below it if the pattern

@@ -5,10 +5,12 @@ package sessionpool
 import (
 	"encoding/json"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/caddyconfig"
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 
 	"github.com/caddy-gluu/gateway/directive"
+	"github.com/caddy-gluu/gateway/internal/store"
 )
 
 // UnmarshalCaddyfile reads the block `session`.
@@ -42,15 +44,18 @@ func (c *Config) unmarshalOption(d *caddyfile.Dispenser) (err error) {
 }
 
 // UnmarshalStore reads the engine and hands the rest to its module.
-func UnmarshalStore(d *caddyfile.Dispenser, store *json.RawMessage) error {
+func UnmarshalStore(d *caddyfile.Dispenser, settings *json.RawMessage) error {
 	if !d.NextArg() {
 		return d.Errf("store names an engine: write 'store embedded', 'store postgres <dsn>' or 'store redis <url>'")
 	}
 	engine := d.Val()
+	if _, err := caddy.GetModule("gluu.store." + engine); err != nil {
+		return d.WrapErr(store.UnknownEngine("store", engine))
+	}
 	module, err := caddyfile.UnmarshalModule(d, "gluu.store."+engine)
 	if err != nil {
 		return err
 	}
-	*store = caddyconfig.JSONModuleObject(module, "engine", engine, nil)
+	*settings = caddyconfig.JSONModuleObject(module, "engine", engine, nil)
 	return nil
 }
