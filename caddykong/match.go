@@ -4,6 +4,7 @@ package caddykong
 
 import (
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,8 @@ type match struct {
 	regex  *kongpath.Regex
 	path   string // of the request, in its normal form
 	length int    // of the part that has matched; -1: regex knows
+
+	replacer *caddy.Replacer // of the request
 }
 
 // matchVar is the request variable that holds the match.
@@ -27,9 +30,10 @@ const matchVar = "gluu_route"
 
 // store keeps the match for gluu_upstream_path and for placeholders.
 func (m match) store(r *http.Request) {
+	m.replacer, _ = r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer)
 	caddyhttp.SetVar(r.Context(), matchVar, &m)
-	if replacer, ok := r.Context().Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
-		replacer.Map(m.placeholder)
+	if m.replacer != nil {
+		m.replacer.Map(m.placeholder)
 	}
 }
 
@@ -51,6 +55,21 @@ func (m *match) prefix() string {
 	return values[0]
 }
 
+// pathAsSent returns the path as the client has written it, with its escapes: a header
+// can carry it whatever they stand for.
+func (m *match) pathAsSent() string {
+	address, _ := m.replacer.GetString("http.request.orig_uri")
+	if !strings.HasPrefix(address, "/") {
+		u, err := url.Parse(address)
+		if err != nil {
+			return ""
+		}
+		return u.EscapedPath()
+	}
+	path, _, _ := strings.Cut(address, "?")
+	return path
+}
+
 func (m *match) placeholder(name string) (any, bool) {
 	name, ok := strings.CutPrefix(name, "gluu.route.")
 	if !ok {
@@ -63,6 +82,8 @@ func (m *match) placeholder(name string) (any, bool) {
 		return m.rule.of.Name, true
 	case "prefix":
 		return m.prefix(), true
+	case "path":
+		return m.pathAsSent(), true
 	}
 	capture, ok := strings.CutPrefix(name, "capture.")
 	return m.capture(capture), ok

@@ -25,7 +25,7 @@ func init() {
 // The path is compared in its normal form: escapes are decoded unless they
 // stand for a reserved character, dot segments are resolved and repeated slashes
 // merged. A request that matches has the placeholders `{gluu.route.id}`,
-// `{gluu.route.name}`, `{gluu.route.prefix}` and
+// `{gluu.route.name}`, `{gluu.route.path}`, `{gluu.route.prefix}` and
 // `{gluu.route.capture.<number or name>}`, and
 // `gluu_upstream_path` knows which part of its path has matched.
 type MatchRoute struct {

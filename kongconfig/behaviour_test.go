@@ -112,6 +112,7 @@ func TestPlugins(t *testing.T) {
 			[]string{"GET h /x", "Authorization: Bearer of-client-c"}, func(r response) string { return wantAnswer(r, 200, "X-Ratelimit-Limit-Minute", "30") }},
 		{"a path for a consumer", as.plugin("") + `, {name: request-transformer, consumer: c, config: {add: {headers: ["X-Add:1"]}, replace: {uri: /zz}}}`,
 			[]string{"GET h /x", "Authorization: Bearer of-client-c"}, func(r response) string { return want(r, 200, "X-Add", "1") + wantURI(r, "/zz") }},
+		{"X-Forwarded-Path is what the client has written", "", []string{"GET h /x%20y/%00?a=b"}, func(r response) string { return want(r, 200, "X-Forwarded-Path", "/x%20y/%00") }},
 		{"response-transformer goes by the order of the file", `{name: response-transformer, config: {replace: {headers: ["Content-Type:a/a", "Content-Type:b/b"]}, add: {headers: ["X-One:1", "X-One:2"]}, append: {headers: ["X-Two:1", "X-Two:2"]}}}`,
 			[]string{"GET h /"}, func(r response) string {
 				return wantAnswer(r, 200, "Content-Type", "b/b", "X-One", "1", "X-Two", "1,2")

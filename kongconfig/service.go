@@ -220,7 +220,7 @@ func (f *file) proxyHeaders(s *service, r *route, u *upstream) map[string]any {
 	set := map[string]any{
 		"X-Real-IP":        []string{"{http.vars.client_ip}"},
 		"X-Forwarded-Port": []string{"{http.request.local.port}"},
-		"X-Forwarded-Path": []string{"{http.request.orig_uri.path}"},
+		"X-Forwarded-Path": []string{"{gluu.route.path}"},
 	}
 	if r.strip && len(r.paths) > 0 {
 		set["X-Forwarded-Prefix"] = []string{"{gluu.route.prefix}"}
