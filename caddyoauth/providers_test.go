@@ -48,6 +48,7 @@ var vendors = []struct {
 		{0, "GET", "/todos/1", 200, "", "todo-app", "todos:read profile email realm:default-roles-todo realm:offline_access realm:auditor role:todo-admin"},
 		{0, "DELETE", "/todos/1", 200, "", "todo-app", "todos:read profile email realm:default-roles-todo realm:offline_access realm:auditor role:todo-admin"},
 		{0, "GET", "/reports", 200, "", "todo-app", "todos:read profile email realm:default-roles-todo realm:offline_access realm:auditor role:todo-admin"},
+		{1, "DELETE", "/todos/1", 200, "", "todo-app", "todos:read profile email realm:default-roles-todo realm:offline_access realm:auditor role:todo-admin"},
 	}},
 	{"auth0", 0, []sent{
 		{0, "GET", "/todos/1", 200, "", "K1AUPhZq8mRi0Q0pjhkfu1D7y6KjDQja", "openid profile read:todos can:delete:todos can:read:todos"},
