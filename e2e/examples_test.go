@@ -50,6 +50,7 @@ func TestExamplesLoad(t *testing.T) {
 var (
 	exampleAddress = regexp.MustCompile(`\{\$ADDRESS:http://localhost:([0-9]+)\}`)
 	exampleState   = regexp.MustCompile(`storage file_system \{\$STATE:[^}]*\}|store embedded \{\s*path \{\$STATE:[^}]*\}\S*\s*\}`)
+	exampleStore   = regexp.MustCompile(`store (postgres|embedded \{\s*path) (\S+)`)
 	exampleAPI     = regexp.MustCompile(`http://127\.0\.0\.1:\{\$API_PORT:([0-9]+)\} (?s:.*)`)
 	exampleAdmin   = regexp.MustCompile(`admin \{\$CADDY_ADMIN:127\.0\.0\.1:([0-9]+)\}`)
 )
@@ -90,6 +91,13 @@ func TestExamplesDoNotDisturbOneAnother(t *testing.T) {
 		}
 		if !exampleAdmin.MatchString(content) || !strings.Contains(content, "bind {$BIND:127.0.0.1}") || !strings.Contains(content, "storage file_system {$STATE:.cache/"+name+"}") {
 			t.Errorf("%s does not keep to 127.0.0.1, an admin address and a folder of its own", name)
+		}
+		if strings.Contains(content, "\tgluu_oauth_server {") {
+			store := exampleStore.FindStringSubmatch(content)
+			if store == nil {
+				t.Fatalf("%s keeps the records of its authorization server where others do", name)
+			}
+			claim(name, "the store "+store[2])
 		}
 		if strings.Contains(content, "\n\treverse_proxy") && !exampleAPI.MatchString(content) {
 			t.Errorf("%s has no stand-in for the API", name)
