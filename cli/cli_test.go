@@ -79,7 +79,7 @@ func TestWrongArgumentsAreErrors(t *testing.T) {
 	checkError(t, newExplainCommand, nil, "missing required flag --request")
 	checkError(t, newExplainCommand, []string{"--policy", "testdata/todos.json"}, "missing required flag --request")
 	checkError(t, newExplainCommand, []string{"--polizy", "x"}, "unknown flag")
-	checkError(t, newExplainCommand, []string{"-p", "testdata/none.json", "-r", "GET /"}, "no such file")
+	checkError(t, newExplainCommand, []string{"-p", "testdata/none.json", "-r", "GET /"}, `the policy file "testdata/none.json" cannot be read: no such file or directory; write the path`)
 	checkError(t, newExplainCommand, []string{"-p", "testdata/todos.json", "-r", "GET"}, `write a method and a path, for example "GET /todos/hh"`)
 	checkError(t, newExplainCommand, []string{"-p", "testdata/todos.json", "-r", "GET /", "--ambiguous-paths", "maybe"}, "reject or allow")
 	checkError(t, newExplainCommand, []string{"-p", "testdata/todos.json", "-r", "GET /", "--handler", "1"}, "is a scope expression document; leave the handler out")
@@ -92,7 +92,7 @@ func TestWrongArgumentsAreErrors(t *testing.T) {
 	checkError(t, newRulesCommand, nil, "missing required flag --policy")
 	checkError(t, newRulesCommand, []string{"-p", "testdata/todos.json", "x"}, "unknown command")
 	checkError(t, newTestCommand, nil, "at least 1 arg")
-	checkError(t, newTestCommand, []string{"testdata/none.yaml"}, "no such file")
+	checkError(t, newTestCommand, []string{"testdata/none.yaml"}, `the test file "testdata/none.yaml" cannot be read: no such file`)
 }
 
 // TestPoliciesThatDoNotLoad shows that an error names the place in the file,

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -182,14 +183,14 @@ func (f *sourceFlags) all(folder string) ([]*source, error) {
 	}
 	info, err := os.Stat(name)
 	if err != nil {
-		return nil, err
+		return nil, unreadable("policy", name, err)
 	}
 	if info.Size() > maxPolicyFile {
 		return nil, fmt.Errorf("%q has %d bytes, but a policy file can have at most %d", name, info.Size(), maxPolicyFile)
 	}
 	text, err := os.ReadFile(name)
 	if err != nil {
-		return nil, err
+		return nil, unreadable("policy", name, err)
 	}
 	format := formatOf(name, text)
 	switch {
@@ -203,6 +204,14 @@ func (f *sourceFlags) all(folder string) ([]*source, error) {
 		return caddyfileSources(f.Policy, name, text)
 	}
 	return handlers(f.Policy, text)
+}
+
+// unreadable says which file cannot be read, and as what it was named.
+func unreadable(what, name string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		err = e.Err
+	}
+	return fmt.Errorf("the %s file %q cannot be read: %w; write the path of a file that exists", what, name, err)
 }
 
 // documentSource compiles a document that is a file of its own.

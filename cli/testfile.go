@@ -76,7 +76,7 @@ const loads = "loads"
 func RunTestFile(file string, draft scopeexpr.Document) ([]TestResult, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return nil, err
+		return nil, unreadable("test", file, err)
 	}
 	return runText(file, text, draft)
 }
