@@ -3,6 +3,7 @@
 package caddyopa
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -106,7 +107,7 @@ func (p *PEP) checkAll(option string) error {
 	case "url", "opa_url", "authzen", "insecure_hosts":
 		return nil // they belong together
 	case "":
-		if err := p.Config.checkOutside(); err != nil {
+		if err := cmp.Or(p.Config.checkOutside(), p.Config.checkUnused()); err != nil {
 			return err
 		}
 	}

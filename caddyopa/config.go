@@ -215,6 +215,19 @@ func (c *Config) checkBody() error {
 	return nil
 }
 
+// checkUnused refuses options without effect. It is called when all options are known.
+func (c *Config) checkUnused() error {
+	switch {
+	case c.Body != "" && c.Body != bodyOff:
+		return nil
+	case c.BodyLimit != 0:
+		return errors.New("body is off, so its limit has no effect: write json, form or raw before it, or leave it out")
+	case c.BodyOverflow != "":
+		return errors.New("body is off, so body_overflow has no effect: write 'body json', form or raw, or leave it out")
+	}
+	return nil
+}
+
 // notTheirs are headers that a policy cannot set for the upstream: they belong to the
 // connection, to the credential or to the proxy.
 var notTheirs = []string{

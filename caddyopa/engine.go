@@ -3,6 +3,7 @@
 package caddyopa
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -23,7 +24,7 @@ import (
 
 // newDecider finds or sets up what decides.
 func (p *PEP) newDecider(ctx caddy.Context) (decider, error) {
-	if err := p.Config.checkOutside(); err != nil {
+	if err := cmp.Or(p.Config.checkOutside(), p.Config.checkUnused()); err != nil {
 		return nil, err
 	}
 	if p.URL != "" || p.AuthZEN != "" {
