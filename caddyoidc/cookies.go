@@ -17,6 +17,9 @@ type cookieNames struct {
 	session string
 	login   string // a prefix, a hash of the state follows
 	restore string
+
+	// others reports whether a cookie is that of another handler of the site; nil: none.
+	others func(name string) bool
 }
 
 const (
@@ -30,7 +33,7 @@ const (
 
 // owns reports whether a cookie is the gateway's.
 func (n *cookieNames) owns(name string) bool {
-	return name == n.session || name == n.restore || strings.HasPrefix(name, n.login)
+	return name == n.session || name == n.restore || strings.HasPrefix(name, n.login) || n.others != nil && n.others(name)
 }
 
 // cookies calls yield with each cookie of a request, in order.

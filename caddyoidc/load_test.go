@@ -4,6 +4,7 @@ package caddyoidc_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -121,11 +122,12 @@ func TestSessionsAreInTheStoreOfTheApp(t *testing.T) {
 func TestTwoProvidersOfASiteNeedTwoCookies(t *testing.T) {
 	s := newSite(t)
 	for options, want := range map[string]string{
-		"client_id other":                       `give one of them a cookie_name of its own`,
-		"client_id other\ncookie_name second":   "",
-		"client_id web":                         "",
-		"client_id web\nrealm another":          "",
-		"issuer https://b.example\nclient_id w": `give one of them a cookie_name of its own`,
+		"client_id other":                             `give one of them a cookie_name of its own`,
+		"client_id other\ncookie_name second":         "",
+		"client_id web":                               "",
+		"client_id web\nrealm another":                "",
+		"issuer https://b.example\nclient_id w":       `give one of them a cookie_name of its own`,
+		"client_id other\nbase_url https://b.example": "", // cookies of another host
 	} {
 		t.Run(strings.ReplaceAll(options, "\n", "; "), func(t *testing.T) {
 			if !strings.Contains(options, "issuer") {
@@ -136,6 +138,14 @@ func TestTwoProvidersOfASiteNeedTwoCookies(t *testing.T) {
 				t.Errorf("got %v, want %q", err, want)
 			}
 		})
+	}
+}
+
+func TestNoUpstreamSeesTheSessionOfAnotherHandler(t *testing.T) {
+	s := newSite(t)
+	s.mustRun("", "gluu_openid_connect\nhandle /other/* {\ngluu_openid_connect {\nissuer "+s.op.Issuer()+"\nclient_id other\nclient_secret secret\nauthorization_redirect_path /other/callback\ncookie_name second\n}\nrespond other\n}")
+	if status, body, _ := s.get(s.browser(), "/", http.Header{"Cookie": {"second=secret; theme=dark"}}); status != 200 || !strings.Contains(body, "theme=dark") || strings.Contains(body, "second") {
+		t.Errorf("got %d %s, want the other cookie alone", status, body)
 	}
 }
 

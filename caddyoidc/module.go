@@ -101,7 +101,7 @@ func (o *OpenIDConnect) Provision(ctx caddy.Context) error {
 	if err := o.reservePaths(siteguard.Site(ctx)); err != nil {
 		return err
 	}
-	if err := app.ReserveCookie(siteguard.Site(ctx), o.visitor.jar.names.session, o.visitor.rp.op.Issuer(), provider.ClientID()); err != nil {
+	if err := o.reserveCookie(siteguard.Site(ctx), o.visitor.rp.op); err != nil {
 		return err
 	}
 	// A rule that lets some paths pass without a login leaves them to the PEP.
@@ -206,6 +206,18 @@ func (o *OpenIDConnect) reservePaths(site string) error {
 	}
 	o.visitor.isReturnPath = func(path string) bool { return o.app.IsReturnPath(site, path) }
 	return nil
+}
+
+// reserveCookie takes the name of the session cookie at the origins that the handler
+// answers. The cookies of the other handlers of the site are not the upstream's either.
+func (o *OpenIDConnect) reserveCookie(site string, op openIDProvider) error {
+	jar := o.visitor.jar
+	jar.names.others = func(name string) bool { return o.app.IsSessionCookie(site, name) }
+	cookie := introspect.SessionCookie{Site: site, Base: o.visitor.site.base, Name: jar.names.session}
+	if jar.domain != "" {
+		cookie.Base = "" // it goes to all of them
+	}
+	return o.app.ReserveCookie(cookie, op.Issuer(), op.ClientID())
 }
 
 func (o *OpenIDConnect) relyingParty(provider *introspect.Provider) *relyingParty {

@@ -97,6 +97,7 @@ type App struct {
 	explained    collected.Items[explain.Part, []explain.Part]
 	rulesChanged chan struct{} // holds a value while streams are to be judged again
 	returns      collected.Items[returnPath, map[returnPath]bool]
+	cookieNames  collected.Items[SessionCookie, map[SessionCookie]bool]
 	policies     reports[PolicyStatus]
 	uma          reports[status.UMA]
 	deciders     reports[status.Decider]
@@ -113,7 +114,7 @@ type App struct {
 	mu      sync.Mutex
 	inline  map[digest]*Provider     // providers of handlers, by settings
 	paths   map[returnPath]string    // of protocols, with the option that names each
-	cookies map[sessionCookie]string // with the provider and the client of the sessions
+	cookies map[SessionCookie]string // with the provider and the client of the sessions
 	sites   map[string]any           // what the handlers of a site share, by siteguard.Key
 }
 

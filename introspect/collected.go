@@ -209,27 +209,46 @@ func (a *App) IsReturnPath(site, path string) bool {
 	return len(known) > 0 && (known[returnPath{site, path}] || known[returnPath{"", path}])
 }
 
-// sessionCookie is a cookie of a site that people have a session by.
-type sessionCookie struct{ site, name string }
+// SessionCookie is a cookie by which people have a session on a site.
+type SessionCookie struct {
+	Site string // of siteguard
+	Base string // the configured origin, "" for that of the request
+	Name string
+}
 
 // ReserveCookie tells, while a handler is provisioned, under which name it keeps the
-// sessions of people on a site. It is an error if another OpenID Provider, or
-// another client of it, has the name: each login would end the other's session.
-func (a *App) ReserveCookie(site, name, issuer, clientID string) error {
-	if site == "" {
+// sessions of people. It is an error if another OpenID Provider, or another client of
+// it, has the name at the same origin: each login would end the other's session.
+func (a *App) ReserveCookie(cookie SessionCookie, issuer, clientID string) error {
+	if cookie.Site == "" {
 		return nil // a named route: which sites it serves is unknown
 	}
+	a.cookieNames.Add(cookie)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	key, owner := sessionCookie{site, name}, issuer+" "+clientID
-	if other, taken := a.cookies[key]; taken && other != owner {
-		return fmt.Errorf("two handlers of this site log people in at different providers (%s and %s) and keep both sessions in the cookie %q: give one of them a cookie_name of its own", other, owner, name)
+	owner := issuer + " " + clientID
+	if other, taken := a.cookies[cookie]; taken && other != owner {
+		return fmt.Errorf("two handlers of this site log people in at different providers (%s and %s) and keep both sessions in the cookie %q: give one of them a cookie_name of its own", other, owner, cookie.Name)
 	}
 	if a.cookies == nil {
-		a.cookies = make(map[sessionCookie]string)
+		a.cookies = make(map[SessionCookie]string)
 	}
-	a.cookies[key] = owner
+	a.cookies[cookie] = owner
 	return nil
+}
+
+// IsSessionCookie reports whether some handler of a site keeps sessions in a cookie of
+// a name, so that no upstream of the site may see it. It is right when all handlers are
+// provisioned.
+func (a *App) IsSessionCookie(site, name string) bool {
+	known := a.cookieNames.Get(func(all []SessionCookie) map[SessionCookie]bool {
+		known := make(map[SessionCookie]bool, len(all))
+		for _, each := range all {
+			known[SessionCookie{Site: each.Site, Name: each.Name}] = true
+		}
+		return known
+	})
+	return known[SessionCookie{Site: site, Name: name}]
 }
 
 // ReservePath tells, while a handler is provisioned, that an option makes a path of

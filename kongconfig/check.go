@@ -213,11 +213,11 @@ func checkFieldValue(value string) error {
 
 // checkOwnPath refuses what cannot be a path that the gateway answers itself.
 func checkOwnPath(path string) error {
-	switch {
-	case !strings.HasPrefix(path, "/") || strings.HasPrefix(path, "//"):
-		return fmt.Errorf("%q is not a path: begin it with a single slash", path)
-	case strings.ContainsAny(path, "?#*{"):
-		return fmt.Errorf("%q is not a fixed path: it cannot have a query, a fragment, wildcards or placeholders", path)
+	if path == "/" {
+		return errors.New(`"/" is the front page, which no one could open any more; choose a path of its own`)
+	}
+	if err := pathmatch.CheckFixed(path); err != nil {
+		return fmt.Errorf("%q %w", path, err)
 	}
 	return nil
 }

@@ -32,6 +32,7 @@ type file struct {
 	tokens        []*oauth2Token
 
 	providers    map[string]map[string]any // of the app gluu
+	logins       map[string]string         // the first of them that people log in at, by origin
 	acme         []acmePolicy
 	oxdWarned    bool
 	tokensWarned bool

@@ -43,7 +43,26 @@ func readGluuOpenIDConnect(f *file, p *plugin) builder {
 		if own["base_url"] = f.baseURL(r); own["base_url"] == "" {
 			c.errorf("authorization_redirect_path", "%s does not say where browsers reach it: set GLUU_KONG_BASE_URL, for example to https://app.example.com, or give the route one host", r.o.entity)
 		}
+		f.addCookieName(own)
 		return steps{before: []any{own}}
+	}
+}
+
+// addCookieName gives the sessions of a second provider at an origin a cookie of their
+// own: each login would end the other's session otherwise.
+func (f *file) addCookieName(h map[string]any) {
+	base, provider := h["base_url"].(string), strings.ReplaceAll(h["provider"].(string), ":", "-")
+	first, taken := f.logins[base]
+	switch {
+	case !taken:
+		if f.logins == nil {
+			f.logins = make(map[string]string)
+		}
+		f.logins[base] = provider
+	case first != provider && strings.HasPrefix(base, "https:"):
+		h["cookie_name"] = "__Host-gluu_session_" + provider
+	case first != provider:
+		h["cookie_name"] = "gluu_session_" + provider
 	}
 }
 
