@@ -192,6 +192,9 @@ func (b *bodyWriter) finishGRPCWeb(reason Reason) {
 	if !b.tracker.atBorder() {
 		panic(http.ErrAbortHandler)
 	}
+	if m, ok := b.tracker.(*messages); ok && m.isTrailers() {
+		return // the upstream has said how the call ended
+	}
 	trailers := "grpc-status:" + unauthenticated + "\r\ngrpc-message:" + string(reason) + "\r\n"
 	last := binary.BigEndian.AppendUint32([]byte{0x80}, uint32(len(trailers))) //nolint:gosec // short
 	if _, err := b.ResponseWriter.Write(append(last, trailers...)); err == nil {

@@ -157,6 +157,9 @@ type messages struct {
 
 func (m *messages) atBorder() bool { return m.n == 0 && m.left == 0 }
 
+// isTrailers reports whether the message that ended last was the trailers of gRPC-Web.
+func (m *messages) isTrailers() bool { return m.header[0]&0x80 != 0 }
+
 func (m *messages) toBorder(p []byte) (n int) {
 	for n < len(p) {
 		if m.left > 0 {

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"testing"
 	"time"
 
@@ -79,12 +80,19 @@ func TestSec_S513_AGRPCCallEndsUnauthenticated(t *testing.T) {
 // In its text form, which is base64, messages cannot be told apart: it is cut.
 func TestSec_S513_AGRPCWebCallEndsUnauthenticated(t *testing.T) {
 	sent := message(filled(10))
-	for mediaType, want := range map[string]string{
-		"application/grpc-web":            string(sent) + "\x80\x00\x00\x00\x2cgrpc-status:16\r\ngrpc-message:token_revoked\r\n",
-		"application/grpc-web+proto":      string(sent) + "\x80\x00\x00\x00\x2cgrpc-status:16\r\ngrpc-message:token_revoked\r\n",
-		"application/grpc-web-text+proto": "cut",
+	const trailers = "\x80\x00\x00\x00\x2cgrpc-status:16\r\ngrpc-message:token_revoked\r\n"
+	ended := append(slices.Clip(sent), "\x80\x00\x00\x00\x0fgrpc-status:0\r\n"...)
+	for name, test := range map[string]struct {
+		mediaType string
+		sent      []byte
+		want      string
+	}{
+		"binary":         {"application/grpc-web", sent, string(sent) + trailers},
+		"protobuf":       {"application/grpc-web+proto", sent, string(sent) + trailers},
+		"over already":   {"application/grpc-web+proto", ended, string(ended)},
+		"text of base64": {"application/grpc-web-text+proto", sent, "cut"},
 	} {
-		t.Run(mediaType, func(t *testing.T) {
+		t.Run(name, func(t *testing.T) {
 			metrics, err := newMetrics(prometheus.NewRegistry())
 			if err != nil {
 				t.Fatal(err)
@@ -92,8 +100,8 @@ func TestSec_S513_AGRPCWebCallEndsUnauthenticated(t *testing.T) {
 			guard := &Guard{limits: (*Config)(nil).limits(time.Hour), logger: zap.NewNop(), metrics: metrics}
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_ = guard.ServeHTTP(w, r, expiring(time.Hour), caddyhttp.HandlerFunc(func(w http.ResponseWriter, r *http.Request) error {
-					w.Header().Set("Content-Type", mediaType)
-					_, _ = w.Write(sent)
+					w.Header().Set("Content-Type", test.mediaType)
+					_, _ = w.Write(test.sent)
 					_ = http.NewResponseController(w).Flush()
 					<-r.Context().Done()
 					return context.Cause(r.Context())
@@ -104,7 +112,7 @@ func TestSec_S513_AGRPCWebCallEndsUnauthenticated(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			r.Header.Set("Content-Type", mediaType)
+			r.Header.Set("Content-Type", test.mediaType)
 			answer, err := server.Client().Do(r)
 			if err != nil {
 				t.Fatal(err)
@@ -117,8 +125,8 @@ func TestSec_S513_AGRPCWebCallEndsUnauthenticated(t *testing.T) {
 			if err != nil {
 				got = "cut"
 			}
-			if got != want {
-				t.Errorf("got %q, %v; want %q", body, err, want)
+			if got != test.want {
+				t.Errorf("got %q, %v; want %q", body, err, test.want)
 			}
 		})
 	}
