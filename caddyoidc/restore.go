@@ -98,7 +98,11 @@ func (k *restorer) keep(r *http.Request) (id string, err error) {
 	if err := k.reserve(clientOf(r), keptBody{id, int64(len(body)), expires}); err != nil {
 		return "", err
 	}
-	return id, k.keeper.Keep(r.Context(), id, k.sealer.Seal(text, restorePurpose, []byte(id)), expires)
+	if err := k.keeper.Keep(r.Context(), id, k.sealer.Seal(text, restorePurpose, []byte(id)), expires); err != nil {
+		k.release(clientOf(r), id)
+		return "", err
+	}
+	return id, nil
 }
 
 // reserve counts a body against the bounds of its client and of all.

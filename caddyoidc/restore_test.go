@@ -3,6 +3,8 @@
 package caddyoidc
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -84,6 +86,24 @@ func TestAKeptFormWaitsForItsOwnAddress(t *testing.T) {
 	}
 	if restore := g.visitor.restore; restore.bytes != 0 || len(restore.kept) != 0 {
 		t.Errorf("the form still counts after it has come back: %d bytes, %v", restore.bytes, restore.kept)
+	}
+}
+
+type brokenKeeper struct{ keeper }
+
+func (brokenKeeper) Keep(context.Context, string, []byte, time.Time) error {
+	return errors.New("unavailable on purpose")
+}
+
+func TestAFormThatCouldNotBeKeptDoesNotCount(t *testing.T) {
+	w := newWorld(t, 1, func(v *visitor) {
+		restoring(v)
+		v.restore.keeper = brokenKeeper{}
+	})
+	g, p := w.gateways[0], w.newPerson()
+	p.want(p.once("POST", g.URL+"/order", submission, "item=7"), 503, "")
+	if restore := g.visitor.restore; restore.bytes != 0 || len(restore.kept) != 0 {
+		t.Errorf("%d bytes count, of %v", restore.bytes, restore.kept)
 	}
 }
 
