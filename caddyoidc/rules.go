@@ -91,7 +91,7 @@ func parseRules(document []byte) ([]PathRule, error) {
 		if err := json.Unmarshal(document, &text); err != nil {
 			return nil, err
 		}
-		document = []byte(text)
+		document = bytes.TrimSpace([]byte(text))
 	}
 	for _, rule := range jsonList(document) {
 		if _, err := strictjson.Object([]byte(rule)); err != nil && !errors.Is(err, strictjson.ErrNotObject) {

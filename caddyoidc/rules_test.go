@@ -79,6 +79,8 @@ func TestRefusedDocuments(t *testing.T) {
 		`[{"path":"/a","conditions":[{"httpMethods":["GET"],"max_age":-5}]}]`:                                          "max_age",
 		`[{"path":"/a","conditions":[{"httpMethods":["GET"],"required_acrs":["a b"]}]}]`:                               `acr "a b"`,
 		`[{"path":"/a","conditions":[{"httpMethods":["GET"],"required_acrs":[""]}]}]`:                                  `acr ""`,
+		`[{"path":"/a","path":"/b","conditions":[{"httpMethods":["GET"]}]}]`:                                           "name each member once",
+		`" [{\"path\":\"/a\",\"path\":\"/b\",\"conditions\":[{\"httpMethods\":[\"GET\"]}]}]"`:                          "name each member once",
 	} {
 		document, err := parseRules([]byte(text))
 		if err == nil {
