@@ -144,6 +144,9 @@ func subjectOf(claims jose.Object) (string, error) {
 	case subject == "" || len(subject) > maxSubject:
 		return "", fmt.Errorf("sub has %d characters, not 1 to %d", len(subject), maxSubject)
 	}
+	if strings.Trim(subject, " ") != subject {
+		return "", errors.New("sub begins or ends with a space, which no header can have")
+	}
 	for i := range len(subject) {
 		if subject[i] >= 0x7f || subject[i] < ' ' {
 			// A control character would keep the name from the upstream (headers
