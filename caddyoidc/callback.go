@@ -140,7 +140,7 @@ func (v *visit) refusedByOP(code, description string, attempt *session.Attempt, 
 // complete redeems the code and makes the session.
 func (v *visit) complete(code string, attempt *session.Attempt, origin string) error {
 	ctx, state := v.r.Context(), attempt.State()
-	answer, err := v.rp.exchange(ctx, code, origin+v.paths.callback, attempt.Verifier())
+	answer, err := v.rp.exchange(ctx, code, origin+escaped(v.paths.callback), attempt.Verifier())
 	if err != nil {
 		if !errors.Is(err, errUnavailable) {
 			v.jar.endAttempt(v.w, state)

@@ -33,7 +33,7 @@ func (v *visit) send(errand *identity.Errand) error {
 	siteguard.NoStore(v.w)
 	h := v.w.Header()
 	h.Set("Referrer-Policy", "no-referrer")
-	h.Set("Location", errand.Address(origin+errand.ReturnPath, a.State()))
+	h.Set("Location", errand.Address(origin+escaped(errand.ReturnPath), a.State()))
 	v.w.WriteHeader(http.StatusFound)
 	return nil
 }

@@ -55,7 +55,7 @@ type paths struct {
 	callback   string
 	logout     string
 	postLogout string // path or URL
-	landing    string
+	landing    string // escaped
 
 	// withoutLogin is the page that people come to when they have logged out,
 	// "" if it is an ordinary one.

@@ -40,7 +40,7 @@ func (v *visitor) initiateLogin(w http.ResponseWriter, r *http.Request) error {
 	visit := &visit{visitor: v, w: w, r: r, needs: anyLogin}
 	attempt := &session.Attempt{ReturnTo: v.targetOf(params.Get("target_link_uri"), origin), Handler: v.id, Started: v.now()}
 	a := session.NewAttempt(*attempt)
-	return visit.redirectTo(ask{attempt: a, redirectURI: origin + v.paths.callback, maxAge: visit.maxAge(a), loginHint: params.Get("login_hint")})
+	return visit.redirectTo(ask{attempt: a, redirectURI: origin + escaped(v.paths.callback), maxAge: visit.maxAge(a), loginHint: params.Get("login_hint")})
 }
 
 // maxInitiateForm bounds the form of a third-party initiated login.

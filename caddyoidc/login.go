@@ -64,7 +64,7 @@ func (v *visit) start(attempt *session.Attempt, origin, prompt string) error {
 	attempt.Handler, attempt.Started = v.id, v.now()
 	attempt.Silent = prompt == "none"
 	a := session.NewAttempt(*attempt)
-	request := ask{attempt: a, redirectURI: origin + v.paths.callback, maxAge: v.maxAge(a), prompt: prompt}
+	request := ask{attempt: a, redirectURI: origin + escaped(v.paths.callback), maxAge: v.maxAge(a), prompt: prompt}
 	if v.session != nil {
 		request.idTokenHint = v.session.IDToken
 	}

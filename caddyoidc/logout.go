@@ -38,7 +38,7 @@ func (v *visitor) logout(w http.ResponseWriter, r *http.Request) error {
 		// An image or a link of another site must not log anyone out. The
 		// person can.
 		return writePage(w, http.StatusOK, page{
-			Title: "Log out?", Text: []string{"Another site asks to log you out here."}, Link: v.paths.logout, LinkText: "Log out", Button: true,
+			Title: "Log out?", Text: []string{"Another site asks to log you out here."}, Link: escaped(v.paths.logout), LinkText: "Log out", Button: true,
 		})
 	}
 	visit := &visit{visitor: v, w: w, r: r, needs: anyLogin}
@@ -73,7 +73,7 @@ func (v *visit) logOut(origin string) error {
 func (v *visit) endSessionURL(s *session.Session, origin string) string {
 	after := v.paths.postLogout
 	if strings.HasPrefix(after, "/") {
-		after = origin + after
+		after = origin + escaped(after)
 	}
 	endpoint, err := v.rp.op.Endpoint("end_session_endpoint")
 	if err != nil || endpoint == "" {

@@ -177,7 +177,7 @@ func (o *OpenIDConnect) addEndpoints(v *visitor) {
 		callback:   either(o.AuthorizationRedirectPath, defaultRedirectPath),
 		logout:     o.LogoutPath,
 		postLogout: either(o.PostLogoutRedirectPathOrURL, defaultPostLogout),
-		landing:    either(o.LandingPath, defaultLanding),
+		landing:    escaped(either(o.LandingPath, defaultLanding)),
 	}
 	v.endpoints = map[string]endpoint{v.paths.callback: v.callback}
 	for path, answer := range map[string]endpoint{

@@ -50,6 +50,37 @@ func TestAPersonIsKnownToWhatFollows(t *testing.T) {
 	}
 }
 
+// Paths are written decoded. In an address they are escaped: a provider would not know
+// the other spelling, and a browser would not be sent to it.
+func TestConfiguredPathsAreEscapedInAddresses(t *testing.T) {
+	s := newSite(t)
+	s.op.Client.RedirectURIs = []string{s.url("/come%20back")}
+	s.op.Client.PostLogout = []string{s.url("/good%20bye")}
+	s.mustRun("", `gluu_openid_connect {
+		authorization_redirect_path "/come back"
+		initiate_login_path /initiate
+		landing_path "/my page"
+		logout_path /logout
+		post_logout_redirect_path_or_url "/good bye"
+	}`)
+	person := s.browser()
+	var pages []string
+	person.CheckRedirect = func(r *http.Request, _ []*http.Request) error {
+		pages = append(pages, r.URL.EscapedPath())
+		return nil
+	}
+	for _, target := range []string{"/initiate?iss=" + url.QueryEscape(s.op.Issuer()), "/logout"} {
+		if status, body, _ := s.get(person, target, nil); status != 200 {
+			t.Errorf("%s: got %d %s", target, status, body)
+		}
+	}
+	for _, page := range []string{"/come%20back", "/my%20page", "/good%20bye"} {
+		if !slices.Contains(pages, page) {
+			t.Errorf("the browser was sent to %q, not to %s", pages, page)
+		}
+	}
+}
+
 func TestASessionSurvivesAReloadAndARestart(t *testing.T) {
 	s := newSite(t)
 	s.mustRun("", "gluu_openid_connect")

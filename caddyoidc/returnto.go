@@ -48,6 +48,10 @@ func isLocal(target string) bool {
 	return true
 }
 
+// escaped spells a configured path, which is written decoded, as a part of an
+// address.
+func escaped(path string) string { return (&url.URL{Path: path}).EscapedPath() }
+
 // address makes the absolute URL of a target that is local.
 func address(origin, target string) string {
 	if !isLocal(target) {
