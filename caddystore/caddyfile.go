@@ -33,8 +33,8 @@ func (r *Redis) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	})
 }
 
-// unmarshal reads an address and the settings. Whether there is a key is known to whoever
-// also knows the cache of the app: see store.LacksKey.
+// unmarshal reads an address and the settings. Whether there is a key also depends on the
+// cache of the app: see store.LacksKey.
 func (s *Settings) unmarshal(d *caddyfile.Dispenser, engine, example string, address *string, check func(string) error) error {
 	start := directive.Begin(d)
 	if !d.NextArg() {

@@ -5,6 +5,7 @@ package store
 import (
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 )
 
@@ -12,13 +13,14 @@ import (
 var ErrNoKey = errors.New("a shared store needs a key to seal what is stored there: write 'key <secret>', the same for all gateways; make one with 'openssl rand -hex 32'")
 
 // LacksKey reports whether the settings of a store, as JSON, are those of a shared one that
-// names no key of its own.
+// names no key of its own. What an engine of another module needs is unknown here.
 func LacksKey(settings json.RawMessage) bool {
 	var named struct {
 		Engine string   `json:"engine"`
 		Keys   []string `json:"keys"`
 	}
-	return settings != nil && json.Unmarshal(settings, &named) == nil && named.Engine != "embedded" && len(named.Keys) == 0
+	isShared := json.Unmarshal(settings, &named) == nil && named.Engine != "embedded" && slices.Contains(Engines(), named.Engine)
+	return isShared && len(named.Keys) == 0
 }
 
 // Engines are the modules of the namespace `gluu.store` that come with the gateway.
