@@ -255,14 +255,15 @@ func (o *object) object(field string) *object {
 	return newObject(o.p, o.entity, o.path+field+".", node)
 }
 
-// oneOf reads a text that must be one of some words; the first is the default.
+// oneOf reads a text that must be one of some words; the first is the default, and empty if
+// there is none.
 func (o *object) oneOf(field string, words ...string) string {
 	value := o.str(field)
 	if value == "" {
 		return words[0]
 	}
 	if !slices.Contains(words, value) {
-		o.errorf(field, "there is no %q: write %s", value, either(words))
+		o.errorf(field, "there is no %q: write %s", value, either(slices.DeleteFunc(slices.Clone(words), func(word string) bool { return word == "" })))
 		return words[0]
 	}
 	return value

@@ -134,12 +134,9 @@ func readACL(f *file, p *plugin) builder {
 	}
 	return func(r *route) steps {
 		if !f.authenticates(r) {
-			if len(allow) > 0 {
-				c.warnf(aboutProtection, "", "on %s nothing authenticates, so that every request is answered 401: add gluu-oauth-auth or oauth2 there", r.o.entity)
-				return steps{before: []any{answer(401, "Unauthorized")}}
-			}
-			c.warnf(aboutProtection, "", "on %s nothing authenticates, so that no request is denied, as in Kong: add gluu-oauth-auth or oauth2 there", r.o.entity)
-			return steps{}
+			// Kong does not pass unknown callers to the upstream either, not even with deny.
+			c.warnf(aboutProtection, "", "nothing authenticates on %s, so every request is answered 401, as in Kong: add gluu-oauth-auth or oauth2 there", r.o.entity)
+			return steps{before: []any{answer(401, "Unauthorized")}}
 		}
 		return steps{before: []any{h}}
 	}
@@ -178,8 +175,11 @@ func readTermination(f *file, p *plugin) builder {
 		c.errorf("echo", "requests are not echoed: write false")
 	}
 	c.check("content_type", checkFieldValue(contentType))
-	if message != "" && body+contentType != "" {
+	switch {
+	case message != "" && body+contentType != "":
 		c.errorf("message", "is the whole answer: remove it, or body and content_type")
+	case contentType != "" && body == "":
+		c.errorf("content_type", "there is no body for it: write body, or remove content_type")
 	}
 	response := answer(status, message)
 	switch {
