@@ -74,9 +74,10 @@ func TestALoginApplicationDecides(t *testing.T) {
 		}
 	}
 	for body, want := range map[string]string{
-		`{"subject":1}`: "subject has to be a string, not of the type number", `{"subject":"a","scopes":"todos:read"}`: "scopes has to be an array, not of the type string",
-		`{"subject":"a","auth_time":"now"}`: "auth_time has to be a whole number, not of the type string", `{"subject":"a","remember":1}`: "remember has to be a boolean, not of the type number",
-		`{"subject":"a","claims":[]}`: "claims has to be an object, not of the type array", `{"subject":"a","colour":1}`: `unknown field "colour"`,
+		`{"subject":1}`: "subject: expected a string, got a number", `{"subject":"a","scopes":"todos:read"}`: "scopes: expected an array, got a string",
+		`{"subject":"a","auth_time":"now"}`: "auth_time: expected a whole number, got a string", `{"subject":"a","auth_time":1.5}`: "auth_time: expected a whole number, got a number",
+		`{"subject":"a","remember":1}`: "remember: expected a boolean, got a number", `{"subject":"a","scopes":[true]}`: "scopes: expected a string, got a boolean",
+		`{"subject":"a","claims":[]}`: "claims: expected an object, got an array", `{"subject":"a","colour":1}`: `unknown field "colour"`,
 	} {
 		if a := server.application(http.MethodPut, name, "login-key", body); a.body["error_description"] != want {
 			t.Errorf("%s: got %q, want %q", body, a.body["error_description"], want)

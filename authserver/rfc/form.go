@@ -92,11 +92,14 @@ func parseForm(text string) (url.Values, error) {
 	return form, nil
 }
 
-// givenTwice is about a parameter that is there more than once. A name that no standard has is
-// not repeated.
+// givenTwice refuses a parameter that is given too often. The answer does not quote names that
+// no standard has.
 func givenTwice(name string) *refusal {
 	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" || len(name) > 40 {
 		name = "with an unknown name"
+	}
+	if name == severalTimes {
+		return malformed(fmt.Sprintf("the parameter %s is given more than %d times", name, maxResources))
 	}
 	return malformed("the parameter " + name + " is given more than once")
 }
@@ -124,7 +127,8 @@ func parseParameters(text string) (form url.Values, repeated []string, err error
 	return form, repeated, nil
 }
 
-// typeProblem says in the words of JSON why a body does not have the types that are expected.
+// typeProblem says in the words of JSON which value of a body has the wrong type. The value is
+// that of the field, or an element of it.
 func typeProblem(err error) string {
 	wrong, ok := errors.AsType[*json.UnmarshalTypeError](err)
 	if !ok {
@@ -133,8 +137,12 @@ func typeProblem(err error) string {
 	expected := map[reflect.Kind]string{
 		reflect.String: "a string", reflect.Bool: "a boolean", reflect.Int64: "a whole number", reflect.Slice: "an array", reflect.Map: "an object", reflect.Struct: "an object",
 	}[wrong.Type.Kind()]
-	return fmt.Sprintf("%s has to be %s, not of the type %s", wrong.Field, expected, wrong.Value)
+	kind, _, _ := strings.Cut(wrong.Value, " ") // "number 1.5"
+	return fmt.Sprintf("%s: expected %s, got %s", wrong.Field, expected, jsonTypes[kind])
 }
+
+// jsonTypes are the types of JSON as encoding/json calls them.
+var jsonTypes = map[string]string{"string": "a string", "number": "a number", "bool": "a boolean", "array": "an array", "object": "an object"}
 
 // maxResources is how many resources a request may name.
 const maxResources = 20
