@@ -61,9 +61,9 @@ func (e *Engine) writeUntilClosed() {
 	}
 }
 
-// gather takes what is waiting, and lets those go on first who are about to write:
-// after a transaction all that waited for it come back at once, and the first one
-// would get a transaction of its own.
+// gather takes the writes that are waiting. It yields first: after a transaction, the
+// goroutines that waited for it all write again at about the same time, and without
+// yielding, the first of them would get a transaction of its own.
 func (e *Engine) gather(first *write) []*write {
 	runtime.Gosched()
 	batch := []*write{first}
