@@ -134,8 +134,13 @@ func readACL(f *file, p *plugin) builder {
 	}
 	return func(r *route) steps {
 		if !f.authenticates(r) {
-			// Kong does not pass unknown callers to the upstream either, not even with deny.
-			c.warnf(aboutProtection, "", "nothing authenticates on %s, so every request is answered 401, as in Kong: add gluu-oauth-auth or oauth2 there", r.o.entity)
+			// Groups that are only denied refuse no one who is unknown, here as beside an
+			// anonymous consumer.
+			if len(allow) == 0 {
+				c.warnf(aboutProtection, "", "nothing authenticates on %s, so no caller is known to be in a group and no request is denied: add gluu-oauth-auth or oauth2 there", r.o.entity)
+				return steps{}
+			}
+			c.warnf(aboutProtection, "", "nothing authenticates on %s, so every request is answered 401: add gluu-oauth-auth or oauth2 there", r.o.entity)
 			return steps{before: []any{answer(401, "Unauthorized")}}
 		}
 		return steps{before: []any{h}}
