@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -139,8 +140,11 @@ func (c *Config) opener(ctx caddy.Context, raw json.RawMessage, logger *zap.Logg
 	if c.StoreGrace != nil {
 		config.Grace = time.Duration(*c.StoreGrace)
 	}
-	_, config.Shared = module.(sharedStore)
 	parts := [][]byte{raw, fmt.Appendf(nil, "%d %s", config.Size, config.Grace)}
+	if shared, ok := module.(sharedStore); ok {
+		config.Shared = true
+		keys = slices.Concat(keys, shared.StoreKeys()) // not in raw if they are the keys of the cache
+	}
 	for _, key := range keys {
 		parts = append(parts, []byte(key))
 	}
