@@ -80,11 +80,11 @@ func TestSec_S151_ConfigurationsThatAreRefused(t *testing.T) {
 	for app, want := range map[string]string{
 		"session {\nkey short\n}":                     "32 are needed",
 		"session {\nsize 0\n}":                        "size",
-		"session {\nstore nowhere\n}":                 "gluu.store.nowhere",
+		"session {\nstore nowhere\n}":                 `store has no engine "nowhere": write one of embedded, postgres, redis`,
 		"session {\nstore_grace 2h\n}":                "store_grace",
 		"session {\nstore redis redis://127.0.0.1\n}": "key",
 		"session here":                                "takes a block",
-		"store nowhere":                               "gluu.store.nowhere",
+		"store nowhere":                               `store has no engine "nowhere": write one of embedded, postgres, redis`,
 		"store":                                       "names an engine",
 		"store redis redis://127.0.0.1":               "key",
 		"store embedded\nstore embedded":              "twice",
