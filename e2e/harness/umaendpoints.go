@@ -158,6 +158,8 @@ func (s *UMAServer) grant(w http.ResponseWriter, r *http.Request, user, resource
 			permissions = append(permissions, more...)
 		}
 	}
+	// Keycloak adds one for every granted scope that belongs to no resource.
+	permissions = append(permissions, map[string]any{"scopes": []string{"profile"}})
 	claims := map[string]any{"sub": user, "client_id": "todo-app", "aud": UMAClient, "exp": expires}
 	if s.config.Legacy {
 		claims["authorization"] = map[string]any{"permissions": permissions}
