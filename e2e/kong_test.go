@@ -138,7 +138,7 @@ consumers:
     redirect_uris:
     - https://app.example/#a       # wrong: oauth2_credential "app": redirect_uris
 plugins:
-- name: oauth2
+- name: oauth2                     # wrong: plugin "oauth2": gluu-oauth-auth authenticates on route "r" too
   config:
     enable_client_credentials: yes
     scopes: [a b]                  # wrong: plugin "oauth2": config.scopes
