@@ -150,7 +150,7 @@ func subjectOf(claims jose.Object) (string, error) {
 	for i := range len(subject) {
 		if subject[i] >= 0x7f || subject[i] < ' ' {
 			// A control character would keep the name from the upstream (headers
-			// cannot have one), which would take the person for nobody.
+			// cannot have one), which would leave the person without a name.
 			return "", errors.New("sub is not printable ASCII")
 		}
 	}

@@ -76,7 +76,7 @@ var (
 	// own credentials.
 	errUnusable = errors.New("the answer says nothing about the grant")
 
-	// errOtherSubject says that userinfo is about another person, or about nobody.
+	// errOtherSubject says that userinfo is about another person, or names none.
 	errOtherSubject = errors.New("sub is not that of the ID token")
 
 	// errInvalidGrant says that a code or refresh token is not good, or no longer.

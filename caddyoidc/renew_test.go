@@ -167,7 +167,7 @@ func TestAnUnavailableOPEndsNoSession(t *testing.T) {
 }
 
 // What the token endpoint says about the gateway, or what is not of the protocol,
-// says nothing about the person: a page of a proxy logs nobody out.
+// says nothing about the person: a page of a proxy ends no session.
 func TestAnAnswerThatDecidesNothingEndsNoSession(t *testing.T) {
 	for name, test := range map[string]struct {
 		status int

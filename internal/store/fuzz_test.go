@@ -33,7 +33,7 @@ func FuzzEncode(f *testing.F) {
 	f.Add([]byte("key"), []byte("value"), int64(1_700_000_000_123), "subject", []byte("alice"))
 	f.Fuzz(func(t *testing.T, key, value []byte, expires int64, kind string, entry []byte) {
 		if len(key) > maxKey || len(kind) > maxKind || len(entry) > maxEntry {
-			t.Skip("a key, kind or index entry of this length is refused before it is encoded")
+			return // refused before it is encoded
 		}
 		r := Record{Key: key, Value: value, Expires: time.UnixMilli(expires), Index: []Entry{{kind, entry}, {kind, key}}}
 		got, err := decode(encode(r))
